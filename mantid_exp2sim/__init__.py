@@ -1,0 +1,52 @@
+"""Measured inelastic neutron spectra to simulation-like ones and back, and what model it shows.
+
+Nothing heavy is imported here: names are looked up when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.bundle import Model, list_models, load_model
+    from mantid_exp2sim.errors import Cancelled, Exp2SimError
+    from mantid_exp2sim.formats import load, save
+    from mantid_exp2sim.histogram import Axis, Histogram
+
+_HOMES = {
+    "Axis": "histogram",
+    "Cancelled": "errors",
+    "Exp2SimError": "errors",
+    "Histogram": "histogram",
+    "Model": "bundle",
+    "list_models": "bundle",
+    "load": "formats",
+    "load_model": "bundle",
+    "save": "formats",
+}
+
+__all__ = [
+    "Axis",
+    "Cancelled",
+    "Exp2SimError",
+    "Histogram",
+    "Model",
+    "__version__",
+    "list_models",
+    "load",
+    "load_model",
+    "save",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

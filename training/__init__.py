@@ -1,0 +1,1 @@
+"""Build a model: simulate training sets, train the networks, evaluate them."""

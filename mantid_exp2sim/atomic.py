@@ -16,7 +16,8 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path beside `target` that becomes `target` on success.
 
     The file is flushed to the disk and renamed over `target` when the block ends; on any exception,
-    `KeyboardInterrupt` included, it is removed and `target` stays as it was. The suffix is kept, since some writers go by it.
+    `KeyboardInterrupt` included, it is removed and `target` stays as it was. The suffix is kept,
+    since some writers go by it.
 
     Parameters
     ----------

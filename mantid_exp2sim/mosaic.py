@@ -1,9 +1,9 @@
 """Panels, (h, k, E) volumes and the published 240 x 400 picture.
 
-The picture holds, for MAPS at ISIS, six blocks of rows (one per incident energy, 25 meV first) and ten blocks of columns (one per
-energy window), each 40 x 40 bins; h **decreases** with the row, k increases with the column (Anker et al., Digital
-Discovery 2, 578 (2023)). Nothing in reciprocal space crosses a panel's border, and the ten windows of one incident energy are neighbours
-in energy: so a mosaic is six (h, k, E) volumes.
+The picture holds, for MAPS at ISIS, six blocks of rows (one per incident energy, 25 meV first) and ten blocks
+of columns (one per energy window), each 40 x 40 bins; h **decreases** with the row, k increases with the column
+(Anker et al., Digital Discovery 2, 578 (2023)). Nothing in reciprocal space crosses a panel's border, and the ten
+windows of one incident energy are neighbours in energy: so a mosaic is six (h, k, E) volumes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def q_edges() -> Floats:
     >>> q_edges()[[0, -1]].round(6).tolist()
     [-1.025641, 1.025641]
     """
-    return (2.0 * np.arange(PANEL + 1) - PANEL) / (PANEL - 1.0)
+    return (2 * np.arange(PANEL + 1, dtype=np.float64) - PANEL) / (PANEL - 1)
 
 
 def window_edges(incident_energy: float) -> Floats:
@@ -179,5 +179,5 @@ def _check_bins(volume: Histogram, incident_energy: float) -> None:
     if not same:
         raise Exp2SimError(
             f"The volume at {incident_energy:g} meV has bins that are not the mosaic's.",
-            why=f"It takes {VOLUMES_SHAPE[1:]} bins in (h, k, E), h and k from -1 to 1, E from 0.10 to 0.70 Ei.",
+            why="It takes (40, 40, 10) bins in (h, k, E), h and k from -1 to 1, E from 0.10 to 0.70 Ei.",
         )

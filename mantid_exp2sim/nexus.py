@@ -19,13 +19,15 @@ class Value:
     Parameters
     ----------
     data
-        The values as numpy sees them: numbers, fixed bytes, or objects (``bytes``) for strings of variable length.
+        The values as numpy sees them: numbers, fixed bytes, or objects (``bytes``) for strings of variable
+        length.
     shape
         The shape; ``()`` for a scalar and ``None`` for an empty (null) dataspace.
     type_code
         The HDF5 datatype in HDF5's own encoding, so that it can be written again unchanged.
     chunks
-        The chunk shape, or None where the data were stored in one piece. A chunked dataset is written with gzip.
+        The chunk shape, or None where the data were stored in one piece. A chunked dataset is written with
+        gzip.
     attributes
         The attributes of a dataset.
     """

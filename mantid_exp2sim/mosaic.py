@@ -1,9 +1,9 @@
 """Panels, (h, k, E) volumes and the published 240 x 400 picture.
 
 The picture holds, for MAPS at ISIS, six blocks of rows (one per incident energy, 25 meV first) and ten blocks
-of columns (one per energy window), each 40 x 40 bins; h **decreases** with the row, k increases with the column
-(Anker et al., Digital Discovery 2, 578 (2023)). Nothing in reciprocal space crosses a panel's border, and the ten
-windows of one incident energy are neighbours in energy: so a mosaic is six (h, k, E) volumes.
+of columns (one per energy window), each 40 x 40 bins; h **decreases** with the row, k increases with the
+column (Anker et al., Digital Discovery 2, 578 (2023)). Nothing in reciprocal space crosses a panel's border, and
+the ten windows of one incident energy are neighbours in energy: so a mosaic is six (h, k, E) volumes.
 """
 
 from __future__ import annotations
@@ -31,13 +31,17 @@ VOLUMES_SHAPE = (len(INCIDENT_ENERGIES), PANEL, PANEL, WINDOWS)
 Any_ = TypeVar("Any_", bound=np.generic)
 
 
-def q_edges() -> Floats:
-    """Return the edges of h and of k, r.l.u., float64 (41,): centres from -1 to 1 in steps of 2/39.
+def _constant(values: Floats) -> Floats:
+    values.flags.writeable = False
+    return values
 
-    >>> q_edges()[[0, -1]].round(6).tolist()
-    [-1.025641, 1.025641]
-    """
-    return (2 * np.arange(PANEL + 1, dtype=np.float64) - PANEL) / (PANEL - 1)
+
+H_EDGES: Floats = _constant((2 * np.arange(PANEL + 1, dtype=np.float64) - PANEL) / (PANEL - 1))
+"""Edges of h in r.l.u., float64 (41,): centres from -1 to 1 in steps of 2/39."""
+K_EDGES: Floats = H_EDGES
+"""Edges of k in r.l.u., float64 (41,)."""
+WINDOW_EDGES: Floats = _constant((10 + 6 * np.arange(WINDOWS + 1, dtype=np.float64)) / 100)
+"""Edges of the energy windows as fractions of the incident energy, float64 (11,): 0.10 + 0.06 n."""
 
 
 def window_edges(incident_energy: float) -> Floats:
@@ -46,14 +50,14 @@ def window_edges(incident_energy: float) -> Floats:
     >>> window_edges(100.0).round(9).tolist()
     [10.0, 16.0, 22.0, 28.0, 34.0, 40.0, 46.0, 52.0, 58.0, 64.0, 70.0]
     """
-    return (10 + 6 * np.arange(WINDOWS + 1)) / 100.0 * incident_energy
+    return WINDOW_EDGES * incident_energy
 
 
 def volume_axes(incident_energy: float) -> tuple[Axis, Axis, Axis]:
     """Return the axes (h, k, E) of the volume at one incident energy (meV)."""
     return (
-        Axis("[H,0,0]", q_edges(), unit="r.l.u.", frame="HKL"),
-        Axis("[0,K,0]", q_edges(), unit="r.l.u.", frame="HKL"),
+        Axis("[H,0,0]", H_EDGES, unit="r.l.u.", frame="HKL"),
+        Axis("[0,K,0]", K_EDGES, unit="r.l.u.", frame="HKL"),
         Axis("DeltaE", window_edges(incident_energy), unit="meV", frame="General Frame"),
     )
 

@@ -1,0 +1,50 @@
+# Everything from a fresh clone: `make demo` and `make test` set up what they need.
+PYTHON ?= python3
+# The CPU build of torch is enough for all of it; choose another build or index here if a GPU is to be used.
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TYPES := build/types
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help env demo test lint types bench clean
+
+help:
+	@echo 'make env    the virtual environment $(VENV)'
+	@echo 'make demo   simulate a measurement, deconvolve and classify it, draw before / after / truth'
+	@echo 'make test   style, types, tests and doctests'
+	@echo 'make bench  timings'
+	@echo 'make clean  remove what was built'
+
+env: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet '$(TORCH)' -c constraints.txt
+	$(BIN)/python -m pip install --quiet -e '.[train,dev]' -c constraints.txt
+	touch $@
+
+demo: env
+	$(BIN)/exp2sim demo
+
+test: lint types
+	$(BIN)/python -m pytest
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# mypy does not follow the mapping of training/ to mantid_exp2sim.training: lay the package out as it is installed.
+types: env
+	rm -rf $(TYPES)
+	mkdir -p $(TYPES)/mantid_exp2sim
+	ln -s $(abspath mantid_exp2sim)/* $(TYPES)/mantid_exp2sim/
+	ln -s $(abspath training) $(TYPES)/mantid_exp2sim/training
+	MYPYPATH=$(TYPES) $(BIN)/mypy -p mantid_exp2sim
+
+bench: env
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

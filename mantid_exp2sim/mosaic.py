@@ -1,8 +1,8 @@
 """Panels, (h, k, E) volumes and the published 240 x 400 picture.
 
-The picture holds, for MAPS at ISIS, six blocks of rows (one per incident energy, 25 meV first) and ten blocks
-of columns (one per energy window), each 40 x 40 bins; h **decreases** with the row, k increases with the
-column (Anker et al., Digital Discovery 2, 578 (2023)). Nothing in reciprocal space crosses a panel's border, and
+For MAPS at ISIS the picture holds six blocks of rows (one per incident energy, 25 meV first) and ten blocks of
+columns (one per energy window), each of 40 x 40 bins; h **decreases** with the row, k increases with the column
+(Anker et al., Digital Discovery 2, 578 (2023)). Nothing in reciprocal space crosses the border of a panel, and
 the ten windows of one incident energy are neighbours in energy: so a mosaic is six (h, k, E) volumes.
 """
 
@@ -42,6 +42,15 @@ K_EDGES: Floats = H_EDGES
 """Edges of k in r.l.u., float64 (41,)."""
 WINDOW_EDGES: Floats = _constant((10 + 6 * np.arange(WINDOWS + 1, dtype=np.float64)) / 100)
 """Edges of the energy windows as fractions of the incident energy, float64 (11,): 0.10 + 0.06 n."""
+
+
+def q_edges() -> Floats:
+    """Return the edges of h and of k, r.l.u., float64 (41,).
+
+    >>> q_edges()[[0, -1]].round(6).tolist()
+    [-1.025641, 1.025641]
+    """
+    return H_EDGES
 
 
 def window_edges(incident_energy: float) -> Floats:

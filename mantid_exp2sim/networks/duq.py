@@ -1,0 +1,146 @@
+"""DUQ: a classifier that says how near an input is to each class, and can be far from all of them.
+
+Source: van Amersfoort et al., "Uncertainty estimation using a single deep deterministic neural network",
+ICML 2020.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mantid_exp2sim.networks.blocks import check_input
+from mantid_exp2sim.networks.settings import ClassifierSettings
+
+
+def stack_panels(x: Tensor, mask: Tensor) -> Tensor:
+    """Classifier input from scaled volumes: every energy window of every Ei is a channel.
+
+    ``x`` (B, N, h, k, E) float, scaled; ``mask`` the same shape (or without B), 1 or True = not measured, to
+    (B, 2·N·E, h, k): intensities (0 where not measured), then masks. N is 6 for a mosaic, 1 for a volume.
+
+    >>> stack_panels(torch.rand(2, 6, 40, 40, 10), torch.zeros(6, 40, 40, 10)).shape
+    torch.Size([2, 120, 40, 40])
+    """
+    unknown = mask.to(x.dtype).expand_as(x)
+    both = torch.stack([torch.where(unknown > 0.5, 0.0, x), unknown], 1)
+    return both.permute(0, 1, 2, 5, 3, 4).flatten(1, 3)
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm = nn.GroupNorm(8 if channels % 8 == 0 else 1, channels)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.second(F.leaky_relu(self.norm(self.first(x)), 0.1))
+        return out
+
+
+class _Features(nn.Module):
+    """(B, 2P, h, k) of any h, k to (B, F): strided convolutions, then the mean over measured positions."""
+
+    def __init__(self, settings: ClassifierSettings) -> None:
+        super().__init__()
+        width, wide = settings.width, 2 * settings.width
+        self.coordinates = settings.coordinates
+        self.mix = nn.Conv2d(settings.in_channels + 2 * settings.coordinates, width, 1)
+        self.down = nn.Sequential(
+            nn.Conv2d(width, wide, 4, stride=2, padding=1),
+            nn.GroupNorm(8 if wide % 8 == 0 else 1, wide),
+            nn.LeakyReLU(0.1),
+            nn.Conv2d(wide, wide, 4, stride=2, padding=1),
+            nn.GroupNorm(8 if wide % 8 == 0 else 1, wide),
+            nn.LeakyReLU(0.1),
+        )
+        self.blocks = nn.Sequential(*(_Residual(wide) for _ in range(settings.blocks)))
+        self.dropout = nn.Dropout(settings.dropout)
+        self.out = nn.Linear(2 * wide, settings.features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        panels = x.shape[1] // 2
+        measured = 1 - x[:, panels:]
+        gate = measured.amax(1, keepdim=True)
+        known = torch.cat([x[:, :panels], measured], 1)
+        if self.coordinates:
+            known = torch.cat([known, _coordinates(x)], 1)
+        hidden = F.leaky_relu(self.mix(known), 0.1) * gate
+        grid = max(x.shape[2], 4), max(x.shape[3], 4)
+        hidden = F.pad(hidden, [0, grid[1] - x.shape[3], 0, grid[0] - x.shape[2]])
+        hidden = self.blocks(self.down(hidden))
+        weight = F.adaptive_avg_pool2d(gate, hidden.shape[2:])
+        total = weight.sum((2, 3)).clamp_min(1e-6)
+        mean = (hidden * weight).sum((2, 3)) / total
+        spread = (hidden.square() * weight).sum((2, 3)) / total
+        pooled = torch.cat([mean, (spread + 1e-6).sqrt()], 1)
+        out: Tensor = self.out(self.dropout(pooled))
+        return out
+
+
+def _coordinates(x: Tensor) -> Tensor:
+    """|position| of each bin along both axes, 0 in the middle and 1 at the ends: (B, 2, h, k)."""
+    lines = [torch.linspace(-1, 1, n, dtype=x.dtype, device=x.device).abs() for n in x.shape[2:]]
+    planes = torch.stack(torch.meshgrid(*lines, indexing="ij"))
+    return planes.expand(x.shape[0], -1, -1, -1)
+
+
+class Duq(nn.Module):
+    """Correlation of an input with each class: K_c = exp(−mean‖W_c f(x) − e_c‖² / 2σ²), in [0, 1].
+
+    The centroids e_c = m_c / N_c are no parameters: :meth:`update_centroids` moves them, an exponential
+    moving average with γ < 1 of the embeddings of each class's samples. σ (``length_scale``) is chosen on
+    validation data and stored with the weights.
+
+    >>> net = Duq(ClassifierSettings(panels=10, width=8)).eval()
+    >>> net(torch.zeros(3, 20, 12, 17)).shape
+    torch.Size([3, 2])
+    """
+
+    sums: Tensor
+    counts: Tensor
+    length_scale: Tensor
+
+    def __init__(self, settings: ClassifierSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        classes, size = settings.classes, settings.centroid
+        self.features = _Features(settings)
+        self.weight = nn.Parameter(torch.empty(classes, size, settings.features))
+        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
+        start = torch.randn(classes, size, generator=torch.Generator().manual_seed(0), device="cpu")
+        self.register_buffer("sums", start.to(self.weight.device) * 0.5)
+        self.register_buffer("counts", torch.ones(classes))
+        self.register_buffer("length_scale", torch.tensor(0.3))
+
+    def embed(self, x: Tensor) -> Tensor:
+        """W_c f(x) of an input (B, 2·panels, h, k), any h and k: (B, classes, size), float32."""
+        check_input(x, 2, self.settings.in_channels)
+        return torch.einsum("bf,cnf->bcn", self.features(x).float(), self.weight)
+
+    def distances(self, embedded: Tensor) -> Tensor:
+        """mean‖W_c f(x) − e_c‖² of embeddings (B, classes, size): (B, classes)."""
+        return (embedded - self.sums / self.counts[:, None]).square().mean(2)
+
+    def correlations(self, embedded: Tensor) -> Tensor:
+        """K_c of embeddings (B, classes, size): (B, classes) in [0, 1]."""
+        return torch.exp(-self.distances(embedded) / (2 * self.length_scale**2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Correlations (B, classes) of an input (B, 2·panels, h, k)."""
+        return self.correlations(self.embed(x))
+
+    @torch.no_grad()
+    def update_centroids(self, embedded: Tensor, labels: Tensor, momentum: float) -> None:
+        """Move the centroids: m ← γm + (1 − γ)Σz, N ← γN + (1 − γ)n, per class.
+
+        ``embedded`` (B, classes, size); ``labels`` (B,) integers, −1 = of no class; ``momentum`` γ in [0, 1).
+        """
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum must be in [0, 1), got {momentum}: with 1 the centroids never move")
+        members = F.one_hot(labels + 1, self.settings.classes + 1)[:, 1:].to(embedded.dtype)
+        self.counts.mul_(momentum).add_((1 - momentum) * members.sum(0))
+        total = torch.einsum("bc,bcn->cn", members, embedded)
+        self.sums.mul_(momentum).add_((1 - momentum) * total)

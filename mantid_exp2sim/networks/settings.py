@@ -1,0 +1,72 @@
+"""Settings a network is built from, as they stand on a model's card and in a recipe. No torch here."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GeneratorSettings(_Strict):
+    """A generator; a field that is left out takes its preset's value.
+
+    >>> GeneratorSettings(preset="paper").resolved()
+    GeneratorSettings(preset='paper', width=64, blocks=9, tanh=False, norm='none')
+    """
+
+    preset: Literal["paper", "compact"] = "compact"
+    width: int | None = Field(default=None, ge=1, le=1024)
+    """Channels of the first layer."""
+    blocks: int | None = Field(default=None, ge=1, le=64)
+    """Residual blocks."""
+    tanh: bool = False
+    """``paper`` only: end in a Tanh, for data scaled to [-1, 1]."""
+    norm: Literal["none", "channel"] = "none"
+    """``compact`` only: layer normalisation over the channels of each position, or none."""
+
+    def resolved(self) -> GeneratorSettings:
+        """The same with the preset's values filled in."""
+        width, blocks = (64, 9) if self.preset == "paper" else (48, 4)
+        return self.model_copy(update={"width": self.width or width, "blocks": self.blocks or blocks})
+
+
+class DiscriminatorSettings(_Strict):
+    """A patch discriminator; only training needs one."""
+
+    preset: Literal["paper", "compact"] = "compact"
+    width: int | None = Field(default=None, ge=1, le=1024)
+    spectral: bool = False
+    """``compact`` only: spectral normalisation."""
+
+
+class ClassifierSettings(_Strict):
+    """A DUQ classifier of volumes whose panels (energy windows, of one Ei or of all) are the channels.
+
+    >>> ClassifierSettings(panels=60).in_channels
+    120
+    """
+
+    panels: int = Field(default=60, ge=1, le=4096)
+    """Intensity channels: Ei × windows for a mosaic, windows for a volume."""
+    classes: int = Field(default=2, ge=1, le=1000)
+    width: int = Field(default=64, ge=1, le=1024)
+    """Channels of the first two layers; the later ones have twice as many."""
+    blocks: int = Field(default=2, ge=0, le=32)
+    """Residual blocks at a quarter of the resolution."""
+    coordinates: bool = True
+    """Tell the network where in the panel a bin lies (|h| and |k| as fractions of the panel)."""
+    features: int = Field(default=128, ge=1, le=4096)
+    """Length of the feature vector f(x)."""
+    centroid: int = Field(default=64, ge=1, le=4096)
+    """Length of each class's embedding W_c f(x)."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the feature vector left out during training."""
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the input: intensity and mask of each panel."""
+        return 2 * self.panels

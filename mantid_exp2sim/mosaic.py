@@ -1,9 +1,10 @@
 """Panels, (h, k, E) volumes and the published 240 x 400 picture.
 
-For MAPS at ISIS the picture holds six blocks of rows (one per incident energy, 25 meV first) and ten blocks of
-columns (one per energy window), each of 40 x 40 bins; h **decreases** with the row, k increases with the column
-(Anker et al., Digital Discovery 2, 578 (2023)). Nothing in reciprocal space crosses the border of a panel, and
-the ten windows of one incident energy are neighbours in energy: so a mosaic is six (h, k, E) volumes.
+For MAPS at ISIS the picture holds six blocks of rows (one per incident energy, 25 meV first) and ten
+blocks of columns (one per energy window), each of 40 x 40 bins; h **decreases** with the row, k
+increases with the column (Anker et al., Digital Discovery 2, 578 (2023)). Nothing in reciprocal space
+crosses the border of a panel, and the ten windows of one incident energy are neighbours in energy: so a
+mosaic is six (h, k, E) volumes.
 """
 
 from __future__ import annotations

@@ -1,0 +1,231 @@
+"""The card of a model: everything about it that is not a weight, as checked JSON.
+
+A card may come from anyone, so nothing in it is trusted: names and numbers are bounded, unknown fields are
+refused, and no field is ever used as a path. Reading a card needs no torch.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, get_args
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from mantid_exp2sim import mosaic
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.layout import Layout
+from mantid_exp2sim.networks.settings import ClassifierSettings, GeneratorSettings
+from mantid_exp2sim.scaling import Scaling
+
+CARD_FILE = "card.json"
+MAX_CARD_BYTES = 4 * 2**20
+MAX_WEIGHT_BYTES = 2 * 2**30
+
+Domain = Literal["convolved", "integrated", "centre"]
+"""``convolved`` is measurement-like; ``integrated`` and ``centre`` are two kinds of simulation-like data."""
+Role = Literal["deconvolve", "convolve", "classifier_convolved", "classifier_integrated", "classifier_centre"]
+"""What a weight file is for. The file is always ``ROLE.safetensors``: a card cannot name another one."""
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+def classifier_role(domain: Domain) -> Role:
+    """The role of the classifier that was trained on data of one domain.
+
+    >>> classifier_role("centre")
+    'classifier_centre'
+    """
+    roles: dict[Domain, Role] = {
+        "convolved": "classifier_convolved",
+        "integrated": "classifier_integrated",
+        "centre": "classifier_centre",
+    }
+    return roles[domain]
+
+
+def weight_file(role: Role) -> str:
+    """Name of the weight file of a role.
+
+    >>> weight_file("deconvolve")
+    'deconvolve.safetensors'
+    """
+    return f"{role}.safetensors"
+
+
+def _printable(text: str) -> str:
+    if any(not (character.isprintable() or character == "\n") for character in text):
+        raise ValueError("control characters are not allowed")
+    return text
+
+
+Text = Annotated[str, Field(max_length=10_000), AfterValidator(_printable)]
+Word = Annotated[str, Field(max_length=100), AfterValidator(_printable)]
+ClassName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9 _.-]{0,39}$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class AcceptedAxis(_Strict):
+    """What a model asks of one axis; what it says is what the network was trained on.
+
+    >>> axis = AcceptedAxis(kind="h", width=0.05, frames=("HKL",), units=("r.l.u.",))
+    >>> axis.relative_to_incident_energy
+    False
+    """
+
+    kind: Literal["h", "k", "energy"]
+    width: float = Field(gt=0)
+    """Bin width: r.l.u. for h and k; meV for the energy, or E/Ei if ``relative_to_incident_energy``."""
+    relative_to_incident_energy: bool = False
+    edges: tuple[float, ...] = Field(default=(), max_length=513)
+    """The exact edges wanted, in the unit of ``width``; empty: any position and any number of bins."""
+    tolerance: float = Field(default=0.02, ge=0, le=0.5)
+    """Allowed deviation of a width (and of an edge, if edges are asked for), in bin widths."""
+    integrated: tuple[float, float] | None = None
+    """Range of widths accepted if the axis is integrated (one bin); None: an integrated axis is refused."""
+    units: tuple[Word, ...] = Field(default=(), max_length=20)
+    """Accepted units; empty: any."""
+    frames: tuple[Word, ...] = Field(default=(), max_length=20)
+    """Accepted frames; empty: any."""
+
+
+def mosaic_axes(*, windows_fixed: bool = True) -> tuple[AcceptedAxis, ...]:
+    """The axes of the published mosaics: h, k in steps of 2/39 r.l.u., E in ten windows of 0.06 Ei.
+
+    With ``windows_fixed=False`` any number of windows of that width is accepted at any energy transfer.
+
+    >>> [axis.kind for axis in mosaic_axes()]
+    ['h', 'k', 'energy']
+    """
+    h, k = (
+        AcceptedAxis(
+            kind=kind,
+            width=float(np.diff(mosaic.q_edges())[0]),
+            units=("r.l.u.", ""),
+            frames=("HKL", "Unknown frame"),
+        )
+        for kind in ("h", "k")
+    )
+    windows = [round(edge, 9) for edge in mosaic.window_edges(1.0).tolist()]
+    energy = AcceptedAxis(
+        kind="energy",
+        width=0.06,
+        relative_to_incident_energy=True,
+        edges=tuple(windows) if windows_fixed else (),
+        units=("meV", "DeltaE"),
+        frames=("General Frame", "Unknown frame"),
+    )
+    return (h, k, energy)
+
+
+class WeightFile(_Strict):
+    """Size and checksum of one weight file."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=8, le=MAX_WEIGHT_BYTES)
+
+
+class ClassifierCard(_Strict):
+    """A classifier, trained on data of one domain."""
+
+    network: ClassifierSettings
+    threshold: float = Field(default=0.5, ge=0, le=1)
+    """The prediction is "none" where every correlation is below this."""
+    partial: bool = False
+    """Trained with whole incident energies left out, so that it takes some of its volumes alone."""
+
+
+class Card(_Strict):
+    """All that is known of a model. :func:`read_card` reads one, ``model_dump_json`` writes it."""
+
+    format: Literal[1] = 1
+    name: Name
+    version: Word = "1"
+    description: Text = ""
+    licence: Word = "GPL-3.0-or-later"
+    training: dict[str, JsonValue] = Field(default_factory=dict)
+    """What it was trained on: data set, recipe, seed, splits."""
+    target: Literal["integrated", "centre"] = "integrated"
+    """What deconvolution aims at: bin averages or values at the bin centres, both without resolution."""
+    scaling: Scaling
+    layout: Layout
+    axes: tuple[AcceptedAxis, ...]
+    incident_energies: tuple[Annotated[float, Field(gt=0, lt=1e5)], ...] = Field(
+        min_length=1, max_length=1000
+    )
+    """Incident energies (meV) it was trained at."""
+    incident_energy_tolerance: float = Field(default=0.05, ge=0, le=1)
+    """Allowed relative distance to the nearest of them."""
+    mean_intensity: float | None = Field(default=None, gt=0)
+    """Mean intensity of the convolved training data over measured bins: what ``scale="auto"`` aims at."""
+    generator: GeneratorSettings = GeneratorSettings()
+    """Settings of both generators."""
+    classes: tuple[ClassName, ...] = Field(default=(), max_length=100)
+    classifiers: dict[Domain, ClassifierCard] = Field(default_factory=dict)
+    metrics: dict[str, JsonValue] = Field(default_factory=dict)
+    software: dict[Word, Word] = Field(default_factory=dict)
+    weights: dict[Role, WeightFile] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Card:
+        if sorted(axis.kind for axis in self.axes) != ["energy", "h", "k"]:
+            raise ValueError("axes describes h, k and energy once each")
+        if len(set(self.classes)) != len(self.classes) or "none" in self.classes:
+            raise ValueError("class names are different from each other and from 'none'")
+        for domain, classifier in self.classifiers.items():
+            self._check_classifier(domain, classifier.network)
+        allowed = {"deconvolve", "convolve", *(classifier_role(domain) for domain in self.classifiers)}
+        if not set(self.weights) <= allowed:
+            raise ValueError("weights of a classifier that classifiers does not describe")
+        energy = self.axis("energy")
+        if self.layout.energy == "channels" and len(energy.edges) != self.layout.windows + 1:
+            raise ValueError(
+                f"{self.layout.windows} energy channels need as many energy bins with fixed edges"
+            )
+        return self
+
+    def _check_classifier(self, domain: str, network: ClassifierSettings) -> None:
+        if network.classes != len(self.classes):
+            raise ValueError(f"classifier {domain}: {network.classes} classes, but {len(self.classes)} names")
+        windows = max(len(self.axis("energy").edges) - 1, 0)
+        if windows == 0 or network.panels not in (windows, windows * len(self.incident_energies)):
+            raise ValueError(
+                f"classifier {domain}: panels counts the energy windows of one or of all incident energies"
+            )
+
+    def axis(self, kind: str) -> AcceptedAxis:
+        """What is asked of the axis of one kind."""
+        return next(axis for axis in self.axes if axis.kind == kind)
+
+
+def read_card(text: bytes, *, where: str) -> Card:
+    """Parse a card; ``where`` names its source in errors.
+
+    >>> read_card(b"{}", where="card.json")
+    Traceback (most recent call last):
+    ...
+    mantid_exp2sim.errors.Exp2SimError: card.json is no valid model card: name: Field required; ...
+    """
+    try:
+        return Card.model_validate_json(text)
+    except ValidationError as error:
+        raise Exp2SimError(
+            f"{where} is no valid model card: {validation_summary(error)}.",
+            way_out="Get the model again, or check its settings if you made it.",
+        ) from error
+
+
+def validation_summary(error: ValidationError, limit: int = 3) -> str:
+    """First troubles of a pydantic error on one line, without the values (they may be long or hostile)."""
+    troubles: list[Any] = list(error.errors(include_url=False, include_input=False, include_context=False))
+    lines = [f"{_location(trouble['loc'])}: {trouble['msg']}" for trouble in troubles[:limit]]
+    more = [f"and {len(troubles) - limit} more"] if len(troubles) > limit else []
+    return "; ".join([*lines, *more])
+
+
+def _location(parts: tuple[int | str, ...]) -> str:
+    text = ".".join(str(part) for part in parts) or "card"
+    return re.sub(r"[^\x20-\x7e]", "?", text)[:100]

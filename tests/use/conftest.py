@@ -1,0 +1,138 @@
+"""Small models with random weights, made on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mantid_exp2sim import mosaic
+from mantid_exp2sim.bundle import Model, load_bundle, save_bundle
+from mantid_exp2sim.card import AcceptedAxis, Card, ClassifierCard, mosaic_axes
+from mantid_exp2sim.histogram import Axis, Histogram
+from mantid_exp2sim.layout import Layout
+from mantid_exp2sim.networks import ClassifierSettings, GeneratorSettings
+from mantid_exp2sim.scaling import Scaling
+
+MakeModel = Callable[..., Model]
+
+
+def _networks(card: Card) -> dict[Any, Any]:
+    import torch
+
+    from mantid_exp2sim.networks import build_classifier, build_generator
+
+    torch.manual_seed(3)
+    networks: dict[Any, Any] = {
+        "deconvolve": build_generator(card.generator, card.layout),
+        "convolve": build_generator(card.generator, card.layout),
+    }
+    for generator in networks.values():
+        for name, parameter in generator.named_parameters():
+            if name.startswith("last"):
+                torch.nn.init.normal_(parameter, std=0.05)
+    for domain, classifier in card.classifiers.items():
+        networks[f"classifier_{domain}"] = build_classifier(classifier.network)
+        networks[f"classifier_{domain}"].length_scale.fill_(3.0)
+    return networks
+
+
+def _card(name: str, **changes: Any) -> Card:
+    settings: dict[str, Any] = {
+        "name": name,
+        "description": "Random weights, for tests.",
+        "scaling": Scaling(intensity_scale=5.0),
+        "layout": Layout(windows=10),
+        "axes": mosaic_axes(),
+        "incident_energies": mosaic.INCIDENT_ENERGIES,
+        "mean_intensity": 7.0,
+        "generator": GeneratorSettings(width=4, blocks=1),
+        "classes": ("Dimer", "Goodenough"),
+        "classifiers": {
+            "integrated": ClassifierCard(
+                network=ClassifierSettings(panels=60, width=4, features=8, centroid=4), threshold=0.0
+            ),
+            "convolved": ClassifierCard(
+                network=ClassifierSettings(panels=10, width=4, features=8, centroid=4), threshold=1.0
+            ),
+        },
+    }
+    return Card(**{**settings, **changes})
+
+
+@pytest.fixture(scope="session")
+def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of models: mosaics (windows as channels), slices, volumes and the paper's network."""
+    folder = tmp_path_factory.mktemp("models")
+    free = mosaic_axes(windows_fixed=False)
+    bare: dict[str, Any] = {"classes": (), "classifiers": {}}
+    slices = tuple(
+        AcceptedAxis(**{**axis.model_dump(), "integrated": (0.05, 2.1) if axis.kind == "k" else None})
+        for axis in free
+    )
+    cards = [
+        _card("tiny"),
+        _card("tiny-separate", layout=Layout(energy="separate"), axes=free, **bare),
+        _card("tiny-slices", layout=Layout(energy="axis"), axes=slices, **bare),
+        _card("tiny-3d", layout=Layout(dimension=3, energy="axis"), axes=free, **bare),
+        _card("tiny-paper", generator=GeneratorSettings(preset="paper", width=2, blocks=1), **bare),
+    ]
+    for card in cards:
+        save_bundle(folder / card.name, card, _networks(card))
+    return folder
+
+
+@pytest.fixture
+def make_model(models_folder: Path) -> MakeModel:
+    return lambda name="tiny": load_bundle(models_folder / name)
+
+
+@pytest.fixture
+def model(make_model: MakeModel) -> Model:
+    return make_model()
+
+
+@pytest.fixture
+def bundle_copy(models_folder: Path, tmp_path: Path) -> Path:
+    """A model of one's own to damage."""
+    import shutil
+
+    return Path(shutil.copytree(models_folder / "tiny", tmp_path / "tiny"))
+
+
+@pytest.fixture
+def picture() -> Histogram:
+    """A noisy mosaic with gaps: a masked column of panels' parts, single bins and one whole panel."""
+    rng = np.random.default_rng(5)
+    intensity = rng.gamma(1.0, 8.0, (240, 400))
+    mask = rng.random((240, 400)) < 0.1
+    mask[40:80, 80:120] = True
+    mask[100:110, :] = True
+    return mosaic.mosaic_histogram(intensity, variance=0.7 * intensity, mask=mask, metadata={"title": "test"})
+
+
+@pytest.fixture
+def volume(picture: Histogram) -> Histogram:
+    return mosaic.split(picture)[2]
+
+
+def _free_volume(shape: tuple[int, int, int], seed: int = 0) -> Histogram:
+    rng = np.random.default_rng(seed)
+    q = 2 / 39
+    axes = (
+        Axis("[H,0,0]", q * np.arange(shape[0] + 1) - 1, unit="r.l.u.", frame="HKL"),
+        Axis("[0,K,0]", q * np.arange(shape[1] + 1) - 1, unit="r.l.u.", frame="HKL"),
+        Axis("DeltaE", 50 * 0.06 * np.arange(1, shape[2] + 2), unit="meV", frame="General Frame"),
+    )
+    mask = rng.random(shape) < 0.1
+    intensity = rng.gamma(1.0, 8.0, shape)
+    return Histogram.from_arrays(intensity, axes, intensity, mask, metadata={"incident_energy": 50.0})
+
+
+@pytest.fixture
+def free_volume() -> Callable[..., Histogram]:
+    """A volume of any size in the models' bin widths, at 50 meV."""
+    return _free_volume

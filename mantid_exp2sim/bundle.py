@@ -364,7 +364,7 @@ def _load_network(model: Model, role: Role) -> torch.nn.Module:
 def _need_torch() -> None:
     try:
         import torch  # noqa: F401
-    except ImportError as error:
+    except (ImportError, OSError) as error:
         raise Exp2SimError(
             "PyTorch is not installed, or cannot be imported here.",
             why="Networks run on it.",

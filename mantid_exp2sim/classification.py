@@ -204,11 +204,11 @@ def _correlations(
     attribution: bool,
 ) -> tuple[dict[str, float], Floats | None]:
     """Correlation per class, and d log K / d intensity × intensity (classes, B, h, k, E)."""
-    import torch
+    network: Duq = model.network(classifier_role(domain))  # type: ignore[assignment]
+    import torch  # after the network, which says so if torch is missing
 
     from mantid_exp2sim.networks.duq import stack_panels
 
-    network: Duq = model.network(classifier_role(domain))  # type: ignore[assignment]
     intensity, mask, places = _groups(model, classifier, volumes)
     with np.errstate(over="ignore"):
         scaled = np.where(mask, 0.0, model.card.scaling.forward(intensity * factor)).astype(np.float32)

@@ -212,9 +212,9 @@ class _Runner:
 
     def run(self, intensity: Floats) -> Floats:
         """Intensity (B, h, k, E) in the data's units through the network, in the data's units."""
-        import torch
-
         card, network = self.model.card, self.model.network(self.direction)
+        import torch  # after the network, which says so if torch is missing
+
         scaled = card.scaling.forward(intensity * self.factor)
         x = torch.from_numpy(np.where(self.volumes.mask, 0.0, scaled).astype(np.float32))
         mask = torch.from_numpy(self.volumes.mask.astype(np.float32))

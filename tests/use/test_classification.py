@@ -1,0 +1,117 @@
+"""Classification: which classifier, thresholds, attribution."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from mantid_exp2sim import mosaic
+from mantid_exp2sim.errors import Exp2SimError
+
+
+def test_a_mosaic(model, picture):
+    found = model.classify(picture)
+    assert set(found.correlations) == {"Dimer", "Goodenough"}
+    assert all(0 <= value <= 1 for value in found.correlations.values())
+    assert found.domain == "integrated"
+    assert found.certainty == max(found.correlations.values())
+    assert found.correlations[found.prediction] == found.certainty
+    assert json.loads(json.dumps(found.to_dict()))["prediction"] == found.prediction
+
+
+def test_far_from_every_class(model, picture):
+    found = model.classify(picture, domain="convolved")
+    assert (found.domain, found.prediction, found.threshold) == ("convolved", "none", 1.0)
+
+
+def test_deconvolved_first(model, picture):
+    direct = model.classify(model.deconvolve(picture, errors=False))
+    found = model.classify(picture, deconvolve=True)
+    assert found.deconvolved
+    assert found.correlations == pytest.approx(direct.correlations, rel=1e-5)
+    assert found.correlations != model.classify(picture).correlations
+    assert [entry["command"] for entry in found.history] == ["deconvolve", "classify"]
+    assert found.history[0]["checksum"] == model.checksum
+    with pytest.raises(Exp2SimError, match="not measurement-like"):
+        model.classify(picture, deconvolve=True, domain="convolved")
+
+
+def test_auto_scale_is_chosen_once(model, picture):
+    found = model.classify(picture, deconvolve=True, scale="auto")
+    assert found.history[0]["options"]["factor"] == found.history[1]["options"]["factor"]
+    many = picture.replace(intensity=picture.intensity * 1e4)
+    again = model.classify(many, deconvolve=True, scale="auto")
+    assert again.correlations == pytest.approx(found.correlations, rel=1e-4)
+
+
+def test_masked_values_have_no_influence(model, picture):
+    wild = mosaic.mosaic_histogram(np.where(picture.mask, 1e9, picture.intensity), mask=picture.mask)
+    assert model.classify(wild).correlations == model.classify(picture).correlations
+
+
+def test_single_volumes(model, picture, volume):
+    with pytest.raises(Exp2SimError, match="hold 1 of the incident energies"):
+        model.classify(volume)
+    found = model.classify(volume, domain="convolved")
+    turned = type(volume)(
+        *(np.transpose(part, (2, 0, 1)) for part in (volume.intensity, volume.variance, volume.mask)),
+        tuple(volume.axes[i] for i in (2, 0, 1)),
+        volume.metadata,
+    )
+    assert model.classify(turned, domain="convolved").correlations == found.correlations
+    parts = [model.classify(part, domain="convolved") for part in mosaic.split(picture)]
+    whole = model.classify(picture, domain="convolved")
+    mean = np.mean([part.correlations["Dimer"] for part in parts])
+    assert whole.correlations["Dimer"] == pytest.approx(mean, rel=1e-5)
+
+
+@pytest.mark.parametrize("domain", ["integrated", "convolved"])
+def test_attribution(model, picture, domain):
+    found = model.classify(picture, domain=domain, attribution=True)
+    assert found.correlations == pytest.approx(model.classify(picture, domain=domain).correlations)
+    for name in found.correlations:
+        bins, panels = found.attribution.bins[name], found.attribution.panels[name]
+        np.testing.assert_array_equal(np.isnan(bins), picture.mask)
+        assert panels.shape == (6, 10)
+        sums = np.nansum(mosaic.volumes_from_picture(bins), axis=(1, 2))
+        np.testing.assert_allclose(panels, sums, atol=1e-12)
+        assert np.abs(panels).max() > 0
+    assert np.shape(found.to_dict()["attribution"]["Dimer"]) == (6, 10)
+
+
+def test_attribution_is_the_gradient(model, volume):
+    """Against a finite difference of log K: scaling one panel's network values."""
+    name, eps = "Goodenough", 1e-3
+    scaling = model.card.scaling
+    found = model.classify(volume, domain="convolved", attribution=True)
+    logs = []
+    for factor in (1 - eps, 1 + eps):
+        values = volume.intensity.copy()
+        values[..., 4] = scaling.inverse(factor * scaling.forward(values[..., 4]))
+        logs.append(
+            np.log(model.classify(volume.replace(intensity=values), domain="convolved").correlations[name])
+        )
+    slope = (logs[1] - logs[0]) / (2 * eps)
+    assert found.attribution.panels[name][0, 4] == pytest.approx(slope, rel=0.02, abs=1e-4)
+
+
+def test_models_without_the_classifier(make_model, model, picture):
+    with pytest.raises(Exp2SimError, match="no classifier"):
+        make_model("tiny-paper").classify(picture)
+    with pytest.raises(Exp2SimError, match="It has integrated, convolved"):
+        model.classify(picture, domain="centre")
+
+
+def test_nothing_measured(model, picture):
+    with pytest.raises(Exp2SimError, match="Every bin"):
+        model.classify(picture.replace(mask=np.ones(picture.shape, bool)))
+
+
+def test_cancel(model, picture):
+    def stop(done, total, message):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.classify(picture, progress=stop)

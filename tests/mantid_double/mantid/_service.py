@@ -1,0 +1,146 @@
+"""The data service and workspace histories."""
+
+import copy
+import sys
+
+
+class PropertyHistory:
+    def __init__(self, prop):
+        self._name, self._value, self._type = prop.name, prop.valueAsStr, prop.type
+        self._default, self._direction = prop.isDefault, prop.direction
+
+    def name(self):
+        return self._name
+
+    def value(self):
+        return self._value
+
+    def type(self):
+        return self._type
+
+    def isDefault(self):
+        return self._default
+
+    def direction(self):
+        return self._direction
+
+
+class AlgorithmHistory:
+    """What ran, with the value of every property after the run."""
+
+    def __init__(self, algorithm):
+        self._name, self._version = algorithm.name(), algorithm.version()
+        self._properties = [PropertyHistory(p) for p in algorithm.getProperties()]
+
+    def name(self):
+        return self._name
+
+    def version(self):
+        return self._version
+
+    def getProperties(self):
+        return list(self._properties)
+
+    def getPropertyValue(self, name):
+        return next(p.value() for p in self._properties if p.name() == name)
+
+
+class WorkspaceHistory:
+    def __init__(self, items):
+        self._items = list(items)
+
+    def getAlgorithmHistories(self):
+        return list(self._items)
+
+    def lastAlgorithm(self):
+        return self._items[-1]
+
+    def size(self):
+        return len(self._items)
+
+
+def history_copy(items):
+    return copy.copy(items)
+
+
+def _error(text):
+    print(f"AnalysisDataService-[Error] {text}", file=sys.stderr)
+
+
+class AnalysisDataServiceImpl:
+    """Names to workspaces; it owns their data."""
+
+    def __init__(self):
+        self._cores = {}
+
+    @property
+    def Instance(self):
+        return self
+
+    def core(self, name):
+        if name not in self._cores:
+            raise KeyError(f"'{name}' does not exist.")
+        return self._cores[name]
+
+    def retrieve(self, name):
+        from mantid.dataobjects import handle
+
+        return handle(self.core(name), weak=True)
+
+    __getitem__ = retrieve
+
+    def retrieveWorkspaces(self, names, unrollGroups=False):
+        found = []
+        for name in names:
+            workspace = self.retrieve(name)
+            group = unrollGroups and hasattr(workspace, "getNames")
+            found += [self.retrieve(member) for member in workspace.getNames()] if group else [workspace]
+        return found
+
+    def doesExist(self, name):
+        return name in self._cores
+
+    __contains__ = doesExist
+
+    def getObjectNames(self):
+        return sorted(self._cores)
+
+    def size(self):
+        return len(self._cores)
+
+    __len__ = size
+
+    def put(self, name, core, *, replace=True):
+        if not name:
+            raise RuntimeError("Add Data Object with empty name")
+        if name in self._cores and not replace and self._cores[name] is not core:
+            _error(f" add : Unable to insert Data Object : '{name}'")
+            raise RuntimeError(f" add : Unable to insert Data Object : '{name}'")
+        old = self._cores.get(name)
+        for group in self._cores.values():
+            members = getattr(group, "members", None)
+            if members is not None and old is not None:
+                group.members = [core if member is old else member for member in members]
+        core.name = name
+        self._cores[name] = core
+
+    def add(self, name, workspace):
+        self.put(name, workspace.core, replace=False)
+
+    def addOrReplace(self, name, workspace):
+        self.put(name, workspace.core)
+
+    def remove(self, name):
+        core = self._cores.pop(name, None)
+        if core is None:
+            return
+        core.name = ""
+        for group in self._cores.values():
+            if hasattr(group, "members"):
+                group.members = [member for member in group.members if member is not core]
+
+    def clear(self):
+        self._cores.clear()
+
+
+service = AnalysisDataServiceImpl()

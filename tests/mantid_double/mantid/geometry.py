@@ -1,0 +1,76 @@
+"""Dimensions of a workspace and their frames."""
+
+import numpy as np
+
+
+class UnitLabel:
+    def __init__(self, text):
+        self._text = text
+
+    def ascii(self):
+        return self._text
+
+    __str__ = ascii
+
+
+class MDFrame:
+    """The frame of a dimension: HKL, QSample, QLab or any other name."""
+
+    def __init__(self, name, unit):
+        self._name, self._unit = name, unit
+
+    def name(self):
+        return self._name
+
+    def getUnitLabel(self):
+        return UnitLabel(self._unit)
+
+
+class IMDDimension:
+    """One dimension: extents are float32, as Mantid stores them."""
+
+    def __init__(self, name, identity, unit, frame, minimum, maximum, bins):
+        self.name, self._id, self._unit, self._frame = name, identity, unit, frame
+        self._min, self._max, self._n = np.float32(minimum), np.float32(maximum), int(bins)
+        if self._min > self._max:
+            raise ValueError("Error making MDHistoDimension. Cannot have dimension with min > max")
+
+    def getName(self):
+        return self.name
+
+    def getDimensionId(self):
+        return self._id
+
+    def getUnits(self):
+        return self._unit
+
+    def getMinimum(self):
+        return float(self._min)
+
+    def getMaximum(self):
+        return float(self._max)
+
+    def getNBins(self):
+        return self._n
+
+    def getNBoundaries(self):
+        return self._n + 1
+
+    def getBinWidth(self):
+        return float((self._max - self._min) / np.float32(self._n))
+
+    def getX(self, ind):
+        if ind < 0:
+            raise OverflowError("can't convert negative value to unsigned int")
+        width = (self._max - self._min) / np.float32(self._n)
+        return float(self._min + np.float32(ind) * width)
+
+    def getMDFrame(self):
+        return MDFrame(self._frame, self._unit)
+
+    def _copy(self):
+        return IMDDimension(self.name, self._id, self._unit, self._frame, self._min, self._max, self._n)
+
+
+for _thing in (IMDDimension, MDFrame, UnitLabel):
+    _thing.__module__ = "mantid.geometry._geometry"

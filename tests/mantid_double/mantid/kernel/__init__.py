@@ -1,0 +1,539 @@
+"""What `mantid.kernel` offers: enumerations, properties of plain type, validators, logger, configuration."""
+
+import os
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+_KERNEL = "mantid.kernel._kernel"
+
+
+class ArgumentError(TypeError):
+    """Boost.Python's refusal of arguments that fit no C++ signature."""
+
+
+ArgumentError.__module__ = "Boost.Python"
+
+
+class BoostEnum(int):
+    """A Boost.Python enumeration: an int that prints as its qualified name."""
+
+    names: ClassVar = {}
+
+    def __new__(cls, value, name):
+        self = int.__new__(cls, value)
+        self.name = name
+        return self
+
+    def __repr__(self):
+        return f"{type(self).__module__}.{type(self).__name__}.{self.name}"
+
+    __str__ = __repr__
+
+
+def enumeration(title, module, **members):
+    """Make an enumeration class with its members as attributes."""
+    cls = type(title, (BoostEnum,), {"__module__": module})
+    cls.names = {name: cls(value, name) for name, value in members.items()}
+    for name, member in cls.names.items():
+        setattr(cls, name, member)
+    return cls
+
+
+Direction = enumeration("Direction", _KERNEL, Input=0, Output=1, InOut=2)
+PropertyCriterion = enumeration(
+    "PropertyCriterion", _KERNEL, IsDefault=0, IsNotDefault=1, IsEqualTo=2, IsNotEqualTo=3, IsMoreOrEqual=4
+)
+
+
+# --- messages that several places share ---
+STRING = "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >"
+
+
+def no_converter(cpp, value):
+    """Return the TypeError of a value that Boost cannot turn into a C++ type."""
+    kind = type(value)
+    name = kind.__name__ if kind.__module__ != "numpy" else f"numpy.{kind.__name__}".replace("bool_", "bool")
+    return TypeError(
+        f"No registered converter was able to produce a C++ rvalue of type {cpp} from this Python object of type {name}"  # noqa: E501
+    )
+
+
+def number_text(value):
+    """Print a number as Mantid's properties do."""
+    return str(value) if isinstance(value, int) else format(value, ".17g")
+
+
+# --- logging ---
+class Logger:
+    """Messages of the form Name-[Level] text on stderr."""
+
+    levels: ClassVar = {"fatal": 1, "error": 3, "warning": 4, "notice": 5, "information": 6, "debug": 7}
+
+    def __init__(self, name):
+        self.name = name
+        self.enabled = True
+
+    def _write(self, level, text):
+        if not isinstance(text, str):
+            raise ArgumentError(
+                "Python argument types in\n"
+                f"    Logger.{level}(Logger, {type(text).__name__})\n"
+                "did not match C++ signature:\n"
+                f"    {level}(Mantid::Kernel::Logger {{lvalue}} self, {STRING} message)"
+            )
+        if self.enabled and self.levels[level] <= config.level:
+            print(
+                "\n".join(f"{self.name}-[{level.capitalize()}] {line}" for line in text.split("\n")),
+                file=sys.stderr,
+            )
+
+    def fatal(self, text):
+        self._write("fatal", text)
+
+    def error(self, text):
+        self._write("error", text)
+
+    def warning(self, text):
+        self._write("warning", text)
+
+    def notice(self, text):
+        self._write("notice", text)
+
+    def information(self, text):
+        self._write("information", text)
+
+    def debug(self, text):
+        self._write("debug", text)
+
+
+class ConfigServiceImpl:
+    """The configuration: log level, data directories and the user's property file."""
+
+    def __init__(self):
+        self.level = 5
+        self.directories = []
+        self.properties = {}
+
+    def setLogLevel(self, logLevel, quiet=False):
+        if not isinstance(logLevel, int):
+            raise ArgumentError(
+                "Python argument types in\n"
+                f"    ConfigServiceImpl.setLogLevel(ConfigServiceImpl, {type(logLevel).__name__})\n"
+                "did not match C++ signature:\n"
+                "    setLogLevel(Mantid::Kernel::ConfigServiceImpl {lvalue} self, int logLevel, bool quiet=False)"  # noqa: E501
+            )
+        self.level = logLevel
+
+    def appendDataSearchDir(self, path):
+        self.directories.append(path)
+
+    def getDataSearchDirs(self):
+        return list(self.directories)
+
+    def getString(self, key):
+        return self.properties.get(key, "")
+
+    def __getitem__(self, key):
+        return self.getString(key)
+
+    def __setitem__(self, key, value):
+        self.properties[key] = value
+
+    def getUserPropertiesDir(self):
+        return str(Path("~/.mantid").expanduser()) + os.sep
+
+    def getUserFilename(self):
+        return self.getUserPropertiesDir() + "Mantid.user.properties"
+
+
+config = ConfigServiceImpl()
+ConfigService = config
+logger = Logger("Python")
+
+
+def version_str():
+    """Return the version that the recordings were made with."""
+    return "3.13.20190108"
+
+
+# --- validators ---
+class IValidator:
+    """What a property asks before it takes a value: an empty text is a yes."""
+
+    accepts = (object,)
+
+    def check(self, value):
+        if not isinstance(value, self.accepts) or (isinstance(value, bool) and bool not in self.accepts):
+            return "Value was not of expected type."
+        return self.judge(value)
+
+    def judge(self, value):
+        return ""
+
+    def allowed(self):
+        return []
+
+
+class _Bounded(IValidator):
+    def __init__(self, lower=None, upper=None, exclusive=False):
+        self.lower, self.upper, self.exclusive = lower, upper, exclusive
+
+    def judge(self, value):
+        if self.lower is not None and (value < self.lower or (self.exclusive and value == self.lower)):
+            return f"Selected value {number_text(value)} is < the lower bound ({number_text(self.lower)})"
+        if self.upper is not None and (value > self.upper or (self.exclusive and value == self.upper)):
+            return f"Selected value {number_text(value)} is > the upper bound ({number_text(self.upper)})"
+        return ""
+
+
+class FloatBoundedValidator(_Bounded):
+    accepts = (float,)
+
+
+class IntBoundedValidator(_Bounded):
+    accepts = (int,)
+
+
+class StringListValidator(IValidator):
+    accepts = (str,)
+
+    def __init__(self, allowedValues=()):
+        self.values = list(allowedValues)
+        if not all(isinstance(value, str) for value in self.values):
+            raise TypeError("StringListValidator takes strings")
+
+    def judge(self, value):
+        return "" if value in self.values else f'The value "{value}" is not in the list of allowed values'
+
+    def allowed(self):
+        return list(self.values)
+
+
+class StringMandatoryValidator(IValidator):
+    accepts = (str,)
+
+    def judge(self, value):
+        return "" if value else "A value must be entered for this parameter"
+
+
+class FloatArrayLengthValidator(IValidator):
+    def __init__(self, length):
+        self.length = length
+
+    def judge(self, value):
+        return "" if len(value) == self.length else "Incorrect size"
+
+
+class CompositeValidator(IValidator):
+    def __init__(self, validators=()):
+        self.validators = list(validators)
+
+    def add(self, validator):
+        self.validators.append(validator)
+
+    def check(self, value):
+        return next((text for v in self.validators if (text := v.check(value))), "")
+
+    def allowed(self):
+        return next((values for v in self.validators if (values := v.allowed())), [])
+
+
+class EnabledWhenProperty:
+    """When the dialog lets the user edit a property."""
+
+    def __init__(self, otherPropName, when, value=""):
+        if (
+            not isinstance(otherPropName, str)
+            or not isinstance(when, PropertyCriterion)
+            or not isinstance(value, str)
+        ):
+            raise ArgumentError("EnabledWhenProperty takes (str, PropertyCriterion[, str])")
+        self.other, self.when, self.value = otherPropName, when, value
+
+
+class VisibleWhenProperty(EnabledWhenProperty):
+    """When the dialog shows a property."""
+
+
+# --- properties of plain type ---
+class Property:
+    """A named value with a type, a direction, a default and a validator."""
+
+    EMPTY_DBL = 8.9884656743115785e307
+    EMPTY_INT = 2147483647
+    EMPTY_LONG = 9223372036854775807
+    type = "string"
+
+    def __init__(self, name, default, validator=None, doc="", direction=Direction.Input):
+        if not isinstance(name, str) or not name:
+            raise ArgumentError("the name of a property is a string that is not empty")
+        self.name, self.validator, self.documentation, self.direction = name, validator, doc, direction
+        self.settings, self.group, self.units = None, "", ""
+        self._value = self.default = default
+        self.touched = False
+
+    @property
+    def value(self):
+        return self._value
+
+    @property
+    def valueAsStr(self):
+        return self.text(self._value)
+
+    @property
+    def getDefault(self):
+        return self.text(self.default)
+
+    @property
+    def getGroup(self):
+        return self.group
+
+    @property
+    def isDefault(self):
+        return self.text(self._value) == self.text(self.default)
+
+    @property
+    def isValid(self):
+        return self.validator.check(self._value) if self.validator is not None else ""
+
+    @property
+    def allowedValues(self):
+        return self.validator.allowed() if self.validator is not None else []
+
+    def text(self, value):
+        return value
+
+    def convert(self, value):
+        """Turn a Python object into a value, or raise TypeError."""
+        return value
+
+    def parse(self, text):
+        """Turn text into a value, or raise ValueError."""
+        return text
+
+    def accept(self, value):
+        """Take a value; ValueError with Mantid's words where the validator says no."""
+        problem = self.validator.check(value) if self.validator is not None else ""
+        if problem:
+            raise ValueError(f'When setting value of property "{self.name}": {problem}')
+        self._value = value
+
+    def set_object(self, value):
+        """setProperty with something that is no string."""
+        converted = self.convert(value)
+        try:
+            self.accept(converted)
+        except ValueError as error:
+            raise ValueError(f'When converting parameter "{self.name}": {error}') from None
+
+    def set_text(self, text):
+        """setPropertyValue: setProperty with a string."""
+        if not isinstance(text, str):
+            raise no_converter(STRING, text)
+        try:
+            self.accept(self.parse(text))
+        except ValueError as error:
+            raise ValueError(
+                f'Invalid value for property {self.name} ({self.type}) "{text}": {error}'
+            ) from None
+
+    def cannot(self, text):
+        return ValueError(f'Could not set property {self.name}. Can not convert "{text}" to {self.type}')
+
+
+class StringPropertyWithValue(Property):
+    def convert(self, value):
+        raise no_converter(STRING, value)
+
+
+class FloatPropertyWithValue(Property):
+    type = "number"
+
+    def text(self, value):
+        return number_text(float(value))
+
+    def convert(self, value):
+        if (isinstance(value, (float, int)) and not isinstance(value, np.generic)) or isinstance(
+            value, np.float64
+        ):
+            return float(value)
+        raise no_converter("double", value)
+
+    def parse(self, text):
+        try:
+            return float(text)
+        except ValueError:
+            raise self.cannot(text) from None
+
+
+class LongPropertyWithValue(Property):
+    type = "number"
+
+    def text(self, value):
+        return str(int(value))
+
+    def convert(self, value):
+        if isinstance(value, int) and not isinstance(value, np.generic):
+            if not -(2**63) <= value < 2**63:
+                raise OverflowError("Python int too large to convert to C long")
+            return int(value)
+        raise no_converter("long", value)
+
+    def parse(self, text):
+        try:
+            return int(text)
+        except ValueError:
+            raise self.cannot(text) from None
+
+
+class BoolPropertyWithValue(Property):
+    type = "boolean"
+
+    def text(self, value):
+        return "1" if value else "0"
+
+    def convert(self, value):
+        if isinstance(value, int) and not isinstance(value, np.generic):
+            return bool(value)
+        raise no_converter("bool", value)
+
+    def parse(self, text):
+        if text not in ("0", "1"):
+            raise self.cannot(text)
+        return text == "1"
+
+
+class _Array(Property):
+    scalar: type = Property
+
+    def __init__(self, name, default=(), validator=None, doc="", direction=Direction.Input):
+        super().__init__(name, [], validator, doc, direction)
+        self._value = self.default = self.parse(default) if isinstance(default, str) else list(default)
+
+    @property
+    def value(self):
+        return np.array(self._value, dtype=self.dtype)
+
+    def text(self, value):
+        return ",".join(self.scalar("x", 0).text(item) for item in value)
+
+    def convert(self, value):
+        one = self.scalar(self.name, 0)
+        items = value.ravel() if isinstance(value, np.ndarray) else value
+        return [one.convert(item.item() if isinstance(item, np.generic) else item) for item in items]
+
+    def parse(self, text):
+        one = self.scalar(self.name, 0)
+        return [one.parse(part.strip()) for part in text.split(",") if part.strip()]
+
+
+class FloatArrayProperty(_Array):
+    type, scalar, dtype = "dbl list", FloatPropertyWithValue, np.float64
+
+
+class IntArrayProperty(_Array):
+    type, scalar, dtype = "int list", LongPropertyWithValue, np.int64
+
+    def parse(self, text):
+        values = []
+        for part in text.split(","):
+            first, dash, last = (
+                part.strip().partition("-") if not part.strip().startswith("-") else (part, "", "")
+            )
+            values += (
+                list(range(int(first), int(last) + 1)) if dash else ([int(part)] if part.strip() else [])
+            )
+        return values
+
+
+class StringArrayProperty(Property):
+    type = "str list"
+
+    def __init__(self, name, values=(), validator=None, direction=Direction.Input, doc=""):
+        if isinstance(values, IValidator):
+            values, validator = (), values
+        if isinstance(validator, Direction):
+            validator, direction = None, validator
+        super().__init__(name, [], validator, doc, direction)
+        self._value = self.default = self.parse(values) if isinstance(values, str) else list(values)
+
+    @property
+    def value(self):
+        return list(self._value)
+
+    def text(self, value):
+        return ",".join(value)
+
+    def convert(self, value):
+        items = list(value)
+        for item in items:
+            if not isinstance(item, str):
+                raise no_converter(STRING, item)
+        return items
+
+    def parse(self, text):
+        return [part.strip() for part in text.split(",")] if text else []
+
+
+def property_for(name, default, validator, doc, direction):
+    """Choose the property of a default value's Python type."""
+    plain = {
+        bool: BoolPropertyWithValue,
+        int: LongPropertyWithValue,
+        float: FloatPropertyWithValue,
+        str: StringPropertyWithValue,
+    }
+    kind = type(default)
+    if kind in plain:
+        return plain[kind](name, default, validator, doc, direction)
+    if kind in (list, tuple):
+        if not default:
+            raise RuntimeError("Cannot have a sequence type of length zero in a mapping type.")
+        arrays = {int: IntArrayProperty, float: FloatArrayProperty}
+        if isinstance(default[0], str):
+            return StringArrayProperty(name, default, validator, direction, doc)
+        return arrays[type(default[0])](name, default, validator, doc, direction)
+    title = f"numpy.{kind.__name__}" if kind.__module__ == "numpy" else kind.__name__
+    raise ValueError(
+        f"Cannot create PropertyWithValue from Python type {title}. No converter registered in PropertyWithValueFactory."  # noqa: E501
+    )
+
+
+class DataItem:
+    """Anything that the data service can hold."""
+
+
+class VMD:
+    """A point in the space of a workspace."""
+
+    def __init__(self, values):
+        self._values = list(values)
+
+    def __getitem__(self, index):
+        return self._values[index]
+
+
+class V3D:
+    """A vector of three numbers."""
+
+    def __init__(self, x=0.0, y=0.0, z=0.0):
+        self.xyz = (x, y, z)
+
+    def __repr__(self):
+        return "[" + ",".join(format(value, "g") for value in self.xyz) + "]"
+
+
+for _thing in (
+    DataItem,
+    VMD,
+    V3D,
+    Logger,
+    ConfigServiceImpl,
+    Property,
+    EnabledWhenProperty,
+    VisibleWhenProperty,
+):
+    _thing.__module__ = _KERNEL

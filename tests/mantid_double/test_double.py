@@ -1,0 +1,104 @@
+"""What the recordings only tell in words: dangling arrays, names, progress, groups, imports."""
+
+import os
+import subprocess
+import sys
+
+import mantid
+import mantid.simpleapi as simpleapi
+import numpy as np
+import pytest
+
+if not getattr(mantid, "IS_DOUBLE", False):
+    pytest.skip("there is a real Mantid: the stand-in is not used", allow_module_level=True)
+
+import facts
+from mantid.api import AlgorithmFactory, AlgorithmManager, Progress, PythonAlgorithm, mtd
+
+
+@pytest.fixture(autouse=True)
+def _clean():
+    facts.subscribe_all()
+    algorithm = AlgorithmManager.createUnmanaged("FactsFull")
+    algorithm.initialize()
+    simpleapi._create_algorithm_function("FactsFull", 1, algorithm)
+    yield
+    mtd.clear()
+
+
+def test_a_view_of_a_deleted_workspace_raises_and_its_memory_is_useless():
+    workspace = facts.workspace(simpleapi, "w")
+    view, copy = workspace.getSignalArray(), workspace.getSignalArray().copy()
+    simpleapi.DeleteWorkspace("w")
+    for use in (
+        lambda: view[0, 0],
+        lambda: view + 1,
+        lambda: np.isnan(view),
+        lambda: view.copy(),
+        lambda: repr(view),
+    ):
+        with pytest.raises(RuntimeError, match="workspace that has gone"):
+            use()
+    assert (np.array(view) == 7).all()
+    assert copy[2, 3] == 11.0
+
+
+def test_views_are_fortran_ordered_float64_and_read_only():
+    view = facts.workspace(simpleapi, "w").getSignalArray()
+    assert view.flags.f_contiguous
+    assert not view.flags.owndata
+    with pytest.raises(ValueError, match="read-only"):
+        view[0, 0] = 1.0
+    with pytest.raises(ValueError, match=r"(?i)writ"):
+        view.flags.writeable = True
+
+
+def test_long_names_and_odd_letters_are_refused():
+    for name in ("A" * 21, "Has_underscore"):
+        cls = type(name, (PythonAlgorithm,), {"PyInit": lambda self: None, "PyExec": lambda self: None})
+        with pytest.raises(ValueError, match="at most 20"):
+            AlgorithmFactory.subscribe(cls)
+
+
+def test_progress_acts_at_most_once_per_percent():
+    class Counts(PythonAlgorithm):
+        pass
+
+    algorithm, seen = Counts(), []
+    algorithm._notify = lambda kind, done, message: seen.append(done)
+    progress = Progress(algorithm, 0.0, 1.0, 1000)
+    for _ in range(1000):
+        progress.report()
+    assert len(seen) == 100
+
+
+def test_a_group_in_place_keeps_the_names():
+    for name in ("a", "b"):
+        facts.workspace(simpleapi, name)
+    simpleapi.GroupWorkspaces(InputWorkspaces="a,b", OutputWorkspace="g")
+    simpleapi.FactsFull(InputWorkspace="g", OutputWorkspace="g")
+    assert mtd.getObjectNames() == ["a", "b", "g"]
+    assert mtd["g"].getNames() == ["a", "b"]
+    assert mtd["a"].signalAt(11) == 22.0
+
+
+def test_history_holds_the_values_after_the_run():
+    facts.workspace(simpleapi, "w")
+    simpleapi.FactsFull(InputWorkspace="w", OutputWorkspace="o", Radius=2.5)
+    last = mtd["o"].getHistory().lastAlgorithm()
+    assert (last.name(), last.getPropertyValue("Radius"), last.getPropertyValue("NumberOut")) == (
+        "FactsFull",
+        "2.5",
+        "42.5",
+    )
+
+
+def test_the_stand_in_cannot_be_imported_outside_the_tests(tmp_path):
+    code = (
+        "import mantid_exp2sim, importlib.util, sys; sys.exit(importlib.util.find_spec('mantid') is not None)"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    assert (
+        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=False).returncode
+        == 0
+    )

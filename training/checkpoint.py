@@ -1,0 +1,95 @@
+"""Checkpoints: one safetensors file with every tensor of a run and, in its header, the rest as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mantid_exp2sim.atomic import atomic_path
+from mantid_exp2sim.errors import Exp2SimError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+NETWORK, OPTIMISER = "network", "optimiser"
+
+
+def save_checkpoint(
+    path: Path,
+    networks: Mapping[str, nn.Module],
+    optimisers: Mapping[str, torch.optim.Optimizer],
+    state: Mapping[str, Any],
+) -> None:
+    """Write networks, optimisers and a JSON-able state to one file, which is whole or not there.
+
+    Random numbers need no place here: every step draws from (seed, step).
+    """
+    tensors = {
+        f"{NETWORK}/{name}/{key}": tensor
+        for name, network in networks.items()
+        for key, tensor in network.state_dict().items()
+    }
+    for name, optimiser in optimisers.items():
+        for number, values in optimiser.state_dict()["state"].items():
+            for key, value in values.items():
+                if value is not None:
+                    tensors[f"{OPTIMISER}/{name}/{number}/{key}"] = value
+    write_tensors(path, tensors, {"state": json.dumps(state)})
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str]) -> None:
+    """Write tensors to a safetensors file atomically."""
+    from safetensors.torch import save_file
+
+    plain = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()}
+    with atomic_path(path) as temporary:
+        save_file(plain, temporary, metadata=metadata)
+
+
+def load_checkpoint(
+    path: Path, networks: Mapping[str, nn.Module], optimisers: Mapping[str, torch.optim.Optimizer]
+) -> dict[str, Any]:
+    """Put a checkpoint back into networks and optimisers of the same recipe; gives back the state.
+
+    Raises
+    ------
+    Exp2SimError
+        If the file cannot be read or belongs to other networks.
+    """
+    tensors, metadata = read_tensors(path)
+    try:
+        for name, network in networks.items():
+            network.load_state_dict(_below(tensors, f"{NETWORK}/{name}/"))
+        for name, optimiser in optimisers.items():
+            _restore(optimiser, _below(tensors, f"{OPTIMISER}/{name}/"))
+        state: dict[str, Any] = json.loads(metadata["state"])
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise Exp2SimError(f"The checkpoint {path} does not belong to this recipe: {error}.") from error
+    return state
+
+
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise Exp2SimError(f"Cannot read {path}: {error}.", way_out="Start the run anew.") from error
+
+
+def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+
+
+def _restore(optimiser: torch.optim.Optimizer, flat: Mapping[str, torch.Tensor]) -> None:
+    whole = optimiser.state_dict()
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, tensor in flat.items():
+        number, _, name = key.partition("/")
+        state.setdefault(int(number), {})[name] = tensor
+    optimiser.load_state_dict({**whole, "state": state})

@@ -1,0 +1,56 @@
+"""The commands that build a model: ``exp2sim train gan|duq``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+STOPPED = 143
+"""Exit status of a run that was stopped by a signal after writing a checkpoint."""
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the training commands."""
+    register_train(subparsers)
+
+
+def register_train(subparsers: Subparsers) -> None:
+    """Add ``train``."""
+    train = subparsers.add_parser(
+        "train",
+        help="train the dual GAN or a DUQ classifier from a recipe",
+        description="Train the networks of a TOML recipe. Stopped by SIGTERM, a checkpoint is written and the exit "
+        f"status is {STOPPED}; --resume continues as if the run had never been stopped.",
+    )
+    train.add_argument("what", choices=("gan", "duq"), help="the dual GAN, or a classifier")
+    train.add_argument("config", type=Path, metavar="CONFIG.toml", help="the recipe")
+    train.add_argument("--resume", action="store_true", help="continue from the last checkpoint")
+    train.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the run (default: runs/NAME of the recipe)"
+    )
+    train.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    train.set_defaults(run=run_train)
+
+
+def run_train(args: argparse.Namespace) -> int:
+    """``exp2sim train``: 0 when finished, 143 when stopped."""
+    from mantid_exp2sim.training.loop import STOPPED as STATUS_STOPPED
+    from mantid_exp2sim.training.runs import train_duq, train_gan
+
+    out: Path = args.out or Path("runs") / args.config.stem
+    train = train_gan if args.what == "gan" else train_duq
+    status = train(args.config, out=out, resume=args.resume)
+    best = (
+        json.loads((out / "best" / "best.json").read_text()) if (out / "best" / "best.json").is_file() else {}
+    )
+    if args.json:
+        print(json.dumps({"status": status, "folder": str(out), "best": best}))
+    else:
+        print(f"{status}: {out}", file=sys.stderr)
+    return STOPPED if status == STATUS_STOPPED else 0

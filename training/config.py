@@ -1,0 +1,307 @@
+"""Settings of a training run, read from a TOML recipe. An unknown key is refused."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mantid_exp2sim.card import validation_summary
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.layout import Layout
+from mantid_exp2sim.networks.settings import ClassifierSettings, DiscriminatorSettings, GeneratorSettings
+
+Kind = Literal["convolved", "integrated", "centre"]
+Symmetry = Literal["h", "k", "swap"]
+
+
+class Table(BaseModel):
+    """A table of a recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataSettings(Table):
+    """``[data]``: which data set, and how a sample is made from it."""
+
+    folder: Path
+    """The data set, relative to the recipe or to the working directory."""
+    target: Literal["integrated", "centre"] = "integrated"
+    """Domain B. Domain A is ``convolved``."""
+    disjoint: bool = True
+    """A from one half of the training parameter sets and B from the other (else both from all)."""
+    limit: int | None = Field(default=None, ge=2)
+    """Use only so many mosaics of the training split."""
+    memory: bool = True
+    """Hold the training data in memory (else read them from the disk at each step)."""
+    augment: tuple[Symmetry, ...] = ("h", "k", "swap")
+    """Symmetries of a panel: h → −h, k → −k, h ↔ k (the last where the panel is square)."""
+    noise: tuple[float, float] = (0.0, 0.0)
+    """Counting noise on domain A: standard deviation √(noise · intensity), noise drawn from this range."""
+    intensity_jitter: float = Field(default=0.0, ge=0, le=2)
+    """Standard deviation of a random factor's logarithm on the intensity of each sample."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> DataSettings:
+        if not 0 <= self.noise[0] <= self.noise[1]:
+            raise ValueError("noise is [lowest, highest], both at least 0")
+        return self
+
+
+class ScalingSettings(Table):
+    """``[scaling]``: physical intensity to network values; a scale that is left out is taken from the data."""
+
+    kind: Literal["asinh", "linear"] = "asinh"
+    intensity_scale: float | None = Field(default=None, gt=0)
+    """Default: the mean intensity of domain A over measured bins of (up to 200) training mosaics."""
+    gain: float = Field(default=1.0, gt=0)
+
+
+class NetworkSettings(Table):
+    """``[network]``: the dual GAN's networks and the layout of their tensors."""
+
+    preset: Literal["paper", "compact"] = "compact"
+    layout: Layout = Layout(dimension=2, energy="channels", windows=10)
+    width: int | None = None
+    blocks: int | None = None
+    tanh: bool = False
+    norm: Literal["none", "channel"] = "none"
+    discriminator_width: int | None = None
+    spectral: bool = False
+    projection_width: int = Field(default=256, ge=1)
+
+    @property
+    def generator(self) -> GeneratorSettings:
+        """Settings of both generators."""
+        return GeneratorSettings(
+            preset=self.preset, width=self.width, blocks=self.blocks, tanh=self.tanh, norm=self.norm
+        ).resolved()
+
+    @property
+    def discriminator(self) -> DiscriminatorSettings:
+        """Settings of both discriminators."""
+        return DiscriminatorSettings(
+            preset=self.preset, width=self.discriminator_width, spectral=self.spectral
+        )
+
+
+LOSS_PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {"gan": 1.0, "nce": 4.0, "identity": 2.0, "auxiliary": 1.0, "gan_kind": "log"},
+    "as_coded": {
+        "gan": 0.5,
+        "nce": 1.0,
+        "identity": 0.5,
+        "auxiliary": 0.0,
+        "auxiliary_discriminator": 1.0,
+        "gan_kind": "hinge",
+    },
+    "compact": {
+        "gan": 1.0,
+        "nce": 0.1,
+        "identity": 2.0,
+        "auxiliary": 0.1,
+        "cycle": 5.0,
+        "gan_kind": "least_squares",
+    },
+}
+"""``paper``: what the article says (1:4:2:1). ``as_coded``: what its code does: hinge,
+L_G = ½ΣGAN + ½·2·ΣNCE + ½ΣL1, the auxiliary head trained in the discriminator only."""
+
+
+class LossSettings(Table):
+    """``[loss]``: weights in the generators' loss, per direction; the preset's unless given."""
+
+    preset: Literal["paper", "as_coded", "compact"] = "paper"
+    gan_kind: Literal["log", "least_squares", "hinge"] = "log"
+    gan: float = Field(default=1.0, ge=0)
+    nce: float = Field(default=4.0, ge=0)
+    identity: float = Field(default=2.0, ge=0)
+    auxiliary: float = Field(default=1.0, ge=0)
+    """Class error of the second head on G(x), reaching the generator."""
+    auxiliary_discriminator: float = Field(default=1.0, ge=0)
+    """Class error of the second head on real data, in the discriminator's loss."""
+    cycle: float = Field(default=0.0, ge=0)
+    """L1 between an input and its image there and back."""
+    paired: float = Field(default=0.0, ge=0)
+    """L1 to the true counterpart: the upper bound, no longer unpaired."""
+    temperature: float = Field(default=0.07, gt=0)
+    patches: int = Field(default=256, ge=2)
+    """Positions per feature layer in the contrastive loss."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            return {**LOSS_PRESETS.get(given.get("preset", "paper"), {}), **given}
+        return given
+
+    @property
+    def adversarial(self) -> bool:
+        """Whether discriminators are needed."""
+        return self.gan > 0 or self.auxiliary > 0
+
+
+class OptimiserSettings(Table):
+    """``[optimiser]``."""
+
+    kind: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: float = Field(default=1e-4, gt=0)
+    discriminator_learning_rate: float | None = Field(default=None, gt=0)
+    """Default: the same."""
+    betas: tuple[float, float] = (0.5, 0.999)
+    """Of Adam; of SGD the first is not used and ``momentum`` is."""
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    clip: float = Field(default=10.0, gt=0)
+    """Largest norm of a gradient; longer ones are shortened to it."""
+    ema: float = Field(default=0.0, ge=0, lt=1)
+    """Moving average of the weights that is validated and shipped; 0 = off."""
+
+
+class ScheduleSettings(Table):
+    """``[schedule]``: constant learning rate, then linear decay to ``final`` times it."""
+
+    steps: int = Field(ge=1)
+    batch: int = Field(default=8, ge=1)
+    constant: float = Field(default=0.5, ge=0, le=1)
+    """Share of the steps before the decay begins."""
+    warmup: int = Field(default=0, ge=0)
+    """Steps of linear increase at the start."""
+    final: float = Field(default=0.0, ge=0, le=1)
+    max_skipped: int = Field(default=20, ge=1)
+    """So many steps in a row without a finite gradient end the run."""
+
+    def factor(self, step: int) -> float:
+        """Learning rate at a step (from 0) over the largest one.
+
+        >>> schedule = ScheduleSettings(steps=10, constant=0.5)
+        >>> schedule.factor(4), round(schedule.factor(9), 6)
+        (1.0, 0.2)
+        """
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        start = self.constant * self.steps
+        if step < start:
+            return 1.0
+        return self.final + (1 - self.final) * (1 - (step - start) / (self.steps - start))
+
+
+class ValidationSettings(Table):
+    """``[validation]``: what is measured during the run, and by what the best model is chosen."""
+
+    checks: int = Field(default=20, ge=1)
+    """Checks per run, evenly spaced, the last after the last step."""
+    count: int = Field(default=64, ge=2)
+    """Mosaics of the validation split."""
+    metric: Literal["sliced", "relative_l2", "classifier"] = "sliced"
+    """What the best generator of each direction is chosen by (see :mod:`mantid_exp2sim.training.metrics`).
+    ``sliced`` needs no pairs; ``relative_l2`` uses the true counterparts; ``classifier`` a trained DUQ."""
+    classifier_target: Path | None = None
+    """Run folder of a DUQ trained on domain B: reads what ``deconvolve`` makes."""
+    classifier_convolved: Path | None = None
+    """Run folder of a DUQ trained on domain A: reads what ``convolve`` makes."""
+    pictures: bool = True
+
+
+class RunSettings(Table):
+    """``[run]``: what does not belong to the method."""
+
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    threads: int = Field(default=0, ge=0)
+    """Threads of torch; 0 = what torch finds. The same bytes need the same number."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the convolutions during training; weights, losses and validation stay in float32."""
+    device: str = "cpu"
+    log_every: int = Field(default=20, ge=1)
+    checkpoint_every: int = Field(default=200, ge=1)
+    tensorboard: bool = True
+    """Write tensorboard files too, where it is installed."""
+
+
+class GanConfig(Table):
+    """A recipe for ``exp2sim train gan``."""
+
+    data: DataSettings
+    network: NetworkSettings = NetworkSettings()
+    loss: LossSettings = LossSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    schedule: ScheduleSettings
+    validation: ValidationSettings = ValidationSettings()
+    scaling: ScalingSettings = ScalingSettings()
+    run: RunSettings = RunSettings()
+
+
+class ClassifierDataSettings(DataSettings):
+    """``[data]`` of a classifier."""
+
+    kind: Kind = "convolved"
+    """What it is trained on."""
+    form: Literal["mosaic", "volume"] = "mosaic"
+    """All Ei of a parameter set at once, or the volume at one Ei."""
+
+
+class DuqLossSettings(Table):
+    """``[loss]`` of a classifier."""
+
+    gradient_penalty: float = Field(default=0.5, ge=0)
+    """λ of the two-sided penalty λ(‖∇ₓ Σ K‖ − 1)²."""
+    penalty_every: int = Field(default=1, ge=1)
+    """Compute the penalty only every so many steps (and weigh it by as much)."""
+    penalty_share: float = Field(default=1.0, gt=0, le=1)
+    """On this share of the batch."""
+    centroid_momentum: float = Field(default=0.999, ge=0, lt=1)
+    """γ < 1, so that the centroids move."""
+    length_scale: float = Field(default=0.3, gt=0)
+    """σ during training."""
+    length_scales: tuple[float, ...] = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+    """σ to choose from on the validation split, by negative log likelihood with outliers as no class."""
+    outliers: float = Field(default=0.15, ge=0, le=1)
+    """Synthetic inputs of no class added to each batch: zeros, constants, shuffled bins, noise."""
+
+
+class DuqValidationSettings(Table):
+    """``[validation]`` of a classifier; the best is the one of the lowest error, then loss."""
+
+    checks: int = Field(default=10, ge=1)
+    count: int | None = Field(default=None, ge=2)
+    """Mosaics of the validation split; default all."""
+
+
+class DuqConfig(Table):
+    """A recipe for ``exp2sim train duq``."""
+
+    data: ClassifierDataSettings
+    network: ClassifierSettings = ClassifierSettings()
+    loss: DuqLossSettings = DuqLossSettings()
+    optimiser: OptimiserSettings = OptimiserSettings(kind="adamw", learning_rate=1e-3, betas=(0.9, 0.999))
+    schedule: ScheduleSettings
+    validation: DuqValidationSettings = DuqValidationSettings()
+    scaling: ScalingSettings = ScalingSettings()
+    run: RunSettings = RunSettings()
+
+
+Config = TypeVar("Config", GanConfig, DuqConfig)
+
+
+def read_config(path: Path, kind: type[Config]) -> Config:
+    """Read a recipe.
+
+    Raises
+    ------
+    Exp2SimError
+        If the file is missing, is no TOML, or holds something unknown or out of range.
+    """
+    try:
+        text = path.read_bytes()
+        return kind.model_validate(tomllib.loads(text.decode("utf-8")))
+    except OSError as error:
+        raise Exp2SimError(f"Cannot read the recipe {path}: {error.strerror or error}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Exp2SimError(f"{path} is no TOML file: {error}.") from error
+    except ValidationError as error:
+        raise Exp2SimError(
+            f"The recipe {path} cannot be used: {validation_summary(error)}.",
+            way_out="The settings are described in mantid_exp2sim.training.config.",
+        ) from error

@@ -1,0 +1,205 @@
+"""Training of the DUQ classifier: correlations that fall to zero away from every class.
+
+Source: van Amersfoort et al., ICML 2020. Beyond it: synthetic inputs of no class are shown with target 0 for
+every class, the length scale is chosen on the validation split, and bins that were not measured are masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.networks import build_classifier
+from mantid_exp2sim.training import metrics
+from mantid_exp2sim.training.config import DuqConfig
+from mantid_exp2sim.training.datasets import DataSet, Domain, Samples
+from mantid_exp2sim.training.loop import clip_gradients, guard, make_optimiser, step_seed
+from mantid_exp2sim.training.outliers import KINDS, make_outliers
+from mantid_exp2sim.training.validation import classifier_input
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.scaling import Scaling
+
+NO_CLASS = -1
+_EVALUATE_BATCH = 64
+
+
+def check_panels(dataset: DataSet, config: DuqConfig) -> None:
+    """Refuse a recipe whose network does not fit the data set."""
+    energies, _, _, windows = dataset.description.shape
+    panels = windows * (energies if config.data.form == "mosaic" else 1)
+    classes = len(dataset.description.classes)
+    if (config.network.panels, config.network.classes) != (panels, classes):
+        raise Exp2SimError(
+            f"The classifier takes {config.network.panels} panels and tells {config.network.classes} classes.",
+            why=f"A {config.data.form} of this data set has {panels} panels, and there are {classes} classes.",
+            way_out=f"Set panels = {panels} and classes = {classes} in [network].",
+        )
+
+
+class DuqTask:
+    """The classifier and its update; a :class:`mantid_exp2sim.training.loop.Task`."""
+
+    def __init__(self, config: DuqConfig, domain: Domain, dataset: DataSet, scaling: Scaling) -> None:
+        self.config, self.domain = config, domain
+        self.device = config.run.device
+        torch.manual_seed(step_seed(config.run.seed, 0, stream=1))
+        self.network = build_classifier(config.network).to(self.device, memory_format=torch.channels_last)
+        self.network.length_scale.fill_(config.loss.length_scale)
+        self.average = build_classifier(config.network).to(self.device, memory_format=torch.channels_last)
+        self.average.load_state_dict(self.network.state_dict())
+        self.optimiser = make_optimiser(config.optimiser, self.network.parameters())
+        self._read_validation(dataset, scaling)
+
+    def _read_validation(self, dataset: DataSet, scaling: Scaling) -> None:
+        indices = dataset.split("validation", self.config.validation.count)
+        mask = torch.from_numpy(dataset.mask)
+        x = scaling.forward(torch.from_numpy(dataset.read(self.config.data.kind, indices)))
+        label = torch.from_numpy(dataset.labels(indices))
+        self.valid = classifier_input(x, mask, self.config.data.form)
+        self.valid_label = label.repeat_interleave(len(self.valid) // len(label))
+        draws = torch.Generator().manual_seed(step_seed(self.config.run.seed, 0, stream=3))
+        count = max(2, min(len(self.valid), 200))
+        self.valid_outliers = {kind: make_outliers(self.valid[:count], draws, kind=kind) for kind in KINDS}
+
+    def networks(self) -> dict[str, nn.Module]:
+        """See :class:`mantid_exp2sim.training.loop.Task`."""
+        return {"classifier": self.network, "average": self.average}
+
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """See :class:`mantid_exp2sim.training.loop.Task`."""
+        return {"classifier": self.optimiser}
+
+    def _batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Input and labels of a step, with outliers (label −1) at the end."""
+        samples = self.domain.at(step)
+        x = _stack(samples)
+        draws = torch.Generator().manual_seed(step_seed(self.config.run.seed, step))
+        count = round(self.config.loss.outliers * len(x))
+        outliers = make_outliers(x[torch.randint(len(x), (count,), generator=draws)], draws)
+        label = torch.cat([samples.label, torch.full((count,), NO_CLASS)])
+        whole = torch.cat([x, outliers]).contiguous(memory_format=torch.channels_last)
+        return whole.to(self.device), label.to(self.device)
+
+    def train_step(self, step: int) -> dict[str, float]:
+        """One update of weights and centroids; all or nothing."""
+        x, label = self._batch(step)
+        torch.manual_seed(step_seed(self.config.run.seed, step, stream=2))
+        loss = self.config.loss
+        penalised = loss.gradient_penalty > 0 and step % loss.penalty_every == 0
+        count = max(1, round(loss.penalty_share * len(x))) if penalised else 0
+        self.optimiser.zero_grad(set_to_none=True)
+        with torch.autocast(
+            self.device.split(":")[0], torch.bfloat16, enabled=self.config.run.precision == "bfloat16"
+        ):
+            some = x[:count].detach().requires_grad_(count > 0)
+            embedded = self.network.embed(torch.cat([some, x[count:]]))
+        found = self.network.correlations(embedded.float())
+        entropy = class_entropy(self.network.distances(embedded.float()), label, self.network.length_scale)
+        total = entropy
+        report = {"entropy": float(entropy.detach())}
+        if count:
+            penalty = gradient_penalty(found[:count].sum(), some)
+            report["penalty"] = float(penalty.detach())
+            total = total + loss.gradient_penalty * loss.penalty_every * penalty
+        known = label >= 0
+        report["accuracy"] = metrics.accuracy(found.detach()[known], label[known])
+        guard("loss", total)
+        total.backward()  # type: ignore[no-untyped-call]
+        report["gradient"] = clip_gradients(
+            "classifier", self.network.parameters(), self.config.optimiser.clip
+        )
+        self.optimiser.step()
+        self.network.update_centroids(embedded.detach().float(), label, loss.centroid_momentum)
+        self._move_average(step)
+        return report
+
+    @torch.no_grad()
+    def _move_average(self, step: int) -> None:
+        keep = min(self.config.optimiser.ema, (1 + step) / (10 + step))
+        pairs = zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True)
+        for old, new in pairs:
+            old.lerp_(new, 1 - keep)
+
+    @torch.no_grad()
+    def check(self) -> dict[str, float]:
+        """Choose the length scale; accuracy, likelihood and the answer to inputs of no class."""
+        network = self.average.eval()
+        distances = self._distances(self.valid)
+        foreign = {kind: self._distances(x) for kind, x in self.valid_outliers.items()}
+        every = torch.cat(list(foreign.values()))
+        nothing = torch.full((len(every),), NO_CLASS)
+        losses = {}
+        for scale in self.config.loss.length_scales:
+            inside = class_entropy(distances, self.valid_label, torch.tensor(scale))
+            outside = class_entropy(every, nothing, torch.tensor(scale))
+            losses[scale] = float(inside + outside) / 2
+        best = min(losses, key=lambda scale: losses[scale])
+        network.length_scale.fill_(best)
+        found = torch.exp(-distances / (2 * best**2))
+        report = {
+            "accuracy": metrics.accuracy(-distances, self.valid_label),
+            "entropy": losses[best],
+            "nll": metrics.negative_log_likelihood(found, self.valid_label),
+            "length_scale": best,
+            "own_correlation": float(found.gather(1, self.valid_label[:, None]).mean()),
+        }
+        for kind, values in foreign.items():
+            report[f"null_{kind}"] = float(torch.exp(-values / (2 * best**2)).max())
+        return report
+
+    def _distances(self, x: Tensor) -> Tensor:
+        found = []
+        for part in x.split(_EVALUATE_BATCH):
+            embedded = self.average.embed(part.to(self.device).contiguous(memory_format=torch.channels_last))
+            found.append(self.average.distances(embedded).cpu())
+        return torch.cat(found)
+
+    def scores(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Share of wrong predictions + 0.01 × cross entropy (which breaks ties)."""
+        return {"classifier": 1 - metrics["accuracy"] + 0.01 * metrics["entropy"]}
+
+    def shipped(self, name: str) -> nn.Module:
+        """The averaged classifier (the classifier itself where ema = 0)."""
+        return self.average
+
+    def picture(self, path: Path) -> None:
+        """A classifier draws nothing."""
+
+
+def _stack(samples: Samples) -> Tensor:
+    """Network input of whole mosaics (B, Ei, h, k, E) or single volumes (B, h, k, E)."""
+    from mantid_exp2sim.networks.duq import stack_panels
+
+    whole = samples.x.ndim == 5
+    return stack_panels(
+        samples.x if whole else samples.x[:, None], samples.mask if whole else samples.mask[:, None]
+    )
+
+
+def class_entropy(distances: Tensor, label: Tensor, length_scale: Tensor) -> Tensor:
+    """Binary cross entropy of K_c = exp(−d_c / 2σ²), mean over samples and classes; label −1: no class.
+
+    Computed from the distances d (n, classes), so that neither log K nor log(1 − K) loses its digits.
+
+    >>> d = torch.tensor([[0.0, 50.0]])
+    >>> float(class_entropy(d, torch.tensor([0]), torch.tensor(0.5))) < 1e-4
+    True
+    """
+    exponent = distances / (2 * length_scale**2)
+    wanted = F.one_hot(label + 1, distances.shape[1] + 1)[:, 1:].to(distances.dtype)
+    missed = torch.log(-torch.expm1(-exponent.clamp_min(1e-6)))
+    return (wanted * exponent - (1 - wanted) * missed).mean()
+
+
+def gradient_penalty(total: Tensor, x: Tensor) -> Tensor:
+    """(‖∇ₓ ΣK‖ − 1)², mean over samples; ``total`` is ΣK summed over the batch ``x``."""
+    (slope,) = torch.autograd.grad(total, x, create_graph=True)
+    norms = (slope.float().flatten(1).square().sum(1) + 1e-12).sqrt()
+    return (norms - 1).square().mean()

@@ -1,0 +1,307 @@
+"""The dual GAN: two generators trained together on unpaired data, with a discriminator per domain.
+
+``deconvolve`` goes from domain A (convolved, measurement-like) to B (the target), ``convolve`` back.
+Source: Anker et al., Digital Discovery 2 (2023) 578; DCLGAN: Han et al., CVPRW 2021.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from mantid_exp2sim.layout import Layout
+from mantid_exp2sim.networks import build_discriminator, build_generator, build_projection
+from mantid_exp2sim.networks.discriminator import patch_weights
+from mantid_exp2sim.networks.generator import Generator
+from mantid_exp2sim.networks.projection import Projection
+from mantid_exp2sim.training import losses
+from mantid_exp2sim.training.config import GanConfig
+from mantid_exp2sim.training.datasets import Domain, Samples
+from mantid_exp2sim.training.loop import clip_gradients, guard, make_optimiser, step_seed
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.training.validation import GanValidation
+
+Net = TypeVar("Net", bound=nn.Module)
+
+DIRECTIONS = ("deconvolve", "convolve")
+"""Directions of translation; each names a generator, its projection head and the discriminator of its output."""
+OTHER = {"deconvolve": "convolve", "convolve": "deconvolve"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stacked:
+    """A batch as a network takes it: input, intensities, masks (1 = not measured), labels, true counterpart."""
+
+    x: Tensor
+    intensity: Tensor
+    mask: Tensor
+    label: Tensor
+    counterpart: Tensor | None
+
+    def with_intensity(self, y: Tensor) -> Tensor:
+        """The network input with other intensities, and zero where nothing was measured."""
+        rest = self.x[:, self.mask.shape[1] :]
+        return torch.cat([torch.where(self.mask > 0, 0.0, y.float()), rest], 1)
+
+
+def stack(samples: Samples, layout: Layout, device: str = "cpu") -> Stacked:
+    """Samples to network tensors, in the memory format that convolutions are fastest with."""
+    x = fast_format(layout.stack(samples.x, samples.mask, samples.ei).to(device))
+    n = layout.channels
+    label = samples.label.repeat_interleave(x.shape[0] // len(samples.label)).to(device)
+    counterpart = None if samples.counterpart is None else layout.fold(samples.counterpart).to(device)
+    return Stacked(x, x[:, :n], x[:, n : 2 * n], label, counterpart)
+
+
+def fast_format(x: Tensor) -> Tensor:
+    """Channels last in 2D and 3D."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    return x.contiguous(memory_format=formats[x.ndim]) if x.ndim in formats else x
+
+
+@dataclass(slots=True, eq=False)
+class _Pass:
+    """What one direction made of a batch."""
+
+    fake: Tensor
+    fake_input: Tensor
+    same: Tensor | None
+    keys: list[Tensor]
+    queries: list[Tensor]
+    back: Tensor | None
+
+
+class DualGan:
+    """The networks, optimisers and the update of the dual GAN; a :class:`mantid_exp2sim.training.loop.Task`."""
+
+    def __init__(
+        self, config: GanConfig, domains: Mapping[str, Domain], validation: GanValidation | None
+    ) -> None:
+        self.config, self.domains, self.validation = config, domains, validation
+        self.layout, self.weights = config.network.layout, config.loss
+        self.device = config.run.device
+        torch.manual_seed(step_seed(config.run.seed, 0, stream=1))
+        paper = config.network.preset == "paper"
+        self.generators: dict[str, Generator] = {}
+        self.projections: dict[str, Projection] = {}
+        self.discriminators: dict[str, nn.Module] = {}
+        for name in DIRECTIONS:
+            generator = build_generator(config.network.generator, self.layout)
+            self.generators[name] = self._placed(generator)
+            if self.weights.nce > 0:
+                head = build_projection(generator, width=config.network.projection_width, paper=paper)
+                self.projections[name] = head.to(self.device)
+            if self.weights.adversarial:
+                patch = build_discriminator(config.network.discriminator, self.layout)
+                self.discriminators[name] = self._placed(patch)
+        self.averages = copy.deepcopy(self.generators) if config.optimiser.ema > 0 else {}
+        optimiser = config.optimiser
+        self._optimisers = {"generator": make_optimiser(optimiser, self._of_generators())}
+        if self.discriminators:
+            self._optimisers["discriminator"] = make_optimiser(
+                optimiser, self._of_discriminators(), optimiser.discriminator_learning_rate
+            )
+
+    def _placed(self, network: Net) -> Net:
+        network = network.to(self.device)
+        if self.layout.dimension > 1:
+            kind = torch.channels_last if self.layout.dimension == 2 else torch.channels_last_3d
+            network = network.to(memory_format=kind)  # type: ignore[call-overload]
+        return network
+
+    def _of_generators(self) -> list[nn.Parameter]:
+        return _parameters(chain(self.generators.values(), self.projections.values()))
+
+    def _of_discriminators(self) -> list[nn.Parameter]:
+        return _parameters(self.discriminators.values())
+
+    def networks(self) -> dict[str, nn.Module]:
+        """See :class:`mantid_exp2sim.training.loop.Task`."""
+        groups: dict[str, Mapping[str, nn.Module]] = {
+            "generator": self.generators,
+            "average": self.averages,
+            "projection": self.projections,
+            "discriminator": self.discriminators,
+        }
+        return {f"{group}.{name}": net for group, nets in groups.items() for name, net in nets.items()}
+
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """See :class:`mantid_exp2sim.training.loop.Task`."""
+        return self._optimisers
+
+    def train_step(self, step: int) -> dict[str, float]:
+        """One update of generators and discriminators, from the same weights; all or nothing."""
+        source = {name: stack(self.domains[name].at(step), self.layout, self.device) for name in DIRECTIONS}
+        draws = torch.Generator().manual_seed(step_seed(self.config.run.seed, step))
+        torch.manual_seed(step_seed(self.config.run.seed, step, stream=2))
+        report: dict[str, float] = {}
+        for optimiser in self._optimisers.values():
+            optimiser.zero_grad(set_to_none=True)
+        passes = {name: self._translate(name, source) for name in DIRECTIONS}
+        with _frozen(self._of_discriminators()):
+            total = torch.zeros((), device=self.device)
+            for name in DIRECTIONS:
+                total = total + self._generator_losses(name, source, passes, draws, report)
+            guard("generators' loss", total)
+            total.backward()
+        clip = self.config.optimiser.clip
+        report["generator_gradient"] = clip_gradients("generators", self._of_generators(), clip)
+        if self.discriminators:
+            self._discriminate(source, passes, report)
+        for optimiser in self._optimisers.values():
+            optimiser.step()
+        self._average(step)
+        return report
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        return torch.autocast(
+            self.device.split(":")[0], torch.bfloat16, enabled=self.config.run.precision == "bfloat16"
+        )
+
+    def _translate(self, name: str, source: Mapping[str, Stacked]) -> _Pass:
+        """Translate a batch; with it, in the same pass, what the generator makes of its target domain."""
+        own, other, weights = source[name], source[OTHER[name]], self.weights
+        layers = None if weights.nce > 0 else ()
+        count = len(own.x)
+        with self._autocast():
+            both = torch.cat([own.x, other.x]) if weights.identity > 0 else own.x
+            out, features = self.generators[name].forward_features(both, layers)
+            fake_input = fast_format(own.with_intensity(out[:count]))
+            back, queries = None, []
+            if weights.nce > 0 or weights.cycle > 0:
+                back, queries = self.generators[OTHER[name]].forward_features(fake_input, layers)
+        return _Pass(
+            fake=out[:count].float(),
+            fake_input=fake_input,
+            same=out[count:].float() if weights.identity > 0 else None,
+            keys=[layer[:count].detach() for layer in features],
+            queries=queries,
+            back=None if back is None else back.float(),
+        )
+
+    def _generator_losses(
+        self,
+        name: str,
+        source: Mapping[str, Stacked],
+        passes: Mapping[str, _Pass],
+        draws: torch.Generator,
+        report: dict[str, float],
+    ) -> Tensor:
+        """The weighted sum for one direction."""
+        own, other, made, w = source[name], source[OTHER[name]], passes[name], self.weights
+        parts: dict[str, tuple[float, Tensor]] = {}
+        if w.adversarial:
+            with self._autocast():
+                score, predicted = self.discriminators[name](made.fake_input)
+            patches = patch_weights(own.mask, score.shape[2:])
+            parts["gan"] = w.gan, losses.generator_loss(w.gan_kind, score.float(), patches)
+            if w.auxiliary > 0:
+                parts["auxiliary"] = w.auxiliary, losses.auxiliary_loss(predicted.float(), own.label, patches)
+        if w.nce > 0:
+            parts["nce"] = w.nce, self._contrast(name, own.mask, made, draws)
+        if made.same is not None:
+            parts["identity"] = w.identity, losses.masked_l1(made.same, other.intensity, other.mask)
+        if w.cycle > 0 and made.back is not None:
+            parts["cycle"] = w.cycle, losses.masked_l1(made.back, own.intensity, own.mask)
+        if w.paired > 0 and own.counterpart is not None:
+            parts["paired"] = w.paired, losses.masked_l1(made.fake, own.counterpart, own.mask)
+        report |= {f"{name}_{part}": float(value.detach()) for part, (_, value) in parts.items()}
+        zero = torch.zeros((), device=self.device)
+        return sum((weight * value for weight, value in parts.values()), zero)
+
+    def _contrast(self, name: str, mask: Tensor, made: _Pass, draws: torch.Generator) -> Tensor:
+        """PatchNCE averaged over the feature layers."""
+        sampled = [
+            losses.sample_positions(mask, layer.shape[2:], self.weights.patches, draws) for layer in made.keys
+        ]
+        positions = [where for where, _ in sampled]
+        with torch.no_grad(), self._autocast():
+            keys = self.projections[name](made.keys, positions)
+        with self._autocast():
+            queries = self.projections[OTHER[name]](made.queries, positions)
+        each = [
+            losses.patch_nce(query, key, valid, self.weights.temperature)
+            for query, key, (_, valid) in zip(queries, keys, sampled, strict=True)
+        ]
+        return torch.stack(each).mean()
+
+    def _discriminate(
+        self, source: Mapping[str, Stacked], passes: Mapping[str, _Pass], report: dict[str, float]
+    ) -> None:
+        """Gradients of the discriminators."""
+        total = torch.zeros((), device=self.device)
+        w = self.weights
+        for name in DIRECTIONS:
+            own, real = source[name], source[OTHER[name]]
+            with self._autocast():
+                scores, predicted = self.discriminators[name](
+                    torch.cat([real.x, passes[name].fake_input.detach()])
+                )
+            count = len(real.x)
+            on = patch_weights(real.mask, scores.shape[2:]), patch_weights(own.mask, scores.shape[2:])
+            value = losses.discriminator_loss(w.gan_kind, scores[:count].float(), scores[count:].float(), on)
+            report[f"{name}_discriminator"] = float(value.detach())
+            total = total + value
+            if w.auxiliary_discriminator > 0:
+                labelled = losses.auxiliary_loss(predicted[:count].float(), real.label, on[0])
+                report[f"{name}_discriminator_class"] = float(labelled.detach())
+                total = total + w.auxiliary_discriminator * labelled
+        guard("discriminators' loss", total)
+        total.backward()
+        clip = self.config.optimiser.clip
+        report["discriminator_gradient"] = clip_gradients("discriminators", self._of_discriminators(), clip)
+
+    @torch.no_grad()
+    def _average(self, step: int) -> None:
+        """Move the averaged generators; faster at the start, when there is little to average."""
+        keep = min(self.config.optimiser.ema, (1 + step) / (10 + step))
+        for name, average in self.averages.items():
+            for old, new in zip(average.parameters(), self.generators[name].parameters(), strict=True):
+                old.lerp_(new, 1 - keep)
+
+    def shipped(self, name: str) -> Generator:
+        """The generator of a direction as it is validated and shipped: the average, if there is one."""
+        return (self.averages or self.generators)[name]
+
+    def check(self) -> dict[str, float]:
+        """See :class:`mantid_exp2sim.training.loop.Task`."""
+        return {} if self.validation is None else self.validation.measure(self)
+
+    def scores(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """See :class:`mantid_exp2sim.training.loop.Task`."""
+        if self.validation is None:
+            return {}
+        return {name: self.validation.score(name, metrics) for name in DIRECTIONS}
+
+    def picture(self, path: Path) -> None:
+        """See :class:`mantid_exp2sim.training.loop.Task`."""
+        if self.validation is not None and self.config.validation.pictures:
+            self.validation.picture(self, path)
+
+
+def _parameters(networks: Iterable[nn.Module]) -> list[nn.Parameter]:
+    return [parameter for network in networks for parameter in network.parameters()]
+
+
+class _frozen:  # noqa: N801
+    """No gradients for parameters inside the block."""
+
+    def __init__(self, parameters: list[nn.Parameter]) -> None:
+        self.parameters = parameters
+
+    def __enter__(self) -> None:
+        for parameter in self.parameters:
+            parameter.requires_grad_(False)
+
+    def __exit__(self, *_: object) -> None:
+        for parameter in self.parameters:
+            parameter.requires_grad_(True)

@@ -1,0 +1,97 @@
+"""What is measured on the validation split. Volumes are (n, Ei, h, k, E) tensors; masks True = not measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+
+def relative_l2(x: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> float:
+    """Mean over volumes of ‖x − truth‖ / ‖truth‖ over measured bins; the truth's norm is at least its mean one.
+
+    ``x`` and ``truth`` (n, Ei, h, k, E) in physical units, ``mask`` (Ei, h, k, E).
+
+    >>> import torch
+    >>> truth = torch.ones(2, 1, 2, 2, 1)
+    >>> relative_l2(1.5 * truth, truth, torch.zeros(1, 2, 2, 1).bool())
+    0.5
+    """
+    keep = (~mask).to(x.dtype)
+    error = ((x - truth) * keep).flatten(2).norm(dim=2)
+    size = (truth * keep).flatten(2).norm(dim=2)
+    floor = 1e-3 * size.mean() + 1e-30
+    return float((error / size.clamp_min(floor)).mean())
+
+
+def flux_ratio(x: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> float:
+    """Total measured intensity over the true one."""
+    keep = (~mask).to(x.dtype)
+    return float((x * keep).sum() / (truth * keep).sum().clamp_min(1e-30))
+
+
+def sliced_distance(
+    one: torch.Tensor,
+    two: torch.Tensor,
+    mask: torch.Tensor,
+    *,
+    patch: int = 5,
+    windows: int = 3,
+    count: int = 8000,
+    directions: int = 96,
+    seed: int = 0,
+) -> float:
+    """Sliced Wasserstein-1 distance between the patches of two unpaired sets, 0 = the same distribution.
+
+    Patches are ``patch`` × ``patch`` bins of ``windows`` neighbouring energies, wholly measured, ``count`` of them
+    from each set at the same places; both are projected on random directions and compared after sorting, in
+    units of the second set's standard deviation along the direction. Scaled intensities.
+
+    >>> import torch
+    >>> x = torch.rand(4, 1, 8, 8, 4)
+    >>> sliced_distance(x, x, torch.zeros(1, 8, 8, 4).bool(), count=50)
+    0.0
+    """
+    import torch
+
+    rng = np.random.default_rng(seed)
+    size = [min(n, p) for n, p in zip(mask.shape[1:], (patch, patch, windows), strict=True)]
+    unfolded = (~mask).unfold(1, size[0], 1).unfold(2, size[1], 1).unfold(3, size[2], 1)
+    places = unfolded.flatten(4).all(4).nonzero()
+    if len(places) == 0:
+        return float("nan")
+    chosen = places[torch.from_numpy(rng.integers(0, len(places), count))]
+    spread = float(np.prod(size))
+    vectors = torch.from_numpy(rng.standard_normal((int(spread), directions)).astype(np.float32))
+    vectors = vectors / vectors.norm(dim=0)
+    projected = []
+    for volumes in (one, two):
+        which = torch.from_numpy(np.random.default_rng(seed).integers(0, len(volumes), count))
+        rows = [which[:, None, None, None], chosen[:, 0, None, None, None]]
+        for axis, length in enumerate(size):
+            shape = [1, 1, 1, 1]
+            shape[axis + 1] = length
+            steps = torch.arange(length).reshape(shape)
+            rows.append(chosen[:, axis + 1, None, None, None] + steps)
+        projected.append((volumes[tuple(rows)].flatten(1).float() @ vectors).sort(dim=0).values)
+    deviation = projected[1].std(dim=0).clamp_min(1e-12)
+    return float(((projected[0] - projected[1]).abs().mean(dim=0) / deviation).mean())
+
+
+def negative_log_likelihood(correlations: torch.Tensor, labels: torch.Tensor) -> float:
+    """Mean −log of the true class's share of the correlations (n, classes)."""
+    shares = (correlations + 1e-6) / (correlations + 1e-6).sum(1, keepdim=True)
+    return float(-shares.gather(1, labels[:, None]).log().mean())
+
+
+def accuracy(correlations: torch.Tensor, labels: torch.Tensor) -> float:
+    """Share of samples whose largest correlation (n, classes) is their own class's.
+
+    >>> import torch
+    >>> accuracy(torch.tensor([[0.9, 0.1], [0.2, 0.1]]), torch.tensor([0, 1]))
+    0.5
+    """
+    return float((correlations.argmax(1) == labels).float().mean())

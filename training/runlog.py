@@ -1,0 +1,86 @@
+"""What a run tells: CSV files, tensorboard where it is installed, and lines and a progress bar on stderr."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mantid_exp2sim.atomic import atomic_path
+
+
+class Table:
+    """A CSV file that grows by rows; columns that appear later are added, the file is always whole.
+
+    Rows past ``step`` are dropped when it is opened, so that a resumed run does not write them twice.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "losses.csv"
+    >>> Table(path, step=0).add({"step": 1, "loss": 0.5})
+    >>> Table(path, step=1).add({"step": 2, "loss": 0.25})
+    >>> path.read_text().split()
+    ['step,loss', '1,0.5', '2,0.25']
+    """
+
+    def __init__(self, path: Path, *, step: int) -> None:
+        self.path = path
+        self.rows: list[dict[str, Any]] = []
+        if path.is_file():
+            with path.open(newline="") as file:
+                self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+            self._rewrite()
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Append a row; it must have a ``step``."""
+        known = list(self.rows[0]) if self.rows else []
+        self.rows.append(dict(row))
+        if list(row) == known:
+            with self.path.open("a", newline="") as file:
+                csv.DictWriter(file, known, lineterminator="\n").writerow(row)
+        else:
+            self._rewrite()
+
+    def _rewrite(self) -> None:
+        columns = list(dict.fromkeys(key for row in self.rows for key in row))
+        self.rows = [{key: row.get(key, "") for key in columns} for row in self.rows]
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        with atomic_path(self.path) as temporary:
+            temporary.write_text(text.getvalue(), newline="")
+
+
+class Board:
+    """Tensorboard scalars, or nothing where tensorboard is not installed or not wanted."""
+
+    def __init__(self, folder: Path, *, step: int, wanted: bool) -> None:
+        self._writer: Any = None
+        if wanted:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                return
+            self._writer = SummaryWriter(str(folder), purge_step=step + 1)  # type: ignore[no-untyped-call]
+
+    def add(self, group: str, values: Mapping[str, float], step: int) -> None:
+        """Scalars of one step."""
+        if self._writer is not None:
+            for name, value in values.items():
+                self._writer.add_scalar(f"{group}/{name}", value, step)
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def one_line(values: Mapping[str, float]) -> str:
+    """Numbers for people.
+
+    >>> one_line({"loss": 0.123456, "skipped": 0})
+    'loss 0.1235  skipped 0'
+    """
+    return "  ".join(f"{name} {value:.4g}" for name, value in values.items())

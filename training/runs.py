@@ -1,0 +1,302 @@
+"""Starting and resuming runs, and reading what a run has made."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.layout import Layout
+from mantid_exp2sim.networks import (
+    ClassifierSettings,
+    GeneratorSettings,
+    build_classifier,
+    build_generator,
+)
+from mantid_exp2sim.scaling import Scaling
+from mantid_exp2sim.training.config import DuqConfig, GanConfig, RunSettings, read_config
+from mantid_exp2sim.training.datasets import DataSet, Domain, choose_scaling, halves, open_dataset
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mantid_exp2sim.networks.duq import Duq
+    from mantid_exp2sim.networks.generator import Generator
+    from mantid_exp2sim.training.loop import Task
+
+CONFIG, MODEL = "config.json", "model.json"
+FREE = ("log_every", "checkpoint_every", "tensorboard")
+"""Settings of ``[run]`` that may be others when a run is resumed."""
+
+
+class GanModel(BaseModel):
+    """``model.json`` of a GAN run: what is needed to use its generators."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layout: Layout
+    generator: GeneratorSettings
+    scaling: Scaling
+    target: str
+    mean_intensity: float
+    """Of domain A over measured bins, in the units of the data set."""
+
+
+class DuqModel(BaseModel):
+    """``model.json`` of a classifier run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    network: ClassifierSettings
+    scaling: Scaling
+    kind: str
+    form: str
+    classes: tuple[str, ...]
+
+
+def train_gan(recipe: Path, *, out: Path, resume: bool = False) -> str:
+    """Train the dual GAN of a recipe in the folder ``out``: ``finished`` or ``stopped``.
+
+    Raises
+    ------
+    Exp2SimError
+        If recipe or data cannot be used, ``out`` holds a run and ``resume`` is false, or training diverges.
+    """
+    config = read_config(recipe, GanConfig)
+    prepare_folder(out, config, resume=resume)
+    use_threads(config.run)
+    from mantid_exp2sim.training.gan import DualGan
+    from mantid_exp2sim.training.validation import make_validation
+
+    dataset = open_dataset(find_folder(config.data.folder, recipe))
+    convolved, target = domain_indices(dataset, config)
+    scaling = choose_scaling(dataset, config.scaling, kind="convolved", indices=convolved)
+    domains = _gan_domains(dataset, config, scaling, convolved, target)
+    classifiers = {
+        name: load_classifier(find_folder(folder, recipe))
+        for name, folder in (
+            ("deconvolve", config.validation.classifier_target),
+            ("convolve", config.validation.classifier_convolved),
+        )
+        if folder is not None
+    }
+    if config.validation.metric == "classifier" and len(classifiers) < 2:
+        raise Exp2SimError(
+            "The metric 'classifier' needs two classifiers.",
+            way_out="Set classifier_target and classifier_convolved in [validation].",
+        )
+    mean = choose_scaling(
+        dataset,
+        config.scaling.model_copy(update={"intensity_scale": None}),
+        kind="convolved",
+        indices=convolved,
+    ).intensity_scale
+    model = GanModel(
+        layout=config.network.layout,
+        generator=config.network.generator,
+        scaling=scaling,
+        target=config.data.target,
+        mean_intensity=mean,
+    )
+    gan = DualGan(config, domains, make_validation(dataset, config, scaling, classifiers))
+    return run_task(gan, config, model, out=out, resume=resume)
+
+
+def train_duq(recipe: Path, *, out: Path, resume: bool = False) -> str:
+    """Train the classifier of a recipe in the folder ``out``: ``finished`` or ``stopped``; see :func:`train_gan`."""
+    config = read_config(recipe, DuqConfig)
+    prepare_folder(out, config, resume=resume)
+    use_threads(config.run)
+    from mantid_exp2sim.training.duq import DuqTask, check_panels
+
+    dataset = open_dataset(find_folder(config.data.folder, recipe))
+    check_panels(dataset, config)
+    indices = dataset.split("train", config.data.limit)
+    scaling = choose_scaling(dataset, config.scaling, kind=config.data.kind, indices=indices)
+    domain = Domain(
+        dataset,
+        config.data,
+        kind=config.data.kind,
+        indices=indices,
+        scaling=scaling,
+        batch=config.schedule.batch,
+        seed=config.run.seed,
+        stream=0,
+        noisy=config.data.kind == "convolved",
+        whole=config.data.form == "mosaic",
+    )
+    model = DuqModel(
+        network=config.network,
+        scaling=scaling,
+        kind=config.data.kind,
+        form=config.data.form,
+        classes=dataset.description.classes,
+    )
+    return run_task(DuqTask(config, domain, dataset, scaling), config, model, out=out, resume=resume)
+
+
+def run_task(task: Task, config: GanConfig | DuqConfig, model: BaseModel, *, out: Path, resume: bool) -> str:
+    """Run a task in a prepared folder."""
+    from mantid_exp2sim.training.loop import Run, write_json
+
+    write_json(out / MODEL, model.model_dump(mode="json"))
+    run = Run(
+        task,
+        out=out,
+        schedule=config.schedule,
+        settings=config.run,
+        checks=config.validation.checks,
+        resume=resume,
+        log=log_line(),
+    )
+    return run.go()
+
+
+def domain_indices(dataset: DataSet, config: GanConfig) -> tuple[Any, Any]:
+    """Mosaics of domain A and of domain B: no parameter set in both, if ``disjoint``."""
+    indices = dataset.split("train", config.data.limit)
+    if not config.data.disjoint:
+        return indices, indices
+    first, second = halves(dataset.labels(indices), config.run.seed)
+    return indices[first], indices[second]
+
+
+def _gan_domains(
+    dataset: DataSet, config: GanConfig, scaling: Scaling, convolved: Any, target: Any
+) -> dict[str, Domain]:
+    """Source of each direction: domain A is what ``deconvolve`` starts from, B what ``convolve`` does."""
+    paired = config.loss.paired > 0
+    kinds = {"deconvolve": ("convolved", config.data.target), "convolve": (config.data.target, "convolved")}
+    return {
+        name: Domain(
+            dataset,
+            config.data,
+            kind=kind,
+            indices=convolved if name == "deconvolve" else target,
+            scaling=scaling,
+            batch=config.schedule.batch,
+            seed=config.run.seed,
+            stream=number,
+            noisy=name == "deconvolve",
+            other=other if paired else None,
+        )
+        for number, (name, (kind, other)) in enumerate(kinds.items())
+    }
+
+
+def prepare_folder(out: Path, config: GanConfig | DuqConfig, *, resume: bool) -> None:
+    """Make the run folder with the recipe in it, or check that a resumed run has the same recipe."""
+    from mantid_exp2sim.training.loop import write_json
+
+    now = json.loads(config.model_dump_json())
+    path = out / CONFIG
+    if path.is_file():
+        if not resume:
+            raise Exp2SimError(
+                f"{out} holds a run already.", way_out="Continue it with --resume, or choose another --out."
+            )
+        changed = _differences(read_json(path), now)
+        if changed:
+            raise Exp2SimError(
+                f"The run in {out} was started with other settings: {', '.join(changed)}.",
+                way_out="Resume it with its own recipe, or start anew with another --out.",
+            )
+    elif resume:
+        raise Exp2SimError(f"{out} holds no run to resume.", way_out="Start it without --resume.")
+    elif out.is_dir() and any(out.iterdir()):
+        raise Exp2SimError(f"{out} is not empty and holds no run.", way_out="Choose another --out.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Exp2SimError(f"Cannot make the folder {out}: {error.strerror or error}.") from error
+    write_json(path, now)
+
+
+def _differences(before: Any, now: Any) -> list[str]:
+    tables = sorted({*before, *now})
+    return [
+        f"{table}.{key}"
+        for table in tables
+        for key in sorted({*before.get(table, {}), *now.get(table, {})})
+        if before.get(table, {}).get(key) != now.get(table, {}).get(key)
+        and not (table == "run" and key in FREE)
+    ]
+
+
+def find_folder(folder: Path, recipe: Path) -> Path:
+    """A folder as given: absolute, below the working directory, or beside the recipe."""
+    if folder.is_absolute() or folder.is_dir():
+        return folder
+    return recipe.parent / folder if (recipe.parent / folder).is_dir() else folder
+
+
+def use_threads(settings: RunSettings) -> None:
+    """Set torch's threads."""
+    import torch
+
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+
+
+def log_line() -> Callable[[str], None]:
+    """A function that writes a line to stderr."""
+    return lambda text: print(text, file=sys.stderr, flush=True)
+
+
+def read_json(path: Path) -> Any:
+    """JSON of a file."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise Exp2SimError(f"Cannot read {path}: {error}.") from error
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainedClassifier:
+    """A classifier of a finished run."""
+
+    network: Duq
+    model: DuqModel
+
+    def correlations(self, intensity: Tensor, mask: Tensor, *, batch: int = 32) -> Tensor:
+        """Correlations (n, classes) of mosaics (n, Ei, h, k, E) in physical units; True in ``mask`` = unknown.
+
+        Of a classifier of single volumes: the geometric mean over the incident energies.
+        """
+        import torch
+
+        from mantid_exp2sim.training.validation import classifier_input
+
+        found = []
+        with torch.no_grad():
+            for part in intensity.split(batch):
+                x = classifier_input(self.model.scaling.forward(part), mask, self.model.form)
+                found.append(self.network(x))
+        each = torch.cat(found).reshape(len(intensity), -1, self.model.network.classes)
+        return each[:, 0] if each.shape[1] == 1 else (each + 1e-9).log().mean(1).exp()
+
+
+def load_classifier(run: Path) -> TrainedClassifier:
+    """The best classifier of a run folder."""
+    from mantid_exp2sim.training.checkpoint import read_tensors
+
+    model = DuqModel.model_validate(read_json(run / MODEL))
+    network = build_classifier(model.network)
+    network.load_state_dict(read_tensors(run / "best" / "classifier.safetensors")[0])
+    return TrainedClassifier(network.eval().requires_grad_(False), model)
+
+
+def load_generator(run: Path, direction: str) -> tuple[Generator, GanModel]:
+    """The best generator of a direction of a run folder."""
+    from mantid_exp2sim.training.checkpoint import read_tensors
+
+    model = GanModel.model_validate(read_json(run / MODEL))
+    network = build_generator(model.generator, model.layout)
+    network.load_state_dict(read_tensors(run / "best" / f"{direction}.safetensors")[0])
+    return network.eval().requires_grad_(False), model

@@ -1,1 +1,214 @@
-"""File formats, chosen by content."""
+"""File formats, chosen by content when reading and by the name's ending when writing.
+
+One module per format; `load` and `save` are all that the rest of the package uses.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Histogram
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.formats.masks import MaskLike
+
+__all__ = ["ENDINGS", "load", "save"]
+
+ENDINGS = {".nxs": "mdhisto", ".npy": "npy", ".npz": "npz"}
+"""Endings that `save` takes, and the format that each means."""
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    mask: MaskLike | None = None,
+    index: int | tuple[int, ...] | None = None,
+) -> Histogram:
+    """Read a histogram from a file; the format is told from the content.
+
+    Taken are Mantid MDHisto NeXus files, the published ``.npy`` arrays and this package's ``.npz``.
+
+    Parameters
+    ----------
+    path
+        The file.
+    mask
+        What was not measured, in the shape of the data: an array (True or 1 = not measured), or a ``.npy``
+        or ``.mat`` file. It is joined with what the file itself says. A published mosaic without it is
+        masked by the computed detector coverage, unless it marks its gaps with NaN.
+    index
+        Which entry of a published array that holds several spectra.
+
+    Returns
+    -------
+    Histogram
+        Intensity, variance (0 where the file has none), mask and axes.
+
+    Raises
+    ------
+    Exp2SimError
+        If the file is missing, damaged, of an unknown kind, or has no measured bin.
+
+    Examples
+    --------
+    >>> import tempfile, numpy
+    >>> path = Path(tempfile.mkdtemp()) / "measured.npy"
+    >>> numpy.save(path, numpy.ones((1, 240, 400)))
+    >>> h = load(path)
+    >>> h.shape, h.metadata["layout"], bool(h.mask.any())
+    ((240, 400), 'mosaic', True)
+    """
+    file = Path(path).expanduser()
+    kind = _kind(file)
+    if index is not None and kind != "npy":
+        raise Exp2SimError(f"{file} holds one histogram.", way_out="Leave the index out.")
+    if kind == "npy":
+        from mantid_exp2sim.formats import published
+
+        entry = (index,) if isinstance(index, int) else index
+        return _checked(published.read(file, mask=mask, index=entry), file)
+    if kind == "npz":
+        from mantid_exp2sim.formats import npz
+
+        return _checked(_with_mask(npz.read(file), mask), file)
+    from mantid_exp2sim.formats import mdhisto
+
+    return _checked(_with_mask(mdhisto.read(file), mask), file)
+
+
+def save(histogram: Histogram, path: str | os.PathLike[str]) -> None:
+    """Write a histogram; the file appears whole or not at all. The ending of the name chooses the format.
+
+    ``.nxs``: Mantid MDHisto (SaveMD 2), for everything but a mosaic. ``.npy``: the published picture, a
+    mosaic only, NaN where not measured, without variance. ``.npz``: any histogram with everything except a
+    NeXus file's logs.
+
+    Raises
+    ------
+    Exp2SimError
+        If the ending is unknown, the format cannot hold this histogram, or the folder cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile, numpy
+    >>> from mantid_exp2sim.mosaic import mosaic_histogram
+    >>> path = Path(tempfile.mkdtemp()) / "mosaic.npz"
+    >>> save(mosaic_histogram(numpy.ones((240, 400))), path)
+    >>> load(path).shape
+    (240, 400)
+    """
+    file = Path(path).expanduser()
+    kind = ENDINGS.get(file.suffix.lower())
+    if kind is None:
+        raise Exp2SimError(
+            f"{file} ends in {file.suffix or 'nothing'}.", why=f"Endings taken are {', '.join(ENDINGS)}."
+        )
+    try:
+        _write(histogram, file, kind)
+    except OSError as error:
+        raise Exp2SimError(f"{file} cannot be written: {error.strerror or error}.") from error
+
+
+def _write(histogram: Histogram, file: Path, kind: str) -> None:
+    from mantid_exp2sim.mosaic import is_mosaic
+
+    if kind == "npy":
+        from mantid_exp2sim.formats import published
+
+        published.write(histogram, file)
+    elif kind == "npz":
+        from mantid_exp2sim.formats import npz
+
+        npz.write(histogram, file)
+    elif is_mosaic(histogram):
+        raise Exp2SimError(
+            "A mosaic cannot be written as one Mantid workspace.",
+            why="Its rows and columns are panels, not axes.",
+            way_out=f"Write {file.stem}.npy or {file.stem}.npz, or its six (h, k, E) "
+            "volumes: for v in mantid_exp2sim.mosaic.split(h): mantid_exp2sim.save(v, ...).",
+        )
+    else:
+        from mantid_exp2sim.formats import mdhisto
+
+        mdhisto.write(histogram, file)
+
+
+def _kind(file: Path) -> str:
+    """Tell the format from the first bytes; raise where nothing here reads it."""
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(16)
+            for offset in (512, 1024, 2048):  # HDF5 allows a user block before its signature
+                stream.seek(offset)
+                head = _HDF5 if stream.read(8) == _HDF5 else head
+    except OSError as error:
+        raise Exp2SimError(f"{file} cannot be read: {error.strerror or error}.") from error
+    if head.startswith(b"\x93NUMPY"):
+        return "npy"
+    if head.startswith(b"PK\x03\x04"):
+        return "npz"
+    if head.startswith(_HDF5):
+        return _hdf5_kind(file)
+    if head[4:10] == b"horace":
+        raise Exp2SimError(
+            f"{file} is a Horace file, which is not read yet.",
+            way_out="In Mantid: LoadSQW2 and BinMD, then SaveMD.",
+        )
+    if head.startswith(b"MATLAB"):
+        raise Exp2SimError(f"{file} is a MATLAB file.", way_out="As a mask, give it with --mask or mask=.")
+    what = "is empty" if not head else "is of no known kind"
+    raise Exp2SimError(
+        f"{file} {what}.",
+        why="Read are Mantid MDHisto (.nxs), the published .npy arrays and this package's own .npz.",
+    )
+
+
+def _hdf5_kind(file: Path) -> str:
+    import h5py
+
+    try:
+        with h5py.File(file, "r", locking=False) as content:
+            names = set(content)
+    except Exception as error:  # a damaged file makes h5py raise nearly anything
+        raise Exp2SimError(
+            f"{file} cannot be read: {error}.", why="The file is damaged or incomplete."
+        ) from error
+    if "MDHistoWorkspace" in names:
+        return "mdhisto"
+    if "MDEventWorkspace" in names:
+        raise Exp2SimError(
+            f"{file} holds an MDEventWorkspace: events, not bins.",
+            way_out="In Mantid: BinMD or SliceMD first, then SaveMD.",
+        )
+    raise Exp2SimError(
+        f"{file} is an HDF5 file without an MDHistoWorkspace.",
+        why=f"It holds {', '.join(sorted(names)[:5]) or 'nothing'}.",
+        way_out="Write the histogram with Mantid's SaveMD.",
+    )
+
+
+def _with_mask(histogram: Histogram, mask: MaskLike | None) -> Histogram:
+    if mask is None:
+        return histogram
+    from mantid_exp2sim.formats.masks import read_mask, upright
+    from mantid_exp2sim.mosaic import is_mosaic
+
+    given = read_mask(mask, histogram.shape)
+    if is_mosaic(histogram):
+        given, _ = upright(given, histogram.intensity)
+    return histogram.replace(mask=histogram.mask | given)
+
+
+def _checked(histogram: Histogram, file: Path) -> Histogram:
+    if bool(histogram.mask.all()):
+        raise Exp2SimError(
+            f"{file} has no measured bin.",
+            why="Every bin is masked or not a finite number.",
+            way_out="Look at the file, and at the mask if one was given.",
+        )
+    return histogram

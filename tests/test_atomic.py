@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+from mantid_exp2sim import Exp2SimError
+from mantid_exp2sim.atomic import atomic_path
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])
+def test_failure_leaves_the_old_file_and_nothing_else(tmp_path, failure):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+
+    def write():
+        with atomic_path(target) as path:
+            path.write_text("half")
+            raise failure
+
+    with pytest.raises(failure):
+        write()
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_permissions(tmp_path):
+    target = tmp_path / "a.txt"
+    mask = os.umask(0o022)
+    try:
+        with atomic_path(target) as path:
+            path.write_text("1")
+        assert stat.S_IMODE(target.stat().st_mode) == 0o644
+        target.chmod(0o600)
+        with atomic_path(target) as path:
+            path.write_text("2")
+        assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    finally:
+        os.umask(mask)
+
+
+def test_link_stays_a_link(tmp_path):
+    real, link = tmp_path / "real.txt", tmp_path / "link.txt"
+    real.write_text("old")
+    link.symlink_to(real)
+    with atomic_path(link) as path:
+        path.write_text("new")
+    assert link.is_symlink()
+    assert real.read_text() == "new"
+
+
+def test_bad_targets(tmp_path):
+    for target in (tmp_path, tmp_path / "none" / "a.txt"):
+        with pytest.raises(Exp2SimError), atomic_path(target):
+            pass

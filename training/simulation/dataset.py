@@ -1,0 +1,233 @@
+"""Training sets: thousands of Hamiltonians drawn from their ranges, each simulated in every kind.
+
+A data set is a folder: ``dataset.json`` (recipe, splits, axes), ``mask.npy`` and ``shards/NNNNN.h5``. Sample
+i is drawn from the seed sequence (seed, i) alone, so the bytes do not depend on the number of processes, and
+a run that was killed goes on with the shards that are missing.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import tomllib
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mantid_exp2sim.atomic import atomic_path
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.instrument import mosaic_coverage_mask
+from mantid_exp2sim.mosaic import H_EDGES, INCIDENT_ENERGIES, K_EDGES, VOLUMES_SHAPE, WINDOW_EDGES
+
+from .manganite import RANGES, ModelName, solve_reduced
+from .spectrum import Kind, Options, SpinWaves, mosaic_volumes, spin_waves
+from .spinwave import UnstableStructureError
+
+FORMAT = 1
+MAX_DRAWS = 1000
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Recipe(_Settings):
+    """What a simulated data set holds. ``train``, ``validation`` and ``test`` are samples of *each* class."""
+
+    name: str = Field(min_length=1)
+    seed: int = Field(ge=0)
+    train: int = Field(ge=1)
+    validation: int = Field(ge=1)
+    test: int = Field(ge=1)
+    classes: tuple[ModelName, ...] = ("Dimer", "Goodenough")
+    kinds: tuple[Kind, ...] = ("convolved", "integrated")
+    physics: Literal["physical", "paper_compatible"] = "physical"
+    grid: int = Field(default=30, ge=4, le=200)
+    shard_size: int = Field(default=20, ge=1, le=1000)
+
+    @property
+    def count(self) -> int:
+        """Samples in all."""
+        return len(self.classes) * (self.train + self.validation + self.test)
+
+    @property
+    def splits(self) -> dict[str, tuple[int, int]]:
+        """Index ranges [start, stop) of the splits; every index is its own parameter set."""
+        edges = np.cumsum([0, self.train, self.validation, self.test]) * len(self.classes)
+        return {
+            name: (int(edges[i]), int(edges[i + 1])) for i, name in enumerate(("train", "validation", "test"))
+        }
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe from TOML; `Exp2SimError` where it is missing, no TOML, or has wrong or unknown keys."""
+    try:
+        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError) as error:
+        raise Exp2SimError(f"Cannot read the recipe {path}.", why=str(error)) from error
+    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        raise Exp2SimError(f"{path} is not a recipe of a data set.", why=str(error)) from error
+
+
+def draw(recipe: Recipe, index: int) -> tuple[SpinWaves, int]:
+    """Draw sample ``index`` until its structure is stable; returns the solved Hamiltonian and the number of
+    draws.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence(recipe.seed, spawn_key=(index,)))
+    model = recipe.classes[index % len(recipe.classes)]
+    low, high = np.array(RANGES[model]).T
+    probe = np.random.default_rng(0).random((8, 2))
+    for count in range(1, MAX_DRAWS + 1):
+        parameters = rng.uniform(low, high)
+        try:
+            solve_reduced(
+                model, parameters, probe
+            )  # most unstable draws show here, for a hundredth of the cost
+            return spin_waves(model, parameters, Options(physics=recipe.physics, grid=recipe.grid)), count
+        except UnstableStructureError:
+            continue
+    raise Exp2SimError(f"No stable {model} structure in {MAX_DRAWS} draws.", way_out="Narrow the ranges.")
+
+
+def _write_shard(recipe: Recipe, folder: Path, number: int) -> dict[str, tuple[int, int]]:
+    """Simulate and write one shard; returns per class (samples, draws)."""
+    import h5py
+
+    indices = np.arange(number * recipe.shard_size, min((number + 1) * recipe.shard_size, recipe.count))
+    volumes: dict[Kind, list[NDArray[np.float32]]] = {kind: [] for kind in recipe.kinds}
+    parameters, draws = [], []
+    for index in indices:
+        waves, count = draw(recipe, int(index))
+        parameters.append(waves.parameters)
+        draws.append(count)
+        for kind in recipe.kinds:
+            volumes[kind].append(mosaic_volumes(waves, kind).astype(np.float32))
+    with atomic_path(_shard_path(folder, number)) as temporary, h5py.File(temporary, "w") as file:
+        for kind, values in volumes.items():
+            data = np.stack(values)
+            file.create_dataset(kind, data=data, chunks=(1, *data.shape[1:]))
+        file["label"] = indices % len(recipe.classes)
+        file["parameters"] = np.stack(parameters)
+        file["index"] = indices
+        file["draws"] = np.array(draws)
+    return _shard_summary(recipe, _shard_path(folder, number))
+
+
+def _shard_path(folder: Path, number: int) -> Path:
+    return folder / "shards" / f"{number:05d}.h5"
+
+
+def _shard_summary(recipe: Recipe, path: Path) -> dict[str, tuple[int, int]]:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        label, draws = file["label"][()], file["draws"][()]
+    return {
+        name: (int((label == i).sum()), int(draws[label == i].sum())) for i, name in enumerate(recipe.classes)
+    }
+
+
+def _start(recipe: Recipe, folder: Path) -> None:
+    """Write or check ``dataset.json`` and ``mask.npy``."""
+    card: dict[str, Any] = {
+        "format": FORMAT,
+        "recipe": recipe.model_dump(mode="json"),
+        "seed": recipe.seed,
+        "classes": list(recipe.classes),
+        "kinds": list(recipe.kinds),
+        "shape": list(VOLUMES_SHAPE),
+        "incident_energies": list(INCIDENT_ENERGIES),
+        "edges": {
+            "h": H_EDGES.tolist(),
+            "k": K_EDGES.tolist(),
+            "energy_fraction": WINDOW_EDGES.tolist(),
+        },
+        "units": "mb/sr/meV/f.u.",
+        "count": recipe.count,
+        "shard_size": recipe.shard_size,
+        "splits": {name: list(span) for name, span in recipe.splits.items()},
+    }
+    path = folder / "dataset.json"
+    (folder / "shards").mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        if json.loads(path.read_text(encoding="utf-8")) != card:
+            raise Exp2SimError(
+                f"{folder} holds a data set of another recipe.",
+                why="Continuing would mix two data sets.",
+                way_out="Choose another folder, or delete this one.",
+            )
+    else:
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(card, indent=1), encoding="utf-8")
+    with atomic_path(folder / "mask.npy") as temporary, temporary.open("wb") as file:
+        np.save(file, np.asarray(mosaic_coverage_mask()))
+
+
+def simulate_dataset(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    processes: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Simulate a data set into ``folder``, or finish one that was interrupted.
+
+    ``processes`` on this machine share the shards, each with one BLAS thread; ``progress(done, total)``
+    counts samples. Returns {"count", "simulated", "acceptance": {class: fraction of draws that are stable}}
+    and writes it to ``summary.json``. Raises `Exp2SimError` where the folder holds another data set.
+    """
+    _start(recipe, folder)
+    numbers = range(-(-recipe.count // recipe.shard_size))
+    found: dict[int, dict[str, tuple[int, int]]] = {}
+    for number in numbers:
+        if _shard_path(folder, number).exists():
+            found[number] = _shard_summary(recipe, _shard_path(folder, number))
+    before = _samples(found)
+    missing = [number for number in numbers if number not in found]
+    if progress is not None:
+        progress(before, recipe.count)
+    for number, summary in _run(recipe, folder, missing, processes):
+        found[number] = summary
+        if progress is not None:
+            progress(_samples(found), recipe.count)
+    acceptance = {
+        name: sum(s[name][0] for s in found.values()) / max(sum(s[name][1] for s in found.values()), 1)
+        for name in recipe.classes
+    }
+    summary_all = {"count": recipe.count, "acceptance": acceptance}
+    with atomic_path(folder / "summary.json") as temporary:
+        temporary.write_text(json.dumps(summary_all, indent=1), encoding="utf-8")
+    return {**summary_all, "simulated": recipe.count - before}
+
+
+def _samples(found: dict[int, dict[str, tuple[int, int]]]) -> int:
+    return sum(n for s in found.values() for n, _ in s.values())
+
+
+def _run(recipe: Recipe, folder: Path, missing: list[int], processes: int) -> Any:
+    """Yield (shard number, summary) as shards are finished."""
+    if processes <= 1:
+        for number in missing:
+            yield number, _write_shard(recipe, folder, number)
+        return
+    pinned = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    before = {name: os.environ.get(name) for name in pinned}
+    os.environ.update(pinned)  # BLAS reads it when a new process imports numpy
+    try:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(processes, mp_context=context) as pool:
+            futures = {pool.submit(_write_shard, recipe, folder, number): number for number in missing}
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

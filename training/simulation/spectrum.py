@@ -1,0 +1,576 @@
+"""What a spectrometer sees of the spin waves of the bilayer manganite, with and without its resolution.
+
+c ∥ ki, T = 0, two twins with a and b exchanged, no Debye-Waller factor and no kf/ki. Intensities in
+mb sr⁻¹ meV⁻¹ per formula unit, from (γr₀)² = 290.6 mb and Σ_αβ (δ_αβ − q̂_α q̂_β) S^αβ |F|².
+
+The energies do not depend on L, so the Hamiltonian is solved once on a periodic (h, k) grid; L enters the
+intensity through the kinematics of each incident energy. The resolution is the Gaussian of
+`resolution.covariance`, applied exactly in E (error functions) and as separable blurs in h and k;
+correlations between Q and E and between h and k are carried to first order in the gradient of the blur.
+`monte_carlo_volume` draws the eleven variables instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import erf
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.instrument import MAPS, Instrument, kinematics
+from mantid_exp2sim.mosaic import H_EDGES, INCIDENT_ENERGIES, K_EDGES, WINDOW_EDGES
+
+from .manganite import (
+    LATTICE,
+    LAYER_HEIGHT,
+    SPIN,
+    ModelName,
+    check_parameters,
+    form_factor,
+    sites_and_species,
+    solve_reduced,
+)
+from .resolution import RadialResolution, draw_variables, linear_map, radial_fit
+
+FloatArray = NDArray[np.float64]
+Kind = Literal["convolved", "integrated", "centre"]
+KINDS: tuple[Kind, ...] = ("convolved", "integrated", "centre")
+
+GAMMA_R0_SQUARED = 290.6
+"""(γ r₀)² in mb for g = 2."""
+FORMULA_UNITS = 8
+"""Formula units (two Mn each) in the magnetic cell."""
+CENTRE_WIDTH = 0.1 / np.sqrt(8 * np.log(2))
+"""Standard deviation in meV of the lines of the `centre` kind (FWHM 0.1 meV)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Binning:
+    """Edges of one (h, k, E) volume: h and k in r.l.u. of the paper cell, E in meV, at one incident energy
+    (meV).
+    """
+
+    h_edges: FloatArray
+    k_edges: FloatArray
+    energy_edges: FloatArray
+    incident_energy: float
+
+    def __post_init__(self) -> None:
+        """Check that edges ascend and that the energies can be reached."""
+        for name in ("h_edges", "k_edges", "energy_edges"):
+            edges = np.asarray(getattr(self, name), dtype=float)
+            if edges.ndim != 1 or edges.size < 2 or not (np.diff(edges) > 0).all():
+                raise Exp2SimError(
+                    f"{name} must be at least two ascending numbers.", why=f"Got {edges.tolist()}."
+                )
+            object.__setattr__(self, name, edges)
+        if not self.incident_energy > 0 or self.energy_edges[-1] >= self.incident_energy:
+            raise Exp2SimError(
+                "The energy transfer must stay below the incident energy.",
+                why=f"The last edge is {self.energy_edges[-1]} meV, Ei is {self.incident_energy} meV.",
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Numbers of bins (nh, nk, nE)."""
+        return self.h_edges.size - 1, self.k_edges.size - 1, self.energy_edges.size - 1
+
+
+@lru_cache(maxsize=1)
+def mosaic_binnings() -> tuple[Binning, ...]:
+    """The six volumes of the published mosaic, 40 × 40 × 10 each."""
+    return tuple(Binning(H_EDGES, K_EDGES, WINDOW_EDGES * ei, ei) for ei in INCIDENT_ENERGIES)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the physics is simulated.
+
+    ``physics`` "physical" (default) or "paper_compatible", which switches on three artefacts of the published
+    simulation: its second twin loses S^zz and has L = 0; L is folded into [−½, ½) in the phase between the
+    layers; the form factor uses that folded Q. (The polarisation factor has the true Q: with it the
+    published image correlates better than with the folded one.)
+    ``grid`` is the number of points of the periodic (h, k) grid per magnetic reciprocal cell and axis.
+    """
+
+    instrument: Instrument = MAPS
+    physics: Literal["physical", "paper_compatible"] = "physical"
+    grid: int = 30
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Points:
+    """Spin waves at a set of (h, k): crystal Cartesian Q, energies and structure factors split by ion.
+
+    ``qx``, ``qy`` (P,) in Å⁻¹; ``energy`` (P, 16) in meV; ``z`` and ``x`` (3, P, 16): |A4|², |A3|², 2 Re A4
+    A3* of the fluctuations along c and a; ``spread`` (P, 16): variance of the energy over the grid cell,
+    meV².
+    """
+
+    qx: FloatArray
+    qy: FloatArray
+    energy: FloatArray
+    z: FloatArray
+    x: FloatArray
+    spread: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lit:
+    """Branches seen by one binning: point (int), energy, intensity and cell spread (meV²), all (N,)."""
+
+    point: NDArray[np.intp]
+    energy: FloatArray
+    weight: FloatArray
+    spread: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpinWaves:
+    """Solved Hamiltonian on the periodic grid: energies (n, n, 2, 8) in meV and amplitudes (n, n, 2, 8, 8).
+
+    Build with `spin_waves`; serves every incident energy, binning and kind.
+    """
+
+    model: ModelName
+    parameters: FloatArray
+    options: Options
+    energy: FloatArray
+    z: NDArray[np.complex128]
+    x: NDArray[np.complex128]
+    spread: FloatArray
+    _cache: dict[object, _Points] = field(default_factory=dict, repr=False)
+    _lit: dict[object, _Lit] = field(default_factory=dict, repr=False)
+
+    def half_plane(self, cells: int) -> _Points:
+        """The ``cells`` grid points on each side of h = 0 and above k = 0, h-major: (2·cells·cells)
+        points.
+        """
+        if cells not in self._cache:
+            self._cache[cells] = _extend(self, cells)
+        return self._cache[cells]
+
+    def lit(self, cells: int, binning: Binning, compat: int) -> _Lit:
+        """The branches of `half_plane` that reach into ``binning``, with their intensities."""
+        key = (cells, binning, compat)
+        if key not in self._lit:
+            self._lit[key] = _light(self, cells, binning, compat)
+        return self._lit[key]
+
+
+def spin_waves(model: str, parameters: ArrayLike, options: Options | None = None) -> SpinWaves:
+    """Solve the Hamiltonian once for all spectra.
+
+    ``model`` "Dimer" or "Goodenough", ``parameters`` (6,) in meV. Raises `UnstableStructureError` where the
+    spin structure is not the ground state, `Exp2SimError` for unknown models or wrong parameters.
+    """
+    options = options or Options()
+    name, values = check_parameters(model, parameters)
+    n = options.grid
+    if n < 4:
+        raise Exp2SimError("The (h, k) grid needs at least 4 points per axis.", why=f"Got {n}.")
+    u = (np.arange(n) + 0.5) / n  # half steps: the zero modes at q = 0 are never hit
+    q = np.stack(np.meshgrid(u, u, indexing="ij"), axis=-1).reshape(-1, 2)
+    modes = solve_reduced(name, values, q)
+    energy = modes.energy.reshape(n, n, 2, 8)
+    slopes = [0.5 * (np.roll(energy, -1, axis) - np.roll(energy, 1, axis)) for axis in (0, 1)]
+    spread = (slopes[0] ** 2 + slopes[1] ** 2) / 12
+    shape = (n, n, 2, 8, 8)
+    return SpinWaves(name, values, options, energy, modes.z.reshape(shape), modes.x.reshape(shape), spread)
+
+
+def _structure_factors(amplitude: NDArray[np.complex128], phases: NDArray[np.complex128]) -> FloatArray:
+    """(3, …, G, 16) from amplitudes (…, 2, 8, 8) and phases (G, 8)."""
+    _, is_mn4 = sites_and_species()
+    parts = []
+    for ion in (is_mn4, ~is_mn4):
+        part = np.matmul(phases[:, ion], amplitude[..., ion, :])  # (…, 2, G, 8)
+        part = np.moveaxis(part, -3, -2)
+        parts.append(part.reshape(*part.shape[:-2], 16))
+    return np.stack(
+        [
+            parts[0].real ** 2 + parts[0].imag ** 2,
+            parts[1].real ** 2 + parts[1].imag ** 2,
+            2 * (parts[0].real * parts[1].real + parts[0].imag * parts[1].imag),
+        ]
+    )
+
+
+def _extend(waves: SpinWaves, cells: int) -> _Points:
+    n = waves.options.grid
+    zones = -(-cells // n)
+    positions, _ = sites_and_species()
+    gh, gk = np.arange(-zones, zones), np.arange(zones)
+    g = np.stack(np.meshgrid(gh, gk, indexing="ij"), axis=-1).reshape(-1, 2)
+    phases = np.exp(-2j * np.pi * g @ positions.T)
+    rows = slice(zones * n - cells, zones * n + cells)
+
+    def unfold(values: FloatArray) -> FloatArray:  # (3, n, n, G, 16) -> (3, P, 16), h-major
+        values = values.reshape(3, n, n, gh.size, gk.size, 16).transpose(0, 3, 1, 4, 2, 5)
+        plane = values.reshape(3, gh.size * n, gk.size * n, 16)
+        return plane[:, rows, :cells].reshape(3, -1, 16)
+
+    def repeat(values: FloatArray) -> FloatArray:  # (n, n, 2, 8) -> (P, 16)
+        plane = np.tile(values.reshape(n, n, 16), (gh.size, gk.size, 1))
+        return plane[rows, :cells].reshape(-1, 16)
+
+    h, k = (np.arange(-cells, cells) + 0.5) / n, (np.arange(cells) + 0.5) / n
+    qx, qy = np.meshgrid(h * np.pi / LATTICE[0], k * np.pi / LATTICE[1], indexing="ij")
+    z, x = (unfold(_structure_factors(a, phases)) for a in (waves.z, waves.x))
+    return _Points(qx.ravel(), qy.ravel(), repeat(waves.energy), z, x, repeat(waves.spread))
+
+
+def _light(waves: SpinWaves, cells: int, binning: Binning, compat: int) -> _Lit:
+    points, edges, ei = waves.half_plane(cells), binning.energy_edges, binning.incident_energy
+    fits = _resolution(waves.options.instrument, ei, _fine_energies(binning))
+    margin = 4 * float(np.sqrt(max(f.ee for f in fits)) + np.sqrt(points.spread.max()))
+    inside = (points.energy > edges[0] - margin) & (points.energy < min(edges[-1] + margin, ei))
+    p, mode = np.nonzero(inside)
+    energy = points.energy[p, mode]
+    weight = _intensity(points, (p, mode), energy, ei, compat)
+    keep = weight > 0
+    return _Lit(p[keep], energy[keep], weight[keep], points.spread[p, mode][keep])
+
+
+@lru_cache(maxsize=2)
+def _form_factor_table(ion: str) -> tuple[FloatArray, FloatArray]:
+    """⟨j0⟩ against Q² on a fine grid (0 … 400 Å⁻²): np.interp of it is exact to 1e-6 and far quicker."""
+    q2 = np.linspace(0.0, 400.0, 40001)
+    return q2, form_factor(ion, np.sqrt(q2))
+
+
+def _intensity(
+    points: _Points,
+    index: tuple[NDArray[np.intp], NDArray[np.intp]],
+    energy: FloatArray,
+    ei: float,
+    compat: int,
+) -> FloatArray:
+    """Intensity in mb/sr/f.u. of chosen branches (point, mode), with kinematics at ``energy`` (meV).
+
+    ``compat`` 0 physical, 1 or 2: that twin of the published simulation. 0 where the point cannot be reached.
+    """
+    p, mode = index
+    qx, qy = points.qx[p], points.qy[p]
+    in_plane = qx**2 + qy**2
+    along, _ = kinematics(np.sqrt(in_plane), energy, ei)
+    reachable = np.isfinite(along)
+    along = np.where(reachable, along, 0.0)
+    q2 = np.maximum(in_plane + along**2, 1e-12)
+    seen = along  # what the phase of the bilayer and the form factor take for Q∥
+    if compat:
+        ell = along * LATTICE[2] / (2 * np.pi)
+        folded = np.zeros_like(ell) if compat == 2 else (ell + 0.5) % 1.0 - 0.5
+        seen = folded * 2 * np.pi / LATTICE[2]
+    angle = seen * LATTICE[2] * LAYER_HEIGHT  # half the phase between the layers: 0.2 π L
+    f4, f3 = (np.interp(in_plane + seen**2, *_form_factor_table(ion)) for ion in ("Mn4+", "Mn3+"))
+    weights = (f4**2, f3**2, f4 * f3)
+    zz = sum(w * points.z[i, p, mode] for i, w in enumerate(weights))
+    xx = sum(w * points.x[i, p, mode] for i, w in enumerate(weights))
+    even = np.cos(angle) ** 2
+    even = np.where(mode < 8, even, 1 - even)
+    if compat == 2:
+        zz = 0.0 * zz
+    total = (1 - along**2 / q2) * zz * even + (1 - qx**2 / q2) * xx * (1 - even)
+    return np.where(reachable, GAMMA_R0_SQUARED * SPIN / FORMULA_UNITS * total, 0.0)
+
+
+@lru_cache(maxsize=256)
+def _resolution(
+    instrument: Instrument, ei: float, energies: tuple[float, ...]
+) -> tuple[RadialResolution, ...]:
+    return tuple(radial_fit(instrument, e, ei, 2.2 * np.pi / LATTICE[0]) for e in energies)
+
+
+def _fine_energies(binning: Binning) -> tuple[float, ...]:
+    """At most 15 energies over the binning at which the resolution is computed."""
+    low, high = max(binning.energy_edges[0], 0.0), binning.energy_edges[-1]
+    return tuple(np.linspace(low, high, min(15, binning.shape[2] + 1)).tolist())
+
+
+def _normal_cdf(x: FloatArray) -> FloatArray:
+    return np.asarray(0.5 * (1 + erf(x * np.sqrt(0.5))))
+
+
+def _deposit(
+    points: _Points, lit: _Lit, binning: Binning, options: Options, convolve: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Energy histograms (P, nE) of the points: weight, and weight × (δE·slope/var(E)), the drift in Q per
+    unit of Q.
+    """
+    edges = binning.energy_edges
+    step = np.diff(edges)
+    p, energy, weight, spread = lit.point, lit.energy, lit.weight, lit.spread
+    variance = spread + 1e-12
+    slope = np.zeros_like(energy)
+    if convolve:
+        energies = _fine_energies(binning)
+        fits = _resolution(options.instrument, binning.incident_energy, energies)
+        q2 = points.qx[p] ** 2 + points.qy[p] ** 2
+        ee, ee_q2, slope = (
+            np.interp(energy, energies, [getattr(f, name) for f in fits]) for name in ("ee", "ee_q2", "slope")
+        )
+        variance = variance + ee + ee_q2 * q2
+    sigma = np.sqrt(variance)
+    n_e = step.size
+    out = np.zeros((2, points.qx.size * n_e))
+    first = np.searchsorted(edges, energy - 4 * sigma, side="right") - 1
+    last = np.searchsorted(edges, energy + 4 * sigma, side="right") - 1
+    lower_index = np.clip(first, 0, n_e)
+    count = np.minimum(last, n_e - 1) - lower_index + 1
+    # branches that spread over most bins first: those still active form a head that only gets shorter
+    order = np.argsort(-count, kind="stable")
+    p, start = p[order], lower_index[order]
+    energy, sigma, weight = energy[order], sigma[order], weight[order]
+    tilt = slope[order] * weight / (sigma * np.sqrt(2 * np.pi))
+    active = np.searchsorted(-count[order], -np.arange(int(count.max(initial=0))), side="left")
+    below = (edges[np.minimum(start, n_e)] - energy) / sigma
+    cdf_below, bell_below = _normal_cdf(below), np.exp(-0.5 * below**2)
+    for offset, n in enumerate(active):
+        bin_index = start[:n] + offset
+        above = (edges[bin_index + 1] - energy[:n]) / sigma[:n]
+        cdf, bell = _normal_cdf(above), np.exp(-0.5 * above**2)
+        flat, width = p[:n] * n_e + bin_index, step[bin_index]
+        out[0] += np.bincount(flat, (cdf - cdf_below[:n]) * weight[:n] / width, minlength=out.shape[1])
+        if convolve:
+            out[1] += np.bincount(flat, (bell_below[:n] - bell) * tilt[:n] / width, minlength=out.shape[1])
+        cdf_below, bell_below = cdf, bell
+    return out[0].reshape(-1, n_e), out[1].reshape(-1, n_e)
+
+
+def _blur(bins: FloatArray, cells: FloatArray, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Matrices from cell means to bin means under a Gaussian blur, and their derivative by the source's
+    position.
+
+    ``bins`` (m + 1,) and ``cells`` (n + 1,) edges, ``sigma`` (n,) per cell (0: plain rebinning). Both (m, n).
+    """
+    width = np.diff(bins)[:, None]
+    sigma = np.maximum(sigma, 1e-9)
+
+    def first(x: FloatArray) -> FloatArray:
+        return _normal_cdf(x / sigma)
+
+    def second(x: FloatArray) -> FloatArray:
+        return np.asarray(x * first(x) + sigma * np.exp(-0.5 * (x / sigma) ** 2) / np.sqrt(2 * np.pi))
+
+    differences = [(bins[1:, None] - cells[:-1], 1), (bins[1:, None] - cells[1:], -1)]
+    differences += [(bins[:-1, None] - cells[:-1], -1), (bins[:-1, None] - cells[1:], 1)]
+    value = np.asarray(sum(sign * second(d) for d, sign in differences)) / width
+    slope = -np.asarray(sum(sign * first(d) for d, sign in differences)) / width
+    return value, slope
+
+
+@lru_cache(maxsize=64)
+def _blurs(
+    binning: Binning, instrument: Instrument, grid: int, cells: int, twin: int, convolve: bool
+) -> list[tuple[FloatArray, FloatArray, FloatArray, FloatArray, float]]:
+    """Per energy bin (one entry for all without resolution): matrices for h and k, their derivatives times
+    Q, radial.
+    """
+    line = np.arange(-cells, cells + 1) / grid / 2  # edges of the grid's cells, paper r.l.u.
+    ratio = LATTICE[0] / LATTICE[1]
+    ch, ck = (line, line) if twin == 1 else (line * ratio, line / ratio)
+    if not convolve:
+        none = np.zeros(2 * cells)
+        bh, bk = _blur(binning.h_edges, ch, none)[0], _blur(binning.k_edges, ck, none)[0]
+        return [(bh, np.zeros_like(bh), bk, np.zeros_like(bk), 0.0)]
+    energies = _fine_energies(binning)
+    fits = _resolution(instrument, binning.incident_energy, energies)
+    middle = 0.5 * (binning.energy_edges[1:] + binning.energy_edges[:-1])
+    found = []
+    for yy, zz, radial in zip(
+        *(np.interp(middle, energies, [getattr(f, n) for f in fits]) for n in ("yy", "zz", "radial")),
+        strict=True,
+    ):
+        pair = []
+        for edges, cell, base, length in (
+            (binning.h_edges, ch, yy, LATTICE[0]),
+            (binning.k_edges, ck, zz, LATTICE[1]),
+        ):
+            centre = 0.5 * (cell[1:] + cell[:-1])
+            variance = base * (length / (2 * np.pi)) ** 2 + radial * centre**2
+            value, slope = _blur(edges, cell, np.sqrt(np.maximum(variance, 1e-12)))
+            pair += [value, slope * centre]
+        found.append((pair[0], pair[1], pair[2], pair[3], float(radial)))
+    return found
+
+
+def _to_bins(
+    weight: FloatArray,
+    drift: FloatArray,
+    blurs: list[tuple[FloatArray, FloatArray, FloatArray, FloatArray, float]],
+) -> FloatArray:
+    """Volume (nh, nk, nE) from full-plane histograms (Nh, Nk, nE)."""
+    n_e = weight.shape[2]
+    planes = []
+    for e in range(n_e):
+        bh, dh, bk, dk, radial = blurs[e if len(blurs) > 1 else 0]
+        w = weight[:, :, e]
+        plane = (bh @ w) @ bk.T
+        if len(blurs) > 1:
+            s = drift[:, :, e]
+            plane += (dh @ s) @ bk.T + (bh @ s) @ dk.T + radial * (dh @ w) @ dk.T
+        planes.append(plane)
+    return np.stack(planes, axis=-1)
+
+
+def _reach(binning: Binning, options: Options) -> int:
+    """Grid points needed on each side of Q = 0 for the binning and the margin of the blur around it."""
+    reach = max(float(np.abs(e).max()) for e in (binning.h_edges, binning.k_edges))
+    fits = _resolution(options.instrument, binning.incident_energy, _fine_energies(binning))
+    widest = max(np.sqrt(max(f.yy, f.zz) + f.radial * (2.2 * np.pi / LATTICE[0]) ** 2) for f in fits)
+    reach += 4 * float(widest) * LATTICE[1] / (2 * np.pi)
+    return int(np.ceil(2 * 1.01 * reach * options.grid)) + 1
+
+
+def volume(waves: SpinWaves, binning: Binning, kind: Kind = "convolved") -> FloatArray:
+    """One (h, k, E) volume, float64 (nh, nk, nE), in mb sr⁻¹ meV⁻¹ per formula unit.
+
+    ``kind``: "convolved" with the instrument's resolution; "integrated", the same mean over the bin without
+    it; "centre", the model at the bin's centre with lines of 0.1 meV FWHM. Bins that cannot be reached are
+    0. The first-order terms of the resolution can leave values of about -1e-4 of the maximum beside strong
+    lines; they are set to 0.
+    """
+    if kind == "centre":
+        return _centre_volume(waves, binning)
+    if kind not in KINDS:
+        raise Exp2SimError(f"There is no kind {kind!r}.", way_out=f"Choose one of {list(KINDS)}.")
+    convolve = kind == "convolved"
+    options = waves.options
+    cells = _reach(binning, options)
+    points = waves.half_plane(cells)
+    out = np.zeros(binning.shape)
+    deposited: tuple[FloatArray, ...] | None = None
+    for twin in (1, 2):
+        compat = twin if options.physics == "paper_compatible" else 0
+        if deposited is None or compat:
+            half = _deposit(points, waves.lit(cells, binning, compat), binning, options, convolve)
+            deposited = tuple(_mirror(h, cells) for h in half)
+        weight, drift = deposited if twin == 1 else (d.transpose(1, 0, 2) for d in deposited)
+        blurs = _blurs(binning, options.instrument, options.grid, cells, twin, convolve)
+        out += 0.5 * _to_bins(weight, drift, blurs)
+    return np.maximum(out, 0.0)
+
+
+def _mirror(half: FloatArray, n: int) -> FloatArray:
+    """The full (2n, 2n, nE) plane from its half k > 0, by S(−h, −k) = S(h, k)."""
+    half = half.reshape(2 * n, n, -1)
+    return np.concatenate([half[::-1, ::-1], half], axis=1)
+
+
+def _points_at(waves: SpinWaves, h: FloatArray, k: FloatArray) -> _Points:
+    """Spin waves at given crystal (h, k) of the paper cell, solved one by one (no folding)."""
+    nudge = 1e-7  # off the zero modes
+    q = np.stack([2 * h + nudge, 2 * k + nudge], axis=-1)
+    modes = solve_reduced(waves.model, waves.parameters, q)
+    one = np.ones((1, 8), dtype=complex)
+    z, x = (_structure_factors(a, one)[:, :, 0] for a in (modes.z, modes.x))
+    energy = modes.energy.reshape(-1, 16)
+    qx, qy = 2 * np.pi * h / LATTICE[0], 2 * np.pi * k / LATTICE[1]
+    return _Points(qx, qy, energy, z, x, np.zeros_like(energy))
+
+
+def _centre_points(waves: SpinWaves, binning: Binning) -> list[_Points]:
+    h = 0.5 * (binning.h_edges[1:] + binning.h_edges[:-1])
+    k = 0.5 * (binning.k_edges[1:] + binning.k_edges[:-1])
+    cached = waves._cache
+    found = []
+    ratio = LATTICE[0] / LATTICE[1]
+    for twin in (1, 2):
+        if (slot := (h.tobytes(), k.tobytes(), twin)) not in cached:
+            hh, kk = np.meshgrid(h, k, indexing="ij")
+            crystal = (hh, kk) if twin == 1 else (kk * ratio, hh / ratio)
+            cached[slot] = _folded_points(waves, crystal[0].ravel(), crystal[1].ravel())
+        found.append(cached[slot])
+    return found
+
+
+def _folded_points(waves: SpinWaves, h: FloatArray, k: FloatArray) -> _Points:
+    """`_points_at`, solving only one of q and −q where the list is symmetric under inversion."""
+    n = h.size
+    symmetric = np.allclose(h, -h[::-1], atol=1e-12) and np.allclose(k, -k[::-1], atol=1e-12)
+    if not symmetric:
+        return _points_at(waves, h, k)
+    half = _points_at(waves, h[: (n + 1) // 2], k[: (n + 1) // 2])
+    take = np.concatenate([np.arange((n + 1) // 2), np.arange(n // 2)[::-1]])
+    flip = np.where(np.arange(n) < (n + 1) // 2, 1.0, -1.0)
+    return replace(
+        half, qx=half.qx[take] * flip, qy=half.qy[take] * flip, energy=half.energy[take], z=half.z[:, take],
+        x=half.x[:, take], spread=half.spread[take],
+    )  # fmt: skip
+
+
+def _centre_volume(waves: SpinWaves, binning: Binning) -> FloatArray:
+    middle = 0.5 * (binning.energy_edges[1:] + binning.energy_edges[:-1])
+    out = np.zeros((binning.shape[0] * binning.shape[1], middle.size))
+    for twin, points in enumerate(_centre_points(waves, binning), start=1):
+        compat = twin if waves.options.physics == "paper_compatible" else 0
+        for e, energy in enumerate(middle):
+            p, mode = np.nonzero(np.abs(points.energy - energy) < 6 * CENTRE_WIDTH)
+            weight = _intensity(points, (p, mode), np.full(p.size, energy), binning.incident_energy, compat)
+            line = np.exp(-0.5 * ((points.energy[p, mode] - energy) / CENTRE_WIDTH) ** 2)
+            line /= CENTRE_WIDTH * np.sqrt(2 * np.pi)
+            out[:, e] += 0.5 * np.bincount(p, weight * line, minlength=len(out))
+    return out.reshape(binning.shape)
+
+
+def mosaic_volumes(waves: SpinWaves, kind: Kind = "convolved") -> FloatArray:
+    """All six volumes of the published mosaic, float64 (6, 40, 40, 10) = [Ei, h, k, window]."""
+    return np.stack([volume(waves, binning, kind) for binning in mosaic_binnings()])
+
+
+def add_noise(
+    volumes: ArrayLike, rng: np.random.Generator, *, level: float = 0.7
+) -> tuple[FloatArray, FloatArray]:
+    """Counting noise of variance ``level``·I (I in mb sr⁻¹ meV⁻¹ per f.u.); returns (noisy values,
+    variance).
+    """
+    clean = np.asarray(volumes, dtype=float)
+    variance = level * np.maximum(clean, 0.0)
+    return clean + rng.normal(size=clean.shape) * np.sqrt(variance), variance
+
+
+def monte_carlo_volume(
+    waves: SpinWaves, binning: Binning, rng: np.random.Generator, *, draws: int = 4
+) -> tuple[FloatArray, FloatArray]:
+    """The convolved volume by Monte Carlo over the eleven variables: the check of the Gaussian treatment.
+
+    Every branch at every point of the grid is thrown ``draws`` times: a place in its (h, k) cell, an energy
+    along the branch's slope, and a draw of the eleven variables. Returns (mean, standard error), both (nh,
+    nk, nE).
+    """
+    options, ei = waves.options, binning.incident_energy
+    half = waves.half_plane(_reach(binning, options))
+    edges = (binning.h_edges, binning.k_edges, binning.energy_edges)
+    sums = np.zeros((2, *binning.shape))
+    cell = 0.5 / options.grid
+    k_unit = (2 * np.pi / LATTICE[0], 2 * np.pi / LATTICE[1])
+    p, mode = np.nonzero(half.energy < min(1.5 * edges[2][-1], 0.98 * ei))
+    weight = _intensity(half, (p, mode), half.energy[p, mode], ei, 0)
+    keep = weight > 0
+    p, mode, weight = p[keep], mode[keep], weight[keep]
+    density = cell**2 / np.prod([e[1] - e[0] for e in edges])
+    for sign, twin in ((s, t) for s in (1.0, -1.0) for t in (1, 2)):
+        h, k = sign * half.qx[p] / k_unit[0], sign * half.qy[p] / k_unit[1]
+        ratio = LATTICE[0] / LATTICE[1]
+        h, k = (h, k) if twin == 1 else (k * ratio, h / ratio)
+        for _ in range(draws):
+            jitter = rng.uniform(-0.5, 0.5, (2, p.size)) * cell
+            energy = half.energy[p, mode] + rng.normal(size=p.size) * np.sqrt(half.spread[p, mode])
+            at_h, at_k = h + jitter[0], k + jitter[1]
+            matrix = linear_map(options.instrument, at_h * k_unit[0], at_k * k_unit[1], energy, ei)
+            delta = np.einsum(
+                "pij,pj->pi", matrix[:, 1:], draw_variables(options.instrument, ei, p.size, rng)
+            )
+            sample = np.stack(
+                [at_h + delta[:, 0] / k_unit[0], at_k + delta[:, 1] / k_unit[1], energy + delta[:, 2]], 1
+            )
+            good = np.isfinite(sample).all(axis=1)
+            for power in (1, 2):
+                value = (0.5 * weight[good] * density / draws) ** power
+                sums[power - 1] += np.histogramdd(sample[good], bins=edges, weights=value)[0]
+    return sums[0], np.sqrt(sums[1])

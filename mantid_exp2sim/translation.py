@@ -34,7 +34,7 @@ def translate(
     *,
     tile: int | None = None,
     errors: bool = True,
-    replicas: int = 8,
+    replicas: int = 16,
     seed: int = 0,
     scale: float | str = 1.0,
     incident_energy: float | None = None,

@@ -1,0 +1,156 @@
+"""The demonstration: a simulated noisy measurement, deconvolved and classified, beside the truth."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mantid_exp2sim.cli.use import verdict
+from mantid_exp2sim.errors import Exp2SimError
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.histogram import Floats, Histogram
+
+_EPILOG = """\
+The "measurement" is the Goodenough model of the manganite with its best fit, as MAPS would see it: with its
+resolution, counting noise, and no data where there is no detector.
+
+examples:
+  exp2sim demo
+  exp2sim demo --out /tmp/demo --seed 3 --json
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    from mantid_exp2sim.bundle import DEFAULT_MODEL
+
+    parser = subparsers.add_parser(
+        "demo",
+        help="simulate a noisy measurement, deconvolve and classify it, and draw the result beside the truth",
+        description="Simulate a noisy measurement, deconvolve and classify it, and draw it beside the truth.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("demo"), help="folder (default demo)")
+    parser.add_argument("--model", metavar="NAME|DIR", default=DEFAULT_MODEL, help="the model to use")
+    parser.add_argument(
+        "--spin-model", choices=("Goodenough", "Dimer"), default="Goodenough", help="what is simulated"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the noise (default 0)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
+    parser.set_defaults(run=_demo)
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from mantid_exp2sim.bundle import load_model
+    from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.cli.use import draw, progress_bar
+    from mantid_exp2sim.formats import save
+
+    model = load_model(args.model)
+    measured, truth = simulate(args.spin_model, args.seed, target=model.card.target)
+    with progress_bar(args) as progress:
+        result = model.deconvolve(measured, seed=args.seed, progress=progress)
+    folder = _make(args.out)
+    files = {"measured": folder / "measured.npz", "deconvolved": folder / "deconvolved.npz"}
+    with ExitStack() as stack:
+        picture = folder / "demo.png"
+        draw(stack, picture, {"before": measured, "after": result, "truth": truth}, _title(args.spin_model))
+        save(measured, files["measured"])
+        save(result, files["deconvolved"])
+    before, after = model.classify(measured), model.classify(result)
+    report = {
+        "truth": args.spin_model,
+        "relative_l2_before": relative_l2(measured, truth),
+        "relative_l2_after": relative_l2(result, truth),
+        "correlations_before": dict(before.correlations),
+        "correlations_after": dict(after.correlations),
+        "prediction_before": before.prediction,
+        "prediction": after.prediction,
+        "right": after.prediction == args.spin_model,
+        "seed": args.seed,
+        "model": model.card.name,
+        "checksum": model.checksum,
+        "files": {"picture": str(picture), **{name: str(path) for name, path in files.items()}},
+    }
+    emit(args, report, _text(report))
+    return 0
+
+
+def simulate(spin_model: str, seed: int, *, target: str) -> tuple[Histogram, Histogram]:
+    """A noisy measurement (240 × 400 mosaic with detector gaps) and the truth without resolution or noise."""
+    from mantid_exp2sim.instrument import mosaic_coverage_mask
+    from mantid_exp2sim.mosaic import mosaic_histogram, picture_from_volumes
+
+    if seed < 0:
+        raise Exp2SimError(f"The seed is {seed}.", why="It takes a whole number from 0.")
+    physics = import_module("mantid_exp2sim.training.simulation.spectrum")
+    best_fit = import_module("mantid_exp2sim.training.simulation.manganite").BEST_FIT[spin_model]
+    waves = physics.spin_waves(spin_model, best_fit)
+    mask = picture_from_volumes(mosaic_coverage_mask())
+    convolved = physics.mosaic_volumes(waves, "convolved")
+    noisy, variance = physics.add_noise(convolved, np.random.default_rng(seed))
+    sharp = physics.mosaic_volumes(waves, target)
+
+    def histogram(values: Floats, errors: Floats | None, title: str) -> Histogram:
+        return mosaic_histogram(
+            picture_from_volumes(values),
+            variance=None if errors is None else picture_from_volumes(errors),
+            mask=mask,
+            metadata={"title": title},
+        )
+
+    measured = histogram(noisy, variance, f"simulated measurement, {spin_model}, seed {seed}")
+    return measured, histogram(sharp, None, f"truth, {spin_model}")
+
+
+def relative_l2(histogram: Histogram, truth: Histogram) -> float:
+    """‖x − truth‖ / ‖truth‖ over measured bins.
+
+    >>> from mantid_exp2sim.mosaic import mosaic_histogram
+    >>> a, b = (mosaic_histogram(np.full((240, 400), value)) for value in (3.0, 2.0))
+    >>> relative_l2(a, b)
+    0.5
+    """
+    good = ~(histogram.mask | truth.mask)
+    difference = histogram.intensity[good] - truth.intensity[good]
+    return float(np.linalg.norm(difference) / np.linalg.norm(truth.intensity[good]))
+
+
+def _make(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Exp2SimError(
+            f"The folder {folder} cannot be made: {error.strerror or error}.",
+            way_out="Choose another with --out.",
+        ) from error
+    return folder
+
+
+def _title(spin_model: str) -> str:
+    return f"A simulated MAPS measurement of the {spin_model} model: before, after, truth"
+
+
+def _text(report: dict[str, Any]) -> str:
+    def row(what: str, kind: str) -> str:
+        values = ", ".join(f"{name} {value:.3f}" for name, value in report[f"correlations_{kind}"].items())
+        return f"  {what:12} {report[f'relative_l2_{kind}']:8.3f}             {values}"
+
+    answer = "right" if report["right"] else f"wrong: the truth is {report['truth']}"
+    prediction = verdict(report["prediction"])
+    return "\n".join(
+        [
+            f"Simulated: {report['truth']}. {report['model']} says: {prediction} ({answer}).",
+            "               distance to truth    correlation with each model",
+            row("as measured", "before"),
+            row("deconvolved", "after"),
+            f"Picture: {report['files']['picture']}",
+        ]
+    )

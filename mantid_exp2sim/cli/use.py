@@ -1,0 +1,328 @@
+"""Commands that use a trained model: deconvolve, convolve, classify, models."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mantid_exp2sim.errors import Exp2SimError
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.bundle import Model
+    from mantid_exp2sim.histogram import Histogram
+    from mantid_exp2sim.translation import Progress
+
+_TRANSLATE = """\
+IN   a Mantid MDHisto file (.nxs), a published picture (.npy) or this package's .npz
+OUT  .nxs, .npy (the picture alone, without errors) or .npz (everything); IN itself is fine: OUT appears whole
+     or not at all
+
+examples:
+  exp2sim {0} measured.npy result.npz --mask nanmask.mat
+  exp2sim {0} cut.nxs result.nxs --model my-model/ --incident-energy 70
+  exp2sim {0} measured.npy result.npy --plot result.png --json
+"""
+_CLASSIFY = """\
+By default the data are taken as they are by the classifier that was trained on simulation-like data.
+--deconvolve makes measured data simulation-like first; --domain convolved asks the classifier that was
+trained on measurement-like data.
+
+examples:
+  exp2sim classify result.npz
+  exp2sim classify measured.npy --mask nanmask.mat --deconvolve --json
+"""
+_MODELS = """\
+Models come with the package or lie in $EXP2SIM_MODELS (else ~/.local/share/mantid_exp2sim/models).
+
+examples:
+  exp2sim models
+  exp2sim models list --json
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands."""
+    for name, about in (
+        ("deconvolve", "make a measured spectrum simulation-like: take the instrument's resolution out"),
+        ("convolve", "make a simulated spectrum measurement-like: put the instrument's resolution in"),
+    ):
+        parser = _parser(subparsers, name, about, _TRANSLATE.format(name))
+        parser.add_argument("input", metavar="IN", help="file to read")
+        parser.add_argument("output", metavar="OUT", help="file to write; its ending chooses the format")
+        _data_options(parser)
+        parser.add_argument("--seed", type=int, default=0, help="seed of the error propagation (default 0)")
+        parser.add_argument(
+            "--replicas", type=int, default=16, metavar="K", help="noise replicas for the errors (default 16)"
+        )
+        parser.add_argument("--no-errors", action="store_true", help="do not propagate errors (faster)")
+        parser.add_argument("--plot", metavar="PNG", type=Path, help="also draw before and after")
+        parser.set_defaults(run=_translate, command=name)
+    parser = _parser(subparsers, "classify", "say which spin-wave model a spectrum shows", _CLASSIFY)
+    parser.add_argument("input", metavar="IN", help="file to read")
+    _data_options(parser)
+    parser.add_argument("--deconvolve", action="store_true", help="deconvolve first")
+    parser.add_argument(
+        "--domain",
+        choices=("auto", "integrated", "centre", "convolved"),
+        default="auto",
+        help="which classifier, by the kind of data it was trained on (default: simulation-like)",
+    )
+    parser.add_argument(
+        "--attribution", action="store_true", help="also say which panels the answer comes from"
+    )
+    parser.set_defaults(run=_classify)
+    parser = _parser(subparsers, "models", "list the models that are installed", _MODELS)
+    parser.add_argument("action", nargs="?", choices=("list",), default="list")
+    parser.set_defaults(run=_models)
+
+
+def _parser(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, about: str, epilog: str
+) -> argparse.ArgumentParser:
+    parser = subparsers.add_parser(
+        name,
+        help=about,
+        description=about[0].upper() + about[1:] + ".",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
+    return parser
+
+
+def _data_options(parser: argparse.ArgumentParser) -> None:
+    from mantid_exp2sim.bundle import DEFAULT_MODEL
+
+    parser.add_argument(
+        "--model", metavar="NAME|DIR", default=DEFAULT_MODEL, help=f"the model (default {DEFAULT_MODEL})"
+    )
+    parser.add_argument("--mask", metavar="FILE", type=Path, help="what was not measured (.npy or .mat)")
+    parser.add_argument(
+        "--index", metavar="I[,J]", help="which entry of a published array that holds several spectra"
+    )
+    parser.add_argument(
+        "--tile", type=int, metavar="N", help="bins of a tile (default: whole images if small)"
+    )
+    parser.add_argument(
+        "--scale",
+        type=_scale,
+        default=1.0,
+        help="factor from the data's intensity unit to the model's, or 'auto' (default 1)",
+    )
+    parser.add_argument(
+        "--incident-energy", type=float, metavar="MEV", help="incident energy, where the file does not say"
+    )
+
+
+def _scale(text: str) -> float | str:
+    return text if text == "auto" else float(text)
+
+
+def _translate(args: argparse.Namespace) -> int:
+    from mantid_exp2sim.bundle import load_model
+    from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.formats import save
+    from mantid_exp2sim.translation import translate
+
+    start = perf_counter()
+    suffix = _check_output(Path(args.output))
+    model = load_model(args.model)
+    histogram = read_input(args)
+    errors = not args.no_errors and suffix != ".npy"
+    with progress_bar(args) as progress:
+        result = translate(
+            model,
+            args.command,
+            histogram,
+            errors=errors,
+            replicas=args.replicas,
+            seed=args.seed,
+            progress=progress,
+            tile=args.tile,
+            scale=args.scale,
+            incident_energy=args.incident_energy,
+        )
+    with ExitStack() as stack:
+        if args.plot is not None:
+            draw(stack, args.plot, {"before": histogram, "after": result}, args.command)
+        save(result, args.output)
+    report = _report(args, model, histogram, result, errors=errors, seconds=perf_counter() - start)
+    emit(args, report, _translated_text(report))
+    return 0
+
+
+def _report(
+    args: argparse.Namespace,
+    model: Model,
+    before: Histogram,
+    after: Histogram,
+    *,
+    errors: bool,
+    seconds: float,
+) -> dict[str, Any]:
+    return {
+        "command": args.command,
+        "input": str(args.input),
+        "output": str(args.output),
+        "plot": None if args.plot is None else str(args.plot),
+        "shape": list(after.shape),
+        "measured_bins": int((~after.mask).sum()),
+        "total_before": float(np.nansum(before.intensity)),
+        "total_after": float(np.nansum(after.intensity)),
+        "errors": errors,
+        "model": model.card.name,
+        "history": after.metadata["history"][-1],
+        "seconds": round(seconds, 3),
+    }
+
+
+def _translated_text(report: dict[str, Any]) -> str:
+    change = report["total_after"] / report["total_before"] if report["total_before"] else float("nan")
+    errors = "with errors" if report["errors"] else "without errors"
+    lines = [
+        f"{report['output']}: {report['command']}d with {report['model']} {errors}, "
+        f"{report['measured_bins']} measured bins, total intensity × {change:.4f}, {report['seconds']:.1f} s"
+    ]
+    if report["plot"]:
+        lines.append(f"{report['plot']}: before and after")
+    return "\n".join(lines)
+
+
+def _classify(args: argparse.Namespace) -> int:
+    from mantid_exp2sim.bundle import load_model
+    from mantid_exp2sim.cli.output import emit
+
+    model = load_model(args.model)
+    histogram = read_input(args)
+    with progress_bar(args) as progress:
+        found = model.classify(
+            histogram,
+            deconvolve=args.deconvolve,
+            domain=args.domain,
+            attribution=args.attribution,
+            tile=args.tile,
+            scale=args.scale,
+            incident_energy=args.incident_energy,
+            progress=progress,
+        )
+    report = {**found.to_dict(), "input": str(args.input), "model": model.card.name}
+    width = max(len(name) for name in found.correlations)
+    lines = [f"{args.input}: {verdict(found.prediction)}"]
+    lines += [f"  {name:{width}}  {value:.3f}" for name, value in found.correlations.items()]
+    kind = "deconvolved" if found.deconvolved else "as given"
+    lines.append(
+        f"  (data {kind}, classifier trained on {found.domain} data, 'none' below {found.threshold:g})"
+    )
+    emit(args, report, "\n".join(lines))
+    return 0
+
+
+def verdict(prediction: str) -> str:
+    """A prediction in words.
+
+    >>> verdict("Dimer"), verdict("none")
+    ('Dimer', 'like no model that is known')
+    """
+    return "like no model that is known" if prediction == "none" else prediction
+
+
+def _models(args: argparse.Namespace) -> int:
+    from mantid_exp2sim.bundle import list_models, load_bundle
+    from mantid_exp2sim.cli.output import emit
+
+    rows: list[dict[str, Any]] = []
+    for name, folder in list_models().items():
+        row: dict[str, Any] = {"name": name, "folder": str(folder), "usable": True}
+        try:
+            row |= _about(load_bundle(folder))
+        except Exp2SimError as error:
+            row |= {"usable": False, "error": str(error)}
+        rows.append(row)
+    lines = [
+        f"{row['name']}  {_one_line(row['description']) if row['usable'] else 'DAMAGED: ' + row['error']}"
+        for row in rows
+    ]
+    emit(args, {"models": rows}, "\n".join(lines) or "No model is installed.")
+    return 0
+
+
+def _about(model: Model) -> dict[str, Any]:
+    card = model.card
+    return {
+        "version": card.version,
+        "description": card.description,
+        "target": card.target,
+        "classes": list(card.classes),
+        "classifiers": list(card.classifiers),
+        "incident_energies": list(card.incident_energies),
+        "bytes": sum(entry.size for entry in card.weights.values()),
+        "checksum": model.checksum,
+        "licence": card.licence,
+    }
+
+
+def _one_line(text: str) -> str:
+    return text.split("\n", 1)[0][:100]
+
+
+def read_input(args: argparse.Namespace) -> Histogram:
+    """The histogram that the arguments ask for."""
+    from mantid_exp2sim.formats import load
+
+    try:
+        index = None if args.index is None else tuple(int(part) for part in args.index.split(","))
+    except ValueError as error:
+        raise Exp2SimError(
+            f"--index {args.index!r} is not one or more numbers.", why="Such as 3 or 3,0."
+        ) from error
+    return load(args.input, mask=args.mask, index=index)
+
+
+def _check_output(path: Path) -> str:
+    """Refuse before the long work what would be refused after it."""
+    from mantid_exp2sim.formats import ENDINGS
+
+    suffix = path.suffix.lower()
+    if suffix not in ENDINGS:
+        raise Exp2SimError(
+            f"{path} ends in {suffix or 'nothing'}.", why=f"Endings taken are {', '.join(ENDINGS)}."
+        )
+    _check_folder(path)
+    return suffix
+
+
+def _check_folder(path: Path) -> None:
+    folder = path.expanduser().resolve().parent
+    if not folder.is_dir():
+        raise Exp2SimError(f"The folder {folder} does not exist.", way_out="Create it first.")
+
+
+def draw(stack: ExitStack, path: Path, histograms: dict[str, Histogram], title: str) -> None:
+    """Draw histograms side by side; the picture appears when the stack closes, if nothing went wrong."""
+    from mantid_exp2sim.atomic import atomic_path
+    from mantid_exp2sim.plotting import compare
+
+    if path.suffix.lower() != ".png":
+        raise Exp2SimError(f"{path} is no name of a picture.", way_out="Let it end in .png.")
+    compare(histograms, stack.enter_context(atomic_path(path)), title=title)
+
+
+@contextmanager
+def progress_bar(args: argparse.Namespace) -> Iterator[Progress | None]:
+    """A bar on stderr where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    if not console.is_terminal or args.json:
+        yield None
+        return
+    with Bar(console=console, transient=True) as bar:
+        task = bar.add_task("…")
+        yield lambda done, total, message: bar.update(task, completed=done, total=total, description=message)

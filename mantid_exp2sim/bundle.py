@@ -78,6 +78,12 @@ class Model:
         for role in self.card.weights:
             _read_weights(self, role)
 
+    def check(self, histogram: Histogram, *, incident_energy: float | None = None) -> None:
+        """Raise what a translation of these data would raise because of the data; quick and without torch."""
+        from mantid_exp2sim.volumes import open_volumes
+
+        open_volumes(histogram, self.card, incident_energy=incident_energy)
+
     def deconvolve(
         self,
         histogram: Histogram,

@@ -6,6 +6,7 @@ is one volume at one incident energy.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -212,7 +213,9 @@ def _check_words(axis: Axis, rule: AcceptedAxis) -> None:
 
 
 def _plain(word: str) -> str:
-    return word.strip().rstrip(".").lower()
+    """For comparison; Mantid also writes r.l.u. as ``in 1.162 A^-1``, the length of the reciprocal axis."""
+    plain = word.strip().rstrip(".").lower()
+    return "r.l.u" if re.fullmatch(r"in [0-9.]+ a\^-1", plain) else plain
 
 
 def _range(values: Floats) -> str:

@@ -57,6 +57,7 @@ def _demo(args: argparse.Namespace) -> int:
     measured, truth = simulate(args.spin_model, args.seed, target=model.card.target)
     with progress_bar(args) as progress:
         result = model.deconvolve(measured, seed=args.seed, progress=progress)
+    before, after = model.classify(measured), model.classify(result)
     folder = _make(args.out)
     files = {"measured": folder / "measured.npz", "deconvolved": folder / "deconvolved.npz"}
     with ExitStack() as stack:
@@ -64,7 +65,6 @@ def _demo(args: argparse.Namespace) -> int:
         draw(stack, picture, {"before": measured, "after": result, "truth": truth}, _title(args.spin_model))
         save(measured, files["measured"])
         save(result, files["deconvolved"])
-    before, after = model.classify(measured), model.classify(result)
     report = {
         "truth": args.spin_model,
         "relative_l2_before": relative_l2(measured, truth),

@@ -294,6 +294,18 @@ def test_incident_energy(model, volume):
             model.deconvolve(unknown, incident_energy=value)
 
 
+def test_units_as_mantid_writes_them(model, volume):
+    q = volume.axes[0]
+    odd = _with_axis(volume, 0, Axis(q.name, q.edges.astype(np.float32), unit="in 1.162 A^-1", frame="HKL"))
+    np.testing.assert_array_equal(model.deconvolve(odd).intensity, model.deconvolve(volume).intensity)
+
+
+def test_data_are_checked_beforehand(model, volume):
+    model.check(volume)
+    with pytest.raises(Exp2SimError, match="not one that the model"):
+        model.check(volume, incident_energy=300.0)
+
+
 def test_a_missing_axis_is_named(model, volume):
     flat = Histogram.from_arrays(np.ones((40, 40)), volume.axes[:2], metadata={"incident_energy": 50.0})
     with pytest.raises(Exp2SimError, match="no axis for energy transfer"):

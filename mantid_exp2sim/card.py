@@ -132,6 +132,8 @@ class ClassifierCard(_Strict):
     """A classifier, trained on data of one domain."""
 
     network: ClassifierSettings
+    scaling: Scaling | None = None
+    """Its own scaling; None = the generators'."""
     threshold: float = Field(default=0.5, ge=0, le=1)
     """The prediction is "none" where every correlation is below this."""
     partial: bool = False

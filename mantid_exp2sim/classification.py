@@ -210,8 +210,9 @@ def _correlations(
     from mantid_exp2sim.networks.duq import stack_panels
 
     intensity, mask, places = _groups(model, classifier, volumes)
+    scaling = classifier.scaling or model.card.scaling
     with np.errstate(over="ignore"):
-        scaled = np.where(mask, 0.0, model.card.scaling.forward(intensity * factor)).astype(np.float32)
+        scaled = np.where(mask, 0.0, scaling.forward(intensity * factor)).astype(np.float32)
     x = torch.from_numpy(scaled).requires_grad_(attribution)
     with torch.set_grad_enabled(attribution):
         embedded = network.embed(stack_panels(x, torch.from_numpy(mask.astype(np.float32))))

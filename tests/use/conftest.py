@@ -56,7 +56,9 @@ def _card(name: str, **changes: Any) -> Card:
                 network=ClassifierSettings(panels=60, width=4, features=8, centroid=4), threshold=0.0
             ),
             "convolved": ClassifierCard(
-                network=ClassifierSettings(panels=10, width=4, features=8, centroid=4), threshold=1.0
+                network=ClassifierSettings(panels=10, width=4, features=8, centroid=4),
+                scaling=Scaling(intensity_scale=3.0, gain=0.5),
+                threshold=1.0,
             ),
         },
     }

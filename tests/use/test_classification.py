@@ -84,7 +84,7 @@ def test_attribution(model, picture, domain):
 def test_attribution_is_the_gradient(model, volume):
     """Against a finite difference of log K: scaling one panel's network values."""
     name, eps = "Goodenough", 1e-3
-    scaling = model.card.scaling
+    scaling = model.card.classifiers["convolved"].scaling
     found = model.classify(volume, domain="convolved", attribution=True)
     logs = []
     for factor in (1 - eps, 1 + eps):

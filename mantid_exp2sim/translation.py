@@ -23,7 +23,9 @@ Progress = Callable[[int, int, str], None]
 """``progress(done, total, message)``; what it raises ends the run and reaches the caller."""
 
 BATCH_BINS = 16_384
-"""Spatial bins that go through a network at once: small enough that a cancel is seen within a second."""
+"""At most so many spatial bins go through a network at once."""
+BATCH_WORK = 5e9
+"""At most so many bins × parameters: small enough that a cancel is seen within a second on one core."""
 MAX_REPLICAS = 10_000
 
 
@@ -242,9 +244,10 @@ class _Runner:
 
         channels = self.model.card.layout.out_channels
         result = torch.zeros(stacked.shape[0], channels, *stacked.shape[2:], dtype=torch.float64)
+        parameters = sum(parameter.numel() for parameter in network.parameters())
         for tile in self.tiles:
             weight = torch.from_numpy(tile.weight)
-            for batch in _batches(stacked.shape[0], tile.shape):
+            for batch in _batches(stacked.shape[0], tile.shape, parameters):
                 self.report(f"{self.direction}: tile {self.done + 1} of {self.total}")
                 part = network(stacked[(batch, slice(None), *tile.region)].contiguous())
                 result[(batch, slice(None), *tile.region)] += weight * part
@@ -258,6 +261,7 @@ def reach(network: torch.nn.Module) -> tuple[int, ...] | None:
     return None if width is None else tuple(bins // 2 for bins in width)
 
 
-def _batches(samples: int, shape: Sequence[int]) -> list[slice]:
-    size = max(1, BATCH_BINS // max(1, int(np.prod(shape))))
+def _batches(samples: int, shape: Sequence[int], parameters: int) -> list[slice]:
+    bins = min(BATCH_BINS, BATCH_WORK / max(1, parameters))
+    size = max(1, int(bins) // max(1, int(np.prod(shape))))
     return [slice(start, min(start + size, samples)) for start in range(0, samples, size)]

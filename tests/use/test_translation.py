@@ -327,3 +327,20 @@ def test_weights_of_tiles_add_up_to_one(shape, tile, reach, step):
         total[part.region] += part.weight
         assert all(span.start % step == 0 for span in part.spans)
     np.testing.assert_allclose(total, 1.0)
+
+
+def test_the_real_measurement(reference_data, model):
+    from mantid_exp2sim import load
+
+    folder = reference_data / "pcsmo"
+    measured = load(folder / "measured_4K_clipped_120.npy", mask=folder / "nanmask.mat")
+    result = model.deconvolve(measured)
+    np.testing.assert_array_equal(np.isnan(result.intensity), measured.mask)
+    assert set(model.classify(measured, deconvolve=True).correlations) == {"Dimer", "Goodenough"}
+
+
+def test_heavy_networks_go_in_small_batches():
+    from mantid_exp2sim.translation import _batches
+
+    assert len(_batches(60, (40, 40), 100_000)) == 6
+    assert len(_batches(60, (40, 40), 11_000_000)) == 60

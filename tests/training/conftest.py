@@ -1,0 +1,142 @@
+"""A small made-up data set in the layout of the real one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+SHAPE = (2, 8, 8, 3)
+COUNT, SHARD = 28, 10
+
+
+def write_dataset(folder: Path, *, count: int = COUNT, seed: int = 0) -> Path:
+    rng = np.random.default_rng(seed)
+    (folder / "shards").mkdir(parents=True)
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[:, 3:5, 3:5] = True
+    mask[1, :2, :, 2] = True
+    np.save(folder / "mask.npy", mask)
+    for start in range(0, count, SHARD):
+        size = min(SHARD, count - start)
+        label = np.arange(start, start + size) % 2
+        noise = rng.gamma(0.5, 2.0, size=(size, *SHAPE))
+        target = np.stack([
+            gaussian_filter(one, (0, 1.5, 0.2, 0) if kind else (0, 0.4, 0.4, 0.4))
+            for one, kind in zip(noise, label, strict=True)
+        ])
+        with h5py.File(folder / "shards" / f"{start // SHARD:05d}.h5", "w") as file:
+            file["integrated"] = file["centre"] = target.astype(np.float32)
+            file["convolved"] = gaussian_filter(target, (0, 0, 0.8, 0.8, 0)).astype(np.float32)
+            file["label"] = label.astype(np.int64)
+            file["parameters"] = rng.normal(size=(size, 6))
+            file["index"] = np.arange(start, start + size)
+    description = {
+        "format": 1,
+        "recipe": {},
+        "seed": seed,
+        "classes": ["Dimer", "Goodenough"],
+        "kinds": ["convolved", "integrated", "centre"],
+        "shape": list(SHAPE),
+        "incident_energies": [25.0, 35.0],
+        "edges": {},
+        "count": count,
+        "shard_size": SHARD,
+        "splits": {"train": [0, count - 8], "validation": [count - 8, count - 4], "test": [count - 4, count]},
+    }
+    (folder / "dataset.json").write_text(json.dumps(description))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a data set of 28 mosaics of two volumes of 8×8×3 bins."""
+    return write_dataset(tmp_path_factory.mktemp("data") / "tiny")
+
+
+GAN_RECIPE = """
+[data]
+folder = "{folder}"
+noise = [0.0, 0.1]
+[network]
+width = 6
+blocks = 1
+discriminator_width = 4
+projection_width = 8
+layout = {{ dimension = 2, energy = "channels", windows = 3 }}
+[loss]
+preset = "compact"
+patches = 16
+{loss}
+[optimiser]
+learning_rate = 1e-3
+ema = 0.9
+[schedule]
+steps = {steps}
+batch = 3
+[validation]
+checks = {checks}
+count = 4
+pictures = false
+[run]
+seed = 5
+threads = 1
+log_every = 5
+checkpoint_every = 7
+tensorboard = false
+"""
+
+DUQ_RECIPE = """
+[data]
+folder = "{folder}"
+kind = "integrated"
+[network]
+panels = 6
+width = 8
+blocks = 0
+features = 16
+centroid = 8
+[loss]
+gradient_penalty = {penalty}
+centroid_momentum = 0.9
+length_scales = [0.1, 0.2, 0.3, 0.5]
+outliers = 0.5
+[schedule]
+steps = {steps}
+batch = 8
+[validation]
+checks = 2
+[run]
+threads = 1
+log_every = 10
+checkpoint_every = 7
+tensorboard = false
+"""
+
+
+@pytest.fixture
+def gan_recipe(tiny_dataset: Path, tmp_path: Path):
+    """A function that writes a recipe for a tiny dual GAN."""
+
+    def write(*, steps: int = 12, checks: int = 2, loss: str = "", text: str = GAN_RECIPE) -> Path:
+        path = tmp_path / "gan.toml"
+        path.write_text(text.format(folder=tiny_dataset, steps=steps, checks=checks, loss=loss))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def duq_recipe(tiny_dataset: Path, tmp_path: Path):
+    """A function that writes a recipe for a tiny classifier."""
+
+    def write(*, steps: int = 12, penalty: float = 0.1) -> Path:
+        path = tmp_path / "duq.toml"
+        path.write_text(DUQ_RECIPE.format(folder=tiny_dataset, steps=steps, penalty=penalty))
+        return path
+
+    return write

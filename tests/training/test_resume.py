@@ -1,0 +1,97 @@
+"""A run that was stopped, in whatever way, ends with the same bytes as one that was not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mantid_exp2sim.errors import Exp2SimError
+
+TRAIN = """
+import sys
+from pathlib import Path
+from mantid_exp2sim.training import runs
+train = runs.train_gan if sys.argv[1] == "gan" else runs.train_duq
+print(train(Path(sys.argv[2]), out=Path(sys.argv[3]), resume=sys.argv[4:] == ["--resume"]))
+"""
+
+
+def start(kind: str, recipe: Path, out: Path, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", TRAIN, kind, str(recipe), str(out), *more]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    out, err = process.communicate(timeout=100)
+    assert process.returncode == 0, err
+    return out.strip()
+
+
+def wait_for_checkpoint(process: subprocess.Popen[str], out: Path) -> None:
+    until = time.monotonic() + 60
+    while not (out / "checkpoint.safetensors").is_file():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def weights(out: Path) -> dict[str, bytes]:
+    """All that a run leaves of its training: checkpoint (state and weights) and best networks."""
+    files = [out / "checkpoint.safetensors", *sorted((out / "best").iterdir())]
+    return {file.name: file.read_bytes() for file in files}
+
+
+@pytest.mark.parametrize("kind", ["gan", "duq"])
+def test_kill_9_and_resume_equals_uninterrupted(kind, request, tmp_path):
+    recipe = request.getfixturevalue(f"{kind}_recipe")(steps=60)
+    whole = start(kind, recipe, tmp_path / "whole")
+    killed = start(kind, recipe, tmp_path / "killed")
+    wait_for_checkpoint(killed, tmp_path / "killed")
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate(timeout=20)
+    assert killed.returncode == -signal.SIGKILL
+    assert finish(whole) == "finished"
+    assert not (tmp_path / "killed" / "status.json").exists()
+    assert finish(start(kind, recipe, tmp_path / "killed", "--resume")) == "finished"
+    assert weights(tmp_path / "whole") == weights(tmp_path / "killed")
+    for table in ("losses.csv", "metrics.csv"):
+        steps = [line.split(",")[0] for line in (tmp_path / "killed" / table).read_text().splitlines()]
+        assert steps == [line.split(",")[0] for line in (tmp_path / "whole" / table).read_text().splitlines()]
+
+
+def test_sigterm_writes_a_checkpoint_and_says_so(gan_recipe, tmp_path):
+    out = tmp_path / "run"
+    process = start("gan", gan_recipe(steps=100_000, checks=1), out)
+    wait_for_checkpoint(process, out)
+    process.send_signal(signal.SIGTERM)
+    assert finish(process) == "stopped"
+    status = json.loads((out / "status.json").read_text())
+    assert (status["status"], status["why"]) == ("stopped", "SIGTERM")
+    from mantid_exp2sim.training.checkpoint import read_tensors
+
+    state = json.loads(read_tensors(out / "checkpoint.safetensors")[1]["state"])
+    assert state["step"] == status["step"] > 0
+
+
+def test_a_run_is_not_overwritten_or_mixed(gan_recipe, tmp_path):
+    from mantid_exp2sim.training.runs import train_gan
+
+    recipe, out = gan_recipe(steps=2), tmp_path / "run"
+    with pytest.raises(Exp2SimError, match="no run to resume"):
+        train_gan(recipe, out=out, resume=True)
+    train_gan(recipe, out=out)
+    with pytest.raises(Exp2SimError, match="holds a run already"):
+        train_gan(recipe, out=out)
+    changed = gan_recipe(steps=3)
+    with pytest.raises(Exp2SimError, match="schedule.steps"):
+        train_gan(changed, out=out, resume=True)

@@ -1,1 +1,97 @@
-"""The command line."""
+"""The command line: ``exp2sim COMMAND …``.
+
+Commands are functions ``register(subparsers)`` that add a parser whose default ``run`` takes the arguments
+and returns the exit status. Those of this package are listed in `COMMANDS`; others come from the entry-point
+group ``mantid_exp2sim.commands``.
+
+Exit status: 0 done, 2 bad input or usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from typing import Any
+
+from mantid_exp2sim import __version__
+from mantid_exp2sim.errors import Cancelled, Exp2SimError
+
+COMMANDS = ("mantid_exp2sim.cli.use", "mantid_exp2sim.cli.look", "mantid_exp2sim.cli.demo")
+GROUP = "mantid_exp2sim.commands"
+BAD_INPUT = 2
+INTERRUPTED = 130
+_EPILOG = """\
+examples:
+  exp2sim deconvolve measured.npy result.npz --mask nanmask.mat
+  exp2sim classify result.npz
+  exp2sim plot result.npz result.png
+
+exp2sim COMMAND --help tells more about each command.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status.
+
+    >>> main(["--version"])  # doctest: +ELLIPSIS
+    exp2sim ...
+    0
+    """
+    try:
+        args = build_parser().parse_args(argv)
+    except SystemExit as stop:  # argparse has printed its message or help
+        return int(stop.code or 0)
+    try:
+        return int(args.run(args))
+    except Exp2SimError as error:
+        return _failed(args, error)
+    except (KeyboardInterrupt, Cancelled):
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        return _failed(args, Exp2SimError("There is not enough memory.", way_out="Try a smaller --tile."))
+    except OSError as error:
+        return _failed(args, Exp2SimError(f"{error.filename or 'A file'}: {error.strerror or error}."))
+
+
+def _failed(args: argparse.Namespace, error: Exp2SimError) -> int:
+    from mantid_exp2sim.cli.output import complain
+
+    complain(f"error: {error}")
+    if getattr(args, "json", False):
+        print(json.dumps({"error": error.what, "why": error.why, "way_out": error.way_out}))
+    return BAD_INPUT
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser with every command that is installed."""
+    parser = argparse.ArgumentParser(
+        prog="exp2sim",
+        description="Measured inelastic neutron spectra to simulation-like ones and back with trained "
+        "networks, and which spin-wave model a measurement shows.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"exp2sim {__version__}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
+    for module in COMMANDS:
+        importlib.import_module(module).register(subparsers)
+    _register_others(subparsers)
+    return parser
+
+
+def _register_others(subparsers: Any) -> None:
+    """Add the commands of entry points; one that cannot be loaded does not take the others with it."""
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        try:
+            point.load()(subparsers)
+        except Exception as error:  # whatever an add-on does, the package's own commands work
+            print(f"warning: the commands of {point.value} are missing: {error}", file=sys.stderr)

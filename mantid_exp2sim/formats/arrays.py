@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import math
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -79,18 +78,3 @@ def read_stream(file: BinaryIO, size: int, name: str, budget: Budget) -> npt.NDA
 def is_npy(head: bytes) -> bool:
     """Whether a file begins like a ``.npy`` file."""
     return head.startswith(_MAGIC)
-
-
-def parse_index(text: str) -> tuple[int, ...]:
-    """Read "3" or "3,0" as an index of leading axes.
-
-    >>> parse_index("3,0")
-    (3, 0)
-    """
-    try:
-        values = ast.literal_eval(f"({text},)")
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        values = ()
-    if not values or not all(type(value) is int for value in values):
-        raise Exp2SimError(f"The index {text!r} is not one or more whole numbers.", way_out="Write 3 or 3,0.")
-    return tuple(values)

@@ -1,0 +1,234 @@
+"""Commands that show what there is: plot, info."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mantid_exp2sim.errors import Exp2SimError
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.bundle import Model
+    from mantid_exp2sim.histogram import Histogram
+
+_PLOT = """\
+IN is a Mantid MDHisto file (.nxs), a published picture (.npy) or this package's .npz. Lines get error bars,
+maps and mosaics a colour scale, volumes are drawn as slices; what was not measured is grey.
+
+examples:
+  exp2sim plot measured.npy
+  exp2sim plot measured.npy measured.png --mask nanmask.mat --title "PCSMO, 4 K"
+  exp2sim plot measured.npz comparison.png --beside deconvolved.npz --beside truth.npz
+"""
+_INFO = """\
+FILE is anything that exp2sim reads; MODEL is the name of an installed model or a model's folder.
+
+examples:
+  exp2sim info cut.nxs
+  exp2sim info measured.npy --mask nanmask.mat --json
+  exp2sim info pcsmo-maps
+"""
+ENDINGS = (".png", ".pdf", ".svg")
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands."""
+    parser = _parser(subparsers, "plot", "draw a spectrum", _PLOT)
+    parser.add_argument("input", metavar="IN", help="file to read")
+    parser.add_argument(
+        "output",
+        metavar="OUT.png",
+        nargs="?",
+        type=Path,
+        help="picture to write (default: IN's name with .png, in this folder)",
+    )
+    _reading(parser)
+    parser.add_argument(
+        "--beside", metavar="FILE", action="append", default=[], help="also draw this file, on the same scale"
+    )
+    parser.add_argument("--title", help="title of the picture")
+    parser.add_argument("--vmax", type=float, help="upper end of the colour scale")
+    parser.set_defaults(run=_plot)
+    parser = _parser(subparsers, "info", "say what is in a file or a model", _INFO)
+    parser.add_argument("subject", metavar="FILE|MODEL", help="file, name of a model, or folder of a model")
+    _reading(parser)
+    parser.set_defaults(run=_info)
+
+
+def _parser(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, about: str, epilog: str
+) -> argparse.ArgumentParser:
+    parser = subparsers.add_parser(
+        name,
+        help=about,
+        description=about[0].upper() + about[1:] + ".",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
+    return parser
+
+
+def _reading(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--mask", metavar="FILE", type=Path, help="what was not measured (.npy or .mat)")
+    parser.add_argument(
+        "--index", metavar="I[,J]", help="which entry of a published array that holds several spectra"
+    )
+
+
+def _read(path: str, args: argparse.Namespace) -> Histogram:
+    from mantid_exp2sim.formats import load
+
+    try:
+        index = None if args.index is None else tuple(int(part) for part in args.index.split(","))
+    except ValueError as error:
+        raise Exp2SimError(
+            f"--index {args.index!r} is not one or more numbers.", why="Such as 3 or 3,0."
+        ) from error
+    return load(path, mask=args.mask, index=index)
+
+
+def _plot(args: argparse.Namespace) -> int:
+    output: Path = args.output or Path(Path(args.input).with_suffix(".png").name)
+    if output.suffix.lower() not in ENDINGS:
+        endings = ", ".join(ENDINGS)
+        raise Exp2SimError(f"{output} is no name of a picture.", way_out=f"Endings taken: {endings}.")
+    histogram = _read(args.input, args)
+    from mantid_exp2sim.atomic import atomic_path
+    from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.formats import load
+    from mantid_exp2sim.plotting import compare, plot
+
+    with atomic_path(output) as temporary:
+        if args.beside:
+            others = {path: load(path) for path in args.beside}
+            names = _names([args.input, *others])
+            together = dict(zip(names, [histogram, *others.values()], strict=True))
+            compare(together, temporary, title=args.title or "", vmax=args.vmax)
+        else:
+            default = histogram.metadata.get("title") or Path(args.input).name
+            plot(histogram, temporary, title=args.title or str(default), vmax=args.vmax)
+    report = {"input": str(args.input), "beside": list(args.beside), "output": str(output)}
+    emit(args, {**report, "shape": list(histogram.shape)}, f"{output}: drawn")
+    return 0
+
+
+def _names(paths: list[str]) -> list[str]:
+    """Short names of files, whole paths where the short ones are the same."""
+    short = [Path(path).name for path in paths]
+    return short if len(set(short)) == len(short) else [f"{i + 1}: {path}" for i, path in enumerate(paths)]
+
+
+def _info(args: argparse.Namespace) -> int:
+    from mantid_exp2sim.cli.output import emit
+
+    path = Path(args.subject).expanduser()
+    if path.is_file():
+        report = describe(_read(args.subject, args))
+        emit(args, {"input": str(args.subject), **report}, _text(args.subject, report))
+        return 0
+    from mantid_exp2sim.bundle import list_models, load_model
+
+    if not path.is_dir() and args.subject not in list_models():
+        known = ", ".join(list_models()) or "none"
+        raise Exp2SimError(
+            f"{args.subject} is neither a file nor a model.", way_out=f"Models that are installed: {known}."
+        )
+    model = load_model(args.subject)
+    report = _model(model)
+    emit(args, report, _model_text(report))
+    return 0
+
+
+def describe(histogram: Histogram) -> dict[str, Any]:
+    """Return what there is to say about a histogram, in JSON.
+
+    >>> from mantid_exp2sim.mosaic import mosaic_histogram
+    >>> about = describe(mosaic_histogram(np.ones((240, 400))))
+    >>> about["kind"], about["shape"], about["measured_bins"], about["has_errors"]
+    ('mosaic', [240, 400], 96000, False)
+    """
+    from mantid_exp2sim.mosaic import is_mosaic
+
+    good = ~histogram.mask
+    values = histogram.intensity[good]
+    nothing = values.size == 0
+    return {
+        "kind": "mosaic" if is_mosaic(histogram) else "histogram",
+        "shape": list(histogram.shape),
+        "axes": [
+            {
+                "name": axis.name,
+                "measures": axis.kind,
+                "unit": axis.unit,
+                "frame": axis.frame,
+                "bins": axis.size,
+                "from": float(axis.edges[0]),
+                "to": float(axis.edges[-1]),
+            }
+            for axis in histogram.axes
+        ],
+        "bins": int(histogram.mask.size),
+        "measured_bins": int(good.sum()),
+        "masked_fraction": float(histogram.mask.mean()),
+        "minimum": None if nothing else float(values.min()),
+        "maximum": None if nothing else float(values.max()),
+        "mean": None if nothing else float(values.mean()),
+        "total": float(values.sum()),
+        "has_errors": bool(np.any(histogram.variance[good] > 0)),
+        "metadata": dict(histogram.metadata),
+    }
+
+
+def _text(name: str, report: dict[str, Any]) -> str:
+    size = " × ".join(str(n) for n in report["shape"])
+    lines = [f"{name}: {report['kind']}, {size} bins, {100 * report['masked_fraction']:.1f} % not measured"]
+    for axis in report["axes"]:
+        unit = f" {axis['unit']}" if axis["unit"] else ""
+        edges = f"{axis['from']:.6g} to {axis['to']:.6g}{unit}"
+        lines.append(f"  {axis['name']:12} {edges}, {axis['bins']} bins ({axis['frame']})")
+    errors = "with errors" if report["has_errors"] else "without errors"
+    lines.append(
+        f"  intensity    {report['minimum']:.6g} to {report['maximum']:.6g}, "
+        f"mean {report['mean']:.6g}, {errors}"
+    )
+    for key, value in report["metadata"].items():
+        text = str(value)
+        lines.append(f"  {key:12} {text if len(text) <= 300 else text[:297] + '...'}")
+    return "\n".join(lines)
+
+
+def _model(model: Model) -> dict[str, Any]:
+    card = model.card
+    return {
+        "model": card.name,
+        "folder": str(model.folder),
+        "checksum": model.checksum,
+        "card": card.model_dump(mode="json"),
+    }
+
+
+def _model_text(report: dict[str, Any]) -> str:
+    card = report["card"]
+    energies = ", ".join(f"{value:g}" for value in card["incident_energies"]) or "any"
+    lines = [
+        f"{card['name']}, version {card['version']} ({report['folder']})",
+        f"  {card['description']}",
+        f"  target       {card['target']}",
+        f"  Ei           {energies} meV",
+        f"  classes      {', '.join(card['classes']) or 'none'}",
+        f"  classifiers  {', '.join(card['classifiers']) or 'none'}",
+    ]
+    for axis in card["axes"]:
+        relative = " of Ei" if axis["relative_to_incident_energy"] else ""
+        lines.append(f"  axis         {axis['kind']}, bins of {axis['width']:.4g}{relative}")
+    for role, weights in card["weights"].items():
+        lines.append(f"  network      {role}, {weights['size'] / 1e6:.2f} MB")
+    for name, value in card["metrics"].items():
+        lines.append(f"  metric       {name}: {value}")
+    lines.append(f"  licence      {card['licence']}")
+    lines.append(f"  checksum     {report['checksum']}")
+    return "\n".join(lines)

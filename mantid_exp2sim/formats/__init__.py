@@ -173,7 +173,7 @@ def _hdf5_kind(file: Path) -> str:
 
     try:
         with h5py.File(file, "r", locking=False) as content:
-            names = set(content)
+            names = {name if isinstance(name, str) else repr(name) for name in content}
     except Exception as error:  # a damaged file makes h5py raise nearly anything
         raise Exp2SimError(
             f"{file} cannot be read: {error}.", why="The file is damaged or incomplete."

@@ -331,3 +331,12 @@ def test_damaged_files_raise_only_our_error(tmp_path):
             save(h, tmp_path / "out.nxs")
         except Exp2SimError:
             pass
+
+
+def test_names_that_are_no_text(tmp_path):
+    save(Histogram.from_arrays(np.ones((3, 2)), AXES), tmp_path / "a.nxs")
+    content = (tmp_path / "a.nxs").read_bytes()
+    for name in (b"MDHistoWorkspace", b"long_name", b"errors_squared"):
+        (tmp_path / "b.nxs").write_bytes(content.replace(name, b"\xba" + name[1:]))
+        with pytest.raises(Exp2SimError):
+            load(tmp_path / "b.nxs")

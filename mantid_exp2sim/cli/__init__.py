@@ -21,7 +21,12 @@ from typing import Any
 from mantid_exp2sim import __version__
 from mantid_exp2sim.errors import Cancelled, Exp2SimError
 
-COMMANDS = ("mantid_exp2sim.cli.use", "mantid_exp2sim.cli.look", "mantid_exp2sim.cli.demo")
+COMMANDS = (
+    "mantid_exp2sim.cli.use",
+    "mantid_exp2sim.cli.look",
+    "mantid_exp2sim.cli.demo",
+    "mantid_exp2sim.cli.workbench",
+)
 GROUP = "mantid_exp2sim.commands"
 BAD_INPUT = 2
 INTERRUPTED = 130

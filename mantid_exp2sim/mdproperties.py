@@ -1,0 +1,130 @@
+"""The properties that the Mantid algorithms share.
+
+Mantid is imported inside the functions, for the package works without it. ``algorithm`` is the one that
+declares. A tooltip ends at the first full stop.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
+from typing import Any
+
+CATEGORY = "MDAlgorithms\\Transforms"
+MODEL, TILES, ERRORS = "Model", "Data and tiles", "Errors"
+
+
+def help_page(name: str) -> str:
+    """Address of an algorithm's page: in the checkout, else below the package's address for documentation."""
+    page = Path(__file__).resolve().parents[1] / "docs" / "algorithms" / f"{name}.md"
+    if page.is_file():
+        return page.as_uri()
+    with suppress(PackageNotFoundError):
+        for entry in metadata("mantid_exp2sim").get_all("Project-URL") or []:
+            label, _, address = entry.partition(",")
+            if label.strip().lower() == "documentation":
+                return f"{address.strip().rstrip('/')}/algorithms/{name}.md"
+    return ""
+
+
+def declare_workspaces(algorithm: Any) -> None:
+    """Declare ``InputWorkspace`` and ``OutputWorkspace``, both histograms; the same name means in place."""
+    from mantid.api import IMDHistoWorkspaceProperty
+    from mantid.kernel import Direction
+
+    algorithm.declareProperty(
+        IMDHistoWorkspaceProperty("InputWorkspace", "", Direction.Input),
+        "The MDHistoWorkspace to work on: h, k and energy transfer in any order, other axes integrated.",
+    )
+    algorithm.declareProperty(
+        IMDHistoWorkspaceProperty("OutputWorkspace", "", Direction.Output),
+        "Name of the result. The name of the input replaces it.",
+    )
+
+
+def declare_model(algorithm: Any) -> None:
+    """Declare ``Model``, ``ModelFile`` and ``ModelChecksum``."""
+    from mantid.api import FileAction, FileProperty
+    from mantid.kernel import EnabledWhenProperty, PropertyCriterion, StringListValidator
+
+    from mantid_exp2sim.bundle import DEFAULT_MODEL, list_models
+
+    names = sorted(list_models())
+    default = DEFAULT_MODEL if DEFAULT_MODEL in names else (names or [""])[0]
+    algorithm.declareProperty(
+        "Model", default, StringListValidator(names or [""]), "The installed model to use."
+    )
+    algorithm.declareProperty(
+        FileProperty("ModelFile", "", FileAction.OptionalLoad, [".json"]),
+        "Folder or card.json of a model that is not installed. It takes the place of Model.",
+    )
+    algorithm.declareProperty(
+        "ModelChecksum",
+        "",
+        "Checksum of the model, filled in by the run and kept in the history. "
+        "If it is given, a model with another checksum is refused.",
+    )
+    algorithm.setPropertySettings("Model", EnabledWhenProperty("ModelFile", PropertyCriterion.IsDefault))
+    _group(algorithm, MODEL, "Model", "ModelFile", "ModelChecksum")
+
+
+def declare_data(algorithm: Any, *, several: bool = False) -> None:
+    """Declare what is known of the data, and the tiles; ``several`` takes several incident energies."""
+    from mantid.kernel import (
+        EnabledWhenProperty,
+        FloatArrayProperty,
+        FloatBoundedValidator,
+        IntBoundedValidator,
+        PropertyCriterion,
+    )
+
+    where = "Incident energy in meV; 0 takes the sample log Ei."
+    if several:
+        name = "IncidentEnergies"
+        algorithm.declareProperty(
+            FloatArrayProperty(name),
+            "Incident energies in meV, one for all or one for each workspace; empty takes the sample logs Ei.",
+        )
+    else:
+        name = "IncidentEnergy"
+        algorithm.declareProperty(name, 0.0, FloatBoundedValidator(lower=0.0), where)
+    algorithm.declareProperty(
+        "ScaleFactor",
+        1.0,
+        FloatBoundedValidator(lower=0.0),
+        "Factor from the unit of the intensity to that of the model, undone in the result.",
+    )
+    algorithm.declareProperty(
+        "AutoScale", False, "Choose the factor from the mean intensity, for data in arbitrary units."
+    )
+    algorithm.declareProperty(
+        "TileSize", 0, IntBoundedValidator(lower=0), "Bins of a tile along each axis; 0 chooses it."
+    )
+    algorithm.setPropertySettings(
+        "ScaleFactor", EnabledWhenProperty("AutoScale", PropertyCriterion.IsDefault)
+    )
+    _group(algorithm, TILES, name, "ScaleFactor", "AutoScale", "TileSize")
+
+
+def declare_errors(algorithm: Any) -> None:
+    """Declare error propagation and its seed."""
+    from mantid.kernel import EnabledWhenProperty, IntBoundedValidator, PropertyCriterion
+
+    algorithm.declareProperty(
+        "PropagateErrors", True, "Propagate the errors of the input. Without, the errors of the result are 0."
+    )
+    algorithm.declareProperty(
+        "Replicas", 16, IntBoundedValidator(2, 1000), "Noise replicas from which the errors are estimated."
+    )
+    algorithm.declareProperty("Seed", 0, IntBoundedValidator(lower=0), "Seed of the noise replicas.")
+    for name in ("Replicas", "Seed"):
+        algorithm.setPropertySettings(
+            name, EnabledWhenProperty("PropagateErrors", PropertyCriterion.IsDefault)
+        )
+    _group(algorithm, ERRORS, "PropagateErrors", "Replicas", "Seed")
+
+
+def _group(algorithm: Any, title: str, *names: str) -> None:
+    for name in names:
+        algorithm.setPropertyGroup(name, title)

@@ -1,0 +1,206 @@
+"""What the tests of the algorithms share. They run on a real Mantid where there is one, else on the stand-in."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+if importlib.util.find_spec("mantid") is None:
+    sys.path.insert(0, str(Path(__file__).parents[1] / "mantid_double"))
+
+from mantid_exp2sim import bundle, mosaic, workbench
+from mantid_exp2sim.card import AcceptedAxis, Card, ClassifierCard, mosaic_axes
+from mantid_exp2sim.layout import Layout
+from mantid_exp2sim.networks import ClassifierSettings, GeneratorSettings
+from mantid_exp2sim.scaling import Scaling
+
+
+def _card(name, **changes):
+    settings = {
+        "name": name,
+        "description": "Random weights, for tests.",
+        "scaling": Scaling(intensity_scale=5.0),
+        "layout": Layout(dimension=3, energy="axis"),
+        "axes": mosaic_axes(windows_fixed=False),
+        "incident_energies": mosaic.INCIDENT_ENERGIES,
+        "mean_intensity": 7.0,
+        "generator": GeneratorSettings(width=4, blocks=1),
+    }
+    return Card(**{**settings, **changes})
+
+
+def _cards():
+    """Models for volumes, for slices (k integrated), for single windows, and for whole measurements."""
+    slices = tuple(
+        AcceptedAxis(**{**axis.model_dump(), "integrated": (0.01, 2.1) if axis.kind == "k" else None})
+        for axis in mosaic_axes(windows_fixed=False)
+    )
+    flat = tuple(
+        AcceptedAxis(**{**axis.model_dump(), "integrated": (0.01, 0.2) if axis.kind == "energy" else None})
+        for axis in mosaic_axes(windows_fixed=False)
+    )
+    small = {"width": 4, "features": 8, "centroid": 4}
+    return (
+        _card("volumes"),
+        _card("slices", layout=Layout(dimension=2, energy="axis"), axes=slices),
+        _card("windows", layout=Layout(dimension=2, energy="separate"), axes=flat),
+        _card(
+            "whole",
+            layout=Layout(windows=10),
+            axes=mosaic_axes(),
+            classes=("Dimer", "Goodenough"),
+            classifiers={
+                "integrated": ClassifierCard(network=ClassifierSettings(panels=60, **small), threshold=0.0),
+                "convolved": ClassifierCard(network=ClassifierSettings(panels=10, **small), threshold=0.0),
+            },
+        ),
+    )
+
+
+def _networks(card):
+    import torch
+
+    from mantid_exp2sim.networks import build_classifier, build_generator
+
+    torch.manual_seed(3)
+    networks = {role: build_generator(card.generator, card.layout) for role in ("deconvolve", "convolve")}
+    for generator in networks.values():
+        for name, parameter in generator.named_parameters():
+            if name.startswith("last"):
+                torch.nn.init.normal_(parameter, std=0.05)
+    for domain, classifier in card.classifiers.items():
+        network = build_classifier(classifier.network)
+        network.length_scale.fill_(3.0)
+        networks[f"classifier_{domain}"] = network
+    return networks
+
+
+@pytest.fixture(scope="session")
+def models_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    for card in _cards():
+        bundle.save_bundle(folder / card.name, card, _networks(card))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def api(models_folder, monkeypatch):
+    """The algorithms, registered, with the models above installed; nothing else in the data service."""
+    monkeypatch.setenv("EXP2SIM_MODELS", str(models_folder))
+    workbench.register()
+    from mantid import simpleapi
+
+    simpleapi.mtd.clear()
+    yield simpleapi
+    simpleapi.mtd.clear()
+
+
+H, K, E = 12, 9, 7
+ENERGY = 50.0
+
+
+def _limits(axis, n):
+    if axis == "DeltaE":
+        return 0.10 * ENERGY, (0.10 + 0.06 * n) * ENERGY
+    return -n / 39, n / 39
+
+
+NAMES = {"h": "[H,0,0]", "k": "[0,K,0]", "l": "[0,0,L]", "e": "DeltaE"}
+
+
+@pytest.fixture
+def make(api):
+    """make("hke", name="ws"): a workspace with the axes in this order; capitals are integrated (one bin)."""
+
+    def build(order="hke", *, name="ws", seed=1, energy=ENERGY, limits=None, units=None, sizes=None):
+        shape, extents, names = [], [], []
+        for letter in order:
+            title = NAMES[letter.lower()]
+            n = 1 if letter.isupper() or letter == "l" else {"h": H, "k": K, "e": E, **(sizes or {})}[letter]
+            low, high = (limits or {}).get(letter.lower(), _limits(title, n))
+            shape.append(n)
+            names.append(title)
+            extents += [low * energy / ENERGY, high * energy / ENERGY] if letter.lower() == "e" else [low, high]
+        rng = np.random.default_rng(seed)
+        signal = rng.gamma(1.0, 8.0, shape)
+        workspace = api.CreateMDHistoWorkspace(
+            SignalInput=signal.ravel(order="F"),
+            ErrorInput=np.sqrt(0.7 * signal).ravel(order="F"),
+            Dimensionality=len(shape),
+            Extents=extents,
+            NumberOfBins=shape,
+            Names=names,
+            Units=[(units or {}).get(n, "meV" if n == "DeltaE" else "r.l.u.") for n in names],
+            Frames=["General Frame" if n == "DeltaE" else "HKL" for n in names],
+            OutputWorkspace=name,
+        )
+        if energy is not None:
+            add_energy(api, workspace, energy)
+        return api.mtd[name]
+
+    return build
+
+
+def add_energy(api, workspace, energy):
+    """The sample log Ei, as reduction leaves it."""
+    sample = api.CreateSampleWorkspace(OutputWorkspace="with_log")
+    api.AddSampleLog(Workspace=sample, LogName="Ei", LogText=str(energy), LogType="Number")
+    workspace.addExperimentInfo(api.mtd["with_log"])
+    api.DeleteWorkspace("with_log")
+
+
+@pytest.fixture
+def binned(api):
+    """A workspace under event normalisation, as BinMD leaves it: some bins without events."""
+
+    def build(name="events", count=1500):
+        limits = [_limits(t, n) for t, n in (("h", 8), ("k", 6), ("DeltaE", 5))]
+        api.CreateMDWorkspace(
+            Dimensions=3,
+            Extents=[value for pair in limits for value in pair],
+            Names=["[H,0,0]", "[0,K,0]", "DeltaE"],
+            Units=["r.l.u.", "r.l.u.", "meV"],
+            Frames=["HKL", "HKL", "General Frame"],
+            OutputWorkspace="md_events",
+        )
+        api.FakeMDEventData(InputWorkspace="md_events", UniformParams=[count], RandomSeed=4)
+        aligned = {
+            f"AlignedDim{i}": f"{title},{low},{high},{n}"
+            for i, ((low, high), title, n) in enumerate(
+                zip(limits, ("[H,0,0]", "[0,K,0]", "DeltaE"), (8, 6, 5), strict=True)
+            )
+        }
+        api.BinMD(InputWorkspace="md_events", OutputWorkspace=name, **aligned)
+        api.DeleteWorkspace("md_events")
+        return api.mtd[name]
+
+    return build
+
+
+class State:
+    """All that a workspace holds, as bytes."""
+
+    def __init__(self, workspace):
+        self.arrays = [
+            np.array(array, copy=True).tobytes()
+            for array in (
+                workspace.getSignalArray(),
+                workspace.getErrorSquaredArray(),
+                workspace.getNumEventsArray(),
+            )
+        ]
+        dimensions = [workspace.getDimension(i) for i in range(workspace.getNumDims())]
+        self.axes = [(d.name, d.getUnits(), d.getNBins(), d.getMinimum(), d.getMaximum()) for d in dimensions]
+        self.history = len(workspace.getHistory().getAlgorithmHistories())
+
+    def __eq__(self, other):
+        return vars(self) == vars(other)
+
+    __hash__ = None
+
+
+@pytest.fixture
+def state():
+    return State

@@ -1,0 +1,196 @@
+"""DeconvolveMD and ConvolveMD: in place, any axis order, events, masks; the numbers are those of the Python API."""
+
+import numpy as np
+import pytest
+
+from mantid_exp2sim import load_model, mdworkspace
+from mantid_exp2sim.histogram import Axis, Histogram
+
+
+def expected(workspace, direction="deconvolve", model="volumes", **options):
+    """The Python API on the same data, put together here by hand."""
+    snapshot = mdworkspace.read(workspace)
+    model = load_model(model)
+    return snapshot, getattr(model, direction)(snapshot.histogram, **options)
+
+
+def arrays(workspace):
+    return np.array(workspace.getSignalArray()), np.array(workspace.getErrorSquaredArray())
+
+
+@pytest.mark.parametrize("name", ["DeconvolveMD", "ConvolveMD"])
+def test_in_place_and_to_a_new_name(api, make, state, name):
+    run = getattr(api, name)
+    before = make("hke")
+    _, result = expected(before, name[:-2].lower())
+    untouched = state(before)
+    run(InputWorkspace="ws", OutputWorkspace="out", Model="volumes")
+    assert state(api.mtd["ws"]) == untouched
+    run(InputWorkspace="ws", OutputWorkspace="ws", Model="volumes")
+    for out in ("out", "ws"):
+        signal, errors = arrays(api.mtd[out])
+        np.testing.assert_array_equal(signal, result.intensity)
+        np.testing.assert_array_equal(errors, result.variance)
+    assert sorted(api.mtd.getObjectNames()) == ["out", "ws"]
+    assert not np.array_equal(signal, np.frombuffer(untouched.arrays[0]).reshape(signal.shape))
+    assert (errors > 0).all()
+
+
+def test_a_python_histogram_of_the_same_numbers_gives_the_same(api, make):
+    """Nothing of mdworkspace in the expectation: edges, intensity and variance written down here."""
+    workspace = make("hke")
+    axes = [
+        Axis(d.name, np.array([d.getX(j) for j in range(d.getNBins() + 1)]), d.getUnits(), d.getMDFrame().name())
+        for d in (workspace.getDimension(i) for i in range(3))
+    ]
+    signal, errors = arrays(workspace)
+    histogram = Histogram.from_arrays(signal, axes, errors, metadata={"incident_energy": 50.0})
+    result = load_model("volumes").deconvolve(histogram, seed=5, replicas=4)
+    api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="ws", Model="volumes", Seed=5, Replicas=4)
+    np.testing.assert_array_equal(arrays(api.mtd["ws"])[0], result.intensity)
+    np.testing.assert_array_equal(arrays(api.mtd["ws"])[1], result.variance)
+
+
+@pytest.mark.parametrize(
+    ("order", "model"),
+    [
+        ("ehk", "volumes"),
+        ("kehl", "volumes"),
+        ("lhke", "volumes"),
+        ("hKe", "slices"),
+        ("eh", "slices"),
+        ("he", "slices"),
+        ("kEh", "windows"),
+        ("hk", "windows"),
+    ],
+)
+def test_any_order_of_axes_and_integrated_ones(api, make, order, model):
+    limits = {"K": (-0.5, 0.5), "k": (-0.5, 0.5)} if model == "slices" else {"e": (10.0, 13.0)}
+    if "k" in order and model == "slices":
+        limits = {}
+    workspace = make(order, limits=limits if (order != order.lower()) else None)
+    if model == "slices" and "k" not in order.lower():
+        pytest.skip("needs the integrated axis to be there") if not _takes(model, workspace) else None
+    if model == "windows" and "e" not in order.lower() and not _takes(model, workspace):
+        pytest.skip("the model asks for the integrated energy")
+    _, result = expected(workspace, model=model)
+    api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="ws", Model=model)
+    out = api.mtd["ws"]
+    signal, errors = arrays(out)
+    assert signal.shape == tuple(out.getDimension(i).getNBins() for i in range(out.getNumDims()))
+    np.testing.assert_array_equal(signal, result.intensity)
+    np.testing.assert_array_equal(errors, result.variance)
+
+
+def _takes(model, workspace):
+    try:
+        load_model(model).check(mdworkspace.read(workspace).histogram)
+    except ValueError:
+        return False
+    return True
+
+
+def test_permuted_axes_give_the_permuted_result(api, make):
+    make("hke")
+    api.TransposeMD(InputWorkspace="ws", OutputWorkspace="turned", Axes=[2, 0, 1])
+    for name in ("ws", "turned"):
+        api.DeconvolveMD(InputWorkspace=name, OutputWorkspace=name, Model="volumes", PropagateErrors=False,
+                         IncidentEnergy=50.0)
+    straight, turned = arrays(api.mtd["ws"])[0], arrays(api.mtd["turned"])[0]
+    np.testing.assert_allclose(turned, straight.transpose(2, 0, 1), rtol=1e-6, atol=1e-6)
+
+
+def test_event_normalisation_is_respected_and_written_back(api, binned):
+    workspace = binned()
+    signal, errors = arrays(workspace)
+    events = np.array(workspace.getNumEventsArray())
+    assert int(workspace.displayNormalization()) == 2
+    assert (events == 0).any()
+    axes = mdworkspace.axes(workspace)
+    with np.errstate(invalid="ignore"):
+        intensity, variance = signal / events, errors / events**2
+    histogram = Histogram.from_arrays(intensity, axes, variance, events == 0, metadata={"incident_energy": 50.0})
+    result = load_model("volumes").deconvolve(histogram)
+    api.DeconvolveMD(InputWorkspace="events", OutputWorkspace="events", Model="volumes", IncidentEnergy=50.0)
+    out = api.mtd["events"]
+    there = events > 0
+    new_signal, new_errors = arrays(out)
+    np.testing.assert_allclose(new_signal[there], (result.intensity * events)[there], rtol=1e-12)
+    np.testing.assert_allclose(new_errors[there], (result.variance * events**2)[there], rtol=1e-12)
+    np.testing.assert_array_equal(new_signal[~there], signal[~there])
+    np.testing.assert_array_equal(np.array(out.getNumEventsArray()), events)
+    assert int(out.displayNormalization()) == 2
+    assert out.numOriginalWorkspaces() in (0, 1)
+
+
+def test_nan_and_masked_bins_stay_and_nothing_else_becomes_nan(api, make):
+    workspace = make("hke")
+    signal = np.array(workspace.getSignalArray())
+    signal[2, 3, 1] = np.nan
+    signal[4, :, 2] = np.nan
+    workspace.setSignalArray(signal)
+    api.MaskMD(Workspace="ws", Dimensions="[H,0,0],[0,K,0],DeltaE", Extents="-0.31,-0.15,-0.3,0.3,5,30")
+    before = np.array(api.mtd["ws"].getSignalArray())
+    assert 20 < np.isnan(before).sum() < before.size / 2
+    _, result = expected(api.mtd["ws"])
+    api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="ws", Model="volumes")
+    after, errors = arrays(api.mtd["ws"])
+    np.testing.assert_array_equal(np.isnan(after), np.isnan(before))
+    assert np.isfinite(errors[~np.isnan(before)]).all()
+    np.testing.assert_array_equal(after, result.intensity)
+
+
+def test_masked_bins_keep_the_numbers_they_had(api, make):
+    workspace = make("hke")
+    signal, errors = (array.copy() for array in arrays(workspace))
+    signal[0, 0, 0], errors[1, 1, 1] = np.inf, np.nan
+    workspace.setSignalArray(signal)
+    workspace.setErrorSquaredArray(errors)
+    api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="ws", Model="volumes")
+    after, new_errors = arrays(api.mtd["ws"])
+    assert after[0, 0, 0] == np.inf
+    assert after[1, 1, 1] == signal[1, 1, 1]
+    assert np.isnan(new_errors).sum() == 1
+
+
+def test_options_reach_the_package(api, make):
+    workspace = make("hke")
+    options = {"tile": 8, "errors": False, "scale": "auto"}
+    _, result = expected(workspace, **options)
+    api.DeconvolveMD(
+        InputWorkspace="ws", OutputWorkspace="ws", Model="volumes", TileSize=8, PropagateErrors=False, AutoScale=True
+    )
+    signal, errors = arrays(api.mtd["ws"])
+    np.testing.assert_array_equal(signal, result.intensity)
+    assert (errors == 0).all()
+
+
+def test_the_incident_energy_is_that_of_the_log_or_of_the_property(api, make):
+    results = []
+    for name, energy in (("logged", 50.0), ("given", None)):
+        workspace = make("hke", name=name) if energy else make("hke", name=name, energy=50.0)
+        api.DeconvolveMD(
+            InputWorkspace=workspace, OutputWorkspace=name, Model="volumes", IncidentEnergy=0.0 if energy else 51.0
+        )
+        results.append(arrays(api.mtd[name])[0])
+    assert not np.array_equal(*results)  # the network is told the incident energy
+
+
+def test_the_output_takes_the_name_on_the_left(api, make):
+    make("hke")
+    sharp = api.DeconvolveMD(InputWorkspace="ws", Model="volumes", PropagateErrors=False)
+    assert sharp.name() == "sharp"
+
+
+def test_model_file_is_a_folder_or_its_card(api, make, models_folder):
+    make("hke")
+    for number, path in enumerate((models_folder / "volumes", models_folder / "volumes" / "card.json")):
+        api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace=f"o{number}", ModelFile=str(path))
+    np.testing.assert_array_equal(arrays(api.mtd["o0"])[0], arrays(api.mtd["o1"])[0])
+
+
+def test_errors_of_zero_give_errors_of_zero(api, make):
+    workspace = make("hke")
+    workspace.setErrorSquaredArray(np.zeros(workspace.getSignalArray().shape))
+    api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="ws", Model="volumes")
+    assert (arrays(api.mtd["ws"])[1] == 0).all()

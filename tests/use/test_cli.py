@@ -1,0 +1,225 @@
+"""The commands: files in, files out, one JSON object, and nothing written after an error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mantid_exp2sim import load, mosaic, save
+from mantid_exp2sim.cli import main
+
+
+@pytest.fixture(autouse=True)
+def _models(models_folder, monkeypatch):
+    monkeypatch.setenv("EXP2SIM_MODELS", str(models_folder))
+
+
+@pytest.fixture
+def room(tmp_path, monkeypatch, picture) -> Path:
+    """A folder with a measurement in each format; the current one."""
+    monkeypatch.chdir(tmp_path)
+    save(picture, "in.npz")
+    np.save("in.npy", np.nan_to_num(picture.intensity))
+    np.save("mask.npy", picture.mask)
+    save(mosaic.split(picture)[2], "volume.npz")
+    save(mosaic.split(picture)[2], "volume.nxs")
+    return tmp_path
+
+
+@pytest.fixture
+def run(capsys) -> Callable[..., dict[str, Any]]:
+    """Run a command that succeeds, with --json: exactly one object on stdout."""
+
+    def command(*arguments: str) -> dict[str, Any]:
+        status = main([*arguments, "--json"])
+        captured = capsys.readouterr()
+        assert status == 0, captured.err
+        found = json.loads(captured.out)
+        assert isinstance(found, dict)
+        return found
+
+    return command
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("command", ["deconvolve", "convolve"])
+def test_translate(room, run, command, model, picture):
+    report = run(command, "in.npz", "out.npz", "--model", "tiny", "--seed", "3", "--replicas", "2")
+    result = load("out.npz")
+    wanted = getattr(model, command)(picture, seed=3, replicas=2)
+    np.testing.assert_array_equal(result.intensity, wanted.intensity)
+    np.testing.assert_array_equal(result.variance, wanted.variance)
+    assert result.metadata["history"][-1]["command"] == command
+    assert report["history"]["checksum"] == model.checksum
+    assert report["measured_bins"] == int((~picture.mask).sum())
+
+
+def test_published_array_with_mask_and_nexus(room, run, model, picture, volume):
+    report = run("deconvolve", "in.npy", "out.npy", "--mask", "mask.npy", "--model", "tiny")
+    assert report["errors"] is False
+    np.testing.assert_array_equal(np.isnan(np.load("out.npy")).reshape(240, 400), picture.mask)
+    run("deconvolve", "volume.nxs", "out.nxs", "--model", "tiny", "--incident-energy", "50")
+    np.testing.assert_allclose(load("out.nxs").intensity, model.deconvolve(volume).intensity)
+
+
+def test_in_place(room, run, model, picture):
+    run("deconvolve", "in.npz", "in.npz", "--model", "tiny", "--no-errors")
+    np.testing.assert_array_equal(load("in.npz").intensity, model.deconvolve(picture, errors=False).intensity)
+
+
+def test_plot(room, run):
+    run("deconvolve", "in.npz", "out.npz", "--model", "tiny", "--plot", "out.png", "--no-errors")
+    assert Path("out.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_classify(room, run, model, picture):
+    found = run("classify", "in.npz", "--model", "tiny", "--attribution")
+    assert found["correlations"] == pytest.approx(model.classify(picture).correlations)
+    assert found["prediction"] in ("Dimer", "Goodenough")
+    assert np.shape(found["attribution"]["Dimer"]) == (6, 10)
+    assert run("classify", "in.npz", "--model", "tiny", "--deconvolve")["deconvolved"] is True
+    assert run("classify", "volume.npz", "--model", "tiny", "--domain", "convolved")["prediction"] == "none"
+
+
+def test_models(room, run, models_folder, tmp_path, monkeypatch):
+    import shutil
+
+    found = {row["name"]: row for row in run("models")["models"]}
+    assert found["tiny"]["usable"]
+    assert found["tiny"]["classes"] == ["Dimer", "Goodenough"]
+    shutil.copytree(models_folder / "tiny", tmp_path / "own" / "broken")
+    (tmp_path / "own" / "broken" / "convolve.safetensors").write_bytes(b"")
+    monkeypatch.setenv("EXP2SIM_MODELS", str(tmp_path / "own"))
+    found = {row["name"]: row for row in run("models", "list")["models"]}
+    assert not found["broken"]["usable"]
+    assert "damaged" in found["broken"]["error"]
+
+
+def test_words_for_people(room, capsys):
+    assert main(["classify", "in.npz", "--model", "tiny"]) == 0
+    assert "Goodenough" in capsys.readouterr().out
+    assert main(["deconvolve", "in.npz", "out.npz", "--model", "tiny", "--no-errors"]) == 0
+    assert "total intensity" in capsys.readouterr().out
+    assert main(["models"]) == 0
+    assert "tiny" in capsys.readouterr().out
+
+
+def _damaged_model(room: Path) -> None:
+    import shutil
+
+    from mantid_exp2sim import list_models
+
+    shutil.copytree(list_models()["tiny"], room / "damaged")
+    (room / "damaged" / "deconvolve.safetensors").write_bytes(b"x" * 100)
+
+
+BAD_DATA = [
+    "wrong-shape.npy",
+    "all-masked.npy",
+    "corrupt.npz",
+    "corrupt.nxs",
+    "empty.npz",
+    "missing.npy",
+    "text.npy",
+]
+
+
+def _bad_data(room: Path) -> None:
+    np.save("wrong-shape.npy", np.ones((3, 7)))
+    np.save("all-masked.npy", np.full((240, 400), np.nan))
+    Path("corrupt.npz").write_bytes(Path("in.npz").read_bytes()[:200])
+    Path("corrupt.nxs").write_bytes(Path("volume.nxs").read_bytes()[:600])
+    Path("empty.npz").write_bytes(b"")
+    Path("text.npy").write_text("not an array")
+
+
+@pytest.mark.parametrize("name", BAD_DATA)
+@pytest.mark.parametrize("command", ["deconvolve", "convolve", "classify"])
+def test_bad_data(room, capsys, command, name):
+    _bad_data(room)
+    _refused(
+        room, capsys, [command, name, *(["out.npz"] if command != "classify" else []), "--model", "tiny"]
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["deconvolve", "in.npz", "out.npz", "--model", "no-such-model"],
+        ["deconvolve", "in.npz", "out.npz", "--model", "damaged"],
+        ["deconvolve", "in.npz", "out.npz", "--model", "in.npz"],
+        ["deconvolve", "in.npz", "out.txt", "--model", "tiny"],
+        ["deconvolve", "in.npz", "nowhere/out.npz", "--model", "tiny"],
+        ["deconvolve", "in.npz", ".", "--model", "tiny"],
+        ["deconvolve", "in.npz", "out.nxs", "--model", "tiny", "--plot", "out.png"],
+        ["deconvolve", "in.npz", "out.npz", "--model", "tiny", "--plot", "out.doc"],
+        ["deconvolve", "in.npz", "out.npz", "--model", "tiny", "--plot", "nowhere/out.png"],
+        ["deconvolve", "in.npz", "out.npz", "--model", "tiny", "--tile", "0"],
+        ["deconvolve", "in.npz", "out.npz", "--model", "tiny", "--seed", "-1"],
+        ["deconvolve", "in.npz", "out.npz", "--model", "tiny", "--replicas", "1"],
+        ["deconvolve", "in.npz", "out.npz", "--model", "tiny", "--scale", "0"],
+        ["deconvolve", "in.npz", "out.npz", "--model", "tiny", "--mask", "missing.npy"],
+        ["deconvolve", "in.npz", "out.npz", "--model", "tiny", "--mask", "in.npz"],
+        ["deconvolve", "in.npy", "out.npz", "--model", "tiny", "--index", "a"],
+        ["deconvolve", "volume.npz", "out.npz", "--model", "tiny", "--incident-energy", "300"],
+        ["convolve", "volume.npz", "out.npz", "--model", "tiny-slices", "--tile", "-4"],
+        ["classify", "in.npz", "--model", "no-such-model"],
+        ["classify", "in.npz", "--model", "tiny-3d"],
+        ["classify", "volume.npz", "--model", "tiny"],
+        ["classify", "in.npz", "--model", "tiny", "--domain", "convolved", "--deconvolve"],
+    ],
+)
+def test_bad_arguments(room, capsys, arguments):
+    _damaged_model(room)
+    _refused(room, capsys, arguments)
+
+
+def _refused(room: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    before = _files(room)
+    assert main([*arguments, "--json"]) == 2
+    captured = capsys.readouterr()
+    assert set(json.loads(captured.out)) == {"error", "why", "way_out"}
+    assert len(captured.err.strip()) > 20
+    assert "Traceback" not in captured.err
+    assert _files(room) == before
+
+
+def test_cancelled_in_place_leaves_the_file_as_it_was(room, monkeypatch):
+    from mantid_exp2sim import translation
+
+    before = _files(room)
+    calls = []
+
+    def stop(self, message):
+        calls.append(message)
+        if len(calls) > 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(translation._Runner, "report", stop)
+    assert main(["deconvolve", "in.npz", "in.npz", "--model", "tiny"]) == 130
+    assert _files(room) == before
+
+
+@pytest.mark.parametrize("command", ["deconvolve", "convolve", "classify", "models", "demo"])
+def test_help_has_examples(command, capsys):
+    assert main([command, "--help"]) == 0
+    assert f"exp2sim {command}" in capsys.readouterr().out.split("examples:")[1]
+
+
+def test_demo(tmp_path, run):
+    report = run("demo", "--out", str(tmp_path / "demo"), "--model", "tiny")
+    assert sorted(p.name for p in (tmp_path / "demo").iterdir()) == [
+        "deconvolved.npz",
+        "demo.png",
+        "measured.npz",
+    ]
+    assert report["relative_l2_before"] > 0
+    assert set(report["correlations_after"]) == {"Dimer", "Goodenough"}

@@ -18,7 +18,6 @@ from mantid_exp2sim.layout import Layout
 from mantid_exp2sim.networks.settings import ClassifierSettings, GeneratorSettings
 from mantid_exp2sim.scaling import Scaling
 
-CARD_FILE = "card.json"
 MAX_CARD_BYTES = 4 * 2**20
 MAX_WEIGHT_BYTES = 2 * 2**30
 

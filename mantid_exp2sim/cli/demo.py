@@ -28,7 +28,7 @@ examples:
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    from mantid_exp2sim.bundle import DEFAULT_MODEL
+    from mantid_exp2sim.installed import DEFAULT_MODEL
 
     parser = subparsers.add_parser(
         "demo",

@@ -97,7 +97,7 @@ def _parser(
 
 
 def _data_options(parser: argparse.ArgumentParser) -> None:
-    from mantid_exp2sim.bundle import DEFAULT_MODEL
+    from mantid_exp2sim.installed import DEFAULT_MODEL
 
     parser.add_argument(
         "--model", metavar="NAME|DIR", default=DEFAULT_MODEL, help=f"the model (default {DEFAULT_MODEL})"

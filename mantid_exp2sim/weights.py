@@ -1,0 +1,120 @@
+"""Reading a model's files: bounded, checked against the card, and into a network only then."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mantid_exp2sim.card import MAX_CARD_BYTES, MAX_WEIGHT_BYTES, Card, Role, classifier_role, weight_file
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.installed import CARD_FILE
+
+if TYPE_CHECKING:
+    import torch
+
+GET_AGAIN = "Get the model again."
+
+
+def card_bytes(folder: Path) -> bytes:
+    """The text of a model's card, of bounded size."""
+    return _read_bounded(
+        folder / CARD_FILE, MAX_CARD_BYTES, missing=f"{folder} holds no model: it has no {CARD_FILE}."
+    )
+
+
+def _read_bounded(path: Path, limit: int, *, missing: str) -> bytes:
+    """At most ``limit`` bytes of a regular file; the size is known before anything is allocated."""
+    try:
+        if not path.is_file():
+            raise Exp2SimError(
+                missing, way_out="Give the folder of a model; `exp2sim models` lists those installed."
+            )
+        size = path.stat().st_size
+        if size > limit:
+            raise Exp2SimError(
+                f"{path} has {size} bytes.", why=f"At most {limit} are taken.", way_out=GET_AGAIN
+            )
+        with path.open("rb") as file:
+            return file.read(limit + 1)
+    except OSError as error:
+        raise Exp2SimError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+
+def read_weights(folder: Path, card: Card, role: Role) -> bytes:
+    """The bytes of a weight file, if size and checksum are those on the card."""
+    expected = card.weights.get(role)
+    if expected is None:
+        has = ", ".join(card.weights)
+        raise Exp2SimError(f"The model {card.name!r} has no network for {role}.", why=f"It has {has}.")
+    path = folder / weight_file(role)
+    data = _read_bounded(path, min(expected.size, MAX_WEIGHT_BYTES), missing=f"The model has no file {path}.")
+    if len(data) != expected.size or hashlib.sha256(data).hexdigest() != expected.sha256:
+        raise Exp2SimError(
+            f"{path} is not the file that the model's card describes.",
+            why="Its size or checksum differs: it is damaged or was exchanged.",
+            way_out=GET_AGAIN,
+        )
+    return data
+
+
+def load_network(folder: Path, card: Card, role: Role) -> torch.nn.Module:
+    """A network with the weights of a role, in evaluation mode, without gradients."""
+    data = read_weights(folder, card, role)
+    _need_torch()
+    import safetensors.torch
+    import torch
+
+    where = f"The weights {weight_file(role)} of the model {card.name!r}"
+    try:
+        state = safetensors.torch.load(data)
+    except Exception as error:  # whatever the parser makes of foreign bytes
+        raise Exp2SimError(f"{where} cannot be read: {error}.", way_out=GET_AGAIN) from error
+    with torch.device("meta"):
+        _check_state(_build(card, role), state, where)
+    network = _build(card, role)
+    network.load_state_dict(state)
+    return network.eval().requires_grad_(False)
+
+
+def _need_torch() -> None:
+    try:
+        import torch  # noqa: F401
+    except (ImportError, OSError) as error:
+        raise Exp2SimError(
+            "PyTorch is not installed, or cannot be imported here.",
+            why="Networks run on it.",
+            way_out="Install it with `pip install torch` or `conda install -c conda-forge pytorch-cpu`.",
+        ) from error
+
+
+def _check_state(network: torch.nn.Module, state: Mapping[str, Any], where: str) -> None:
+    """Names, shapes, dtypes and finite values, against a network that holds no memory yet."""
+    expected = network.state_dict()
+    if set(expected) != set(state):
+        odd = sorted(set(expected) ^ set(state))[:3]
+        raise Exp2SimError(f"{where} do not fit its network: {', '.join(odd)!s:.200}.", way_out=GET_AGAIN)
+    for name, tensor in state.items():
+        wanted = expected[name]
+        if tensor.shape != wanted.shape or tensor.dtype != wanted.dtype:
+            raise Exp2SimError(
+                f"{where} have {name} of shape {tuple(tensor.shape)} and type {tensor.dtype}.",
+                why=f"The network on the card takes {tuple(wanted.shape)} and {wanted.dtype}.",
+                way_out=GET_AGAIN,
+            )
+        if not bool(tensor.isfinite().all()):
+            raise Exp2SimError(f"{where} are not finite in {name}.", way_out=GET_AGAIN)
+
+
+def _build(card: Card, role: Role) -> torch.nn.Module:
+    """The network of a role with random weights; the random numbers of the caller stay as they are."""
+    import torch
+
+    from mantid_exp2sim.networks import build_classifier, build_generator
+
+    with torch.random.fork_rng(devices=[]):
+        if role in ("deconvolve", "convolve"):
+            return build_generator(card.generator, card.layout)
+        networks = {classifier_role(domain): c.network for domain, c in card.classifiers.items()}
+        return build_classifier(networks[role])

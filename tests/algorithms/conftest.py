@@ -1,4 +1,4 @@
-"""What the tests of the algorithms share. They run on a real Mantid where there is one, else on the stand-in."""
+"""What the tests of the algorithms share. They run on a real Mantid if there is one, else on the stand-in."""
 
 import importlib.util
 import sys
@@ -114,7 +114,9 @@ NAMES = {"h": "[H,0,0]", "k": "[0,K,0]", "l": "[0,0,L]", "e": "DeltaE"}
 def make(api):
     """make("hke", name="ws"): a workspace with the axes in this order; capitals are integrated (one bin)."""
 
-    def build(order="hke", *, name="ws", seed=1, energy=ENERGY, limits=None, units=None, sizes=None):
+    def build(
+        order="hke", *, name="ws", seed=1, energy=ENERGY, logged=True, limits=None, units=None, sizes=None
+    ):
         shape, extents, names = [], [], []
         for letter in order:
             title = NAMES[letter.lower()]
@@ -122,7 +124,9 @@ def make(api):
             low, high = (limits or {}).get(letter.lower(), _limits(title, n))
             shape.append(n)
             names.append(title)
-            extents += [low * energy / ENERGY, high * energy / ENERGY] if letter.lower() == "e" else [low, high]
+            extents += (
+                [low * energy / ENERGY, high * energy / ENERGY] if letter.lower() == "e" else [low, high]
+            )
         rng = np.random.default_rng(seed)
         signal = rng.gamma(1.0, 8.0, shape)
         workspace = api.CreateMDHistoWorkspace(
@@ -136,15 +140,20 @@ def make(api):
             Frames=["General Frame" if n == "DeltaE" else "HKL" for n in names],
             OutputWorkspace=name,
         )
-        if energy is not None:
-            add_energy(api, workspace, energy)
+        if logged:
+            _add_energy(api, workspace, energy)
         return api.mtd[name]
 
     return build
 
 
-def add_energy(api, workspace, energy):
-    """The sample log Ei, as reduction leaves it."""
+@pytest.fixture
+def add_energy(api):
+    """add_energy(workspace, 70.0): one more run, with the sample log Ei."""
+    return lambda workspace, energy: _add_energy(api, workspace, energy)
+
+
+def _add_energy(api, workspace, energy):
     sample = api.CreateSampleWorkspace(OutputWorkspace="with_log")
     api.AddSampleLog(Workspace=sample, LogName="Ei", LogText=str(energy), LogType="Number")
     workspace.addExperimentInfo(api.mtd["with_log"])

@@ -1,0 +1,85 @@
+"""How long the algorithms hold up Mantid's start: import of all plugin files, declaring their properties.
+
+Every repetition is a Python of its own, in which numpy and Mantid (or, without one, the stand-in of the
+tests) are imported before the clock starts. The limit is 0.3 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from mantid_exp2sim import workbench
+from mantid_exp2sim.doctor import clean_environment
+
+LIMIT = 0.3
+STAND_IN = Path(__file__).resolve().parents[1] / "tests" / "mantid_double"
+CODE = """
+import json, sys, time
+sys.path[:] = json.loads(sys.argv[1])
+start = time.perf_counter()
+import numpy, mantid.simpleapi
+from mantid.api import AlgorithmManager
+from mantid.kernel import plugins
+mantid_itself = time.perf_counter() - start
+before = set(sys.modules)
+start = time.perf_counter()
+plugins.load(sys.argv[2])
+imported = time.perf_counter() - start
+for name in sys.argv[3:]:
+    AlgorithmManager.createUnmanaged(name).initialize()
+declared = time.perf_counter() - start
+heavy = sorted({name.split(".")[0] for name in set(sys.modules) - before} & {"torch", "ot", "matplotlib"})
+print("RESULT", json.dumps([mantid_itself, imported, declared, heavy]))
+"""
+
+
+def main() -> int:
+    """Measure, print one line, and fail where the limit is passed or something heavy was imported."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeat", type=int, default=7)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    real = importlib.util.find_spec("mantid") is not None
+    path = sys.path if real else [*sys.path, str(STAND_IN)]
+    names = [file.stem for file in workbench.algorithm_files()]
+    arguments = [json.dumps(path), str(workbench.algorithms_folder()), *names]
+    rows = []
+    for _ in range(args.repeat):
+        run = subprocess.run(
+            [sys.executable, "-c", CODE, *arguments],
+            env=clean_environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        rows.append(json.loads(run.stdout.split("RESULT ")[1]))
+    mantid, imported, declared = (statistics.median(row[i] for row in rows) for i in range(3))
+    heavy = sorted({name for row in rows for name in row[3]})
+    result = {
+        "mantid": "Mantid" if real else "stand-in",
+        "algorithms": len(names),
+        "mantid_seconds": mantid,
+        "import_seconds": imported,
+        "import_and_declare_seconds": declared,
+        "worst_seconds": max(row[2] for row in rows),
+        "heavy": heavy,
+        "limit_seconds": LIMIT,
+    }
+    text = (
+        f"{len(names)} algorithms beside {result['mantid']}: import {imported:.3f} s, "
+        f"with their properties declared {declared:.3f} s (worst of {args.repeat}: {result['worst_seconds']:.3f} s, limit {LIMIT} s), "
+        f"{declared / mantid:.2f} of the {mantid:.3f} s of {result['mantid']} with numpy; "
+        f"heavy: {heavy or 'nothing'}"
+    )
+    print(json.dumps(result) if args.json else text)
+    return int(declared > LIMIT or bool(heavy))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

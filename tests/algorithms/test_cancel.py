@@ -1,0 +1,142 @@
+"""Failure and cancel at every tenth of a run: the input stays bit for bit, and nothing is left behind."""
+
+import threading
+import time
+
+import pytest
+from mantid.api import AlgorithmManager, AlgorithmObserver
+
+from mantid_exp2sim import translation
+
+NAMES = ("DeconvolveMD", "ConvolveMD")
+TENTHS = [number / 10 for number in range(10)]
+
+
+class Steps(AlgorithmObserver):
+    """Cancels the algorithm when its bar has come to a place."""
+
+    def __init__(self, algorithm, place=None):
+        super().__init__()
+        self.algorithm, self.place, self.seen = algorithm, place, []
+        self.observeProgress(algorithm)
+
+    def progressHandle(self, p, message, *more):
+        self.seen.append(p)
+        if self.place is not None and p >= self.place:
+            self.algorithm.cancel()
+
+
+def prepared(name, output, **properties):
+    algorithm = AlgorithmManager.create(name)
+    algorithm.setRethrows(True)
+    values = {
+        "InputWorkspace": "ws",
+        "OutputWorkspace": output,
+        "Model": "volumes",
+        "Replicas": 9,
+        **properties,
+    }
+    for key, value in values.items():
+        algorithm.setProperty(key, value)
+    return algorithm
+
+
+@pytest.mark.parametrize("place", TENTHS)
+@pytest.mark.parametrize("output", ["ws", "out"])
+def test_cancel_leaves_the_workspace_as_it_was(api, make, state, place, output):
+    before = state(make("hke"))
+    algorithm = prepared("DeconvolveMD", output)
+    steps = Steps(algorithm, place)
+    with pytest.raises((KeyboardInterrupt, RuntimeError)):
+        algorithm.execute()
+    assert steps.seen
+    assert not algorithm.isExecuted()
+    assert state(api.mtd["ws"]) == before
+    assert list(api.mtd.getObjectNames()) == ["ws"]
+
+
+@pytest.mark.parametrize("place", TENTHS)
+@pytest.mark.parametrize("name", NAMES)
+def test_failure_leaves_the_workspace_as_it_was(api, make, state, place, name, monkeypatch):
+    before = state(make("hke"))
+    report = translation._Runner.report
+
+    def breaks(self, message):
+        report(self, message)
+        if self.total and self.done / self.total >= place:
+            raise MemoryError("no memory is left")
+
+    monkeypatch.setattr(translation._Runner, "report", breaks)
+    with pytest.raises(RuntimeError, match="no memory is left"):
+        getattr(api, name)(InputWorkspace="ws", OutputWorkspace="ws", Model="volumes", Replicas=9)
+    assert state(api.mtd["ws"]) == before
+    assert list(api.mtd.getObjectNames()) == ["ws"]
+
+
+def test_a_failure_while_the_result_is_written_leaves_the_workspace_as_it_was(api, make, state, monkeypatch):
+    before = state(make("hke"))
+    kind = type(api.mtd["ws"])
+
+    def breaks(self, values):
+        raise ValueError("cannot be written")
+
+    if "setErrorSquaredArray" not in dir(kind):
+        pytest.skip("this Mantid has no such setter to break")
+    monkeypatch.setattr(kind, "setErrorSquaredArray", breaks)
+    with pytest.raises(RuntimeError, match="cannot be written"):
+        api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="ws", Model="volumes")
+    assert state(api.mtd["ws"]) == before
+
+
+def test_progress_comes_for_every_tile_and_never_goes_back(api, make):
+    make("hke", sizes={"h": 40, "k": 40})
+    algorithm = prepared("DeconvolveMD", "out", TileSize=16, PropagateErrors=False)
+    steps = Steps(algorithm)
+    algorithm.execute()
+    tiles = 9
+    assert len({round(place, 6) for place in steps.seen}) >= tiles
+    assert steps.seen == sorted(steps.seen)
+    assert steps.seen[-1] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("slow", ["a tile", "loading"])
+def test_cancel_stops_within_a_second_also_where_a_step_takes_longer(api, make, state, slow, monkeypatch):
+    before = state(make("hke"))
+    started, go_on = threading.Event(), threading.Event()
+
+    def stuck(*arguments, **keywords):
+        started.set()
+        go_on.wait(10)
+        raise AssertionError("this run was cancelled")
+
+    if slow == "a tile":
+        monkeypatch.setattr(translation._Runner, "_through", stuck)
+    else:
+        monkeypatch.setattr("mantid_exp2sim.bundle.load_model", stuck)
+    algorithm = prepared("DeconvolveMD", "ws")
+    asked = []
+
+    def cancel():
+        started.wait(10)
+        asked.append(time.perf_counter())
+        algorithm.cancel()
+
+    threading.Thread(target=cancel).start()
+    try:
+        with pytest.raises((KeyboardInterrupt, RuntimeError)):
+            algorithm.execute()
+        assert time.perf_counter() - asked[0] < 1.0
+    finally:
+        go_on.set()
+    assert state(api.mtd["ws"]) == before
+    assert list(api.mtd.getObjectNames()) == ["ws"]
+
+
+def test_an_algorithm_can_be_used_again_after_a_cancel(api, make):
+    make("hke")
+    algorithm = prepared("DeconvolveMD", "ws")
+    Steps(algorithm, 0.0)
+    with pytest.raises((KeyboardInterrupt, RuntimeError)):
+        algorithm.execute()
+    api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="ws", Model="volumes")
+    assert api.mtd["ws"].getHistory().lastAlgorithm().name() == "DeconvolveMD"

@@ -1,0 +1,152 @@
+"""ClassifySpinWavesMD: a row per workspace, or one for a whole measurement."""
+
+import numpy as np
+import pytest
+from mantid.api import AlgorithmManager
+
+from mantid_exp2sim import load_model, mdworkspace, mosaic
+
+ENERGIES = mosaic.INCIDENT_ENERGIES
+
+
+@pytest.fixture
+def measurement(make, add_energy):
+    """Six workspaces of a measurement, one for each incident energy, with the axes in the order given."""
+
+    def build(order="hke", shift=0.0):
+        size = {"h": 40, "k": 40, "e": 10}
+        names = []
+        for number, energy in enumerate(ENERGIES):
+            limits = {"h": (-40 / 39, 40 / 39), "k": (-40 / 39, 40 / 39), "e": (5.0, 35.0)}
+            name = f"ei{energy:g}"
+            workspace = make(
+                order, name=name, seed=number, energy=energy, sizes=size, limits=limits, logged=False
+            )
+            add_energy(workspace, energy + shift)
+            names.append(name)
+        return names
+
+    return build
+
+
+def expected(api, names, domain="auto", deconvolve=False):
+    volumes = [mdworkspace.read(api.mtd[name]).histogram for name in names]
+    model = load_model("whole")
+    if domain == "convolved":
+        return [model.classify(volume, domain=domain) for volume in volumes]
+    return [model.classify(mosaic.join(volumes), domain=domain, deconvolve=deconvolve)]
+
+
+def test_a_row_for_each_workspace(api, measurement, capfd):
+    names = measurement()
+    api.ClassifySpinWavesMD(
+        InputWorkspace=names[:2], OutputWorkspace="t", Model="whole", Classifier="convolved"
+    )
+    table = api.mtd["t"]
+    assert list(table.getColumnNames()) == ["Workspace", "Prediction", "Certainty", "Dimer", "Goodenough"]
+    for row, result in zip(table, expected(api, names[:2], "convolved"), strict=True):
+        assert row["Prediction"] == result.prediction
+        assert row["Certainty"] == pytest.approx(result.certainty, abs=1e-12)
+        assert {n: row[n] for n in result.correlations} == pytest.approx(dict(result.correlations), abs=1e-12)
+    assert list(table.column("Workspace")) == names[:2]
+    log = "".join(capfd.readouterr())
+    assert "ei25: " in log
+    assert "correlations: " in log
+
+
+@pytest.mark.parametrize("order", ["hke", "ekh"])
+@pytest.mark.parametrize("deconvolve", [False, True])
+def test_a_whole_measurement_is_one_row(api, measurement, order, deconvolve):
+    names = measurement(order)
+    api.ClassifySpinWavesMD(
+        InputWorkspace=",".join(reversed(names)),
+        OutputWorkspace="t",
+        Model="whole",
+        AsOneMeasurement=True,
+        Deconvolve=deconvolve,
+    )
+    row = next(iter(api.mtd["t"]))
+    turned = []
+    for name in names:
+        api.TransposeMD(
+            InputWorkspace=name, OutputWorkspace="x_" + name, Axes=[order.index(a) for a in "hke"]
+        )
+        turned.append("x_" + name)
+    volumes = [
+        mdworkspace.read(api.mtd[name], incident_energy=energy).histogram
+        for name, energy in zip(turned, ENERGIES, strict=True)
+    ]
+    result = load_model("whole").classify(mosaic.join(volumes), deconvolve=deconvolve)
+    assert row["Certainty"] == pytest.approx(result.certainty, abs=1e-9)
+    assert row["Prediction"] == result.prediction
+    assert api.mtd["t"].rowCount() == 1
+
+
+def test_a_group_is_its_members(api, measurement):
+    names = measurement()
+    api.GroupWorkspaces(InputWorkspaces=names, OutputWorkspace="all")
+    for given in ("all", api.mtd["all"]):
+        api.ClassifySpinWavesMD(
+            InputWorkspace=given, OutputWorkspace="t", Model="whole", AsOneMeasurement=True
+        )
+        assert api.mtd["t"].rowCount() == 1
+    api.ClassifySpinWavesMD(InputWorkspace="all", OutputWorkspace="t", Model="whole", Classifier="convolved")
+    assert api.mtd["t"].rowCount() == 6
+
+
+def test_logged_energies_need_not_be_exact(api, measurement):
+    names = measurement(shift=0.01)
+    api.ClassifySpinWavesMD(InputWorkspace=names, OutputWorkspace="t", Model="whole", AsOneMeasurement=True)
+    assert api.mtd["t"].rowCount() == 1
+
+
+def messages(**properties):
+    algorithm = AlgorithmManager.create("ClassifySpinWavesMD")
+    for key, value in {"OutputWorkspace": "t", "Model": "whole", **properties}.items():
+        algorithm.setProperty(key, value)
+    return algorithm.validateInputs()
+
+
+def test_wrong_inputs(api, make, measurement):
+    names = measurement()
+    api.CreateSampleWorkspace(OutputWorkspace="matrix")
+    make("hke", name="small")
+    assert "MDHistoWorkspaces" in messages(InputWorkspace="matrix")["InputWorkspace"]
+    assert "small: The axis" in messages(InputWorkspace="small")["InputWorkspace"]
+    assert "no classifier" in messages(InputWorkspace=names[0], Model="volumes")["Model"]
+    assert (
+        "2 incident energies"
+        in messages(InputWorkspace=names, IncidentEnergies=[25.0, 35.0])["InputWorkspace"]
+    )
+    assert "A mosaic takes" in messages(InputWorkspace=names[:5], AsOneMeasurement=True)["InputWorkspace"]
+    assert messages(InputWorkspace=names) == {}
+    with pytest.raises((ValueError, RuntimeError)):
+        api.ClassifySpinWavesMD(InputWorkspace="nonsense", OutputWorkspace="t", Model="whole")
+
+
+def test_a_classifier_of_whole_measurements_says_what_it_needs(api, measurement):
+    names = measurement()
+    with pytest.raises(RuntimeError, match="set AsOneMeasurement"):
+        api.ClassifySpinWavesMD(InputWorkspace=names[0], OutputWorkspace="t", Model="whole")
+    assert "t" not in api.mtd
+
+
+def test_the_inputs_stay_as_they_were(api, measurement, state):
+    names = measurement()
+    before = [state(api.mtd[name]) for name in names]
+    api.ClassifySpinWavesMD(InputWorkspace=names, OutputWorkspace="t", Model="whole", Classifier="convolved")
+    assert [state(api.mtd[name]) for name in names] == before
+    assert sorted(api.mtd.getObjectNames()) == sorted([*names, "t"])
+
+
+def test_a_cell_that_is_not_measured_counts_as_such(api, measurement):
+    names = measurement()
+    workspace = api.mtd[names[0]]
+    signal = np.array(workspace.getSignalArray())
+    signal[:20] = np.nan
+    workspace.setSignalArray(signal)
+    api.ClassifySpinWavesMD(
+        InputWorkspace=names[0], OutputWorkspace="t", Model="whole", Classifier="convolved"
+    )
+    result = expected(api, names[:1], "convolved")[0]
+    assert api.mtd["t"].cell("Certainty", 0) == pytest.approx(result.certainty, abs=1e-12)

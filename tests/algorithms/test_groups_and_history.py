@@ -1,0 +1,102 @@
+"""A group loads the model once; a history is enough to repeat a result."""
+
+import numpy as np
+import pytest
+from mantid.api import AlgorithmManager
+
+from mantid_exp2sim import bundle
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """Counts how often weights are read and networks are built."""
+    seen = {"verify": 0, "network": 0}
+    verify, network = bundle.Model.verify, bundle._load_network
+
+    def counted_verify(self):
+        seen["verify"] += 1
+        return verify(self)
+
+    def counted_network(model, role):
+        seen["network"] += 1
+        return network(model, role)
+
+    monkeypatch.setattr(bundle.Model, "verify", counted_verify)
+    monkeypatch.setattr(bundle, "_load_network", counted_network)
+    monkeypatch.setattr(bundle, "_cache", {})
+    return seen
+
+
+@pytest.mark.parametrize("output", ["group", "results"])
+def test_a_group_of_ten_loads_the_model_once(api, make, loads, output):
+    names = [f"run{number}" for number in range(10)]
+    for number, name in enumerate(names):
+        make("hke", name=name, seed=number)
+    api.GroupWorkspaces(InputWorkspaces=names, OutputWorkspace="group")
+    before = np.array(api.mtd["run3"].getSignalArray())
+    api.DeconvolveMD(InputWorkspace="group", OutputWorkspace=output, Model="volumes", PropagateErrors=False)
+    assert loads == {"verify": 1, "network": 1}
+    results = [api.mtd[name] for name in api.mtd[output].getNames()]
+    assert len(results) == 10
+    assert all(w.getHistory().lastAlgorithm().name() == "DeconvolveMD" for w in results)
+    changed = not np.array_equal(np.array(api.mtd["run3"].getSignalArray()), before)
+    assert changed == (output == "group")
+
+
+def _properties(workspace):
+    return {p.name(): p.value() for p in workspace.getHistory().lastAlgorithm().getProperties()}
+
+
+def test_the_history_says_all_that_a_repetition_needs(api, make):
+    make("hke")
+    api.DeconvolveMD(
+        InputWorkspace="ws",
+        OutputWorkspace="out",
+        Model="volumes",
+        Seed=11,
+        Replicas=3,
+        TileSize=8,
+        ScaleFactor=1.5,
+    )
+    found = _properties(api.mtd["out"])
+    assert found["Model"] == "volumes"
+    assert found["ModelChecksum"] == bundle.load_model("volumes").checksum
+    assert float(found["IncidentEnergy"]) == 50.0
+    assert {k: float(found[k]) for k in ("Seed", "Replicas", "TileSize", "ScaleFactor")} == {
+        "Seed": 11,
+        "Replicas": 3,
+        "TileSize": 8,
+        "ScaleFactor": 1.5,
+    }
+    assert found["PropagateErrors"] == "1"
+
+
+def test_a_run_from_the_history_gives_the_same_bytes(api, make):
+    make("hke")
+    api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="out", Model="volumes", Seed=11, Replicas=3)
+    again = AlgorithmManager.create("DeconvolveMD")
+    for key, value in _properties(api.mtd["out"]).items():
+        again.setPropertyValue(key, value if key != "OutputWorkspace" else "again")
+    again.execute()
+    for get in ("getSignalArray", "getErrorSquaredArray"):
+        first, second = (np.array(getattr(api.mtd[name], get)()) for name in ("out", "again"))
+        np.testing.assert_array_equal(first, second)
+
+
+def test_a_history_of_another_model_is_refused(api, make):
+    make("hke")
+    wrong = AlgorithmManager.create("DeconvolveMD")
+    values = {"InputWorkspace": "ws", "OutputWorkspace": "o", "Model": "volumes", "ModelChecksum": "0" * 64}
+    for key, value in values.items():
+        wrong.setProperty(key, value)
+    assert "another model, or another version" in wrong.validateInputs()["Model"]
+    with pytest.raises(RuntimeError, match="invalid Properties"):
+        wrong.execute()
+
+
+def test_the_history_goes_on(api, make):
+    make("hke")
+    api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="ws", Model="volumes", PropagateErrors=False)
+    api.ConvolveMD(InputWorkspace="ws", OutputWorkspace="ws", Model="volumes", PropagateErrors=False)
+    names = [h.name() for h in api.mtd["ws"].getHistory().getAlgorithmHistories()]
+    assert names[-2:] == ["DeconvolveMD", "ConvolveMD"]

@@ -1,0 +1,166 @@
+"""Each wrong input has its message, in the dialog (validateInputs), in the script's exception, or in both."""
+
+import re
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from mantid.api import AlgorithmManager
+
+
+def messages(name="DeconvolveMD", **properties):
+    """What the dialog shows."""
+    algorithm = AlgorithmManager.create(name)
+    for key, value in {"OutputWorkspace": "o", "Model": "volumes", **properties}.items():
+        algorithm.setProperty(key, value)
+    return algorithm.validateInputs()
+
+
+@pytest.mark.parametrize("name", ["DeconvolveMD", "ConvolveMD", "ClassifySpinWavesMD"])
+def test_nothing_set_at_all(api, name):
+    """validateInputs is called with unset properties, whose value is None."""
+    assert isinstance(AlgorithmManager.create(name).validateInputs(), dict)
+
+
+def test_a_matrix_workspace_a_table_and_events_are_refused_by_their_type(api):
+    matrix = api.CreateSampleWorkspace(OutputWorkspace="matrix")
+    table = api.CreateEmptyTableWorkspace(OutputWorkspace="table")
+    events = api.CreateMDWorkspace(
+        Dimensions=2, Extents="-1,1,-1,1", Names="A,B", Units="U,U", OutputWorkspace="events"
+    )
+    for workspace in (matrix, table, events):
+        with pytest.raises((ValueError, RuntimeError), match="not of the correct type"):
+            api.DeconvolveMD(InputWorkspace=workspace, OutputWorkspace="o", Model="volumes")
+
+
+@pytest.mark.parametrize(
+    ("order", "options", "message"),
+    [
+        ("hk", {}, r"no axis for energy transfer"),
+        ("e", {}, r"no axis for h"),
+        ("hke", {"units": {"DeltaE": "K"}}, r"has the unit 'K'"),
+        ("hke", {"limits": {"h": (-3.0, 3.0)}}, r"bins 0\.5 wide.*trained on"),
+        ("hke", {"energy": 90.0}, r"90 meV is not one that the model"),
+        ("hke", {"logged": False}, r"no sample log Ei\. Set IncidentEnergy"),
+    ],
+)
+def test_wrong_axes_units_bins_and_energies(api, make, order, options, message):
+    make(order, **options)
+    found = messages(InputWorkspace="ws")
+    assert len(found) == 1
+    assert re.search(message, " ".join(found.values())), found
+    with pytest.raises(RuntimeError, match="invalid Properties"):
+        api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="o", Model="volumes")
+    assert list(api.mtd.getObjectNames()) == ["ws"]
+
+
+def test_the_right_property_is_blamed(api, make):
+    make("hke", logged=False)
+    assert list(messages(InputWorkspace="ws")) == ["IncidentEnergy"]
+    assert messages(InputWorkspace="ws", IncidentEnergy=50.0) == {}
+    make("hk", name="flat")
+    assert list(messages(InputWorkspace="flat")) == ["InputWorkspace"]
+
+
+def test_all_nan(api, make):
+    workspace = make("hke")
+    workspace.setSignalArray(np.full((12, 9, 7), np.nan))
+    assert "Every bin is masked or NaN" in messages(InputWorkspace="ws")["InputWorkspace"]
+
+
+def test_runs_of_different_incident_energies(api, make, add_energy):
+    add_energy(make("hke"), 70.0)
+    assert "different incident energies (50, 70 meV)" in messages(InputWorkspace="ws")["InputWorkspace"]
+    assert messages(InputWorkspace="ws", IncidentEnergy=50.0) == {}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_none_pass_mantid_but_not_us(api, make, value):
+    make("hke")
+    assert "ScaleFactor" in messages(InputWorkspace="ws", ScaleFactor=value)
+    assert "IncidentEnergy" in messages(InputWorkspace="ws", IncidentEnergy=value)
+    assert "ScaleFactor" in messages(InputWorkspace="ws", ScaleFactor=0.0)
+
+
+def test_a_model_for_another_dimension(api, make):
+    make("he")
+    assert "no axis for k" in messages(InputWorkspace="ws", Model="volumes")["InputWorkspace"]
+    assert messages(InputWorkspace="ws", Model="slices") == {}
+
+
+def test_a_model_that_is_not_installed(api, make):
+    make("hke")
+    with pytest.raises((ValueError, RuntimeError), match="not in the list of allowed values"):
+        api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="o", Model="nonsense")
+
+
+def test_no_model_is_installed(api, make, monkeypatch, tmp_path):
+    make("hke")
+    monkeypatch.setattr("mantid_exp2sim.bundle.list_models", dict)
+    algorithm = AlgorithmManager.create("DeconvolveMD")
+    algorithm.setProperty("InputWorkspace", "ws")
+    assert "No model is installed" in algorithm.validateInputs()["Model"]
+
+
+def test_a_model_file_that_is_missing(api, make, tmp_path):
+    make("hke")
+    found = messages(InputWorkspace="ws", ModelFile=str(tmp_path / "none" / "card.json"))
+    assert "There is no model" in found["ModelFile"]
+
+
+def test_a_folder_that_is_no_model(api, make, tmp_path):
+    make("hke")
+    assert "holds no model" in messages(InputWorkspace="ws", ModelFile=str(tmp_path))["ModelFile"]
+
+
+def test_a_card_that_is_damaged(api, make, tmp_path):
+    make("hke")
+    (tmp_path / "card.json").write_text('{"name": "x"')
+    assert "no valid model card" in messages(InputWorkspace="ws", ModelFile=str(tmp_path))["ModelFile"]
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
+def test_weights_that_are_damaged(api, make, state, models_folder, tmp_path, damage):
+    before = state(make("hke"))
+    folder = shutil.copytree(models_folder / "volumes", tmp_path / "model")
+    weights = folder / "deconvolve.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data if damage == "flipped" else data[:-5])
+    if damage == "gone":
+        weights.unlink()
+    expected = "has no file" if damage == "gone" else "is not the file that the model's card describes"
+    with pytest.raises(RuntimeError, match=expected):
+        api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="ws", ModelFile=str(folder))
+    assert state(api.mtd["ws"]) == before
+
+
+def test_torch_is_not_installed(api, make, monkeypatch):
+    make("hke")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    found = messages(InputWorkspace="ws")
+    assert "PyTorch is not installed" in found["Model"]
+    assert "conda install" in found["Model"]
+
+
+def test_an_output_without_a_name(api, make):
+    make("hke")
+    with pytest.raises(RuntimeError, match="invalid Properties"):
+        api.DeconvolveMD(InputWorkspace="ws", Model="volumes")
+
+
+@pytest.mark.parametrize(
+    ("properties", "error"),
+    [
+        ({"Seed": -1}, ValueError),
+        ({"Replicas": 1}, ValueError),
+        ({"TileSize": 2.0}, TypeError),
+        ({"ScaleFactor": np.float32(2)}, TypeError),
+        ({"PropagateErrors": "False"}, ValueError),
+    ],
+)
+def test_values_of_the_wrong_kind_are_refused_by_mantid(api, make, properties, error):
+    make("hke")
+    with pytest.raises((error, RuntimeError)):
+        api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="o", Model="volumes", **properties)

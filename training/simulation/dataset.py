@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import threading
 import tomllib
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -28,6 +29,8 @@ from mantid_exp2sim.mosaic import H_EDGES, INCIDENT_ENERGIES, K_EDGES, VOLUMES_S
 from .manganite import RANGES, ModelName, solve_reduced
 from .spectrum import Kind, Options, SpinWaves, mosaic_volumes, spin_waves
 from .spinwave import UnstableStructureError
+
+FloatArray = NDArray[np.float64]
 
 FORMAT = 1
 MAX_DRAWS = 1000
@@ -75,9 +78,10 @@ def read_recipe(path: Path) -> Recipe:
         raise Exp2SimError(f"{path} is not a recipe of a data set.", why=str(error)) from error
 
 
-def draw(recipe: Recipe, index: int) -> tuple[SpinWaves, int]:
-    """Draw sample ``index`` until its structure is stable; returns the solved Hamiltonian and the number of
-    draws.
+def draw(recipe: Recipe, index: int) -> tuple[SpinWaves, dict[Kind, FloatArray], int]:
+    """Draw sample ``index`` until its structure is stable wherever it is needed.
+
+    Returns the solved Hamiltonian, its mosaics (Ei, h, k, window) of every kind and the number of draws.
     """
     rng = np.random.default_rng(np.random.SeedSequence(recipe.seed, spawn_key=(index,)))
     model = recipe.classes[index % len(recipe.classes)]
@@ -89,7 +93,8 @@ def draw(recipe: Recipe, index: int) -> tuple[SpinWaves, int]:
             solve_reduced(
                 model, parameters, probe
             )  # most unstable draws show here, for a hundredth of the cost
-            return spin_waves(model, parameters, Options(physics=recipe.physics, grid=recipe.grid)), count
+            waves = spin_waves(model, parameters, Options(physics=recipe.physics, grid=recipe.grid))
+            return waves, {kind: mosaic_volumes(waves, kind) for kind in recipe.kinds}, count
         except UnstableStructureError:
             continue
     raise Exp2SimError(f"No stable {model} structure in {MAX_DRAWS} draws.", way_out="Narrow the ranges.")
@@ -103,14 +108,14 @@ def _write_shard(recipe: Recipe, folder: Path, number: int) -> dict[str, tuple[i
     volumes: dict[Kind, list[NDArray[np.float32]]] = {kind: [] for kind in recipe.kinds}
     parameters, draws = [], []
     for index in indices:
-        waves, count = draw(recipe, int(index))
+        waves, mosaics, count = draw(recipe, int(index))
         parameters.append(waves.parameters)
         draws.append(count)
-        for kind in recipe.kinds:
-            volumes[kind].append(mosaic_volumes(waves, kind).astype(np.float32))
+        for kind, values in mosaics.items():
+            volumes[kind].append(values.astype(np.float32))
     with atomic_path(_shard_path(folder, number)) as temporary, h5py.File(temporary, "w") as file:
-        for kind, values in volumes.items():
-            data = np.stack(values)
+        for kind, samples in volumes.items():
+            data = np.stack(samples)
             file.create_dataset(kind, data=data, chunks=(1, *data.shape[1:]))
         file["label"] = indices % len(recipe.classes)
         file["parameters"] = np.stack(parameters)
@@ -201,6 +206,8 @@ def simulate_dataset(
         for name in recipe.classes
     }
     summary_all = {"count": recipe.count, "acceptance": acceptance}
+    for leftover in (folder / "shards").glob(".*"):  # of a run that was killed while it wrote
+        leftover.unlink()
     with atomic_path(folder / "summary.json") as temporary:
         temporary.write_text(json.dumps(summary_all, indent=1), encoding="utf-8")
     return {**summary_all, "simulated": recipe.count - before}
@@ -208,6 +215,18 @@ def simulate_dataset(
 
 def _samples(found: dict[int, dict[str, tuple[int, int]]]) -> int:
     return sum(n for s in found.values() for n, _ in s.values())
+
+
+def _end_with_parent() -> None:
+    """In a worker: leave when the main process is gone, however it went."""
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _run(recipe: Recipe, folder: Path, missing: list[int], processes: int) -> Any:
@@ -221,10 +240,14 @@ def _run(recipe: Recipe, folder: Path, missing: list[int], processes: int) -> An
     os.environ.update(pinned)  # BLAS reads it when a new process imports numpy
     try:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        with ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent) as pool:
             futures = {pool.submit(_write_shard, recipe, folder, number): number for number in missing}
-            for future in as_completed(futures):
-                yield futures[future], future.result()
+            try:
+                for future in as_completed(futures):
+                    yield futures[future], future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
     finally:
         for name, value in before.items():
             if value is None:

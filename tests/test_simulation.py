@@ -1,0 +1,301 @@
+"""The simulator against closed forms, the reference files, and its own other paths."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mantid_exp2sim.training.simulation import manganite, resolution, spectrum, spinwave
+from mantid_exp2sim.training.simulation.dataset import Recipe, read_recipe, simulate_dataset
+from mantid_exp2sim.training.simulation.mosaic import simulate_mosaic, simulate_volume
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.instrument import MAPS, coverage_mask, mosaic_coverage_mask
+from mantid_exp2sim.mosaic import picture_from_volumes
+
+MODELS = ("Goodenough", "Dimer")
+TABLE_FREQUENCIES = ((25, 300), (35, 200), (50, 200), (70, 250), (100, 250), (140, 400))
+
+
+@pytest.fixture(scope="module")
+def waves() -> spectrum.SpinWaves:
+    return spectrum.spin_waves("Goodenough", manganite.BEST_FIT["Goodenough"])
+
+
+def sqrt_correlation(a: np.ndarray, b: np.ndarray, keep: np.ndarray) -> float:
+    return float(np.corrcoef(np.sqrt(np.maximum(a[keep], 0)), np.sqrt(np.maximum(b[keep], 0)))[0, 1])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_reduced_and_general_solver_agree(model: str) -> None:
+    q = np.random.default_rng(1).random((40, 3)) * 2
+    structure, bonds, anisotropy = manganite.general_structure(model, manganite.BEST_FIT[model])
+    omega, sab = spinwave.solve(structure, bonds, q, anisotropy=anisotropy)
+    modes = manganite.solve_reduced(model, manganite.BEST_FIT[model], q[:, :2])
+    assert np.abs(np.sort(modes.energy.reshape(40, 16), axis=1) - omega).max() < 1e-6
+    # S^zz carries cos²(0.2πl) for even and sin²(0.2πl) for odd branches, S^xx the other way round
+    even = np.cos(0.2 * np.pi * q[:, 2]) ** 2
+    zz = manganite.SPIN * (np.abs(modes.z.sum(axis=2)) ** 2).sum(axis=2)
+    xx = manganite.SPIN * (np.abs(modes.x.sum(axis=2)) ** 2).sum(axis=2)
+    total_zz = zz[:, 0] * even + zz[:, 1] * (1 - even)
+    total_xx = xx[:, 0] * (1 - even) + xx[:, 1] * even
+    assert np.allclose(total_zz, sab[:, :, 2, 2].real.sum(axis=1), atol=1e-5)
+    assert np.allclose(total_xx, sab[:, :, 0, 0].real.sum(axis=1), atol=1e-5)
+
+
+def test_energies_equal_the_reference_of_spinw(reference_data: Path) -> None:
+    from scipy.io import loadmat
+
+    path = reference_data / "pcsmo" / "spinw_goodenough_reference.mat"
+    energies = loadmat(path, struct_as_record=False, squeeze_me=True)["data"].spec[0]
+    h = np.linspace(0, 1.98, 50)
+    paths = (np.stack([2 * h, 0 * h], 1), np.stack([0 * h, 2 * h * 5.4599 / 5.408], 1))
+    for q, expected in zip(paths, energies, strict=True):
+        found = manganite.solve_reduced("Goodenough", manganite.BEST_FIT["Goodenough"], q + 1e-9).energy
+        wanted = np.sort(expected.real, axis=0)[16:].T
+        assert np.abs(np.sort(found.reshape(50, 16), axis=1) - wanted)[1:].max() < 1e-3
+
+
+def test_square_antiferromagnet_has_the_closed_form() -> None:
+    """Rb2MnF4: ω = √(A² − B²), in a rotated cell with two sites."""
+    j, s = 0.65, 2.5
+    positions = np.array([[0.0, 0, 0], [0.5, 0.5, 0]])
+    structure = spinwave.Structure(positions, np.array([[0, 0, 1.0], [0, 0, -1.0]]), np.full(2, s))
+    cells = [(0, 0, 0), (-1, 0, 0), (0, -1, 0), (-1, -1, 0)]
+    bonds = spinwave.Bonds.isotropic([(0, 1, cell, j) for cell in cells])
+    q = np.random.default_rng(0).random((20, 3))
+    omega, _ = spinwave.solve(structure, bonds, q)
+    # the rotated cell has a1 = (1, 1), a2 = (−1, 1): h = (H − K)/2, k = (H + K)/2
+    h, k = (q[:, 0] - q[:, 1]) / 2, (q[:, 0] + q[:, 1]) / 2
+    g1 = (np.cos(2 * np.pi * h) + np.cos(2 * np.pi * k)) / 2
+    wanted = 4 * s * j * np.sqrt(1 - g1**2)
+    assert np.abs(omega - wanted[:, None]).max() < 1e-5
+
+
+def test_unstable_constants_are_refused() -> None:
+    with pytest.raises(spinwave.UnstableStructureError, match="not stable"):
+        spectrum.spin_waves("Dimer", (-1.0, 3.0, 3.0, -1.0, 0.0, 0.0)[::-1])
+    with pytest.raises(Exp2SimError, match="no spin-wave model"):
+        spectrum.spin_waves("Heisenberg", np.zeros(6))
+    with pytest.raises(Exp2SimError, match="six finite numbers"):
+        spectrum.spin_waves("Dimer", [1.0, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("ei", "frequency", "widths"),
+    [
+        (25, 150, (5.14, 4.12, 3.59, 3.18)),
+        (25, 300, (3.84, 3.32, 3.04, 2.82)),
+        (35, 200, (4.83, 3.92, 3.45, 3.09)),
+        (50, 200, (5.32, 4.24, 3.67, 3.24)),
+        (70, 250, (5.15, 4.13, 3.59, 3.19)),
+        (100, 250, (5.76, 4.53, 3.88, 3.38)),
+        (100, 300, (5.14, 4.12, 3.59, 3.18)),
+        (140, 400, (4.83, 3.93, 3.45, 3.09)),
+    ],
+)
+def test_energy_widths_of_maps(ei: float, frequency: float, widths: tuple[float, ...]) -> None:
+    instrument = MAPS.model_copy(update={"frequencies": ((ei, frequency),)})
+    energy = np.array([0, 0.3, 0.5, 0.7]) * ei
+    sigma = np.sqrt(resolution.covariance(instrument, 0.0, 0.0, energy, ei)[:, 2, 2])
+    assert np.allclose(100 * resolution.FWHM * sigma / ei, widths, rtol=0.01)
+
+
+def test_covariance_tables_of_the_measurement(reference_data: Path) -> None:
+    """Widths to 2 % rms for E/Ei from 0 to 0.72, with the sample and the detectors of the tables."""
+    instrument = MAPS.model_copy(
+        update={
+            "frequencies": TABLE_FREQUENCIES,
+            "sample": (0.0288, 0.0288, 0.0288),
+            "detector_height": 0.025,
+            "time_bin": 14.6,
+        }
+    )
+    unit = np.array([5.408, 5.4599, 2 * np.pi]) / (2 * np.pi)
+    ratios = []
+    for ei, _ in TABLE_FREQUENCIES:
+        path = reference_data / "pcsmo" / "resolution" / f"PCSMO_ei{ei}_resolution.txt.gz"
+        table = np.loadtxt(path)
+        table = table[(table[:, 2] >= 0) & (table[:, 2] <= 0.72 * ei)]
+        qy, qz = 2 * np.pi / 5.408 * table[:, 0], 2 * np.pi / 5.4599 * table[:, 1]
+        found = resolution.covariance(instrument, qy, qz, table[:, 2], ei) * unit[:, None] * unit
+        expected = table[:, 3:].reshape(-1, 3, 3)
+        good = np.isfinite(found).all(axis=(1, 2))
+        diagonal = (slice(None), [0, 1, 2], [0, 1, 2])
+        ratios.append(np.sqrt(found[good][diagonal] / expected[good][diagonal]) - 1)
+        # the correlation of Q and E is negative where the tables have the opposite sign off the diagonal
+        assert -1.2 < np.median(found[good][:, 0, 2] / expected[good][:, 0, 2]) < -0.8
+    assert np.sqrt((np.concatenate(ratios) ** 2).mean()) < 0.02
+
+
+def test_covariance_is_that_of_the_monte_carlo() -> None:
+    draws = resolution.draw_variables(MAPS, 70.0, 200_000, np.random.default_rng(0))
+    assert np.allclose(draws.var(axis=0), resolution.variable_variances(MAPS, 70.0), rtol=0.02, atol=1e-30)
+    matrix = resolution.linear_map(MAPS, 0.8, -0.3, 30.0, 70.0)[1:]
+    expected = resolution.covariance(MAPS, 0.8, -0.3, 30.0, 70.0)
+    assert np.allclose(np.cov(matrix @ draws.T), expected, rtol=0.03, atol=1e-5)
+
+
+def test_coverage_is_that_of_the_measurement(reference_data: Path) -> None:
+    from scipy.io import loadmat
+
+    measured = np.flipud(loadmat(reference_data / "pcsmo" / "nanmask.mat")["nan_mask"]).astype(bool)
+    computed = picture_from_volumes(mosaic_coverage_mask())
+    assert (measured == computed).mean() >= 0.92
+
+
+def test_coverage_refuses_a_single_edge() -> None:
+    with pytest.raises(Exp2SimError, match="two edges"):
+        coverage_mask(np.array([0.0]), np.array([0.0, 1.0]), np.array([1.0, 2.0]), 25.0)
+
+
+def test_published_simulation_is_reproduced(reference_data: Path) -> None:
+    from scipy.io import loadmat
+
+    published = np.load(reference_data / "pcsmo" / "tobyfit_goodenough_best_fit.npy")[0]
+    measured = ~np.flipud(loadmat(reference_data / "pcsmo" / "nanmask.mat")["nan_mask"]).astype(bool)
+    options = spectrum.Options(physics="paper_compatible")
+    waves = spectrum.spin_waves("Goodenough", manganite.BEST_FIT["Goodenough"], options)
+    image = picture_from_volumes(spectrum.mosaic_volumes(waves))
+    assert sqrt_correlation(image, published, measured) >= 0.92
+
+
+def test_physical_simulation_is_nearer_to_the_measurement(
+    waves: spectrum.SpinWaves, reference_data: Path
+) -> None:
+    from scipy.io import loadmat
+
+    real = np.load(reference_data / "pcsmo" / "measured_4K_clipped_120.npy").squeeze()
+    measured = ~np.flipud(loadmat(reference_data / "pcsmo" / "nanmask.mat")["nan_mask"]).astype(bool)
+    image = picture_from_volumes(spectrum.mosaic_volumes(waves))
+    wanted = (0.63, 0.72, 0.71, 0.77, 0.69, 0.59)
+    for row, least in enumerate(wanted):
+        part = slice(40 * row, 40 * row + 40)
+        assert sqrt_correlation(image[part], real[part], measured[part]) >= least - 0.02
+
+
+def test_gaussian_resolution_is_that_of_the_monte_carlo(waves: spectrum.SpinWaves) -> None:
+    """No bin-by-bin difference beyond the noise of the Monte Carlo itself."""
+    binning = spectrum.mosaic_binnings()[3]
+    gaussian = spectrum.volume(waves, binning)
+    mean, error = spectrum.monte_carlo_volume(waves, binning, np.random.default_rng(0), draws=2)
+    assert gaussian.sum() == pytest.approx(mean.sum(), rel=0.01)
+    assert np.linalg.norm(gaussian - mean) < 1.05 * np.linalg.norm(error)
+    sharp = spectrum.volume(waves, binning, "integrated")
+    assert np.linalg.norm(sharp - mean) > 1.3 * np.linalg.norm(error)  # so that the check can fail
+
+
+def test_resolution_keeps_the_total(waves: spectrum.SpinWaves) -> None:
+    totals = [spectrum.mosaic_volumes(waves, kind).sum() for kind in spectrum.KINDS]
+    assert np.allclose(totals, totals[1], rtol=0.01)
+
+
+def test_integrated_does_not_depend_on_the_grid() -> None:
+    binning = spectrum.mosaic_binnings()[4]
+    volumes = [
+        spectrum.volume(
+            spectrum.spin_waves("Dimer", manganite.BEST_FIT["Dimer"], spectrum.Options(grid=n)), binning
+        )
+        for n in (30, 60)
+    ]
+    assert np.linalg.norm(volumes[0] - volumes[1]) < 0.03 * np.linalg.norm(volumes[1])
+
+
+def test_volumes_have_the_symmetry_of_twins(waves: spectrum.SpinWaves) -> None:
+    volume = spectrum.volume(waves, spectrum.mosaic_binnings()[2], "integrated")
+    assert np.allclose(volume, volume[::-1, ::-1], atol=1e-9)
+
+
+def test_fine_volumes_and_gaps(waves: spectrum.SpinWaves) -> None:
+    edges = np.linspace(-1, 1, 21)
+    binning = spectrum.Binning(edges, edges, np.linspace(14, 98, 41), 140.0)
+    histogram = simulate_volume(waves, binning, noise=0.7, seed=1)
+    assert histogram.shape == (20, 20, 40)
+    assert 0.02 < histogram.mask.mean() < 0.5
+    assert np.isnan(histogram.intensity[histogram.mask]).all()
+    again = simulate_volume(waves, binning, noise=0.7, seed=1)
+    assert np.array_equal(histogram.intensity, again.intensity, equal_nan=True)
+
+
+def test_wrong_binning_and_kind(waves: spectrum.SpinWaves) -> None:
+    edges = np.linspace(-1, 1, 5)
+    with pytest.raises(Exp2SimError, match="below the incident energy"):
+        spectrum.Binning(edges, edges, np.array([10.0, 60.0]), 50.0)
+    with pytest.raises(Exp2SimError, match="ascending"):
+        spectrum.Binning(edges[::-1], edges, np.array([10.0, 20.0]), 50.0)
+    with pytest.raises(Exp2SimError, match="no kind"):
+        spectrum.volume(waves, spectrum.mosaic_binnings()[0], "sharp")  # type: ignore[arg-type]
+
+
+def test_mosaic_is_a_histogram() -> None:
+    histogram = simulate_mosaic("dimer", manganite.BEST_FIT["Dimer"], kind="integrated", noise=0.5, seed=2)
+    assert histogram.shape == (240, 400)
+    assert histogram.metadata["layout"] == "mosaic"
+    assert np.array_equal(histogram.mask, picture_from_volumes(mosaic_coverage_mask()))
+    assert (histogram.variance[~histogram.mask] >= 0).all()
+
+
+SMALL = Recipe(
+    name="small", seed=5, train=2, validation=1, test=1, kinds=("integrated",), grid=12, shard_size=3
+)
+
+
+def test_dataset_has_the_same_bytes_for_any_number_of_processes(tmp_path: Path) -> None:
+    one = simulate_dataset(SMALL, tmp_path / "one", processes=1)
+    two = simulate_dataset(SMALL, tmp_path / "two", processes=2)
+    assert one == two
+    assert 0 < one["acceptance"]["Dimer"] <= 1
+    names = sorted(p.relative_to(tmp_path / "one") for p in (tmp_path / "one").rglob("*") if p.is_file())
+    assert len(names) == 6  # dataset.json, summary.json, mask.npy, three shards
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_dataset_goes_on_after_a_kill(tmp_path: Path) -> None:
+    """kill -9 in the middle; the same command then finishes with the same bytes."""
+    import subprocess
+    import sys
+    import time
+
+    recipe = SMALL.model_copy(update={"train": 10, "shard_size": 2, "grid": 20})
+    text = "\n".join(f"{key} = {json.dumps(value)}" for key, value in recipe.model_dump(mode="json").items())
+    path = tmp_path / "recipe.toml"
+    path.write_text(text, encoding="utf-8")
+    assert read_recipe(path) == recipe
+    killed = tmp_path / "killed"
+    start = "from mantid_exp2sim.cli import main; raise SystemExit(main())"
+    command = [sys.executable, "-c", start, "simulate", "dataset", str(path)]
+    command += ["--out", str(killed), "--processes", "2"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while not list(killed.glob("shards/[0-9]*.h5")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.kill()
+    time.sleep(0.5)  # the workers notice that their parent is gone
+    before = {p.name: p.read_bytes() for p in killed.glob("shards/[0-9]*.h5")}
+    assert before
+    found = simulate_dataset(recipe, killed)
+    simulate_dataset(recipe, tmp_path / "whole")
+    assert found["simulated"] == recipe.count - 2 * len(before)
+    whole, resumed = (sorted((d / "shards").iterdir()) for d in (tmp_path / "whole", killed))
+    assert [shard.name for shard in resumed] == [shard.name for shard in whole]
+    for one, other in zip(resumed, whole, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_dataset_refuses_a_folder_of_another_recipe(tmp_path: Path) -> None:
+    simulate_dataset(SMALL, tmp_path / "set")
+    with pytest.raises(Exp2SimError, match="another recipe"):
+        simulate_dataset(SMALL.model_copy(update={"seed": 6}), tmp_path / "set")
+
+
+@pytest.mark.parametrize("text", ["name = ", 'name = "x"\nseed = -1', 'unknown = 1\nname = "x"'])
+def test_wrong_recipes(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(Exp2SimError, match="not a recipe"):
+        read_recipe(path)
+    with pytest.raises(Exp2SimError, match="Cannot read"):
+        read_recipe(tmp_path / "none.toml")

@@ -1,0 +1,126 @@
+"""The commands after a training: ``exp2sim bundle`` and ``exp2sim evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+BUNDLE_EXAMPLES = """example:
+  exp2sim bundle models/mine --gan runs/gan --classifier integrated=runs/duq-integrated \\
+      --classifier convolved=runs/duq-convolved --dataset data/mine
+"""
+EVALUATE_EXAMPLES = """examples:
+  exp2sim evaluate pcsmo-maps data/pcsmo-maps
+  exp2sim evaluate models/mine data/mine --limit 100 --report report.json
+"""
+
+
+def register_bundle(subparsers: Subparsers) -> None:
+    """Add ``bundle``."""
+    parser = subparsers.add_parser(
+        "bundle",
+        help="make a model on disk from finished runs",
+        description="Put the best networks of finished runs into one folder with a card: a model.",
+        epilog=BUNDLE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "out", type=Path, metavar="DIR", help="folder of the model; its name is the model's name"
+    )
+    parser.add_argument("--gan", type=Path, required=True, metavar="RUN")
+    parser.add_argument("--classifier", action="append", default=[], metavar="KIND=RUN")
+    parser.add_argument("--dataset", type=Path, required=True, metavar="DIR", help="what it was trained on")
+    parser.add_argument("--description", default="")
+    parser.add_argument("--overwrite", action="store_true", help="replace a model of that name")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.set_defaults(run=run_bundle)
+
+
+def register_evaluate(subparsers: Subparsers) -> None:
+    """Add ``evaluate``."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="measure a model on a test set",
+        description="Accuracy raw, translated and at the ceiling, in both directions; errors against the "
+        "true counterpart; flux; response to inputs of no class.",
+        epilog=EVALUATE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="MODEL", help="name or folder")
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the data set")
+    parser.add_argument("--split", default="test", help="default %(default)s")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N mosaics")
+    parser.add_argument(
+        "--noise", type=float, default=0.7, metavar="X", help="of the noisy rows (default 0.7)"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--report", type=Path, metavar="FILE.json", help="also write every figure here")
+    parser.add_argument("--on-card", action="store_true", help="also write the figures onto the model's card")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.set_defaults(run=run_evaluate)
+
+
+def run_bundle(args: argparse.Namespace) -> int:
+    """``exp2sim bundle``."""
+    from mantid_exp2sim.training.package import make_bundle
+
+    from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.errors import Exp2SimError
+
+    classifiers = {}
+    for item in args.classifier:
+        kind, sign, run = item.partition("=")
+        if not sign:
+            raise Exp2SimError(f"--classifier takes KIND=RUN, not {item!r}.")
+        classifiers[kind] = Path(run)
+    card = make_bundle(
+        args.out,
+        name=args.out.name,
+        gan=args.gan,
+        classifiers=classifiers,
+        dataset=args.dataset,
+        description=args.description,
+        overwrite=args.overwrite,
+    )
+    size = sum(weight.size for weight in card.weights.values())
+    emit(
+        args,
+        {"model": card.name, "folder": str(args.out), "bytes": size},
+        f"{card.name}: {size / 1e6:.1f} MB",
+    )
+    return 0
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """``exp2sim evaluate``."""
+    from mantid_exp2sim.training.evaluate import evaluate, tables
+
+    from mantid_exp2sim.atomic import atomic_path
+    from mantid_exp2sim.cli.output import emit
+
+    report = evaluate(
+        args.model,
+        args.dataset,
+        split=args.split,
+        limit=args.limit,
+        noise=args.noise,
+        seed=args.seed,
+        progress=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    if args.report is not None:
+        with atomic_path(args.report) as temporary:
+            temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if args.on_card:
+        from mantid_exp2sim.training.package import add_metrics
+
+        from mantid_exp2sim.bundle import load_model
+
+        add_metrics(load_model(args.model).folder, report)
+    emit(args, report, tables(report))
+    return 0

@@ -1,0 +1,147 @@
+"""The command that simulates: ``exp2sim simulate spectrum | dataset``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+SPECTRUM_EXAMPLES = """examples:
+  exp2sim simulate spectrum goodenough.npy
+  exp2sim simulate spectrum noisy.npz --model Dimer --noise 0.7 --seed 3 --plot noisy.png
+  exp2sim simulate spectrum ideal.npy --parameters -11.4 1.5 -1.35 1.5 0.88 0.074 --kind integrated
+  exp2sim simulate spectrum volume.nxs --incident-energy 140 --bins 60 60 60 --energy 14 98
+"""
+DATASET_EXAMPLES = """examples:
+  exp2sim simulate dataset training/recipes/pcsmo-maps.toml --out data/pcsmo-maps --processes 2
+
+A run that was stopped goes on where it was when the same command is given again. The bytes are the same for
+any number of processes.
+"""
+
+
+def register_simulate(subparsers: Subparsers) -> None:
+    """Add ``simulate``."""
+    simulate = subparsers.add_parser(
+        "simulate",
+        help="simulate spin waves as a spectrometer sees them",
+        description="Simulate spin waves of the half-doped manganite on a direct-geometry spectrometer.",
+    )
+    kinds = simulate.add_subparsers(dest="what", required=True)
+    _register_spectrum(kinds)
+    _register_dataset(kinds)
+
+
+def _register_spectrum(kinds: Subparsers) -> None:
+    parser = kinds.add_parser(
+        "spectrum",
+        help="one Hamiltonian",
+        description="Simulate one Hamiltonian: the 240 x 400 mosaic, or one (h, k, E) volume.",
+        epilog=SPECTRUM_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help=".npy, .npz or (a volume) .nxs")
+    parser.add_argument("--model", default="Goodenough", help="Dimer or Goodenough (default %(default)s)")
+    parser.add_argument(
+        "--parameters", type=float, nargs=6, metavar="J", help="six constants in meV (default: the best fit)"
+    )
+    parser.add_argument("--kind", choices=("convolved", "integrated", "centre"), default="convolved")
+    parser.add_argument("--physics", choices=("physical", "paper_compatible"), default="physical")
+    parser.add_argument("--noise", type=float, default=0.0, metavar="X", help="variance X times intensity")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise")
+    parser.add_argument("--no-gaps", action="store_true", help="leave out the gaps between the detectors")
+    parser.add_argument("--incident-energy", type=float, metavar="MEV", help="one volume, not the mosaic")
+    parser.add_argument("--bins", type=int, nargs=3, default=(40, 40, 10), metavar=("NH", "NK", "NE"))
+    parser.add_argument(
+        "--energy", type=float, nargs=2, metavar=("FROM", "TO"), help="meV (default 0.1 to 0.7 Ei)"
+    )
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="also draw it")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.set_defaults(run=run_spectrum)
+
+
+def _register_dataset(kinds: Subparsers) -> None:
+    parser = kinds.add_parser(
+        "dataset",
+        help="a training set from a recipe",
+        description="Draw Hamiltonians from their ranges and simulate each in every kind.",
+        epilog=DATASET_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("recipe", type=Path, metavar="RECIPE.toml")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder (default: data/NAME of the recipe)")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="default: one per core")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.set_defaults(run=run_dataset)
+
+
+def run_spectrum(args: argparse.Namespace) -> int:
+    """``exp2sim simulate spectrum``."""
+    import numpy as np
+    from mantid_exp2sim.training.simulation import manganite
+    from mantid_exp2sim.training.simulation.mosaic import simulate_mosaic, simulate_volume
+    from mantid_exp2sim.training.simulation.spectrum import Binning, Options, spin_waves
+
+    from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.errors import Exp2SimError
+    from mantid_exp2sim.formats import save
+
+    if args.noise < 0 or args.seed < 0 or min(args.bins) < 1:
+        raise Exp2SimError("--noise and --seed must not be negative, --bins must be positive.")
+    model, _ = manganite.check_parameters(args.model, np.zeros(6))
+    parameters = args.parameters or manganite.BEST_FIT[model]
+    options: dict[str, Any] = {"kind": args.kind, "noise": args.noise, "seed": args.seed}
+    options["mask"] = None if args.no_gaps else "coverage"
+    physics = Options(physics=args.physics)
+    if args.incident_energy is None:
+        histogram = simulate_mosaic(model, parameters, options=physics, **options)
+    else:
+        ei = args.incident_energy
+        low, high = args.energy or (0.1 * ei, 0.7 * ei)
+        nh, nk, ne = args.bins
+        step = 2 / max(nh - 1, 1), 2 / max(nk - 1, 1)
+        h, k = (np.linspace(-1 - s / 2, 1 + s / 2, n + 1) for s, n in zip(step, (nh, nk), strict=True))
+        binning = Binning(h, k, np.linspace(low, high, ne + 1), ei)
+        histogram = simulate_volume(spin_waves(model, parameters, physics), binning, **options)
+    save(histogram, args.out)
+    if args.plot is not None:
+        from mantid_exp2sim.plotting import plot
+
+        plot(histogram, args.plot)
+    found = {
+        "out": str(args.out),
+        "model": model,
+        "parameters": dict(zip(manganite.PARAMETERS[model], map(float, parameters), strict=True)),
+        "kind": args.kind,
+        "shape": list(histogram.shape),
+        "not_measured": float(histogram.mask.mean()),
+    }
+    emit(args, found, f"{model} ({args.kind}) -> {args.out}, shape {histogram.shape}")
+    return 0
+
+
+def run_dataset(args: argparse.Namespace) -> int:
+    """``exp2sim simulate dataset``."""
+    from mantid_exp2sim.training.simulation.dataset import read_recipe, simulate_dataset
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.errors import Exp2SimError
+
+    if args.processes < 1:
+        raise Exp2SimError(f"--processes is {args.processes}; it takes 1 or more.")
+    recipe = read_recipe(args.recipe)
+    out = args.out or Path("data") / recipe.name
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task(f"simulate {recipe.name}", total=recipe.count)
+        summary = simulate_dataset(
+            recipe, out, processes=args.processes, progress=lambda done, _: bar.update(task, completed=done)
+        )
+    accepted = ", ".join(f"{name} {share:.1%}" for name, share in summary["acceptance"].items())
+    emit(args, {"out": str(out), **summary}, f"{summary['count']} samples in {out}; stable draws: {accepted}")
+    return 0

@@ -158,10 +158,11 @@ def correlations(model: Model, domain: str, x: torch.Tensor, mask: torch.Tensor)
     from mantid_exp2sim.networks.duq import stack_panels
 
     network: Any = model.network(classifier_role(domain))  # type: ignore[arg-type]
+    scaling = model.card.classifiers[domain].scaling or model.card.scaling  # type: ignore[index]
     found = []
     with torch.inference_mode():
         for part in x.split(32):
-            scaled = torch.where(mask, 0.0, model.card.scaling.forward(part))
+            scaled = torch.where(mask, 0.0, scaling.forward(part))
             found.append(network(stack_panels(scaled, mask.float().expand_as(scaled))))
     return np.asarray(torch.cat(found).double().numpy())
 

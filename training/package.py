@@ -37,7 +37,7 @@ def make_bundle(
     ``classifiers`` maps what a classifier was trained on (``convolved``, ``integrated``, ``centre``) to its
     run. The card tells the recipes, data set and seeds they come from.
 
-    Raises `Exp2SimError` where a run is unfinished, or where the runs differ in scaling or classes.
+    Raises `Exp2SimError` where a run is unfinished, or where the classifiers have different classes.
     """
     networks: dict[Role, nn.Module] = {}
     model = None
@@ -50,15 +50,13 @@ def make_bundle(
         trained = load_classifier(run)
         if trained.model.kind != domain:
             raise Exp2SimError(f"{run} was trained on {trained.model.kind!r}, not {domain!r}.")
-        if trained.model.scaling != model.scaling or (classes and trained.model.classes != classes):
+        if classes and trained.model.classes != classes:
             raise Exp2SimError(
-                f"The classifier in {run} has another scaling or other classes than the other networks.",
-                why=f"It has {trained.model.scaling}, the generators have {model.scaling}.",
-                way_out="Train all of a model's networks with the same [scaling].",
+                f"The classifier in {run} has other classes: {', '.join(trained.model.classes)}."
             )
         classes = trained.model.classes
         networks[classifier_role(domain)] = trained.network  # type: ignore[arg-type]
-        cards[domain] = ClassifierCard(network=trained.model.network)
+        cards[domain] = ClassifierCard(network=trained.model.network, scaling=trained.model.scaling)
     card = Card.model_validate(
         {
             "name": name,

@@ -73,7 +73,8 @@ def main() -> int:
     }
     text = (
         f"{len(names)} algorithms beside {result['mantid']}: import {imported:.3f} s, "
-        f"with their properties declared {declared:.3f} s (worst of {args.repeat}: {result['worst_seconds']:.3f} s, limit {LIMIT} s), "
+        f"with their properties declared {declared:.3f} s "
+        f"(worst of {args.repeat}: {result['worst_seconds']:.3f} s, limit {LIMIT} s), "
         f"{declared / mantid:.2f} of the {mantid:.3f} s of {result['mantid']} with numpy; "
         f"heavy: {heavy or 'nothing'}"
     )

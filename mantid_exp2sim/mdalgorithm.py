@@ -157,7 +157,7 @@ def error_options(algorithm: Any) -> dict[str, Any]:
 def reporter(algorithm: Any) -> Callable[[float, str], None]:
     """The progress bar of an algorithm, which is also where its cancel is seen, at every call.
 
-    Mantid's ``Progress`` acts at most once per 1 % of its steps: a new one of one step over 2 % of the bar acts.
+    Mantid's ``Progress`` acts at most once per 1 % of its steps; a new one of one step over 2 % does act.
     """
     from mantid.api import Progress
 

@@ -66,7 +66,7 @@ def declare_model(algorithm: Any) -> None:
         "If it is given, a model with another checksum is refused.",
     )
     algorithm.setPropertySettings("Model", EnabledWhenProperty("ModelFile", PropertyCriterion.IsDefault))
-    _group(algorithm, MODEL, "Model", "ModelFile", "ModelChecksum")
+    group(algorithm, MODEL, "Model", "ModelFile", "ModelChecksum")
 
 
 def declare_data(algorithm: Any, *, several: bool = False) -> None:
@@ -84,7 +84,7 @@ def declare_data(algorithm: Any, *, several: bool = False) -> None:
         name = "IncidentEnergies"
         algorithm.declareProperty(
             FloatArrayProperty(name),
-            "Incident energies in meV, one for all or one for each workspace; empty takes the sample logs Ei.",
+            "Incident energies in meV, one for all or one for each; empty takes the sample logs Ei.",
         )
     else:
         name = "IncidentEnergy"
@@ -104,7 +104,7 @@ def declare_data(algorithm: Any, *, several: bool = False) -> None:
     algorithm.setPropertySettings(
         "ScaleFactor", EnabledWhenProperty("AutoScale", PropertyCriterion.IsDefault)
     )
-    _group(algorithm, TILES, name, "ScaleFactor", "AutoScale", "TileSize")
+    group(algorithm, TILES, name, "ScaleFactor", "AutoScale", "TileSize")
 
 
 def declare_errors(algorithm: Any) -> None:
@@ -122,9 +122,10 @@ def declare_errors(algorithm: Any) -> None:
         algorithm.setPropertySettings(
             name, EnabledWhenProperty("PropagateErrors", PropertyCriterion.IsDefault)
         )
-    _group(algorithm, ERRORS, "PropagateErrors", "Replicas", "Seed")
+    group(algorithm, ERRORS, "PropagateErrors", "Replicas", "Seed")
 
 
-def _group(algorithm: Any, title: str, *names: str) -> None:
+def group(algorithm: Any, title: str, *names: str) -> None:
+    """Show properties under one title in the dialog."""
     for name in names:
         algorithm.setPropertyGroup(name, title)

@@ -261,6 +261,16 @@ class CreateSampleWorkspace(_Builtin):
         self.out(MatrixCore())
 
 
+class CreateWorkspace(_Builtin):
+    def PyInit(self):
+        self.declareProperty(MatrixWorkspaceProperty("OutputWorkspace", "", Direction.Output))
+        self.declareProperty(FloatArrayProperty("DataX"))
+        self.declareProperty(FloatArrayProperty("DataY"))
+
+    def PyExec(self):
+        self.out(MatrixCore())
+
+
 class AddSampleLog(_Builtin):
     def PyInit(self):
         self.declareProperty(WorkspaceProperty("Workspace", "", Direction.InOut))

@@ -243,6 +243,9 @@ class MultipleExperimentInfos:
         self.core.infos.append(dict(experiment.core.logs))
         return len(self.core.infos) - 1
 
+    def copyExperimentInfos(self, other):
+        self.core.infos = [dict(info) for info in other.core.infos]
+
 
 class MDGeometry:
     def getNumDims(self):
@@ -450,6 +453,13 @@ class Run:
 
     def keys(self):
         return list(self._logs)
+
+    def addProperty(self, name, value, *options):
+        if name in self._logs and True not in options:
+            raise ValueError(f"Attempting to add log that already exists: {name}")
+        if not isinstance(value, (int, float, str)) or isinstance(value, np.generic):
+            raise TypeError(f"no log of type {type(value).__name__}")
+        self._logs[name] = value
 
 
 class ExperimentInfo:

@@ -9,6 +9,7 @@ import mantid._builtin as _builtin
 from mantid.api import AlgorithmManager, AnalysisDataService, WorkspaceProperty, mtd
 from mantid.kernel import DataItem, Direction, config
 
+__all__ = ["AnalysisDataService", "Direction", "config", "mtd"]
 _MODULE = "mantid.simpleapi"
 
 
@@ -92,6 +93,8 @@ def _create_algorithm_function(name, version, algorithm):
     algorithm_wrapper.__name__ = name
     algorithm_wrapper.__doc__ = algorithm.docString()
     setattr(sys.modules[__name__], name, algorithm_wrapper)
+    if name not in __all__:
+        __all__.append(name)
     return algorithm_wrapper
 
 
@@ -99,5 +102,3 @@ for _algorithm in _builtin.ALL:
     _made = AlgorithmManager.createUnmanaged(_algorithm.__name__)
     _made.initialize()
     _create_algorithm_function(_algorithm.__name__, 1, _made)
-
-__all__ = ["AnalysisDataService", "Direction", "config", "mtd", *[cls.__name__ for cls in _builtin.ALL]]

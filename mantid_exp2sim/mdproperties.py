@@ -57,7 +57,7 @@ def declare_model(algorithm: Any) -> None:
     )
     algorithm.declareProperty(
         FileProperty("ModelFile", "", FileAction.OptionalLoad, [".json"]),
-        "Folder or card.json of a model that is not installed. It takes the place of Model.",
+        "Folder of a model that is not installed, or the card in it. It takes the place of Model.",
     )
     algorithm.declareProperty(
         "ModelChecksum",

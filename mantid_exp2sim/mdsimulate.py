@@ -92,12 +92,12 @@ def declare(algorithm: Any) -> None:
         FloatBoundedValidator(lower=0.0),
         "Incident energy in meV; 0 takes the sample log Ei of the template.",
     )
-    for name, axis in (("HBins", "h in r.l.u."), ("KBins", "k in r.l.u.")):
+    for name, axis in (("HBins", "h in lattice units"), ("KBins", "k in lattice units")):
         add(FloatArrayProperty(name, list(_Q)), f"Minimum, maximum and number of bins of {axis}.")
     add(
         FloatArrayProperty("EnergyBins"),
-        "Minimum, maximum and number of bins of the energy transfer in meV, or none for 0.1 to 0.7 of the "
-        "incident energy in ten.",
+        "Minimum, maximum and number of bins of the energy transfer in meV, or none for ten bins "
+        "from a tenth to seven tenths of the incident energy.",
     )
     add(
         "Gaps",

@@ -6,7 +6,7 @@ import time
 import pytest
 from mantid.api import AlgorithmManager, AlgorithmObserver
 
-from mantid_exp2sim import translation
+from mantid_exp2sim import mdworkspace, translation
 
 NAMES = ("DeconvolveMD", "ConvolveMD")
 TENTHS = [number / 10 for number in range(10)]
@@ -140,3 +140,21 @@ def test_an_algorithm_can_be_used_again_after_a_cancel(api, make):
         algorithm.execute()
     api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="ws", Model="volumes")
     assert api.mtd["ws"].getHistory().lastAlgorithm().name() == "DeconvolveMD"
+
+
+@pytest.mark.parametrize("output", ["ws", "out"])
+def test_a_cancel_that_comes_while_the_result_is_written(api, make, state, output, monkeypatch):
+    """No step is left at which the algorithm itself could see it: Mantid looks once more at the end."""
+    before = state(make("hke"))
+    algorithm = prepared("DeconvolveMD", output)
+    arrays = mdworkspace.Snapshot.arrays
+
+    def cancelled(self, result):
+        algorithm.cancel()
+        return arrays(self, result)
+
+    monkeypatch.setattr(mdworkspace.Snapshot, "arrays", cancelled)
+    with pytest.raises((KeyboardInterrupt, RuntimeError)):
+        algorithm.execute()
+    assert state(api.mtd["ws"]) == before
+    assert list(api.mtd.getObjectNames()) == ["ws"]

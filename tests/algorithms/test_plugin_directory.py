@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 
@@ -95,6 +96,7 @@ def test_what_workbench_shows(api, name):
     for prop in algorithm.getProperties():
         tip = prop.documentation.split(".")[0]
         assert 5 < len(tip) < 140, prop.name
+        assert not re.search(r"\.\S", prop.documentation), f"the tooltip of {prop.name} ends too early"
     names = [prop.name for prop in algorithm.getProperties()]
     groups = [prop.getGroup for prop in algorithm.getProperties()]
     groups = [group() if callable(group) else group for group in groups]

@@ -31,7 +31,7 @@ NOT_MODELLED = {
         **dict.fromkeys((403, 407), "SetMDUsingMask, comparison operators"),
         **dict.fromkeys((476, 477, 490, 492), "PowerMD, MultiplyMD"),
         **dict.fromkeys((514, 516, 518, 520, 522), "the recording had made `ws` again"),
-        **dict.fromkeys((612, 618, 621, 625), "SaveMD, LoadMD"),
+        **dict.fromkeys((612, 618, 625), "paths of the recording; a file left open in it"),
     },
     ALGORITHMS: {
         **dict.fromkeys((58, 73), "order of the recording's set-up; the docstring is cut in the recording"),

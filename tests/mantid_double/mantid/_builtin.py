@@ -1,9 +1,14 @@
 """The few algorithms of Mantid that the tests use."""
 
+import os
+
+import h5py
 import numpy as np
 
 from mantid.api import (
     AlgorithmFactory,
+    FileAction,
+    FileProperty,
     IMDEventWorkspaceProperty,
     IMDHistoWorkspaceProperty,
     IMDWorkspaceProperty,
@@ -315,6 +320,70 @@ class RenameWorkspace(_Builtin):
         old = self.getPropertyValue("InputWorkspace")
         self.setProperty("OutputWorkspace", workspace)
         mtd._cores.pop(old, None)
+
+
+class LoadMD(_Builtin):
+    """Histograms of SaveMD's present layout."""
+
+    def PyInit(self):
+        self.declareProperty(FileProperty("Filename", "", FileAction.Load, [".nxs"]))
+        self.declareProperty(IMDWorkspaceProperty("OutputWorkspace", "", Direction.Output))
+
+    def PyExec(self):
+        name = self.getPropertyValue("Filename")
+        try:
+            file = h5py.File(name, "r")
+        except OSError:
+            raise RuntimeError(f"NXopen({name}, 1) failed") from None
+        with file:
+            entry = file["MDHistoWorkspace"]
+            data = entry["data"]
+            made = []
+            for title in reversed(_text(data["signal"].attrs["axes"]).split(":")):
+                axis = data[title]
+                words = (_text(axis.attrs[key]) for key in ("long_name", "units", "frame"))
+                made.append(dimension(*words, axis[0], axis[-1], len(axis) - 1))
+            parts = [data[key][()].ravel() for key in ("signal", "errors_squared", "num_events")]
+            core = MDHistoCore(made, *parts)
+            core.masked[:] = data["mask"][()].ravel() != 0
+            code = int(entry["visual_normalization"][()][0])
+            core.normalization = list(MDNormalization.names.values())[code]
+            if "experiment0/logs/Ei" in entry:
+                core.infos.append({"Ei": float(np.ravel(entry["experiment0/logs/Ei/value"][()])[0])})
+        self.out(core)
+
+
+def _text(value):
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+class SaveMD(_Builtin):
+    def PyInit(self):
+        self.declareProperty(IMDWorkspaceProperty("InputWorkspace", "", Direction.Input))
+        self.declareProperty("Filename", "")
+
+    def PyExec(self):
+        core = self.getProperty("InputWorkspace").value.core
+        name = self.getPropertyValue("Filename")
+        os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
+        with h5py.File(name, "w") as file:
+            entry = file.create_group("MDHistoWorkspace")
+            entry.attrs["SaveMDVersion"] = 2
+            entry["coordinate_system"] = np.array([0], dtype=np.uint32)
+            entry["visual_normalization"] = np.array([int(core.normalization)], dtype=np.uint32)
+            data = entry.create_group("data")
+            for d in core.dimensions:
+                data[d.getDimensionId()] = np.array([d.getX(i) for i in range(d.getNBins() + 1)])
+                words = {"long_name": d.name, "units": d.getUnits(), "frame": d.getMDFrame().name()}
+                data[d.getDimensionId()].attrs.update(words)
+            for key, buffer in zip(("signal", "errors_squared", "num_events"), core.buffers, strict=True):
+                data[key] = buffer.reshape(core.shape[::-1])
+            data["mask"] = core.masked.astype(np.int8).reshape(core.shape[::-1])
+            data["signal"].attrs["axes"] = ":".join(d.getDimensionId() for d in reversed(core.dimensions))
+            data["signal"].attrs["signal"] = 1
+            for index, info in enumerate(core.infos):
+                if "Ei" in info:
+                    entry[f"experiment{index}/logs/Ei/value"] = np.array([info["Ei"]])
 
 
 ALL = list(_Builtin.__subclasses__())

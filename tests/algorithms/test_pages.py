@@ -1,0 +1,78 @@
+"""The pages of docs/algorithms: the table is the algorithm's, and the usage example runs as printed."""
+
+import contextlib
+import io
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from mantid.api import AlgorithmManager
+
+from mantid_exp2sim import bundle, workbench
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+NAMES = [file.stem for file in workbench.algorithm_files()]
+DIRECTIONS = ("Input", "Output", "InOut")
+
+
+def page(name):
+    return (DOCS / "algorithms" / f"{name}.md").read_text(encoding="utf-8")
+
+
+def rows(name):
+    """The rows of the table as the algorithm has them."""
+    made = []
+    for prop in AlgorithmManager.create(name).getProperties():
+        default = prop.getDefault() if callable(prop.getDefault) else prop.getDefault
+        if prop.name == "Model":
+            default = "first installed"
+        if prop.type == "boolean":
+            default = {"0": "False", "1": "True"}.get(default, default)
+        if prop.type == "dbl list" and default:
+            default = ", ".join(f"{float(part):.4g}" for part in default.split(","))
+        kind = DIRECTIONS[int(prop.direction)]
+        made.append(f"| `{prop.name}` | {kind} | {prop.type} | {default or ' '} | {prop.documentation} |")
+    return made
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_table_of_properties(api, name):
+    text = page(name)
+    wanted = [re.sub(r"\s+", " ", row) for row in rows(name)]
+    found = [re.sub(r"\s+", " ", line) for line in text.splitlines() if line.startswith("| `")]
+    assert found == wanted, "\n".join(rows(name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_has_all_its_parts(api, name):
+    text = page(name)
+    assert text.startswith(f"# {name}\n\n{AlgorithmManager.create(name).summary()}\n")
+    parts = [line[3:] for line in text.splitlines() if line.startswith("## ")]
+    assert parts == ["Properties", "What it does", "Limits", "Usage"]
+
+
+@pytest.fixture
+def default_model(models_folder, tmp_path, monkeypatch):
+    """The model of the examples, with random weights where it is not installed."""
+    if not (bundle.shipped_models_folder() / bundle.DEFAULT_MODEL).is_dir():
+        shutil.copytree(models_folder / "whole", tmp_path / bundle.DEFAULT_MODEL)
+        monkeypatch.setenv("EXP2SIM_MODELS", str(tmp_path))
+
+
+def blocks(text):
+    """Code and the output printed below it."""
+    return re.findall(r"```python\n(.*?)```\n+(?:Output:\n+```text\n(.*?)```)?", text, re.DOTALL)
+
+
+@pytest.mark.parametrize("file", [*(f"algorithms/{name}" for name in NAMES), "workbench"])
+def test_the_examples_print_what_the_page_says(api, default_model, file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    space = {}
+    found = blocks((DOCS / f"{file}.md").read_text(encoding="utf-8"))
+    assert found
+    for code, output in found:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code, f"{file}.md", "exec"), space)
+        assert printed.getvalue() == output

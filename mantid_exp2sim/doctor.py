@@ -201,7 +201,8 @@ def _installed_twice() -> list[str]:
 
 
 def _models() -> list[Check]:
-    from mantid_exp2sim.bundle import list_models, load_bundle, user_models_folder
+    from mantid_exp2sim.bundle import load_bundle
+    from mantid_exp2sim.installed import list_models, user_models_folder
 
     found = list_models()
     if not found:

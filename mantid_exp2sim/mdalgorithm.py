@@ -50,23 +50,18 @@ def model_place(algorithm: Any) -> Path | str:
 
 def model_issues(algorithm: Any) -> tuple[Issues, Model | None]:
     """What is wrong with the choice of the model; its card is read, no weights, and torch is not imported."""
-    from mantid_exp2sim.bundle import list_models, load_bundle
+    from mantid_exp2sim.bundle import load_bundle
+    from mantid_exp2sim.installed import find_model
 
     key = "ModelFile" if algorithm.getProperty("ModelFile").value else "Model"
     try:
-        place = model_place(algorithm)
-        folder = list_models()[place] if isinstance(place, str) else _folder(place)
-        model = load_bundle(folder, verify=False)
+        model = load_bundle(find_model(model_place(algorithm)), verify=False)
         check_checksum(model, str(algorithm.getProperty("ModelChecksum").value))
     except Exp2SimError as error:
         return {key: str(error)}, None
     if importlib.util.find_spec("torch") is None:
         return {key: no_torch()}, model
     return {}, model
-
-
-def _folder(path: Path) -> Path:
-    return path if path.is_dir() else path.parent
 
 
 def no_torch() -> str:

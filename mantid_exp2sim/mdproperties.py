@@ -16,10 +16,11 @@ MODEL, TILES, ERRORS = "Model", "Data and tiles", "Errors"
 
 
 def help_page(name: str) -> str:
-    """Address of an algorithm's page: in the checkout, else below the package's address for documentation."""
-    page = Path(__file__).resolve().parents[1] / "docs" / "algorithms" / f"{name}.md"
-    if page.is_file():
-        return page.as_uri()
+    """Address of an algorithm's page: beside the package, else below its address for documentation."""
+    here = Path(__file__).resolve().parent
+    for page in (here.parent / "docs" / "algorithms" / f"{name}.md", here / "_docs" / f"{name}.md"):
+        if page.is_file():
+            return page.as_uri()
     with suppress(PackageNotFoundError):
         for entry in metadata("mantid_exp2sim").get_all("Project-URL") or []:
             label, _, address = entry.partition(",")
@@ -48,7 +49,7 @@ def declare_model(algorithm: Any) -> None:
     from mantid.api import FileAction, FileProperty
     from mantid.kernel import EnabledWhenProperty, PropertyCriterion, StringListValidator
 
-    from mantid_exp2sim.bundle import DEFAULT_MODEL, list_models
+    from mantid_exp2sim.installed import DEFAULT_MODEL, list_models
 
     names = sorted(list_models())
     default = DEFAULT_MODEL if DEFAULT_MODEL in names else (names or [""])[0]

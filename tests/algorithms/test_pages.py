@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mantid.api import AlgorithmManager
 
-from mantid_exp2sim import bundle, workbench
+from mantid_exp2sim import installed, workbench
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 NAMES = [file.stem for file in workbench.algorithm_files()]
@@ -55,8 +55,8 @@ def test_the_page_has_all_its_parts(api, name):
 @pytest.fixture
 def default_model(models_folder, tmp_path, monkeypatch):
     """The model of the examples, with random weights where it is not installed."""
-    if not (bundle.shipped_models_folder() / bundle.DEFAULT_MODEL).is_dir():
-        shutil.copytree(models_folder / "whole", tmp_path / bundle.DEFAULT_MODEL)
+    if not (installed.shipped_models_folder() / installed.DEFAULT_MODEL).is_dir():
+        shutil.copytree(models_folder / "whole", tmp_path / installed.DEFAULT_MODEL)
         monkeypatch.setenv("EXP2SIM_MODELS", str(tmp_path))
 
 

@@ -37,16 +37,17 @@ def save_checkpoint(
             for key, value in values.items():
                 if value is not None:
                     tensors[f"{OPTIMISER}/{name}/{number}/{key}"] = value
-    write_tensors(path, tensors, {"state": json.dumps(state)})
+    write_tensors(path, tensors, state)
 
 
-def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str]) -> None:
-    """Write tensors to a safetensors file atomically."""
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> None:
+    """Write tensors and a JSON-able state to a safetensors file atomically; the same ones give the same bytes."""
     from safetensors.torch import save_file
 
     plain = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()}
     with atomic_path(path) as temporary:
-        save_file(plain, temporary, metadata=metadata)
+        # one entry alone: the order of several is not kept
+        save_file(plain, temporary, metadata={"state": json.dumps(state)})
 
 
 def load_checkpoint(
@@ -59,26 +60,26 @@ def load_checkpoint(
     Exp2SimError
         If the file cannot be read or belongs to other networks.
     """
-    tensors, metadata = read_tensors(path)
+    tensors, state = read_tensors(path)
     try:
         for name, network in networks.items():
             network.load_state_dict(_below(tensors, f"{NETWORK}/{name}/"))
         for name, optimiser in optimisers.items():
             _restore(optimiser, _below(tensors, f"{OPTIMISER}/{name}/"))
-        state: dict[str, Any] = json.loads(metadata["state"])
     except (RuntimeError, KeyError, ValueError) as error:
         raise Exp2SimError(f"The checkpoint {path} does not belong to this recipe: {error}.") from error
     return state
 
 
-def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Tensors and metadata of a safetensors file."""
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Tensors and state of a file that :func:`write_tensors` wrote."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return tensors, dict(json.loads((file.metadata() or {})["state"]))
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise Exp2SimError(f"Cannot read {path}: {error}.", way_out="Start the run anew.") from error
 
 

@@ -251,6 +251,8 @@ class DuqLossSettings(Table):
     """Compute the penalty only every so many steps (and weigh it by as much)."""
     penalty_share: float = Field(default=1.0, gt=0, le=1)
     """On this share of the batch."""
+    softmax: float = Field(default=0.5, ge=0)
+    """Weight of a cross entropy of softmax(−d/2σ²), with which the features are learnt faster; 0 as published."""
     centroid_momentum: float = Field(default=0.999, ge=0, lt=1)
     """γ < 1, so that the centroids move."""
     length_scale: float = Field(default=0.3, gt=0)

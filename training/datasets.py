@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import numpy as np
+from mantid_exp2sim.training.config import DataSettings, ScalingSettings
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mantid_exp2sim.card import validation_summary
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.scaling import Scaling
-from mantid_exp2sim.training.config import DataSettings, ScalingSettings
 
 if TYPE_CHECKING:
     import torch
@@ -260,16 +260,17 @@ class Domain:
         mask = apply_symmetries(mask, moves)
         volumes = {}
         for kind in self._kinds():
-            scale = factor.astype(np.float32).reshape(-1, *[1] * (mask.ndim - 1))
-            volumes[kind] = apply_symmetries(self._take(kind, mosaics, energies), moves) * scale
+            volumes[kind] = apply_symmetries(self._take(kind, mosaics, energies), moves)
+            volumes[kind] *= factor.astype(np.float32).reshape(-1, *[1] * (mask.ndim - 1))
         volumes[self.kind] = add_noise(rng, volumes[self.kind], self.noise)
+        unknown = torch.from_numpy(mask)
         scaled = {
-            kind: torch.from_numpy(np.where(mask, np.float32(0), self.scaling.forward(v)).astype(np.float32))
+            kind: self.scaling.forward(torch.from_numpy(v)).masked_fill_(unknown, 0)
             for kind, v in volumes.items()
         }
         return Samples(
             x=scaled[self.kind],
-            mask=torch.from_numpy(mask.astype(np.float32)),
+            mask=unknown.float(),
             ei=torch.from_numpy(self.dataset.energies[energies]),
             label=torch.from_numpy(self.label[mosaics]),
             counterpart=None if self.other is None else scaled[self.other],
@@ -302,10 +303,14 @@ def apply_symmetries(volumes: NDArray[Any], moves: Mask) -> NDArray[Any]:
 
 
 def add_noise(rng: np.random.Generator, volumes: Floats, noise: tuple[float, float]) -> Floats:
-    """Gaussian counting noise of variance ``noise · max(I, 0)``, the factor drawn per sample from a range."""
+    """Gaussian counting noise of variance ``noise · max(I, 0)``, the factor drawn per sample from a range.
+
+    Weak noise is drawn more often than strong noise: the factor is low + (high − low) u², u uniform.
+    """
     if noise[1] == 0:
         return volumes
-    level = rng.uniform(*noise, size=len(volumes)).reshape(-1, *[1] * (volumes.ndim - 1))
+    share = rng.random(len(volumes)) ** 2  # weak noise is met most often
+    level = (noise[0] + (noise[1] - noise[0]) * share).reshape(-1, *[1] * (volumes.ndim - 1))
     deviation = np.sqrt(level * np.maximum(volumes, 0)).astype(np.float32)
     return volumes + deviation * rng.standard_normal(volumes.shape, dtype=np.float32)
 

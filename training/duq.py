@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-
-from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.networks import build_classifier
 from mantid_exp2sim.training import metrics
 from mantid_exp2sim.training.config import DuqConfig
 from mantid_exp2sim.training.datasets import DataSet, Domain, Samples
 from mantid_exp2sim.training.loop import clip_gradients, guard, make_optimiser, step_seed
 from mantid_exp2sim.training.outliers import KINDS, make_outliers
 from mantid_exp2sim.training.validation import classifier_input
+from torch import Tensor, nn
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.networks import build_classifier
 
 if TYPE_CHECKING:
     from mantid_exp2sim.scaling import Scaling
@@ -84,7 +84,7 @@ class DuqTask:
         count = round(self.config.loss.outliers * len(x))
         outliers = make_outliers(x[torch.randint(len(x), (count,), generator=draws)], draws)
         label = torch.cat([samples.label, torch.full((count,), NO_CLASS)])
-        whole = torch.cat([x, outliers]).contiguous(memory_format=torch.channels_last)
+        whole = torch.cat([x, outliers])
         return whole.to(self.device), label.to(self.device)
 
     def train_step(self, step: int) -> dict[str, float]:
@@ -100,10 +100,16 @@ class DuqTask:
         ):
             some = x[:count].detach().requires_grad_(count > 0)
             embedded = self.network.embed(torch.cat([some, x[count:]]))
-        found = self.network.correlations(embedded.float())
-        entropy = class_entropy(self.network.distances(embedded.float()), label, self.network.length_scale)
+        embedded = embedded.float()
+        distances = self.network.distances(embedded)
+        found = torch.exp(-distances / (2 * self.network.length_scale**2))
+        entropy = class_entropy(distances, label, self.network.length_scale)
         total = entropy
         report = {"entropy": float(entropy.detach())}
+        if loss.softmax > 0:
+            relative = relative_entropy(distances, label, self.network.length_scale)
+            report["relative"] = float(relative.detach())
+            total = total + loss.softmax * relative
         if count:
             penalty = gradient_penalty(found[:count].sum(), some)
             report["penalty"] = float(penalty.detach())
@@ -116,7 +122,7 @@ class DuqTask:
             "classifier", self.network.parameters(), self.config.optimiser.clip
         )
         self.optimiser.step()
-        self.network.update_centroids(embedded.detach().float(), label, loss.centroid_momentum)
+        self.network.update_centroids(embedded.detach(), label, loss.centroid_momentum)
         self._move_average(step)
         return report
 
@@ -151,19 +157,19 @@ class DuqTask:
             "own_correlation": float(found.gather(1, self.valid_label[:, None]).mean()),
         }
         for kind, values in foreign.items():
-            report[f"null_{kind}"] = float(torch.exp(-values / (2 * best**2)).max())
+            report[f"null_{kind}"] = float(torch.exp(-values / (2 * best**2)).amax(1).quantile(0.95))
         return report
 
     def _distances(self, x: Tensor) -> Tensor:
         found = []
         for part in x.split(_EVALUATE_BATCH):
-            embedded = self.average.embed(part.to(self.device).contiguous(memory_format=torch.channels_last))
+            embedded = self.average.embed(part.to(self.device))
             found.append(self.average.distances(embedded).cpu())
         return torch.cat(found)
 
     def scores(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        """Share of wrong predictions + 0.01 × cross entropy (which breaks ties)."""
-        return {"classifier": 1 - metrics["accuracy"] + 0.01 * metrics["entropy"]}
+        """Share of wrong predictions + 0.1 × binary cross entropy, inputs of no class included."""
+        return {"classifier": 1 - metrics["accuracy"] + 0.1 * metrics["entropy"]}
 
     def shipped(self, name: str) -> nn.Module:
         """The averaged classifier (the classifier itself where ema = 0)."""
@@ -196,6 +202,13 @@ def class_entropy(distances: Tensor, label: Tensor, length_scale: Tensor) -> Ten
     wanted = F.one_hot(label + 1, distances.shape[1] + 1)[:, 1:].to(distances.dtype)
     missed = torch.log(-torch.expm1(-exponent.clamp_min(1e-6)))
     return (wanted * exponent - (1 - wanted) * missed).mean()
+
+
+def relative_entropy(distances: Tensor, label: Tensor, length_scale: Tensor) -> Tensor:
+    """Cross entropy of softmax(−d / 2σ²) over the samples that have a class: which centroid is the nearest."""
+    known = label >= 0
+    exponents = -distances[known] / (2 * length_scale**2)
+    return F.cross_entropy(exponents, label[known]) if bool(known.any()) else distances.sum() * 0
 
 
 def gradient_penalty(total: Tensor, x: Tensor) -> Tensor:

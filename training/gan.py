@@ -15,6 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
+from mantid_exp2sim.training import losses
+from mantid_exp2sim.training.config import GanConfig
+from mantid_exp2sim.training.datasets import Domain, Samples
+from mantid_exp2sim.training.loop import clip_gradients, guard, make_optimiser, step_seed
 from torch import Tensor, nn
 
 from mantid_exp2sim.layout import Layout
@@ -22,10 +26,6 @@ from mantid_exp2sim.networks import build_discriminator, build_generator, build_
 from mantid_exp2sim.networks.discriminator import patch_weights
 from mantid_exp2sim.networks.generator import Generator
 from mantid_exp2sim.networks.projection import Projection
-from mantid_exp2sim.training import losses
-from mantid_exp2sim.training.config import GanConfig
-from mantid_exp2sim.training.datasets import Domain, Samples
-from mantid_exp2sim.training.loop import clip_gradients, guard, make_optimiser, step_seed
 
 if TYPE_CHECKING:
     from mantid_exp2sim.training.validation import GanValidation
@@ -175,7 +175,8 @@ class DualGan:
         with self._autocast():
             both = torch.cat([own.x, other.x]) if weights.identity > 0 else own.x
             out, features = self.generators[name].forward_features(both, layers)
-            fake_input = fast_format(own.with_intensity(out[:count]))
+            seen = self._with_noise(out[:count], own.mask) if name == "convolve" else out[:count]
+            fake_input = fast_format(own.with_intensity(seen))
             back, queries = None, []
             if weights.nce > 0 or weights.cycle > 0:
                 back, queries = self.generators[OTHER[name]].forward_features(fake_input, layers)
@@ -187,6 +188,22 @@ class DualGan:
             queries=queries,
             back=None if back is None else back.float(),
         )
+
+    def _with_noise(self, made: Tensor, mask: Tensor) -> Tensor:
+        """What is convolved, with the counting noise that domain A has.
+
+        The noise is known and no network should have to make it up: discriminator and way back see the
+        generator's output as it would be measured.
+        """
+        low, high = self.config.data.noise
+        if high == 0:
+            return made
+        scaling = self.domains["convolve"].scaling
+        clean = scaling.inverse(made.float())
+        share = torch.rand(len(made), *[1] * (made.ndim - 1), device=made.device)
+        level = low + (high - low) * share.square()
+        deviation = (level * clean.detach().clamp_min(0)).sqrt()
+        return torch.where(mask > 0, made, scaling.forward(clean + deviation * torch.randn_like(clean)))
 
     def _generator_losses(
         self,
@@ -292,7 +309,7 @@ def _parameters(networks: Iterable[nn.Module]) -> list[nn.Parameter]:
     return [parameter for network in networks for parameter in network.parameters()]
 
 
-class _frozen:  # noqa: N801
+class _frozen:
     """No gradients for parameters inside the block."""
 
     def __init__(self, parameters: list[nn.Parameter]) -> None:

@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mantid_exp2sim.atomic import atomic_path
-from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.training.checkpoint import load_checkpoint, save_checkpoint, write_tensors
 from mantid_exp2sim.training.config import OptimiserSettings, RunSettings, ScheduleSettings
 from mantid_exp2sim.training.runlog import Board, Table, one_line
+
+from mantid_exp2sim.atomic import atomic_path
+from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
     import torch
@@ -216,7 +217,7 @@ class Run:
                 self.state["best"][name] = {"score": score, "step": step, "metrics": metrics}
                 weights = self.task.shipped(name).state_dict()
                 path = self.out / "best" / f"{name}.safetensors"
-                write_tensors(path, weights, {"step": str(step), "score": repr(score)})
+                write_tensors(path, weights, {"step": step, "score": score})
         write_json(self.out / "best" / "best.json", self.state["best"])
         pictures = self.out / "pictures"
         pictures.mkdir(exist_ok=True)

@@ -58,11 +58,7 @@ def sliced_distance(
     import torch
 
     rng = np.random.default_rng(seed)
-    size = [min(n, p) for n, p in zip(mask.shape[1:], (patch, patch, windows), strict=True)]
-    unfolded = (~mask).unfold(1, size[0], 1).unfold(2, size[1], 1).unfold(3, size[2], 1)
-    places = unfolded.flatten(4).all(4).nonzero()
-    if len(places) == 0:
-        return float("nan")
+    size, places = _measured_patches(mask, patch, windows)
     chosen = places[torch.from_numpy(rng.integers(0, len(places), count))]
     spread = float(np.prod(size))
     vectors = torch.from_numpy(rng.standard_normal((int(spread), directions)).astype(np.float32))
@@ -79,6 +75,17 @@ def sliced_distance(
         projected.append((volumes[tuple(rows)].flatten(1).float() @ vectors).sort(dim=0).values)
     deviation = projected[1].std(dim=0).clamp_min(1e-12)
     return float(((projected[0] - projected[1]).abs().mean(dim=0) / deviation).mean())
+
+
+def _measured_patches(mask: torch.Tensor, patch: int, windows: int) -> tuple[list[int], torch.Tensor]:
+    """The patch size, made smaller until some patch is wholly measured, and the corners of those, (n, 4)."""
+    while True:
+        size = [min(n, p) for n, p in zip(mask.shape[1:], (patch, patch, windows), strict=True)]
+        unfolded = (~mask).unfold(1, size[0], 1).unfold(2, size[1], 1).unfold(3, size[2], 1)
+        places = unfolded.flatten(4).all(4).nonzero()
+        if len(places) or patch == windows == 1:
+            return size, places
+        patch, windows = max(1, patch - 2), max(1, windows - 1)
 
 
 def negative_log_likelihood(correlations: torch.Tensor, labels: torch.Tensor) -> float:

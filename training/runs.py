@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mantid_exp2sim.training.config import DuqConfig, GanConfig, RunSettings, read_config
+from mantid_exp2sim.training.datasets import DataSet, Domain, choose_scaling, halves, open_dataset
 from pydantic import BaseModel, ConfigDict
 
 from mantid_exp2sim.errors import Exp2SimError
@@ -20,15 +22,13 @@ from mantid_exp2sim.networks import (
     build_generator,
 )
 from mantid_exp2sim.scaling import Scaling
-from mantid_exp2sim.training.config import DuqConfig, GanConfig, RunSettings, read_config
-from mantid_exp2sim.training.datasets import DataSet, Domain, choose_scaling, halves, open_dataset
 
 if TYPE_CHECKING:
+    from mantid_exp2sim.training.loop import Task
     from torch import Tensor
 
     from mantid_exp2sim.networks.duq import Duq
     from mantid_exp2sim.networks.generator import Generator
-    from mantid_exp2sim.training.loop import Task
 
 CONFIG, MODEL = "config.json", "model.json"
 FREE = ("log_every", "checkpoint_every", "tensorboard")
@@ -270,7 +270,6 @@ class TrainedClassifier:
         Of a classifier of single volumes: the geometric mean over the incident energies.
         """
         import torch
-
         from mantid_exp2sim.training.validation import classifier_input
 
         found = []

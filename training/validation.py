@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from mantid_exp2sim.training import metrics
+from mantid_exp2sim.training.config import GanConfig
+from mantid_exp2sim.training.datasets import DataSet
 from torch import Tensor
 
 from mantid_exp2sim.atomic import atomic_path
@@ -15,9 +18,6 @@ from mantid_exp2sim.layout import Layout
 from mantid_exp2sim.networks.duq import stack_panels
 from mantid_exp2sim.networks.generator import Generator
 from mantid_exp2sim.scaling import Scaling
-from mantid_exp2sim.training import metrics
-from mantid_exp2sim.training.config import GanConfig
-from mantid_exp2sim.training.datasets import DataSet
 
 if TYPE_CHECKING:
     from mantid_exp2sim.training.gan import DualGan

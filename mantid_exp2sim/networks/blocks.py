@@ -73,7 +73,7 @@ def average_to(x: Tensor, sizes: Sequence[int]) -> Tensor:
     if x.ndim == 3:
         return F.adaptive_avg_pool1d(x, sizes[0])
     pool = F.adaptive_avg_pool2d if x.ndim == 4 else F.adaptive_avg_pool3d
-    return pool(x, list(sizes))
+    return pool(x, list(sizes))  # type: ignore[arg-type]
 
 
 class PadSame(nn.Module):

@@ -28,63 +28,60 @@ def stack_panels(x: Tensor, mask: Tensor) -> Tensor:
     return both.permute(0, 1, 2, 5, 3, 4).flatten(1, 3)
 
 
-class _Residual(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.norm = nn.GroupNorm(8 if channels % 8 == 0 else 1, channels)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+def fold_panels(x: Tensor, symmetry: str) -> tuple[Tensor, Tensor]:
+    """Average symmetric bins of an input (B, 2·panels, h, k) over those that were measured.
 
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.second(F.leaky_relu(self.norm(self.first(x)), 0.1))
-        return out
+    ``symmetry`` as in :class:`mantid_exp2sim.networks.settings.ClassifierSettings`. Gives intensities and measured
+    shares, both (B, panels, h', k'): the upper half of h for ``inversion``, of k too for ``mirrors``.
+
+    >>> x = torch.tensor([[1.0, 3.0], [0.0, 0.0]]).reshape(1, 2, 2, 1)
+    >>> [part.flatten().tolist() for part in fold_panels(x, "inversion")]
+    [[2.0], [1.0]]
+    """
+    panels = x.shape[1] // 2
+    measured = 1 - x[:, panels:]
+    both = torch.stack([x[:, :panels] * measured, measured])
+    steps: dict[str, list[tuple[int, ...]]] = {"none": [], "inversion": [(3, 4)], "mirrors": [(3,), (4,)]}
+    for axes in steps[symmetry]:
+        both = 0.5 * (both + both.flip(axes))
+        both = both.narrow(axes[0], both.shape[axes[0]] // 2, -(-both.shape[axes[0]] // 2))
+    return both[0] / both[1].clamp_min(1e-6), both[1]
 
 
 class _Features(nn.Module):
-    """(B, 2P, h, k) of any h, k to (B, F): strided convolutions, then the mean over measured positions."""
+    """(B, 2P, h, k) of any h, k to (B, F): convolutions, then averages over the cells of a fixed grid."""
 
     def __init__(self, settings: ClassifierSettings) -> None:
         super().__init__()
-        width, wide = settings.width, 2 * settings.width
-        self.coordinates = settings.coordinates
-        self.mix = nn.Conv2d(settings.in_channels + 2 * settings.coordinates, width, 1)
-        self.down = nn.Sequential(
-            nn.Conv2d(width, wide, 4, stride=2, padding=1),
-            nn.GroupNorm(8 if wide % 8 == 0 else 1, wide),
+        width = settings.width
+        self.fold, self.grid = settings.fold, settings.grid
+        self.body = nn.Sequential(
+            nn.Conv2d(settings.in_channels, width, 3, padding=1),
             nn.LeakyReLU(0.1),
-            nn.Conv2d(wide, wide, 4, stride=2, padding=1),
-            nn.GroupNorm(8 if wide % 8 == 0 else 1, wide),
+            nn.Conv2d(width, 2 * width, 3, padding=1, stride=2),
+            _norm(2 * width),
+            nn.LeakyReLU(0.1),
+            nn.Conv2d(2 * width, 2 * width, 3, padding=1, stride=2),
+            _norm(2 * width),
+            nn.LeakyReLU(0.1),
+            nn.Conv2d(2 * width, 4 * width, 3, padding=1),
+            _norm(4 * width),
             nn.LeakyReLU(0.1),
         )
-        self.blocks = nn.Sequential(*(_Residual(wide) for _ in range(settings.blocks)))
         self.dropout = nn.Dropout(settings.dropout)
-        self.out = nn.Linear(2 * wide, settings.features)
+        self.out = nn.Linear(4 * width * self.grid**2, settings.features)
 
     def forward(self, x: Tensor) -> Tensor:
-        panels = x.shape[1] // 2
-        measured = 1 - x[:, panels:]
-        gate = measured.amax(1, keepdim=True)
-        known = torch.cat([x[:, :panels], measured], 1)
-        if self.coordinates:
-            known = torch.cat([known, _coordinates(x)], 1)
-        hidden = F.leaky_relu(self.mix(known), 0.1) * gate
-        grid = max(x.shape[2], 4), max(x.shape[3], 4)
-        hidden = F.pad(hidden, [0, grid[1] - x.shape[3], 0, grid[0] - x.shape[2]])
-        hidden = self.blocks(self.down(hidden))
-        weight = F.adaptive_avg_pool2d(gate, hidden.shape[2:])
-        total = weight.sum((2, 3)).clamp_min(1e-6)
-        mean = (hidden * weight).sum((2, 3)) / total
-        spread = (hidden.square() * weight).sum((2, 3)) / total
-        pooled = torch.cat([mean, (spread + 1e-6).sqrt()], 1)
-        out: Tensor = self.out(self.dropout(pooled))
+        intensity, measured = fold_panels(x, self.fold)
+        both = torch.cat([intensity, measured], 1)
+        hidden = self.body(both.contiguous(memory_format=torch.channels_last))
+        cells = F.adaptive_avg_pool2d(hidden, self.grid)
+        out: Tensor = F.leaky_relu(self.out(self.dropout(cells.flatten(1))), 0.1)
         return out
 
 
-def _coordinates(x: Tensor) -> Tensor:
-    """|position| of each bin along both axes, 0 in the middle and 1 at the ends: (B, 2, h, k)."""
-    lines = [torch.linspace(-1, 1, n, dtype=x.dtype, device=x.device).abs() for n in x.shape[2:]]
-    planes = torch.stack(torch.meshgrid(*lines, indexing="ij"))
-    return planes.expand(x.shape[0], -1, -1, -1)
+def _norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(8 if channels % 8 == 0 else 1, channels)
 
 
 class Duq(nn.Module):
@@ -109,7 +106,7 @@ class Duq(nn.Module):
         classes, size = settings.classes, settings.centroid
         self.features = _Features(settings)
         self.weight = nn.Parameter(torch.empty(classes, size, settings.features))
-        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
+        nn.init.normal_(self.weight, std=settings.features**-0.5)
         start = torch.randn(classes, size, generator=torch.Generator().manual_seed(0), device="cpu")
         self.register_buffer("sums", start.to(self.weight.device) * 0.5)
         self.register_buffer("counts", torch.ones(classes))

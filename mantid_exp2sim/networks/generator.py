@@ -59,7 +59,7 @@ class PaperGenerator(Generator):
     """The generator of Anker et al. 2023: 2D 11.37 M parameters, 3D 34.1 M (one channel in, one out).
 
     Mirror pad 3, convolution 7, then two levels down (convolution 3, blur-pool 2), residual blocks, two
-    levels up (×2 in every axis, also in 3D) and convolution 7; instance norm and ReLU after each convolution. The
+    levels up (×2 in every axis, also in 3D) and convolution 7; instance norm and ReLU after each one. The
     instance norm makes the result depend on everything in the tile: use it untiled.
 
     >>> net = PaperGenerator(2, in_channels=1, out_channels=1)

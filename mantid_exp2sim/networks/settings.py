@@ -53,17 +53,18 @@ class ClassifierSettings(_Strict):
     panels: int = Field(default=60, ge=1, le=4096)
     """Intensity channels: Ei × windows for a mosaic, windows for a volume."""
     classes: int = Field(default=2, ge=1, le=1000)
-    width: int = Field(default=64, ge=1, le=1024)
-    """Channels of the first two layers; the later ones have twice as many."""
-    blocks: int = Field(default=2, ge=0, le=32)
-    """Residual blocks at a quarter of the resolution."""
-    coordinates: bool = True
-    """Tell the network where in the panel a bin lies (|h| and |k| as fractions of the panel)."""
+    width: int = Field(default=32, ge=1, le=1024)
+    """Channels of the first layer; the later ones have two and four times as many."""
+    fold: Literal["none", "inversion", "mirrors"] = "mirrors"
+    """Average over symmetries of a panel centred at zero first, over what was measured: ``inversion``
+    (h, k) → (−h, −k); ``mirrors`` also h → −h and k → −k, which twins of a crystal bring about."""
+    grid: int = Field(default=5, ge=1, le=64)
+    """Cells along each axis over which features are averaged before the linear layer, whatever the input's size."""
     features: int = Field(default=128, ge=1, le=4096)
     """Length of the feature vector f(x)."""
     centroid: int = Field(default=64, ge=1, le=4096)
     """Length of each class's embedding W_c f(x)."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
     """Share of the feature vector left out during training."""
 
     @property

@@ -25,10 +25,13 @@ def write_dataset(folder: Path, *, count: int = COUNT, seed: int = 0) -> Path:
         size = min(SHARD, count - start)
         label = np.arange(start, start + size) % 2
         noise = rng.gamma(0.5, 2.0, size=(size, *SHAPE))
-        target = np.stack([
-            gaussian_filter(one, (0, 1.5, 0.2, 0) if kind else (0, 0.4, 0.4, 0.4))
-            for one, kind in zip(noise, label, strict=True)
-        ])
+        target = np.stack(
+            [
+                gaussian_filter(one, (0, 1.5, 0.2, 0) if kind else (0, 0.4, 0.4, 0.4))
+                for one, kind in zip(noise, label, strict=True)
+            ]
+        )
+        target[label == 1, ..., 2] *= 3
         with h5py.File(folder / "shards" / f"{start // SHARD:05d}.h5", "w") as file:
             file["integrated"] = file["centre"] = target.astype(np.float32)
             file["convolved"] = gaussian_filter(target, (0, 0, 0.8, 0.8, 0)).astype(np.float32)
@@ -97,17 +100,24 @@ kind = "integrated"
 [network]
 panels = 6
 width = 8
-blocks = 0
-features = 16
-centroid = 8
+grid = 4
+features = 32
+centroid = 32
 [loss]
 gradient_penalty = {penalty}
-centroid_momentum = 0.9
+centroid_momentum = 0.99
 length_scales = [0.1, 0.2, 0.3, 0.5]
 outliers = 0.5
+[optimiser]
+kind = "adamw"
+learning_rate = 5e-4
+clip = 1.0
+betas = [0.9, 0.99]
+ema = 0.9
 [schedule]
 steps = {steps}
 batch = 8
+warmup = 10
 [validation]
 checks = 2
 [run]

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from mantid_exp2sim.training import losses
+from mantid_exp2sim.training.config import LossSettings
+
+from mantid_exp2sim.networks.discriminator import patch_weights
+
+
+def unit(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.nn.functional.normalize(
+        torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=-1
+    )
+
+
+class TestPatchNce:
+    def test_batch_of_two_is_the_mean_of_singles(self):
+        queries, keys = unit(2, 9, 5), unit(2, 9, 5, seed=1)
+        valid = torch.ones(2, 9).bool()
+        valid[1, 6:] = False
+        both = losses.patch_nce(queries, keys, valid)
+        singles = [losses.patch_nce(queries[i : i + 1], keys[i : i + 1], valid[i : i + 1]) for i in (0, 1)]
+        torch.testing.assert_close(both, (singles[0] + singles[1]) / 2)
+
+    def test_keys_get_no_gradient(self):
+        queries, keys = unit(1, 4, 5).requires_grad_(), unit(1, 4, 5, seed=1).requires_grad_()
+        losses.patch_nce(queries, keys, torch.ones(1, 4).bool()).backward()
+        assert keys.grad is None
+        assert queries.grad.abs().sum() > 0
+
+    def test_invalid_positions_have_no_influence(self):
+        queries, keys, valid = unit(1, 6, 5), unit(1, 6, 5, seed=1), torch.ones(1, 6).bool()
+        valid[0, 4:] = False
+        short = losses.patch_nce(queries[:, :4], keys[:, :4], valid[:, :4])
+        torch.testing.assert_close(losses.patch_nce(queries, keys, valid), short)
+
+    def test_temperature_is_the_published_one(self):
+        queries = torch.eye(2)[None]
+        expected = torch.log1p(torch.exp(torch.tensor(-1 / 0.07)))
+        torch.testing.assert_close(losses.patch_nce(queries, queries, torch.ones(1, 2).bool()), expected)
+
+    def test_positions_lie_where_measured(self):
+        mask = torch.ones(2, 1, 8, 8)
+        mask[0, :, :4] = 0
+        where, valid = losses.sample_positions(mask, (8, 8), 20, torch.Generator().manual_seed(3))
+        assert valid[0].all()
+        assert where[0].max() < 32
+        assert len(set(where[0].tolist())) == 20
+        assert not valid[1].any()
+
+
+@pytest.mark.parametrize("kind", ["log", "least_squares", "hinge"])
+class TestGan:
+    def test_masked_patches_do_not_count(self, kind):
+        mask = torch.zeros(1, 1, 16)
+        mask[..., 8:] = 1
+        weights = patch_weights(mask, (4,))
+        score = torch.tensor([[[0.3, -0.2, 0.0, 0.0]]])
+        other = torch.tensor([[[0.3, -0.2, 1e6, -1e6]]])
+        for one in (score, other):
+            one.requires_grad_()
+        values = [losses.generator_loss(kind, one, weights) for one in (score, other)]
+        assert float(values[0].detach()) == float(values[1].detach())
+        both = [losses.discriminator_loss(kind, one, one, (weights, weights)) for one in (score, other)]
+        assert float(both[0].detach()) == float(both[1].detach())
+        both[1].backward()
+        assert torch.equal(other.grad[..., 2:], torch.zeros(1, 1, 2))
+
+    def test_each_side_wants_the_opposite(self, kind):
+        one = torch.ones(1, 1, 2)
+        low, high = -one * 0.5, one * 0.5
+        assert losses.generator_loss(kind, high, one) < losses.generator_loss(kind, low, one)
+        good = losses.discriminator_loss(kind, high, low, (one, one))
+        assert good < losses.discriminator_loss(kind, low, high, (one, one))
+
+    def test_batch_is_the_mean_of_samples(self, kind):
+        score = unit(2, 1, 6)
+        weight = torch.ones(2, 1, 6)
+        weight[1, :, 3:] = 0
+        both = losses.generator_loss(kind, score, weight)
+        each = [losses.generator_loss(kind, score[i : i + 1], weight[i : i + 1]) for i in (0, 1)]
+        torch.testing.assert_close(both, (each[0] + each[1]) / 2)
+
+
+def test_masked_l1_ignores_what_was_not_measured():
+    mask = torch.tensor([[[0.0, 0.0, 1.0]]])
+    x = torch.tensor([[[1.0, 2.0, float("inf")]]], requires_grad=True)
+    value = losses.masked_l1(x, torch.zeros(1, 1, 3), mask)
+    value.backward()
+    assert float(value.detach()) == 1.5
+    assert x.grad.tolist() == [[[0.5, 0.5, 0.0]]]
+
+
+def test_nothing_measured_is_zero_and_finite():
+    x = torch.ones(2, 1, 4, requires_grad=True)
+    value = losses.masked_l1(x, 0 * x, torch.ones(2, 1, 4))
+    value.backward()
+    assert float(value.detach()) == 0
+    assert float(x.grad.abs().sum()) == 0
+
+
+def test_presets():
+    paper = LossSettings(preset="paper")
+    assert (paper.gan, paper.nce, paper.identity, paper.auxiliary) == (1, 4, 2, 1)
+    coded = LossSettings(preset="as_coded")
+    assert (coded.gan_kind, coded.gan, coded.nce, coded.identity) == ("hinge", 0.5, 1.0, 0.5)
+    assert coded.auxiliary == 0 < coded.auxiliary_discriminator
+    assert LossSettings(preset="paper", cycle=3.0).cycle == 3 and LossSettings().cycle == 0

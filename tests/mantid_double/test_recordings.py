@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import threading
 import time
 
@@ -119,3 +120,34 @@ def test_every_recorded_call(file, section, here, reference_data):
             different.append(f"line {call.line}: {call.source}\n    {problem}")
     assert len(calls) > 2
     assert not different, "\n".join(different)
+
+
+def _declared(line):
+    """A line of section 12: what was declared, and what came of it."""
+    found = re.match(r" {4}self\.(declareProperty\(.*\)) +(->|raises) (.*)", line)
+    return found.groups() if found and "'d', {" not in line else None
+
+
+def test_every_recorded_form_of_declare_property(reference_data):
+    lines = (reference_data / "mantid" / ALGORITHMS).read_text().splitlines()
+    forms = [form for line in lines if (form := _declared(line))]
+    assert len(forms) > 20
+    algorithm = facts.CLASSES["Minimal"]()
+    names = {"self": algorithm, "np": np, "mk_": mantid.kernel, **vars(mantid.kernel)}
+    for call, how, outcome in forms:
+        raised = _raised(f"self.{call}", names)
+        if how == "raises":
+            assert raised == outcome
+            continue
+        assert not raised, call
+        prop = algorithm.getProperty(re.search(r"'(\w+)'", call).group(1))
+        text = f"type={prop.type!r} default={prop.getDefault!r} valid={prop.isValid!r}"
+        assert outcome.split(" ", 1)[1] == text, call
+
+
+def _raised(source, names):
+    try:
+        eval(source, names)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""

@@ -41,7 +41,7 @@ def save_checkpoint(
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> None:
-    """Write tensors and a JSON-able state to a safetensors file atomically; the same ones give the same bytes."""
+    """Write tensors and a JSON-able state to a safetensors file; the same ones give the same bytes."""
     from safetensors.torch import save_file
 
     plain = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()}

@@ -51,7 +51,7 @@ class DataSettings(Table):
 
 
 class ScalingSettings(Table):
-    """``[scaling]``: physical intensity to network values; a scale that is left out is taken from the data."""
+    """``[scaling]``: intensity to network values; a scale that is left out is taken from the data."""
 
     kind: Literal["asinh", "linear"] = "asinh"
     intensity_scale: float | None = Field(default=None, gt=0)
@@ -252,7 +252,7 @@ class DuqLossSettings(Table):
     penalty_share: float = Field(default=1.0, gt=0, le=1)
     """On this share of the batch."""
     softmax: float = Field(default=0.5, ge=0)
-    """Weight of a cross entropy of softmax(−d/2σ²), with which the features are learnt faster; 0 as published."""
+    """Weight of a cross entropy of softmax(−d/2σ²), which learns features faster; 0 as published."""
     centroid_momentum: float = Field(default=0.999, ge=0, lt=1)
     """γ < 1, so that the centroids move."""
     length_scale: float = Field(default=0.3, gt=0)

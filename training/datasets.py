@@ -1,8 +1,8 @@
 """Reading a data set, and drawing training samples from it.
 
-A data set is a folder: ``dataset.json``, ``mask.npy`` (True = not measured) and shards of mosaics in HDF5, every
-mosaic as (Ei, h, k, window) with its own parameter set. A draw is a pure function of (seed, step), so a run
-that is resumed sees what it would have seen.
+A data set is a folder: ``dataset.json``, ``mask.npy`` (True = not measured) and shards of mosaics in HDF5,
+every mosaic as (Ei, h, k, window) with its own parameter set. A draw is a pure function of (seed, step), so a
+run that is resumed sees what it would have seen.
 """
 
 from __future__ import annotations

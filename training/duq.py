@@ -24,6 +24,7 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.networks import build_classifier
 
 if TYPE_CHECKING:
+    from mantid_exp2sim.networks.duq import Duq
     from mantid_exp2sim.scaling import Scaling
 
 NO_CLASS = -1
@@ -37,8 +38,8 @@ def check_panels(dataset: DataSet, config: DuqConfig) -> None:
     classes = len(dataset.description.classes)
     if (config.network.panels, config.network.classes) != (panels, classes):
         raise Exp2SimError(
-            f"The classifier takes {config.network.panels} panels and tells {config.network.classes} classes.",
-            why=f"A {config.data.form} of this data set has {panels} panels, and there are {classes} classes.",
+            f"The classifier has {config.network.panels} panels and {config.network.classes} classes.",
+            why=f"A {config.data.form} of this data set has {panels} panels; there are {classes} classes.",
             way_out=f"Set panels = {panels} and classes = {classes} in [network].",
         )
 
@@ -50,9 +51,9 @@ class DuqTask:
         self.config, self.domain = config, domain
         self.device = config.run.device
         torch.manual_seed(step_seed(config.run.seed, 0, stream=1))
-        self.network = build_classifier(config.network).to(self.device, memory_format=torch.channels_last)
+        self.network = build_classifier(config.network).to(self.device)
         self.network.length_scale.fill_(config.loss.length_scale)
-        self.average = build_classifier(config.network).to(self.device, memory_format=torch.channels_last)
+        self.average = build_classifier(config.network).to(self.device)
         self.average.load_state_dict(self.network.state_dict())
         self.optimiser = make_optimiser(config.optimiser, self.network.parameters())
         self._read_validation(dataset, scaling)
@@ -162,8 +163,8 @@ class DuqTask:
 
     def _distances(self, x: Tensor) -> Tensor:
         found = []
-        for part in x.split(_EVALUATE_BATCH):
-            embedded = self.average.embed(part.to(self.device))
+        for start in range(0, len(x), _EVALUATE_BATCH):
+            embedded = self.average.embed(x[start : start + _EVALUATE_BATCH].to(self.device))
             found.append(self.average.distances(embedded).cpu())
         return torch.cat(found)
 
@@ -171,7 +172,7 @@ class DuqTask:
         """Share of wrong predictions + 0.1 × binary cross entropy, inputs of no class included."""
         return {"classifier": 1 - metrics["accuracy"] + 0.1 * metrics["entropy"]}
 
-    def shipped(self, name: str) -> nn.Module:
+    def shipped(self, name: str) -> Duq:
         """The averaged classifier (the classifier itself where ema = 0)."""
         return self.average
 
@@ -205,7 +206,7 @@ def class_entropy(distances: Tensor, label: Tensor, length_scale: Tensor) -> Ten
 
 
 def relative_entropy(distances: Tensor, label: Tensor, length_scale: Tensor) -> Tensor:
-    """Cross entropy of softmax(−d / 2σ²) over the samples that have a class: which centroid is the nearest."""
+    """Cross entropy of softmax(−d / 2σ²) over the samples of a class: which centroid is nearest."""
     known = label >= 0
     exponents = -distances[known] / (2 * length_scale**2)
     return F.cross_entropy(exponents, label[known]) if bool(known.any()) else distances.sum() * 0

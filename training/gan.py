@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 Net = TypeVar("Net", bound=nn.Module)
 
 DIRECTIONS = ("deconvolve", "convolve")
-"""Directions of translation; each names a generator, its projection head and the discriminator of its output."""
+"""Directions of translation: each names a generator, its projection head and its output's discriminator."""
 OTHER = {"deconvolve": "convolve", "convolve": "deconvolve"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stacked:
-    """A batch as a network takes it: input, intensities, masks (1 = not measured), labels, true counterpart."""
+    """A batch as a network takes it: input, intensities, masks (1 = not measured), labels, counterpart."""
 
     x: Tensor
     intensity: Tensor
@@ -81,7 +81,7 @@ class _Pass:
 
 
 class DualGan:
-    """The networks, optimisers and the update of the dual GAN; a :class:`mantid_exp2sim.training.loop.Task`."""
+    """Networks, optimisers and update of the dual GAN; a :class:`mantid_exp2sim.training.loop.Task`."""
 
     def __init__(
         self, config: GanConfig, domains: Mapping[str, Domain], validation: GanValidation | None
@@ -152,7 +152,7 @@ class DualGan:
             for name in DIRECTIONS:
                 total = total + self._generator_losses(name, source, passes, draws, report)
             guard("generators' loss", total)
-            total.backward()
+            total.backward()  # type: ignore[no-untyped-call]
         clip = self.config.optimiser.clip
         report["generator_gradient"] = clip_gradients("generators", self._of_generators(), clip)
         if self.discriminators:
@@ -177,7 +177,8 @@ class DualGan:
             out, features = self.generators[name].forward_features(both, layers)
             seen = self._with_noise(out[:count], own.mask) if name == "convolve" else out[:count]
             fake_input = fast_format(own.with_intensity(seen))
-            back, queries = None, []
+            back: Tensor | None = None
+            queries: list[Tensor] = []
             if weights.nce > 0 or weights.cycle > 0:
                 back, queries = self.generators[OTHER[name]].forward_features(fake_input, layers)
         return _Pass(
@@ -273,7 +274,7 @@ class DualGan:
                 report[f"{name}_discriminator_class"] = float(labelled.detach())
                 total = total + w.auxiliary_discriminator * labelled
         guard("discriminators' loss", total)
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         clip = self.config.optimiser.clip
         report["discriminator_gradient"] = clip_gradients("discriminators", self._of_discriminators(), clip)
 

@@ -93,7 +93,7 @@ def guard(what: str, value: torch.Tensor) -> None:
 
 
 def clip_gradients(what: str, parameters: Iterable[nn.Parameter], limit: float) -> float:
-    """Shorten gradients to a norm of at most ``limit``; the norm they had. :class:`NotFinite` if it is not."""
+    """Shorten gradients to a norm of at most ``limit``; the norm they had, which must be finite."""
     import torch
 
     norm = torch.nn.utils.clip_grad_norm_(list(parameters), limit)
@@ -194,7 +194,7 @@ class Run:
             raise Exp2SimError(
                 f"The training diverged: {self.state['skipped_in_row']} steps in a row were not finite.",
                 why=f"At step {step + 1} {error}.",
-                way_out="Lower the learning rate or the clip, and resume from the last checkpoint or start anew.",
+                way_out="Lower the learning rate and start anew, or resume from the last checkpoint.",
             ) from error
 
     def _log_losses(self, step: int) -> None:

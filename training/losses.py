@@ -35,7 +35,7 @@ def masked_mean(values: Tensor, weight: Tensor) -> Tensor:
 
 
 def discriminator_loss(kind: GanKind, real: Tensor, fake: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
-    """What a discriminator minimises: scores (B, 1, *patches) of real and fake data, weights of the same shape.
+    """What a discriminator minimises: scores (B, 1, *patches) of real and fake data, and their weights.
 
     ``log``: −log σ(D(real)) − log(1 − σ(D(fake))); ``least_squares``: (D(real) − 1)² + D(fake)²;
     ``hinge``: max(0, 1 − D(real)) + max(0, 1 + D(fake)); each halved.
@@ -94,8 +94,9 @@ def sample_positions(
 ) -> tuple[Tensor, Tensor]:
     """Random measured positions of each sample on a feature map: flat positions and which are valid, (B, P).
 
-    ``mask`` (B, C, *spatial); ``sizes`` the feature map's spatial sizes; at most ``count`` positions. A position
-    counts as measured if at least half of its cell's bins are; a sample with fewer has invalid ones at the end.
+    ``mask`` (B, C, *spatial); ``sizes`` the feature map's spatial sizes; at most ``count`` positions. A
+    position counts as measured if at least half of its cell's bins are; where a sample has fewer, the last
+    ones are invalid.
 
     >>> mask = torch.zeros(1, 1, 4); mask[..., 1:] = 1
     >>> where, valid = sample_positions(mask, (4,), 3, torch.Generator().manual_seed(0))
@@ -112,8 +113,8 @@ def sample_positions(
 def patch_nce(queries: Tensor, keys: Tensor, valid: Tensor, temperature: float = 0.07) -> Tensor:
     """PatchNCE: a position of the output must be recognised among the other positions of its own input.
 
-    ``queries`` and ``keys`` (B, P, width) unit vectors at the same positions; keys are detached; negatives come
-    from the same sample only; ``valid`` (B, P) says which positions count, as query or as negative.
+    ``queries`` and ``keys`` (B, P, width) unit vectors at the same positions; keys are detached; negatives
+    come from the same sample only; ``valid`` (B, P) says which positions count, as query or as negative.
     Source: Park et al., ECCV 2020 (CUT); Han et al., CVPRW 2021.
 
     >>> vectors = torch.eye(4)[None]

@@ -1,4 +1,4 @@
-"""What is measured on the validation split. Volumes are (n, Ei, h, k, E) tensors; masks True = not measured."""
+"""What is measured on the validation split. Volumes are tensors (n, Ei, h, k, E), masks True = unknown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def relative_l2(x: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> float:
-    """Mean over volumes of ‖x − truth‖ / ‖truth‖ over measured bins; the truth's norm is at least its mean one.
+    """Mean over volumes of ‖x − truth‖ / ‖truth‖ over measured bins (no norm under 1/1000 of the mean).
 
     ``x`` and ``truth`` (n, Ei, h, k, E) in physical units, ``mask`` (Ei, h, k, E).
 
@@ -46,8 +46,8 @@ def sliced_distance(
 ) -> float:
     """Sliced Wasserstein-1 distance between the patches of two unpaired sets, 0 = the same distribution.
 
-    Patches are ``patch`` × ``patch`` bins of ``windows`` neighbouring energies, wholly measured, ``count`` of them
-    from each set at the same places; both are projected on random directions and compared after sorting, in
+    Patches are ``patch`` × ``patch`` bins of ``windows`` neighbouring energies, wholly measured, ``count`` of
+    them from each set at the same places; both are projected on random directions and compared sorted, in
     units of the second set's standard deviation along the direction. Scaled intensities.
 
     >>> import torch

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 KINDS = ("zeros", "constant", "bins", "panels", "noise", "sparse")
-"""``zeros``: nothing scattered. ``constant``: one level everywhere. ``bins``: the bins of each panel shuffled.
+"""``zeros``: nothing scattered. ``constant``: one level everywhere. ``bins``: each panel's bins shuffled.
 ``panels``: the panels shuffled. ``noise``: positive white noise. ``sparse``: few bright bins."""
 
 

@@ -63,7 +63,7 @@ class Board:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError:
                 return
-            self._writer = SummaryWriter(str(folder), purge_step=step + 1)  # type: ignore[no-untyped-call]
+            self._writer = SummaryWriter(str(folder), purge_step=step + 1)
 
     def add(self, group: str, values: Mapping[str, float], step: int) -> None:
         """Scalars of one step."""

@@ -109,7 +109,7 @@ def train_gan(recipe: Path, *, out: Path, resume: bool = False) -> str:
 
 
 def train_duq(recipe: Path, *, out: Path, resume: bool = False) -> str:
-    """Train the classifier of a recipe in the folder ``out``: ``finished`` or ``stopped``; see :func:`train_gan`."""
+    """Train the classifier of a recipe in ``out``: ``finished`` or ``stopped``; see :func:`train_gan`."""
     config = read_config(recipe, DuqConfig)
     prepare_folder(out, config, resume=resume)
     use_threads(config.run)
@@ -265,7 +265,7 @@ class TrainedClassifier:
     model: DuqModel
 
     def correlations(self, intensity: Tensor, mask: Tensor, *, batch: int = 32) -> Tensor:
-        """Correlations (n, classes) of mosaics (n, Ei, h, k, E) in physical units; True in ``mask`` = unknown.
+        """Correlations (n, classes) of mosaics (n, Ei, h, k, E) in physical units; ``mask`` True = unknown.
 
         Of a classifier of single volumes: the geometric mean over the incident energies.
         """
@@ -274,8 +274,9 @@ class TrainedClassifier:
 
         found = []
         with torch.no_grad():
-            for part in intensity.split(batch):
-                x = classifier_input(self.model.scaling.forward(part), mask, self.model.form)
+            for start in range(0, len(intensity), batch):
+                part = self.model.scaling.forward(intensity[start : start + batch])
+                x = classifier_input(part, mask, self.model.form)
                 found.append(self.network(x))
         each = torch.cat(found).reshape(len(intensity), -1, self.model.network.classes)
         return each[:, 0] if each.shape[1] == 1 else (each + 1e-9).log().mean(1).exp()

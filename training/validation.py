@@ -33,7 +33,7 @@ def translate_volumes(
 ) -> Tensor:
     """Scaled mosaics (n, Ei, h, k, E) through a generator, as six volumes each; 0 where not measured.
 
-    ``mask`` (Ei, h, k, E) bool, True = not measured; ``energies`` (Ei,) in meV. Gives float32 of the same shape.
+    ``mask`` (Ei, h, k, E) bool, True = not measured; ``energies`` (Ei,) in meV. Gives float32.
     """
     volumes = x.flatten(0, 1)
     masks, levels = mask.float().repeat(len(x), 1, 1, 1), energies.repeat(len(x))

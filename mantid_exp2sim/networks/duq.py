@@ -31,8 +31,8 @@ def stack_panels(x: Tensor, mask: Tensor) -> Tensor:
 def fold_panels(x: Tensor, symmetry: str) -> tuple[Tensor, Tensor]:
     """Average symmetric bins of an input (B, 2·panels, h, k) over those that were measured.
 
-    ``symmetry`` as in :class:`mantid_exp2sim.networks.settings.ClassifierSettings`. Gives intensities and measured
-    shares, both (B, panels, h', k'): the upper half of h for ``inversion``, of k too for ``mirrors``.
+    ``symmetry`` as in :class:`mantid_exp2sim.networks.settings.ClassifierSettings`. Gives intensities and
+    measured shares, both (B, panels, h', k'): half of h is left by ``inversion``, of k too by ``mirrors``.
 
     >>> x = torch.tensor([[1.0, 3.0], [0.0, 0.0]]).reshape(1, 2, 2, 1)
     >>> [part.flatten().tolist() for part in fold_panels(x, "inversion")]

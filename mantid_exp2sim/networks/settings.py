@@ -59,7 +59,7 @@ class ClassifierSettings(_Strict):
     """Average over symmetries of a panel centred at zero first, over what was measured: ``inversion``
     (h, k) → (−h, −k); ``mirrors`` also h → −h and k → −k, which twins of a crystal bring about."""
     grid: int = Field(default=5, ge=1, le=64)
-    """Cells along each axis over which features are averaged before the linear layer, whatever the input's size."""
+    """Cells along each axis over which features are averaged before the linear layer, for any input size."""
     features: int = Field(default=128, ge=1, le=4096)
     """Length of the feature vector f(x)."""
     centroid: int = Field(default=64, ge=1, le=4096)

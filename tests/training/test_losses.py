@@ -106,4 +106,5 @@ def test_presets():
     coded = LossSettings(preset="as_coded")
     assert (coded.gan_kind, coded.gan, coded.nce, coded.identity) == ("hinge", 0.5, 1.0, 0.5)
     assert coded.auxiliary == 0 < coded.auxiliary_discriminator
-    assert LossSettings(preset="paper", cycle=3.0).cycle == 3 and LossSettings().cycle == 0
+    assert LossSettings(preset="paper", cycle=3.0).cycle == 3
+    assert LossSettings().cycle == 0

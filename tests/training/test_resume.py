@@ -93,5 +93,5 @@ def test_a_run_is_not_overwritten_or_mixed(gan_recipe, tmp_path):
     with pytest.raises(Exp2SimError, match="holds a run already"):
         train_gan(recipe, out=out)
     changed = gan_recipe(steps=3)
-    with pytest.raises(Exp2SimError, match="schedule.steps"):
+    with pytest.raises(Exp2SimError, match=r"schedule\.steps"):
         train_gan(changed, out=out, resume=True)

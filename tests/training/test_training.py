@@ -50,7 +50,7 @@ class TestData:
         order = Order(7, batch=3, seed=4, stream=1)
         steps = [order.at(step).tolist() for step in range(7)]
         assert steps == [Order(7, 3, 4, 1).at(step).tolist() for step in range(7)]
-        flat = sum(steps, [])
+        flat = [item for step in steps for item in step]
         assert all(sorted(flat[i : i + 7]) == list(range(7)) for i in (0, 7, 14))
         assert flat[:7] != flat[7:14]
         assert steps != [Order(7, 3, 4, 2).at(step).tolist() for step in range(7)]

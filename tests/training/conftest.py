@@ -24,14 +24,14 @@ def write_dataset(folder: Path, *, count: int = COUNT, seed: int = 0) -> Path:
     for start in range(0, count, SHARD):
         size = min(SHARD, count - start)
         label = np.arange(start, start + size) % 2
-        noise = rng.gamma(0.5, 2.0, size=(size, *SHAPE))
+        noise = rng.gamma(1.5, 0.7, size=(size, *SHAPE))
         target = np.stack(
             [
                 gaussian_filter(one, (0, 1.5, 0.2, 0) if kind else (0, 0.4, 0.4, 0.4))
                 for one, kind in zip(noise, label, strict=True)
             ]
         )
-        target[label == 1, ..., 2] *= 3
+        target[label == 1, ..., 2] *= 4
         with h5py.File(folder / "shards" / f"{start // SHARD:05d}.h5", "w") as file:
             file["integrated"] = file["centre"] = target.astype(np.float32)
             file["convolved"] = gaussian_filter(target, (0, 0, 0.8, 0.8, 0)).astype(np.float32)

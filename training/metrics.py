@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 
 def relative_l2(x: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> float:
-    """Mean over volumes of ‖x − truth‖ / ‖truth‖ over measured bins (no norm under 1/1000 of the mean).
+    """Mean over mosaics of ‖x − truth‖ / ‖truth‖, over all measured bins of a mosaic together.
 
+    One number per mosaic, since a single volume can be nearly empty and its ratio then means nothing.
     ``x`` and ``truth`` (n, Ei, h, k, E) in physical units, ``mask`` (Ei, h, k, E).
 
     >>> import torch
@@ -21,10 +22,8 @@ def relative_l2(x: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> flo
     0.5
     """
     keep = (~mask).to(x.dtype)
-    error = ((x - truth) * keep).flatten(2).norm(dim=2)
-    size = (truth * keep).flatten(2).norm(dim=2)
-    floor = 1e-3 * size.mean() + 1e-30
-    return float((error / size.clamp_min(floor)).mean())
+    error, size = ((part * keep).flatten(1).norm(dim=1) for part in (x - truth, truth))
+    return float((error / size.clamp_min(1e-30)).mean())
 
 
 def flux_ratio(x: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> float:

@@ -35,13 +35,14 @@ def translate_volumes(
 
     ``mask`` (Ei, h, k, E) bool, True = not measured; ``energies`` (Ei,) in meV. Gives float32.
     """
+    device = next(generator.parameters()).device
     volumes = x.flatten(0, 1)
     masks, levels = mask.float().repeat(len(x), 1, 1, 1), energies.repeat(len(x))
     out = []
     for start in range(0, len(volumes), batch):
         part = slice(start, start + batch)
-        made = generator(layout.stack(volumes[part], masks[part], levels[part]))
-        out.append(layout.unstack(made, volumes[part].shape).float())
+        made = generator(layout.stack(volumes[part], masks[part], levels[part]).to(device))
+        out.append(layout.unstack(made, volumes[part].shape).float().cpu())
     return torch.where(mask, 0.0, torch.cat(out).reshape(x.shape))
 
 

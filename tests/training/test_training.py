@@ -202,6 +202,12 @@ class TestGanStep:
         assert set(gan.scores(metrics)) == set(DIRECTIONS)
 
 
+    def test_pictures(self, gan_recipe, tmp_path):
+        gan = make_gan(gan_recipe())
+        gan.validation.picture(gan, tmp_path / "one.png")
+        assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
+
+
 class TestGuard:
     def poison(self, gan, at):
         original = gan.domains["deconvolve"].at

@@ -201,7 +201,6 @@ class TestGanStep:
             )
         assert set(gan.scores(metrics)) == set(DIRECTIONS)
 
-
     def test_pictures(self, gan_recipe, tmp_path):
         gan = make_gan(gan_recipe())
         gan.validation.picture(gan, tmp_path / "one.png")

@@ -2,9 +2,9 @@
 
     python examples/measurement_report.py measured.npy --mask nanmask.mat --out report/
 
-Writes ``report.json`` and ``report.png`` and prints a table. The data are taken in their own units (scale 1) and
-once more with the mean intensity of the training data (scale "auto"), since the absolute normalisation of a
-measurement is uncertain.
+Writes ``report.json`` and ``report.png`` and prints a table. The data are taken in their own units (scale 1)
+and once more with the mean intensity of the training data (scale "auto"), since the absolute normalisation
+of a measurement is uncertain.
 """
 
 from __future__ import annotations

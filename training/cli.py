@@ -17,7 +17,15 @@ STOPPED = 143
 
 def register(subparsers: Subparsers) -> None:
     """Add the training commands."""
+    from mantid_exp2sim.training.assess import register_bundle, register_evaluate
+    from mantid_exp2sim.training.demo import register as register_demo
+    from mantid_exp2sim.training.simulate import register_simulate
+
+    register_demo(subparsers)
+    register_simulate(subparsers)
     register_train(subparsers)
+    register_bundle(subparsers)
+    register_evaluate(subparsers)
 
 
 def register_train(subparsers: Subparsers) -> None:
@@ -25,8 +33,8 @@ def register_train(subparsers: Subparsers) -> None:
     train = subparsers.add_parser(
         "train",
         help="train the dual GAN or a DUQ classifier from a recipe",
-        description="Train the networks of a TOML recipe. Stopped by SIGTERM, a checkpoint is written and the exit "
-        f"status is {STOPPED}; --resume continues as if the run had never been stopped.",
+        description="Train the networks of a TOML recipe. Stopped by SIGTERM, a checkpoint is written and "
+        f"the exit status is {STOPPED}; --resume continues as if the run had never been stopped.",
     )
     train.add_argument("what", choices=("gan", "duq"), help="the dual GAN, or a classifier")
     train.add_argument("config", type=Path, metavar="CONFIG.toml", help="the recipe")

@@ -139,7 +139,7 @@ def _translate(model: Model, direction: str, x: torch.Tensor, read: _Set) -> tor
 
     network: Any = model.network("deconvolve" if direction == "deconvolve" else "convolve")
     parts = []
-    for part in x.split(16):
+    for part in torch.split(x, 16):
         scaled = model.card.scaling.forward(part)
         out = translate_volumes(network, scaled, read.mask, read.energies, model.card.layout)
         parts.append(model.card.scaling.inverse(out))
@@ -161,7 +161,7 @@ def correlations(model: Model, domain: str, x: torch.Tensor, mask: torch.Tensor)
     scaling = model.card.classifiers[domain].scaling or model.card.scaling  # type: ignore[index]
     found = []
     with torch.inference_mode():
-        for part in x.split(32):
+        for part in torch.split(x, 32):
             scaled = torch.where(mask, 0.0, scaling.forward(part))
             found.append(network(stack_panels(scaled, mask.float().expand_as(scaled))))
     return np.asarray(torch.cat(found).double().numpy())
@@ -222,35 +222,39 @@ def _gaps(right: Mapping[str, NDArray[np.bool_]], rng: np.random.Generator) -> d
 
 
 def _paired(raw: torch.Tensor, made: torch.Tensor, truth: torch.Tensor, read: _Set) -> dict[str, Any]:
-    """‖x − truth‖/‖truth‖ per volume (mean over all) and per panel (median), untranslated and translated.
+    """Relative L2 to the true counterpart, untranslated and translated, over measured bins.
 
-    The norm of a panel's truth is taken as at least 1 % of the mean norm of its volume's panels, so that
-    panels without any intensity do not decide.
+    ``mean``: ‖x − truth‖/‖truth‖ of whole mosaics, averaged over them. ``per_panel`` (Ei, E) and
+    ``per_incident_energy`` (Ei,): √(Σ|x − truth|² / Σ|truth|²) over all mosaics, since a single panel can be
+    empty; None where all of them are.
     """
     keep = ~read.mask
+    size = (truth * keep).double().square().sum(dim=(2, 3))  # (n, Ei, E)
     result: dict[str, Any] = {}
     for name, x in (("untranslated", raw), ("translated", made)):
-        error = ((x - truth) * keep).square().sum(dim=(2, 3)).sqrt()  # (n, Ei, E)
-        size = (truth * keep).square().sum(dim=(2, 3)).sqrt()
-        floor = 0.01 * size.mean(dim=2, keepdim=True) + 1e-12
-        panels = (error / size.maximum(floor)).median(dim=0).values
-        volumes = error.square().sum(dim=2).sqrt() / size.square().sum(dim=2).sqrt().clamp_min(1e-12)
+        error = ((x - truth) * keep).double().square().sum(dim=(2, 3))
         result[name] = {
-            "mean": float(volumes.mean()),
-            "per_incident_energy": volumes.mean(dim=0).tolist(),
-            "per_panel": panels.tolist(),
+            "mean": float((error.sum(dim=(1, 2)) / size.sum(dim=(1, 2)).clamp_min(1e-30)).sqrt().mean()),
+            "per_incident_energy": _ratios(error.sum(dim=(0, 2)), size.sum(dim=(0, 2))),
+            "per_panel": [_ratios(e, s) for e, s in zip(error.sum(dim=0), size.sum(dim=0), strict=True)],
         }
     return result
 
 
+def _ratios(error: torch.Tensor, size: torch.Tensor) -> list[float | None]:
+    return [(e / s) ** 0.5 if s > 0 else None for e, s in zip(error.tolist(), size.tolist(), strict=True)]
+
+
 def _flux(made: torch.Tensor, truth: torch.Tensor, read: _Set) -> dict[str, Any]:
-    """Total intensity of the translation over the true one, per panel over the whole set."""
+    """Total intensity of the translation over the true one: over all, and per panel over the whole set."""
     keep = ~read.mask
-    ratio = (made * keep).sum(dim=(0, 2, 3)) / (truth * keep).sum(dim=(0, 2, 3)).clamp_min(1e-12)
-    return {
-        "per_panel": ratio.tolist(),
-        "all": float((made * keep).sum() / (truth * keep).sum()),
-    }
+    sums = [(x * keep).double().sum(dim=(0, 2, 3)) for x in (made, truth)]
+    floor = 1e-6 * float(sums[1].max())
+    per_panel = [
+        [m / t if t > floor else None for m, t in zip(row_made, row_true, strict=True)]
+        for row_made, row_true in zip(sums[0].tolist(), sums[1].tolist(), strict=True)
+    ]
+    return {"per_panel": per_panel, "all": float(sums[0].sum() / sums[1].sum())}
 
 
 def null_response(model: Model, read: _Set, seed: int = 0) -> dict[str, dict[str, dict[str, float]]]:

@@ -24,7 +24,6 @@ from mantid_exp2sim.errors import Cancelled, Exp2SimError
 COMMANDS = (
     "mantid_exp2sim.cli.use",
     "mantid_exp2sim.cli.look",
-    "mantid_exp2sim.cli.demo",
     "mantid_exp2sim.cli.workbench",
 )
 GROUP = "mantid_exp2sim.commands"

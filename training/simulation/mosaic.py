@@ -46,6 +46,7 @@ def simulate_volume(
     metadata = {
         "title": f"{waves.model} {kind}",
         "incident_energy": binning.incident_energy,
+        "intensity_unit": "mb sr⁻¹ meV⁻¹ f.u.⁻¹",
         "history": [
             {
                 "command": "simulate",
@@ -93,5 +94,5 @@ def simulate_mosaic(
         for i, binning in enumerate(mosaic_binnings())
     ]
     joined = join(volumes)
-    first = volumes[0].metadata
-    return joined.replace(metadata={**joined.metadata, "title": first["title"], "history": first["history"]})
+    kept = {name: volumes[0].metadata[name] for name in ("title", "intensity_unit", "history")}
+    return joined.replace(metadata={**joined.metadata, **kept})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from mantid_exp2sim.cli.use import verdict
 from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.histogram import Floats, Histogram
+    from mantid_exp2sim.histogram import Histogram
 
 _EPILOG = """\
 The "measurement" is the Goodenough model of the manganite with its best fit, as MAPS would see it: with its
@@ -85,29 +84,17 @@ def _demo(args: argparse.Namespace) -> int:
 
 def simulate(spin_model: str, seed: int, *, target: str) -> tuple[Histogram, Histogram]:
     """A noisy measurement (240 × 400 mosaic with detector gaps) and the truth without resolution or noise."""
-    from mantid_exp2sim.instrument import mosaic_coverage_mask
-    from mantid_exp2sim.mosaic import mosaic_histogram, picture_from_volumes
+    from mantid_exp2sim.training.simulation.manganite import BEST_FIT, check_parameters
+    from mantid_exp2sim.training.simulation.mosaic import simulate_mosaic
+    from mantid_exp2sim.training.simulation.spectrum import Kind
 
     if seed < 0:
         raise Exp2SimError(f"The seed is {seed}.", why="It takes a whole number from 0.")
-    physics = import_module("mantid_exp2sim.training.simulation.spectrum")
-    best_fit = import_module("mantid_exp2sim.training.simulation.manganite").BEST_FIT[spin_model]
-    waves = physics.spin_waves(spin_model, best_fit)
-    mask = picture_from_volumes(mosaic_coverage_mask())
-    convolved = physics.mosaic_volumes(waves, "convolved")
-    noisy, variance = physics.add_noise(convolved, np.random.default_rng(seed))
-    sharp = physics.mosaic_volumes(waves, target)
-
-    def histogram(values: Floats, errors: Floats | None, title: str) -> Histogram:
-        return mosaic_histogram(
-            picture_from_volumes(values),
-            variance=None if errors is None else picture_from_volumes(errors),
-            mask=mask,
-            metadata={"title": title},
-        )
-
-    measured = histogram(noisy, variance, f"simulated measurement, {spin_model}, seed {seed}")
-    return measured, histogram(sharp, None, f"truth, {spin_model}")
+    name, _ = check_parameters(spin_model, np.zeros(6))
+    best_fit = BEST_FIT[name]
+    measured = simulate_mosaic(name, best_fit, noise=0.7, seed=seed)
+    kind: Kind = "centre" if target == "centre" else "integrated"
+    return measured, simulate_mosaic(name, best_fit, kind=kind)
 
 
 def relative_l2(histogram: Histogram, truth: Histogram) -> float:

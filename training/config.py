@@ -240,6 +240,9 @@ class ClassifierDataSettings(DataSettings):
     """What it is trained on."""
     form: Literal["mosaic", "volume"] = "mosaic"
     """All Ei of a parameter set at once, or the volume at one Ei."""
+    leave_out: float = Field(default=0.0, ge=0, le=1)
+    """Of this share of the mosaics a random number of incident energies is left out, as if not measured, so
+    that the classifier takes what was measured at some of them alone."""
 
 
 class DuqLossSettings(Table):

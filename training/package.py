@@ -56,7 +56,11 @@ def make_bundle(
             )
         classes = trained.model.classes
         networks[classifier_role(domain)] = trained.network  # type: ignore[arg-type]
-        cards[domain] = ClassifierCard(network=trained.model.network, scaling=trained.model.scaling)
+        cards[domain] = ClassifierCard(
+            network=trained.model.network,
+            scaling=trained.model.scaling,
+            partial=read_json(run / CONFIG)["data"]["leave_out"] > 0,
+        )
     card = Card.model_validate(
         {
             "name": name,

@@ -100,9 +100,11 @@ LOSS_PRESETS: dict[str, dict[str, Any]] = {
     "compact": {
         "gan": 1.0,
         "nce": 0.1,
-        "identity": 2.0,
+        "identity": 5.0,
         "auxiliary": 0.1,
-        "cycle": 5.0,
+        "cycle": 20.0,
+        "flux": 1.0,
+        "patches": 128,
         "gan_kind": "least_squares",
     },
 }
@@ -124,6 +126,8 @@ class LossSettings(Table):
     """Class error of the second head on real data, in the discriminator's loss."""
     cycle: float = Field(default=0.0, ge=0)
     """L1 between an input and its image there and back."""
+    flux: float = Field(default=0.0, ge=0)
+    """Relative change of the total intensity of a sample, which the resolution leaves (nearly) as it is."""
     paired: float = Field(default=0.0, ge=0)
     """L1 to the true counterpart: the upper bound, no longer unpaired."""
     temperature: float = Field(default=0.07, gt=0)

@@ -230,11 +230,21 @@ class DualGan:
             parts["identity"] = w.identity, losses.masked_l1(made.same, other.intensity, other.mask)
         if w.cycle > 0 and made.back is not None:
             parts["cycle"] = w.cycle, losses.masked_l1(made.back, own.intensity, own.mask)
+        if w.flux > 0:
+            parts["flux"] = w.flux, self._flux(made.fake, own)
         if w.paired > 0 and own.counterpart is not None:
             parts["paired"] = w.paired, losses.masked_l1(made.fake, own.counterpart, own.mask)
         report |= {f"{name}_{part}": float(value.detach()) for part, (_, value) in parts.items()}
         zero = torch.zeros((), device=self.device)
         return sum((weight * value for weight, value in parts.values()), zero)
+
+    def _flux(self, made: Tensor, own: Stacked) -> Tensor:
+        """Change of the total in physical units; the floor is a tenth of the intensity scale per bin."""
+        scaling = self.domains["convolve"].scaling
+        floor = 0.1 * scaling.intensity_scale
+        return losses.flux_loss(
+            scaling.inverse(made), scaling.inverse(own.intensity.float()), own.mask, floor
+        )
 
     def _contrast(self, name: str, mask: Tensor, made: _Pass, draws: torch.Generator) -> Tensor:
         """PatchNCE averaged over the feature layers."""

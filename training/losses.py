@@ -79,6 +79,22 @@ def auxiliary_loss(predicted: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
     return masked_mean((predicted - wanted).square(), weight)
 
 
+def flux_loss(made: Tensor, source: Tensor, mask: Tensor, floor: float) -> Tensor:
+    """|Σ made − Σ source| / (Σ source + floor) of each sample, averaged: the resolution keeps the total.
+
+    ``made`` and ``source`` (B, C, *spatial) in physical units, ``mask`` the same shape, 1 = not measured;
+    ``floor`` is an intensity per bin, so that samples without any do not decide.
+
+    >>> x = torch.ones(2, 1, 4, 4)
+    >>> round(float(flux_loss(1.1 * x, x, torch.zeros_like(x), 0.0)), 6)
+    0.1
+    """
+    keep = 1 - mask
+    totals = [(part * keep).flatten(1).sum(1) for part in (made, source)]
+    scale = totals[1].abs() + floor * keep.flatten(1).sum(1) + 1e-12
+    return ((totals[0] - totals[1]).abs() / scale).mean()
+
+
 def masked_l1(output: Tensor, wanted: Tensor, mask: Tensor) -> Tensor:
     """Mean absolute error over measured bins; all (B, C, *spatial). The identity, cycle and paired losses.
 

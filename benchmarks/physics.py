@@ -1,0 +1,136 @@
+"""The simulator's figures against the reference data: prints the table of docs/results.md.
+
+    python benchmarks/physics.py [REFERENCE_DATA]
+
+REFERENCE_DATA holds the folder `pcsmo` (measurement, mask, covariance tables, SpinW's file); by default the
+environment variable EXP2SIM_REFERENCE_DATA.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+from mantid_exp2sim.training.simulation import manganite, resolution, spectrum, spinwave
+from scipy.io import loadmat
+
+from mantid_exp2sim.instrument import MAPS, mosaic_coverage_mask
+from mantid_exp2sim.mosaic import INCIDENT_ENERGIES, picture_from_volumes
+
+TABLE_FREQUENCIES = ((25, 300), (35, 200), (50, 200), (70, 250), (100, 250), (140, 400))
+
+
+def row(what: str, value: str, target: str) -> None:
+    print(f"| {what} | {value} | {target} |")
+
+
+def correlation(a: np.ndarray, b: np.ndarray, keep: np.ndarray) -> float:
+    return float(np.corrcoef(np.sqrt(np.maximum(a[keep], 0)), np.sqrt(np.maximum(b[keep], 0)))[0, 1])
+
+
+def energies(data: Path) -> None:
+    path = data / "spinw_goodenough_reference.mat"
+    spinw = loadmat(path, struct_as_record=False, squeeze_me=True)["data"].spec[0]
+    h = np.linspace(0, 1.98, 50)
+    worst = 0.0
+    for q, omega in zip(
+        (np.stack([2 * h, 0 * h], 1), np.stack([0 * h, 2 * h * 5.4599 / 5.408], 1)), spinw, strict=True
+    ):
+        found = manganite.solve_reduced("Goodenough", manganite.BEST_FIT["Goodenough"], q + 1e-9).energy
+        wanted = np.sort(omega.real, axis=0)[16:].T
+        worst = max(worst, np.abs(np.sort(found.reshape(50, 16), axis=1) - wanted)[1:].max())
+    row("energies against SpinW, away from q = 0", f"{worst:.1e} meV", "1e-3 meV")
+
+
+def solvers() -> None:
+    q = np.random.default_rng(0).random((200, 3)) * 2
+    worst = 0.0
+    for model, parameters in manganite.BEST_FIT.items():
+        structure, bonds, anisotropy = manganite.general_structure(model, parameters)
+        omega, _ = spinwave.solve(structure, bonds, q, anisotropy=anisotropy)
+        modes = manganite.solve_reduced(model, parameters, q[:, :2]).energy.reshape(len(q), 16)
+        worst = max(worst, np.abs(np.sort(modes, axis=1) - omega).max())
+    row("reduced against general solver", f"{worst:.1e} meV", "1e-6 meV")
+
+
+def tables(data: Path) -> None:
+    instrument = MAPS.model_copy(
+        update={
+            "frequencies": TABLE_FREQUENCIES,
+            "sample": (0.0288,) * 3,
+            "detector_height": 0.025,
+            "time_bin": 14.6,
+        }
+    )
+    unit = np.array([5.408, 5.4599, 2 * np.pi]) / (2 * np.pi)
+    ratios = []
+    for ei, _ in TABLE_FREQUENCIES:
+        table = np.loadtxt(data / "resolution" / f"PCSMO_ei{ei}_resolution.txt.gz")
+        table = table[(table[:, 2] >= 0) & (table[:, 2] <= 0.72 * ei)]
+        qy, qz = 2 * np.pi / 5.408 * table[:, 0], 2 * np.pi / 5.4599 * table[:, 1]
+        found = resolution.covariance(instrument, qy, qz, table[:, 2], ei) * unit[:, None] * unit
+        good = np.isfinite(found).all(axis=(1, 2))
+        diagonal = (slice(None), [0, 1, 2], [0, 1, 2])
+        expected = table[good, 3:].reshape(-1, 3, 3)
+        ratios.append(np.sqrt(found[good][diagonal] / expected[diagonal]) - 1)
+    every = np.concatenate(ratios)
+    parts = ", ".join(f"{v:.1%}" for v in np.sqrt((every**2).mean(axis=0)))
+    row(
+        "covariance tables, widths, E/Ei from 0 to 0.72, rms",
+        f"{np.sqrt((every**2).mean()):.2%} (h, k, E: {parts})",
+        "2 %",
+    )
+
+
+def images(data: Path) -> None:
+    real = np.load(data / "measured_4K_clipped_120.npy", allow_pickle=False).squeeze()
+    published = np.load(data / "tobyfit_goodenough_best_fit.npy", allow_pickle=False).squeeze()
+    measured = ~np.flipud(loadmat(data / "nanmask.mat")["nan_mask"]).astype(bool)
+    computed = picture_from_volumes(mosaic_coverage_mask())
+    row("coverage against the measured mask", f"{(computed == ~measured).mean():.1%} of the pixels", "92 %")
+    best = manganite.BEST_FIT["Goodenough"]
+    image = {}
+    for physics in ("paper_compatible", "physical"):
+        waves = spectrum.spin_waves("Goodenough", best, spectrum.Options(physics=physics))  # type: ignore[arg-type]
+        image[physics] = picture_from_volumes(spectrum.mosaic_volumes(waves))
+    row(
+        "published image, `paper_compatible`, correlation of √I over measured pixels",
+        f"{correlation(image['paper_compatible'], published, measured):.3f}",
+        "0.92",
+    )
+    for physics, wanted in (
+        ("paper_compatible", (0.49, 0.60, 0.66, 0.74, 0.59, 0.51)),
+        ("physical", (0.63, 0.72, 0.71, 0.77, 0.69, 0.59)),
+    ):
+        found = [
+            correlation(
+                image[physics][40 * i : 40 * i + 40],
+                real[40 * i : 40 * i + 40],
+                measured[40 * i : 40 * i + 40],
+            )
+            for i in range(len(INCIDENT_ENERGIES))
+        ]
+        row(
+            f"real measurement, `{physics}`, correlation of √I per Ei",
+            " ".join(f"{v:.2f}" for v in found),
+            " ".join(f"{v:.2f}" for v in wanted) + " (±0.02)",
+        )
+
+
+def main() -> None:
+    given = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("EXP2SIM_REFERENCE_DATA")
+    if given is None:
+        print("No reference data: give their folder.")
+        return
+    data = Path(given) / "pcsmo"
+    print("| what | found | wanted |\n| --- | --- | --- |")
+    energies(data)
+    solvers()
+    tables(data)
+    images(data)
+
+
+if __name__ == "__main__":
+    main()

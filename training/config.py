@@ -100,9 +100,9 @@ LOSS_PRESETS: dict[str, dict[str, Any]] = {
     "compact": {
         "gan": 1.0,
         "nce": 0.1,
-        "identity": 5.0,
+        "identity": 1.0,
         "auxiliary": 0.1,
-        "cycle": 20.0,
+        "cycle": 5.0,
         "flux": 1.0,
         "patches": 128,
         "gan_kind": "least_squares",

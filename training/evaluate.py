@@ -97,6 +97,7 @@ def evaluate(
         "split": split,
         "mosaics": len(read.label),
         "target": card.target,
+        "incident_energies": data.energies.tolist(),
         "seed": seed,
         "noise": noise,
         "machine": platform.machine(),
@@ -318,4 +319,29 @@ def tables(report: Mapping[str, Any]) -> str:
             f"| {name.replace('_', ' ')} | {error['untranslated']['mean']:.3f} "
             f"| {error['translated']['mean']:.3f} |"
         )
+    for name, error in report["relative_l2"].items():
+        if name != "deconvolve_noisy":
+            lines += ["", *_panels(f"relative L2, {name}", error, report["incident_energies"])]
+    lines += ["", "| input of no class | classifier | " + " | ".join(_classes(report)) + " |"]
+    lines.append("| --- | --- |" + " --- |" * len(_classes(report)))
+    for domain, answers in report["null_response"].items():
+        for name, values in answers.items():
+            lines.append(f"| {name} | {domain} | " + " | ".join(f"{v:.3f}" for v in values.values()) + " |")
     return "\n".join(lines)
+
+
+def _classes(report: Mapping[str, Any]) -> list[str]:
+    return list(next(iter(next(iter(report["null_response"].values())).values())))
+
+
+def _panels(title: str, error: Mapping[str, Any], energies: list[float]) -> list[str]:
+    """A row per incident energy, a column per window, untranslated → translated."""
+    before, after = (error[name]["per_panel"] for name in ("untranslated", "translated"))
+    lines = [f"| {title} | " + " | ".join(f"window {n}" for n in range(len(before[0]))) + " |"]
+    lines.append("| --- |" + " --- |" * len(before[0]))
+    for energy, old, new in zip(energies, before, after, strict=True):
+        cells = [
+            "–" if o is None or n is None else f"{o:.2f} → {n:.2f}" for o, n in zip(old, new, strict=True)
+        ]
+        lines.append(f"| {energy:g} meV | " + " | ".join(cells) + " |")
+    return lines

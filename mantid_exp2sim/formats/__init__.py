@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ENDINGS", "load", "save"]
 
 ENDINGS = {".nxs": "mdhisto", ".npy": "npy", ".npz": "npz"}
+ENDINGS |= dict.fromkeys((".sqw", ".d1d", ".d2d", ".d3d", ".d4d"), "horace")
 """Endings that `save` takes, and the format that each means."""
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -28,10 +31,12 @@ def load(
     *,
     mask: MaskLike | None = None,
     index: int | tuple[int, ...] | None = None,
+    lattice: tuple[float, float] | None = None,
 ) -> Histogram:
     """Read a histogram from a file; the format is told from the content.
 
-    Taken are Mantid MDHisto NeXus files, the published ``.npy`` arrays and this package's ``.npz``.
+    Taken are Mantid MDHisto NeXus files, Horace's ``.sqw`` and ``.d1d`` … ``.d4d``, SpinW's results in
+    MATLAB files, NXSPE, the published ``.npy`` arrays and this package's ``.npz``.
 
     Parameters
     ----------
@@ -43,6 +48,8 @@ def load(
         masked by the computed detector coverage, unless it marks its gaps with NaN.
     index
         Which entry of a published array that holds several spectra.
+    lattice
+        Lattice constants a and b in Å: an NXSPE file becomes h–k–E with c ∥ ki. Without them it is |Q|–E.
 
     Returns
     -------
@@ -67,25 +74,49 @@ def load(
     kind = _kind(file)
     if index is not None and kind != "npy":
         raise Exp2SimError(f"{file} holds one histogram.", way_out="Leave the index out.")
+    if lattice is not None and kind != "nxspe":
+        raise Exp2SimError(f"{file} is no NXSPE file.", way_out="Leave the lattice out.")
     if kind == "npy":
         from mantid_exp2sim.formats import published
 
         entry = (index,) if isinstance(index, int) else index
         return _checked(published.read(file, mask=mask, index=entry), file)
+    try:
+        with np.errstate(all="ignore"):
+            found = _read(file, kind, lattice)
+    except MemoryError as error:
+        raise Exp2SimError(f"{file} is too large for this machine's memory.") from error
+    return _checked(_with_mask(found, mask), file)
+
+
+def _read(file: Path, kind: str, lattice: tuple[float, float] | None) -> Histogram:
     if kind == "npz":
         from mantid_exp2sim.formats import npz
 
-        return _checked(_with_mask(npz.read(file), mask), file)
+        return npz.read(file)
+    if kind == "horace":
+        from mantid_exp2sim.formats import horace
+
+        return horace.read(file)
+    if kind in ("matlab5", "matlab73"):
+        from mantid_exp2sim.formats import spinw
+
+        return spinw.read(file, is_hdf5=kind == "matlab73")
+    if kind == "nxspe":
+        from mantid_exp2sim.formats import nxspe
+
+        return nxspe.read(file, lattice=lattice)
     from mantid_exp2sim.formats import mdhisto
 
-    return _checked(_with_mask(mdhisto.read(file), mask), file)
+    return mdhisto.read(file)
 
 
 def save(histogram: Histogram, path: str | os.PathLike[str]) -> None:
     """Write a histogram; the file appears whole or not at all. The ending of the name chooses the format.
 
     ``.nxs``: Mantid MDHisto (SaveMD 2), for everything but a mosaic. ``.npy``: the published picture, a
-    mosaic only, NaN where not measured, without variance. ``.npz``: any histogram with everything except a
+    mosaic only, NaN where not measured, without variance. ``.sqw``, ``.d1d`` … ``.d4d``: Horace's dnd of
+    version 2, for up to four axes, without the metadata. ``.npz``: any histogram with everything except a
     NeXus file's logs.
 
     Raises
@@ -127,11 +158,15 @@ def _write(histogram: Histogram, file: Path, kind: str) -> None:
         npz.write(histogram, file)
     elif is_mosaic(histogram):
         raise Exp2SimError(
-            "A mosaic cannot be written as one Mantid workspace.",
+            "A mosaic cannot be written as one Mantid workspace or Horace image.",
             why="Its rows and columns are panels, not axes.",
             way_out=f"Write {file.stem}.npy or {file.stem}.npz, or its six (h, k, E) "
             "volumes: for v in mantid_exp2sim.mosaic.split(h): mantid_exp2sim.save(v, ...).",
         )
+    elif kind == "horace":
+        from mantid_exp2sim.formats import horace
+
+        horace.write(histogram, file)
     else:
         from mantid_exp2sim.formats import mdhisto
 
@@ -155,16 +190,25 @@ def _kind(file: Path) -> str:
     if head.startswith(_HDF5):
         return _hdf5_kind(file)
     if head[4:10] == b"horace":
-        raise Exp2SimError(
-            f"{file} is a Horace file, which is not read yet.",
-            way_out="In Mantid: LoadSQW2 and BinMD, then SaveMD.",
-        )
+        return "horace"
     if head.startswith(b"MATLAB"):
-        raise Exp2SimError(f"{file} is a MATLAB file.", way_out="As a mask, give it with --mask or mask=.")
+        return "matlab5"
+    if ENDINGS.get(file.suffix.lower()) == "horace":
+        raise Exp2SimError(
+            f"{file} does not begin like a file of Horace version 2 or later.",
+            why="Files of Horace's prototype (versions 0 and 1) are not read.",
+            way_out="In Horace: save(read(sqw, 'old.sqw'), 'new.sqw').",
+        )
+    if file.suffix.lower() == ".mat":
+        raise Exp2SimError(
+            f"{file} is no MATLAB file of version 5 or later.",
+            way_out="In MATLAB: load it and save('spec.mat', '-v7', 'spec').",
+        )
     what = "is empty" if not head else "is of no known kind"
     raise Exp2SimError(
         f"{file} {what}.",
-        why="Read are Mantid MDHisto (.nxs), the published .npy arrays and this package's own .npz.",
+        why="Read are Mantid MDHisto (.nxs), Horace (.sqw, .d1d …), SpinW (.mat), NXSPE, the published .npy "
+        "arrays and this package's own .npz.",
     )
 
 
@@ -174,12 +218,18 @@ def _hdf5_kind(file: Path) -> str:
     try:
         with h5py.File(file, "r", locking=False) as content:
             names = {name if isinstance(name, str) else repr(name) for name in content}
+            is_nxspe = any(_is_nxspe(content, name) for name in list(content)[:64])
     except Exception as error:  # a damaged file makes h5py raise nearly anything
         raise Exp2SimError(
             f"{file} cannot be read: {error}.", why="The file is damaged or incomplete."
         ) from error
     if "MDHistoWorkspace" in names:
         return "mdhisto"
+    if is_nxspe:
+        return "nxspe"
+    with file.open("rb") as stream:
+        if stream.read(6) == b"MATLAB":
+            return "matlab73"
     if "MDEventWorkspace" in names:
         raise Exp2SimError(
             f"{file} holds an MDEventWorkspace: events, not bins.",
@@ -190,6 +240,16 @@ def _hdf5_kind(file: Path) -> str:
         why=f"It holds {', '.join(sorted(names)[:5]) or 'nothing'}.",
         way_out="Write the histogram with Mantid's SaveMD.",
     )
+
+
+def _is_nxspe(file: Any, name: Any) -> bool:
+    """Whether an entry holds the group that only NXSPE has; links out of the file are not followed."""
+    import h5py
+
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        return False
+    group = file[name]
+    return isinstance(group, h5py.Group) and "NXSPE_info" in group
 
 
 def _with_mask(histogram: Histogram, mask: MaskLike | None) -> Histogram:

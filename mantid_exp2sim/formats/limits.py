@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from mantid_exp2sim.errors import Exp2SimError
 
+SMALL_BYTES = 256 * 2**20
+"""What a small packed file may unpack to, whatever its size."""
 MAX_RATIO = 1100
 """More than this ratio of unpacked to stored bytes is no honest compression (deflate reaches 1032)."""
 FREE_BYTES = 64 * 2**20
@@ -50,3 +53,20 @@ class Budget:
 def _default_limit() -> int:
     text = os.environ.get("EXP2SIM_MAX_BYTES", "")
     return int(text) if text.isdigit() else 8 * 2**30
+
+
+def packed_budget(path: Path) -> Budget:
+    """The budget of a file that may be packed: 16 times its size or 256 MiB, unless the user names a limit.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> packed_budget(Path(tempfile.mkdtemp())).limit >= SMALL_BYTES
+    True
+    """
+    if os.environ.get("EXP2SIM_MAX_BYTES", "").isdigit():
+        return Budget()
+    try:
+        return Budget(min(max(SMALL_BYTES, 16 * path.stat().st_size), Budget().limit))
+    except OSError as error:
+        raise Exp2SimError(f"{path} cannot be read: {error.strerror or error}.") from error

@@ -1,0 +1,83 @@
+"""Axes as every reader makes them: names, units and frames in Mantid's words."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Axis, Floats
+
+_LETTERS = "HKL"
+_TOLERANCE = 1e-4
+INVERSE_ANGSTROM = "A^-1"
+
+
+def direction_name(vector: npt.ArrayLike) -> str:
+    """Name a direction in reciprocal space, as Mantid does, from its (h, k, l) per unit of the coordinate.
+
+    The letter is that of the first component of ±1, else of the largest. Components below 1e-4 of the
+    largest count as 0.
+
+    Examples
+    --------
+    >>> direction_name([1, 0, 0]), direction_name([1, 1, 0]), direction_name([-1, 1, 0])
+    ('[H,0,0]', '[H,H,0]', '[-H,H,0]')
+    >>> direction_name([0, 0.5, 1])
+    '[0,0.5L,L]'
+    """
+    values = np.asarray(vector, dtype=np.float64)
+    size = float(np.max(np.abs(values)))
+    if values.shape != (3,) or not np.isfinite(size) or size == 0:
+        raise Exp2SimError(f"{values.tolist()} is no direction in reciprocal space.")
+    values = np.where(np.abs(values) < _TOLERANCE * size, 0.0, values)
+    ones = np.flatnonzero(np.abs(np.abs(values) - 1) < _TOLERANCE)
+    letter = _LETTERS[int(ones[0]) if ones.size else int(np.argmax(np.abs(values)))]
+    return "[" + ",".join(_term(float(value), letter) for value in values) + "]"
+
+
+def _term(value: float, letter: str) -> str:
+    if value == 0:
+        return "0"
+    text = f"{value:.4g}"
+    return {"1": letter, "-1": f"-{letter}"}.get(text, text + letter)
+
+
+def momentum_axis(vector: npt.ArrayLike, edges: Floats) -> Axis:
+    """The axis along a direction in reciprocal lattice units.
+
+    Examples
+    --------
+    >>> axis = momentum_axis([0, 1, 0], np.array([0.0, 1.0]))
+    >>> axis.name, axis.unit, axis.frame, axis.kind
+    ('[0,K,0]', 'r.l.u.', 'HKL', 'k')
+    """
+    return Axis(direction_name(vector), edges, unit="r.l.u.", frame="HKL")
+
+
+def energy_axis(edges: Floats) -> Axis:
+    """The axis of the energy transfer in meV."""
+    return Axis("DeltaE", edges, unit="meV", frame="General Frame")
+
+
+def modulus_axis(edges: Floats) -> Axis:
+    """The axis of the length of the momentum transfer, |Q| in Å⁻¹."""
+    return Axis("|Q|", edges, unit=INVERSE_ANGSTROM, frame="General Frame")
+
+
+def edges_of(centres: npt.ArrayLike) -> Floats:
+    """Bin edges half-way between increasing centres; the outer bins are symmetric, a single one is 1 wide.
+
+    Examples
+    --------
+    >>> edges_of([0.0, 1.0, 3.0])
+    array([-0.5,  0.5,  2. ,  4. ])
+    >>> edges_of([2.0])
+    array([1.5, 2.5])
+    """
+    values = np.asarray(centres, dtype=np.float64)
+    if values.size == 1:
+        return np.array([values[0] - 0.5, values[0] + 0.5])
+    middle = 0.5 * (values[:-1] + values[1:])
+    first, last = 2 * values[0] - middle[0], 2 * values[-1] - middle[-1]
+    return np.concatenate([[first], middle, [last]])

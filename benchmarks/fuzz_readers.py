@@ -294,9 +294,9 @@ def run(kind: str, first: int, cases: int, folder: Path, progress: Path | None =
         start = time.perf_counter()
         try:
             h = load(path)
-            read += 1
             if h.ndim <= 4 and number % 10 == 0 and kind != "npy":
                 save(h, folder / "out.sqw" if kind.startswith("horace") else folder / "out.npz")
+            read += 1
         except Exp2SimError:
             refused += 1
         except BaseException as error:

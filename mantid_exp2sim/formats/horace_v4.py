@@ -135,7 +135,9 @@ class _Reader:
         number = self.stream.count("I", "A number of fields", high=min(4096, self.stream.left // 4))
         sizes = self.stream.numbers(f"{number}I", "The lengths of the names")
         names = [self.stream.raw(size, "A name").decode("latin-1") for size in sizes]
-        values = self.value(depth + 1) if names else []
+        if not names:
+            return {}
+        values = self.value(depth + 1)
         if not isinstance(values, list) or len(values) != count * len(names):
             raise Exp2SimError("A struct has not one value for each field.", why="The file is damaged.")
         step = len(names)

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mantid_exp2sim import Axis, Exp2SimError, Histogram, load, save
+from mantid_exp2sim.formats import horace_v4
+from mantid_exp2sim.formats.binary import Stream
 from mantid_exp2sim.formats.horace_image import b_matrix
 
 _SPEC = importlib.util.spec_from_file_location(
@@ -282,6 +284,12 @@ def test_every_truncation_is_refused(tmp_path):
             (tmp_path / "a.sqw").write_bytes(content[:size])
             with pytest.raises(Exp2SimError):
                 load(tmp_path / "a.sqw")
+
+
+def test_struct_of_nothing_takes_nothing():
+    content = struct.pack("<BBII", 24, 1, 2**31, 0)
+    with Stream(content) as stream:
+        assert horace_v4._Reader(stream).value(0) == {}
 
 
 def test_prototype_files_say_so(tmp_path):

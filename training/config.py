@@ -38,8 +38,11 @@ class DataSettings(Table):
     """Hold the training data in memory (else read them from the disk at each step)."""
     augment: tuple[Symmetry, ...] = ("h", "k", "swap")
     """Symmetries of a panel: h → −h, k → −k, h ↔ k (the last where the panel is square)."""
+    background: float = Field(default=0.0, ge=0)
+    """Mean of a random background, added to each volume before the noise: flat in Q, falling with energy."""
     noise: tuple[float, float] = (0.0, 0.0)
-    """Counting noise on domain A: standard deviation √(noise · intensity), noise drawn from this range."""
+    """Counting noise: standard deviation √(noise · intensity), noise drawn from this range. On domain A only,
+    where there are two domains; a classifier meets it whatever it is trained on."""
     intensity_jitter: float = Field(default=0.0, ge=0, le=2)
     """Standard deviation of a random factor's logarithm on the intensity of each sample."""
 
@@ -212,6 +215,8 @@ class ValidationSettings(Table):
 class RunSettings(Table):
     """``[run]``: what does not belong to the method."""
 
+    start: Path | None = None
+    """Run folder of the same kind and networks whose last weights this one starts from."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     threads: int = Field(default=0, ge=0)
     """Threads of torch; 0 = what torch finds. The same bytes need the same number."""

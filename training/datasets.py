@@ -230,6 +230,7 @@ class Domain:
     ) -> None:
         self.dataset, self.settings, self.scaling = dataset, settings, scaling
         self.kind, self.other, self.indices, self.whole = kind, other, indices, whole
+        self.noisy = noisy
         self.noise = settings.noise if noisy else (0.0, 0.0)
         self.label = dataset.labels(indices)
         self.seed, self.stream = seed, stream
@@ -262,6 +263,8 @@ class Domain:
         for kind in self._kinds():
             volumes[kind] = apply_symmetries(self._take(kind, mosaics, energies), moves)
             volumes[kind] *= factor.astype(np.float32).reshape(-1, *[1] * (mask.ndim - 1))
+        if self.noisy and self.settings.background > 0:
+            volumes[self.kind] = add_background(rng, volumes[self.kind], self.settings.background)
         volumes[self.kind] = add_noise(rng, volumes[self.kind], self.noise)
         unknown = torch.from_numpy(mask)
         scaled = {
@@ -300,6 +303,24 @@ def apply_symmetries(volumes: NDArray[Any], moves: Mask) -> NDArray[Any]:
             sample = sample.swapaxes(-3, -2)
         out[number] = sample
     return out
+
+
+def add_background(rng: np.random.Generator, volumes: Floats, mean: float) -> Floats:
+    """Volumes (..., h, k, E) with a background each: flat in Q, exponential in the number of the energy bin.
+
+    Its height in the first bin is drawn from an exponential distribution of this mean, its decay length
+    uniformly between a fifth of the bins and twice their number.
+
+    >>> flat = np.zeros((3, 2, 2, 10), dtype=np.float32)
+    >>> with_it = add_background(np.random.default_rng(0), flat, 1.0)
+    >>> bool((np.diff(with_it, axis=-1) < 0).all()), float(np.ptp(with_it, axis=(1, 2)).max())
+    (True, 0.0)
+    """
+    bins = volumes.shape[-1]
+    each = (*volumes.shape[:-3], 1, 1, 1)
+    height = rng.exponential(mean, each)
+    length = rng.uniform(0.2 * bins, 2.0 * bins, each)
+    return (volumes + height * np.exp(-np.arange(bins) / length)).astype(np.float32)
 
 
 def add_noise(rng: np.random.Generator, volumes: Floats, noise: tuple[float, float]) -> Floats:

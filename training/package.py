@@ -59,7 +59,7 @@ def make_bundle(
         cards[domain] = ClassifierCard(
             network=trained.model.network,
             scaling=trained.model.scaling,
-            partial=read_json(run / CONFIG)["data"]["leave_out"] > 0,
+            partial=read_json(run / CONFIG)["data"].get("leave_out", 0) > 0,
         )
     card = Card.model_validate(
         {
@@ -108,7 +108,8 @@ def _without_paths(config: Any) -> Any:
     if isinstance(config, dict):
         return {
             key: Path(value).name
-            if isinstance(value, str) and key in ("folder", "classifier_target", "classifier_convolved")
+            if isinstance(value, str)
+            and key in ("folder", "start", "classifier_target", "classifier_convolved")
             else _without_paths(value)
             for key, value in config.items()
         }

@@ -105,6 +105,8 @@ def train_gan(recipe: Path, *, out: Path, resume: bool = False) -> str:
         mean_intensity=mean,
     )
     gan = DualGan(config, domains, make_validation(dataset, config, scaling, classifiers))
+    if not resume:
+        start_from(config.run, recipe, gan, model)
     return run_task(gan, config, model, out=out, resume=resume)
 
 
@@ -128,7 +130,7 @@ def train_duq(recipe: Path, *, out: Path, resume: bool = False) -> str:
         batch=config.schedule.batch,
         seed=config.run.seed,
         stream=0,
-        noisy=config.data.kind == "convolved",
+        noisy=True,
         whole=config.data.form == "mosaic",
     )
     model = DuqModel(
@@ -138,7 +140,33 @@ def train_duq(recipe: Path, *, out: Path, resume: bool = False) -> str:
         form=config.data.form,
         classes=dataset.description.classes,
     )
-    return run_task(DuqTask(config, domain, dataset, scaling), config, model, out=out, resume=resume)
+    task = DuqTask(config, domain, dataset, scaling)
+    if not resume:
+        start_from(config.run, recipe, task, model)
+    return run_task(task, config, model, out=out, resume=resume)
+
+
+def start_from(settings: RunSettings, recipe: Path, task: Task, model: GanModel | DuqModel) -> None:
+    """Put the last weights of the run that ``[run] start`` names into the networks, if it names one.
+
+    Raises
+    ------
+    Exp2SimError
+        If that run has other networks or another scaling, or cannot be read.
+    """
+    from mantid_exp2sim.training.checkpoint import load_checkpoint
+    from mantid_exp2sim.training.loop import CHECKPOINT
+
+    if settings.start is None:
+        return
+    start = find_folder(settings.start, recipe)
+    if read_json(start / MODEL).get("scaling") != model.scaling.model_dump(mode="json"):
+        raise Exp2SimError(
+            f"The run in {start} has another scaling.",
+            why="Its weights belong to other network values.",
+            way_out="Give both recipes the same intensity_scale and gain in [scaling].",
+        )
+    load_checkpoint(start / CHECKPOINT, task.networks(), {})
 
 
 def run_task(task: Task, config: GanConfig | DuqConfig, model: BaseModel, *, out: Path, resume: bool) -> str:

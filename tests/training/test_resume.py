@@ -95,3 +95,28 @@ def test_a_run_is_not_overwritten_or_mixed(gan_recipe, tmp_path):
     changed = gan_recipe(steps=3)
     with pytest.raises(Exp2SimError, match=r"schedule\.steps"):
         train_gan(changed, out=out, resume=True)
+
+
+def test_a_run_starts_from_anothers_weights(gan_recipe, tmp_path):
+    """Weights of all networks come over; optimisers and step do not. Another scaling is refused."""
+    from mantid_exp2sim.training.checkpoint import read_tensors
+    from mantid_exp2sim.training.runs import train_gan
+
+    first = tmp_path / "first"
+    train_gan(gan_recipe(steps=2), out=first)
+    text = gan_recipe(steps=1).read_text().replace("seed = 5", f'seed = 5\nstart = "{first}"')
+    still = text.replace("learning_rate = 1e-3", "learning_rate = 1e-12").replace("ema = 0.9", "ema = 0.0")
+    recipe = tmp_path / "second.toml"
+    recipe.write_text(still)
+    train_gan(recipe, out=tmp_path / "second")
+    before, after = (
+        read_tensors(tmp_path / name / "checkpoint.safetensors")[0] for name in ("first", "second")
+    )
+    weights = [key for key in after if key.startswith("network/") and "average" not in key]
+    assert weights
+    assert all(
+        (before[key] - after[key]).abs().max() < 1e-6 for key in weights if after[key].is_floating_point()
+    )
+    recipe.write_text(text + "[scaling]\ngain = 2.0\n")
+    with pytest.raises(Exp2SimError, match="another scaling"):
+        train_gan(recipe, out=tmp_path / "third")

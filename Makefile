@@ -8,13 +8,14 @@ STAMP := $(VENV)/.installed
 TYPES := build/types
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help env demo test lint types bench model clean
+.PHONY: help env demo test lint types bench fuzz model clean
 
 help:
 	@echo 'make env    the virtual environment $(VENV)'
 	@echo 'make demo   simulate a measurement, deconvolve and classify it, draw before / after / truth'
 	@echo 'make test   style, types, tests and doctests'
-	@echo 'make bench  timings'
+	@echo 'make bench  timings, and the figures of the simulator'
+	@echo 'make fuzz   10 000 damaged files for each reader'
 	@echo 'make model  simulate, train and evaluate the shipped model anew (hours on two cores; restart it at will)'
 	@echo 'make clean  remove what was built'
 
@@ -46,7 +47,13 @@ types: env
 	MYPYPATH=$(TYPES) $(BIN)/mypy algorithms/*.py
 
 bench: env
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	$(BIN)/python benchmarks/simulation.py
+	$(BIN)/python benchmarks/physics.py
+	$(BIN)/python benchmarks/import_algorithms.py
+
+# Ten thousand damaged files for each reader; minutes.
+fuzz: env
+	$(BIN)/python benchmarks/fuzz_readers.py
 
 # Every step goes on where it was stopped. The result is runs/pcsmo-maps; the shipped one lies in mantid_exp2sim/models.
 RECIPES := training/recipes

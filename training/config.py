@@ -133,6 +133,8 @@ class LossSettings(Table):
     """Relative change of the total intensity of a sample, which the resolution leaves (nearly) as it is."""
     paired: float = Field(default=0.0, ge=0)
     """L1 to the true counterpart: the upper bound, no longer unpaired."""
+    frozen: tuple[Literal["deconvolve", "convolve"], ...] = ()
+    """Generators that keep the weights they start with."""
     temperature: float = Field(default=0.07, gt=0)
     patches: int = Field(default=256, ge=2)
     """Positions per feature layer in the contrastive loss."""

@@ -96,6 +96,7 @@ class DualGan:
         self.discriminators: dict[str, nn.Module] = {}
         for name in DIRECTIONS:
             generator = build_generator(config.network.generator, self.layout)
+            generator.requires_grad_(name not in self.weights.frozen)
             self.generators[name] = self._placed(generator)
             if self.weights.nce > 0:
                 head = build_projection(generator, width=config.network.projection_width, paper=paper)
@@ -119,7 +120,8 @@ class DualGan:
         return network
 
     def _of_generators(self) -> list[nn.Parameter]:
-        return _parameters(chain(self.generators.values(), self.projections.values()))
+        learning = [net for name, net in self.generators.items() if name not in self.weights.frozen]
+        return _parameters(chain(learning, self.projections.values()))
 
     def _of_discriminators(self) -> list[nn.Parameter]:
         return _parameters(self.discriminators.values())

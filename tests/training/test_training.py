@@ -135,6 +135,20 @@ class TestGanStep:
         assert report["generator_gradient"] > 0
         assert set(report) >= {"deconvolve_auxiliary", "convolve_auxiliary"}
 
+    def test_a_frozen_generator_keeps_its_weights(self, gan_recipe):
+        gan = make_gan(gan_recipe(), frozen=("convolve",))
+        before = bytes_of({name: gan.generators[name] for name in gan.generators})
+        gan.train_step(0)
+        after = bytes_of({name: gan.generators[name] for name in gan.generators})
+        changed = {key for key in before if before[key] != after[key]}
+        assert changed
+        assert all(name == "deconvolve" for name, _ in changed)
+
+    def test_flux_loss_reaches_the_generator(self, gan_recipe):
+        only = {"gan": 0.0, "nce": 0.0, "identity": 0.0, "cycle": 0.0, "auxiliary": 0.0, "flux": 1.0}
+        report = make_gan(gan_recipe(), **only).train_step(0)
+        assert report["generator_gradient"] > 0
+
     def test_as_coded_trains_the_auxiliary_head_in_the_discriminator_alone(self, gan_recipe):
         report = make_gan(gan_recipe(), auxiliary=0.0, auxiliary_discriminator=1.0).train_step(0)
         assert "deconvolve_auxiliary" not in report

@@ -63,8 +63,7 @@ model: env
 	$(call train,duq,duq-integrated)
 	$(call train,duq,duq-convolved)
 	$(call train,gan,gan-integrated)
-	$(call train,gan,gan-polish)
-	$(BIN)/exp2sim bundle runs/pcsmo-maps --gan runs/gan-polish --classifier integrated=runs/duq-integrated \
+	$(BIN)/exp2sim bundle runs/pcsmo-maps --gan runs/gan-integrated --classifier integrated=runs/duq-integrated \
 	  --classifier convolved=runs/duq-convolved --dataset data/pcsmo-maps --overwrite
 	$(BIN)/exp2sim evaluate runs/pcsmo-maps data/pcsmo-maps --report runs/evaluation.json --on-card
 

@@ -129,7 +129,7 @@ class TestData:
 
 class TestGanStep:
     def test_auxiliary_loss_reaches_the_generator(self, gan_recipe):
-        only = {"gan": 0.0, "nce": 0.0, "identity": 0.0, "cycle": 0.0, "auxiliary": 1.0}
+        only = {"gan": 0.0, "nce": 0.0, "identity": 0.0, "cycle": 0.0, "flux": 0.0, "auxiliary": 1.0}
         gan = make_gan(gan_recipe(), **only)
         report = gan.train_step(0)
         assert report["generator_gradient"] > 0
@@ -165,7 +165,15 @@ class TestGanStep:
         assert reports[0] == reports[1]
 
     def test_paired_training_needs_no_discriminator_and_learns(self, gan_recipe):
-        only = {"gan": 0.0, "nce": 0.0, "identity": 0.0, "cycle": 0.0, "auxiliary": 0.0, "paired": 1.0}
+        only = {
+            "gan": 0.0,
+            "nce": 0.0,
+            "identity": 0.0,
+            "cycle": 0.0,
+            "flux": 0.0,
+            "auxiliary": 0.0,
+            "paired": 1.0,
+        }
         gan = make_gan(gan_recipe(), **only)
         assert not gan.discriminators
         values = [gan.train_step(step)["convolve_paired"] for step in range(200)]

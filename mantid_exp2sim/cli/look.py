@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mantid_exp2sim.cli.options import add_command, add_reading, read
 from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ ENDINGS = (".png", ".pdf", ".svg")
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands."""
-    parser = _parser(subparsers, "plot", "draw a spectrum", _PLOT)
+    parser = add_command(subparsers, "plot", "draw a spectrum", _PLOT)
     parser.add_argument("input", metavar="IN", help="file to read")
     parser.add_argument(
         "output",
@@ -45,50 +46,17 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=Path,
         help="picture to write (default: IN's name with .png, in this folder)",
     )
-    _reading(parser)
+    add_reading(parser)
     parser.add_argument(
         "--beside", metavar="FILE", action="append", default=[], help="also draw this file, on the same scale"
     )
     parser.add_argument("--title", help="title of the picture")
     parser.add_argument("--vmax", type=float, help="upper end of the colour scale")
     parser.set_defaults(run=_plot)
-    parser = _parser(subparsers, "info", "say what is in a file or a model", _INFO)
+    parser = add_command(subparsers, "info", "say what is in a file or a model", _INFO)
     parser.add_argument("subject", metavar="FILE|MODEL", help="file, name of a model, or folder of a model")
-    _reading(parser)
+    add_reading(parser)
     parser.set_defaults(run=_info)
-
-
-def _parser(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, about: str, epilog: str
-) -> argparse.ArgumentParser:
-    parser = subparsers.add_parser(
-        name,
-        help=about,
-        description=about[0].upper() + about[1:] + ".",
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
-    return parser
-
-
-def _reading(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--mask", metavar="FILE", type=Path, help="what was not measured (.npy or .mat)")
-    parser.add_argument(
-        "--index", metavar="I[,J]", help="which entry of a published array that holds several spectra"
-    )
-
-
-def _read(path: str, args: argparse.Namespace) -> Histogram:
-    from mantid_exp2sim.formats import load
-
-    try:
-        index = None if args.index is None else tuple(int(part) for part in args.index.split(","))
-    except ValueError as error:
-        raise Exp2SimError(
-            f"--index {args.index!r} is not one or more numbers.", why="Such as 3 or 3,0."
-        ) from error
-    return load(path, mask=args.mask, index=index)
 
 
 def _plot(args: argparse.Namespace) -> int:
@@ -96,7 +64,7 @@ def _plot(args: argparse.Namespace) -> int:
     if output.suffix.lower() not in ENDINGS:
         endings = ", ".join(ENDINGS)
         raise Exp2SimError(f"{output} is no name of a picture.", way_out=f"Endings taken: {endings}.")
-    histogram = _read(args.input, args)
+    histogram = read(args.input, args)
     from mantid_exp2sim.atomic import atomic_path
     from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.formats import load
@@ -127,7 +95,7 @@ def _info(args: argparse.Namespace) -> int:
 
     path = Path(args.subject).expanduser()
     if path.is_file():
-        report = describe(_read(args.subject, args))
+        report = describe(read(args.subject, args))
         emit(args, {"input": str(args.subject), **report}, _text(args.subject, report))
         return 0
     from mantid_exp2sim.bundle import list_models, load_model

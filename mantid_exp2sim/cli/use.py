@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mantid_exp2sim.cli.options import add_command, add_reading, read
 from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         ("deconvolve", "make a measured spectrum simulation-like: take the instrument's resolution out"),
         ("convolve", "make a simulated spectrum measurement-like: put the instrument's resolution in"),
     ):
-        parser = _parser(subparsers, name, about, _TRANSLATE.format(name))
+        parser = add_command(subparsers, name, about, _TRANSLATE.format(name))
         parser.add_argument("input", metavar="IN", help="file to read")
         parser.add_argument("output", metavar="OUT", help="file to write; its ending chooses the format")
         _data_options(parser)
@@ -63,7 +64,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         parser.add_argument("--no-errors", action="store_true", help="do not propagate errors (faster)")
         parser.add_argument("--plot", metavar="PNG", type=Path, help="also draw before and after")
         parser.set_defaults(run=_translate, command=name)
-    parser = _parser(subparsers, "classify", "say which spin-wave model a spectrum shows", _CLASSIFY)
+    parser = add_command(subparsers, "classify", "say which spin-wave model a spectrum shows", _CLASSIFY)
     parser.add_argument("input", metavar="IN", help="file to read")
     _data_options(parser)
     parser.add_argument("--deconvolve", action="store_true", help="deconvolve first")
@@ -77,23 +78,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--attribution", action="store_true", help="also say which panels the answer comes from"
     )
     parser.set_defaults(run=_classify)
-    parser = _parser(subparsers, "models", "list the models that are installed", _MODELS)
+    parser = add_command(subparsers, "models", "list the models that are installed", _MODELS)
     parser.add_argument("action", nargs="?", choices=("list",), default="list")
     parser.set_defaults(run=_models)
-
-
-def _parser(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, about: str, epilog: str
-) -> argparse.ArgumentParser:
-    parser = subparsers.add_parser(
-        name,
-        help=about,
-        description=about[0].upper() + about[1:] + ".",
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
-    return parser
 
 
 def _data_options(parser: argparse.ArgumentParser) -> None:
@@ -102,10 +89,7 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="NAME|DIR", default=DEFAULT_MODEL, help=f"the model (default {DEFAULT_MODEL})"
     )
-    parser.add_argument("--mask", metavar="FILE", type=Path, help="what was not measured (.npy or .mat)")
-    parser.add_argument(
-        "--index", metavar="I[,J]", help="which entry of a published array that holds several spectra"
-    )
+    add_reading(parser)
     parser.add_argument(
         "--tile", type=int, metavar="N", help="bins of a tile (default: whole images if small)"
     )
@@ -133,7 +117,7 @@ def _translate(args: argparse.Namespace) -> int:
     start = perf_counter()
     suffix = _check_output(Path(args.output))
     model = load_model(args.model)
-    histogram = read_input(args)
+    histogram = read(args.input, args)
     errors = not args.no_errors and suffix != ".npy"
     with progress_bar(args) as progress:
         result = translate(
@@ -199,7 +183,7 @@ def _classify(args: argparse.Namespace) -> int:
     from mantid_exp2sim.cli.output import emit
 
     model = load_model(args.model)
-    histogram = read_input(args)
+    histogram = read(args.input, args)
     with progress_bar(args) as progress:
         found = model.classify(
             histogram,
@@ -269,19 +253,6 @@ def _about(model: Model) -> dict[str, Any]:
 
 def _one_line(text: str) -> str:
     return text.split("\n", 1)[0][:100]
-
-
-def read_input(args: argparse.Namespace) -> Histogram:
-    """The histogram that the arguments ask for."""
-    from mantid_exp2sim.formats import load
-
-    try:
-        index = None if args.index is None else tuple(int(part) for part in args.index.split(","))
-    except ValueError as error:
-        raise Exp2SimError(
-            f"--index {args.index!r} is not one or more numbers.", why="Such as 3 or 3,0."
-        ) from error
-    return load(args.input, mask=args.mask, index=index)
 
 
 def _check_output(path: Path) -> str:

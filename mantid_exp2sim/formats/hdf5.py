@@ -9,7 +9,8 @@ are kept as links.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,17 @@ def read_tree(path: Path, budget: Budget | None = None) -> tuple[NexusTree, tupl
     Exp2SimError
         If the file is damaged, or asks for more memory than `budget`.
     """
+    with opened(path) as file:
+        reader = _Reader(budget or Budget())
+        return reader.group(file["/"], "/", 0), tuple(reader.left_out)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """An HDF5 file to read; whatever a damaged one makes h5py raise inside the block is an `Exp2SimError`."""
     try:
         with h5py.File(path, "r", locking=False) as file:
-            reader = _Reader(budget or Budget())
-            return reader.group(file["/"], "/", 0), tuple(reader.left_out)
+            yield file
     except Exp2SimError as error:
         raise Exp2SimError(f"{path}: {error.what}", why=error.why, way_out=error.way_out) from error
     except Exception as error:  # a damaged file makes h5py raise nearly anything

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.formats.hdf5 import opened
 from mantid_exp2sim.formats.limits import Budget, packed_budget
 from mantid_exp2sim.formats.matlab import MAX_DEPTH, MAX_ITEMS, Cell, Opaque
 
@@ -19,18 +20,9 @@ _NUMBERS |= {"uint8", "uint16", "uint32", "uint64"}
 def read(path: Path) -> dict[str, Any]:
     """Read all variables of a MATLAB 7.3 file."""
     budget = packed_budget(path)
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            reader = _Reader(file, budget)
-            return {str(name): reader.link(file, name, 0) for name in file if not str(name).startswith("#")}
-    except Exp2SimError as error:
-        raise Exp2SimError(f"{path}: {error.what}", why=error.why, way_out=error.way_out) from error
-    except Exception as error:  # a damaged file makes h5py raise nearly anything
-        raise Exp2SimError(
-            f"{path} cannot be read: {type(error).__name__}: {error}.",
-            why="The file is damaged or incomplete.",
-            way_out="Write or copy it again.",
-        ) from error
+    with opened(path) as file:
+        reader = _Reader(file, budget)
+        return {str(name): reader.link(file, name, 0) for name in file if not str(name).startswith("#")}
 
 
 class _Reader:

@@ -173,10 +173,11 @@ def solve(
     transform = np.linalg.solve(upper, vectors[:, :, n:] * np.sqrt(omega)[:, None, :])
     u, _ = _local_frames(structure.directions)
     weight = np.sqrt(structure.spins / 2.0)
-    factor = np.ones((len(q), n)) if form_factor is None else form_factor
-    phase = np.ones((len(q), n))  # phases are in the quadratic form (differences of true positions)
-    amplitude = np.einsum("qi,ia,qim->qam", factor * phase * weight, u.conj(), transform[:, :n]) + np.einsum(
-        "qi,ia,qim->qam", factor * phase * weight, u, transform[:, n:]
+    # no site phases here: the quadratic form has them (differences of true positions)
+    weight = np.broadcast_to(weight, (len(q), n)) if form_factor is None else form_factor * weight
+    amplitude = sum(
+        np.einsum("qi,ia,qim->qam", weight, frame, part)
+        for frame, part in ((u.conj(), transform[:, :n]), (u, transform[:, n:]))
     )
     sab = np.einsum("qam,qbm->qmab", amplitude, amplitude.conj())
     return np.ascontiguousarray(omega), sab

@@ -132,7 +132,9 @@ class LossSettings(Table):
     flux: float = Field(default=0.0, ge=0)
     """Relative change of the total intensity of a sample, which the resolution leaves (nearly) as it is."""
     paired: float = Field(default=0.0, ge=0)
-    """L1 to the true counterpart: the upper bound, no longer unpaired."""
+    """L1 to the true counterpart, in network values: the upper bound, no longer unpaired."""
+    paired_square: float = Field(default=0.0, ge=0)
+    """Relative squared error to the true counterpart in physical units: keeps the intensity of noisy data."""
     frozen: tuple[Literal["deconvolve", "convolve"], ...] = ()
     """Generators that keep the weights they start with."""
     temperature: float = Field(default=0.07, gt=0)
@@ -145,6 +147,11 @@ class LossSettings(Table):
         if isinstance(given, dict):
             return {**LOSS_PRESETS.get(given.get("preset", "paper"), {}), **given}
         return given
+
+    @property
+    def needs_pairs(self) -> bool:
+        """Whether the true counterpart of every sample is used."""
+        return self.paired > 0 or self.paired_square > 0
 
     @property
     def adversarial(self) -> bool:

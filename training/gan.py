@@ -236,6 +236,11 @@ class DualGan:
             parts["flux"] = w.flux, self._flux(made.fake, own)
         if w.paired > 0 and own.counterpart is not None:
             parts["paired"] = w.paired, losses.masked_l1(made.fake, own.counterpart, own.mask)
+        if w.paired_square > 0 and own.counterpart is not None:
+            scaling = self.domains["convolve"].scaling
+            physical = scaling.inverse(made.fake), scaling.inverse(own.counterpart.float())
+            floor = 0.1 * scaling.intensity_scale
+            parts["paired_square"] = w.paired_square, losses.relative_square(*physical, own.mask, floor)
         report |= {f"{name}_{part}": float(value.detach()) for part, (_, value) in parts.items()}
         zero = torch.zeros((), device=self.device)
         return sum((weight * value for weight, value in parts.values()), zero)

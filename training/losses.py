@@ -105,6 +105,21 @@ def masked_l1(output: Tensor, wanted: Tensor, mask: Tensor) -> Tensor:
     return masked_mean((output - wanted).abs(), 1 - mask)
 
 
+def relative_square(output: Tensor, wanted: Tensor, mask: Tensor, floor: float) -> Tensor:
+    """Σ(output − wanted)² / (Σ wanted² + floor² · bins) of each sample, averaged: its least is the mean.
+
+    All (B, C, *spatial), in physical units; ``mask`` 1 = not measured; ``floor`` an intensity per bin, so
+    that samples without any do not decide. Unlike an absolute error in network values it keeps the total.
+
+    >>> one = torch.ones(1, 1, 4)
+    >>> float(relative_square(1.5 * one, one, 0 * one, 0.0))
+    0.25
+    """
+    keep = 1 - mask
+    error, size = (((part * keep) ** 2).flatten(1).sum(1) for part in (output - wanted, wanted))
+    return (error / (size + floor**2 * keep.flatten(1).sum(1) + 1e-12)).mean()
+
+
 def sample_positions(
     mask: Tensor, sizes: Sequence[int], count: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:

@@ -199,7 +199,7 @@ def _gan_domains(
     dataset: DataSet, config: GanConfig, scaling: Scaling, convolved: Any, target: Any
 ) -> dict[str, Domain]:
     """Source of each direction: domain A is what ``deconvolve`` starts from, B what ``convolve`` does."""
-    paired = config.loss.paired > 0
+    paired = config.loss.needs_pairs
     kinds = {"deconvolve": ("convolved", config.data.target), "convolve": (config.data.target, "convolved")}
     return {
         name: Domain(

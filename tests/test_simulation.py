@@ -253,6 +253,24 @@ def test_dataset_has_the_same_bytes_for_any_number_of_processes(tmp_path: Path) 
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
+def test_dataset_of_any_binning(tmp_path: Path) -> None:
+    """Shape, mask, axes and values are those of the binning that the recipe asks for."""
+    import h5py
+
+    grid = {"incident_energies": [50.0], "bins": [6, 4, 12], "h": [0.0, 1.0], "energy": [0.2, 0.5]}
+    recipe = Recipe.model_validate({**SMALL.model_dump(), "binning": grid})
+    simulate_dataset(recipe, tmp_path)
+    description = json.loads((tmp_path / "dataset.json").read_text(encoding="utf-8"))
+    assert description["shape"] == [1, 6, 4, 12]
+    assert [axis["kind"] for axis in description["axes"]] == ["h", "k", "energy"]
+    assert description["axes"][2]["width"] == pytest.approx(0.025)
+    assert np.load(tmp_path / "mask.npy").shape == (1, 6, 4, 12)
+    with h5py.File(tmp_path / "shards" / "00000.h5") as file:
+        values, parameters = file["integrated"][0], file["parameters"][0]
+    waves = spectrum.spin_waves("Dimer", parameters, spectrum.Options(grid=recipe.grid))
+    assert np.allclose(values[0], spectrum.volume(waves, recipe.binnings[0], "integrated"), rtol=1e-6)
+
+
 def test_dataset_goes_on_after_a_kill(tmp_path: Path) -> None:
     """kill -9 in the middle; the same command then finishes with the same bytes."""
     import subprocess
@@ -260,7 +278,10 @@ def test_dataset_goes_on_after_a_kill(tmp_path: Path) -> None:
     import time
 
     recipe = SMALL.model_copy(update={"train": 10, "shard_size": 2, "grid": 20})
-    text = "\n".join(f"{key} = {json.dumps(value)}" for key, value in recipe.model_dump(mode="json").items())
+    text = "\n".join(
+        f"{key} = {json.dumps(value)}"
+        for key, value in recipe.model_dump(mode="json", exclude_none=True).items()
+    )
     path = tmp_path / "recipe.toml"
     path.write_text(text, encoding="utf-8")
     assert read_recipe(path) == recipe

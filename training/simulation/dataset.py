@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +23,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mantid_exp2sim.atomic import atomic_path
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.instrument import mosaic_coverage_mask
-from mantid_exp2sim.mosaic import H_EDGES, INCIDENT_ENERGIES, K_EDGES, VOLUMES_SHAPE, WINDOW_EDGES
+from mantid_exp2sim.instrument import coverage_mask
+from mantid_exp2sim.mosaic import H_EDGES, K_EDGES, WINDOW_EDGES
 
 from .manganite import RANGES, ModelName, solve_reduced
-from .spectrum import Kind, Options, SpinWaves, mosaic_volumes, spin_waves
+from .spectrum import Binning, Kind, Options, SpinWaves, mosaic_binnings, spin_waves, volume
 from .spinwave import UnstableStructureError
 
 FloatArray = NDArray[np.float64]
@@ -35,9 +35,47 @@ FloatArray = NDArray[np.float64]
 FORMAT = 1
 MAX_DRAWS = 1000
 
+Bins: TypeAlias = Annotated[int, Field(ge=1, le=1000)]
+
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Grid(_Settings):
+    """``[binning]``: the volumes of a sample, one per incident energy, all of the same number of bins."""
+
+    incident_energies: tuple[Annotated[float, Field(gt=0, lt=1e5)], ...] = Field(min_length=1, max_length=100)
+    """In meV."""
+    bins: tuple[Bins, Bins, Bins]
+    """Of h, k and energy."""
+    h: tuple[float, float] = (float(H_EDGES[0]), float(H_EDGES[-1]))
+    """Range in r.l.u., from the first edge to the last."""
+    k: tuple[float, float] = (float(K_EDGES[0]), float(K_EDGES[-1]))
+    energy: tuple[float, float] = (float(WINDOW_EDGES[0]), float(WINDOW_EDGES[-1]))
+    """Range of the energy transfer in units of the incident energy."""
+
+    @property
+    def edges(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Edges of h, k (r.l.u.) and of the energy transfer over Ei."""
+        h, k, energy = (
+            np.linspace(*span, n + 1)
+            for span, n in zip((self.h, self.k, self.energy), self.bins, strict=True)
+        )
+        return h, k, energy
+
+    def axes(self) -> list[dict[str, Any]]:
+        """What a model that is trained on these volumes asks of an axis (`mantid_exp2sim.card`)."""
+        names = zip(("h", "k", "energy"), self.edges, strict=True)
+        return [
+            {
+                "kind": kind,
+                "width": float(np.diff(edges).mean()),
+                "relative_to_incident_energy": kind == "energy",
+                "edges": edges.tolist(),
+            }
+            for kind, edges in names
+        ]
 
 
 class Recipe(_Settings):
@@ -52,12 +90,23 @@ class Recipe(_Settings):
     kinds: tuple[Kind, ...] = ("convolved", "integrated")
     physics: Literal["physical", "paper_compatible"] = "physical"
     grid: int = Field(default=30, ge=4, le=200)
+    """Points of the periodic (h, k) grid per magnetic cell and axis."""
+    binning: Grid | None = None
+    """Default: the published mosaic."""
     shard_size: int = Field(default=20, ge=1, le=1000)
 
     @property
     def count(self) -> int:
         """Samples in all."""
         return len(self.classes) * (self.train + self.validation + self.test)
+
+    @property
+    def binnings(self) -> tuple[Binning, ...]:
+        """The volumes of a sample."""
+        if self.binning is None:
+            return mosaic_binnings()
+        h, k, energy = self.binning.edges
+        return tuple(Binning(h, k, energy * ei, ei) for ei in self.binning.incident_energies)
 
     @property
     def splits(self) -> dict[str, tuple[int, int]]:
@@ -94,10 +143,21 @@ def draw(recipe: Recipe, index: int) -> tuple[SpinWaves, dict[Kind, FloatArray],
                 model, parameters, probe
             )  # most unstable draws show here, for a hundredth of the cost
             waves = spin_waves(model, parameters, Options(physics=recipe.physics, grid=recipe.grid))
-            return waves, {kind: mosaic_volumes(waves, kind) for kind in recipe.kinds}, count
+            return waves, {kind: _volumes(waves, recipe, kind) for kind in recipe.kinds}, count
         except UnstableStructureError:
             continue
     raise Exp2SimError(f"No stable {model} structure in {MAX_DRAWS} draws.", way_out="Narrow the ranges.")
+
+
+def _volumes(waves: SpinWaves, recipe: Recipe, kind: Kind) -> FloatArray:
+    return np.stack([volume(waves, binning, kind) for binning in recipe.binnings])
+
+
+def measured_mask(recipe: Recipe) -> NDArray[np.bool_]:
+    """Bins of a sample (Ei, h, k, E) that no detector reaches, True = not measured."""
+    return np.stack(
+        [coverage_mask(b.h_edges, b.k_edges, b.energy_edges, b.incident_energy) for b in recipe.binnings]
+    )
 
 
 def _write_shard(recipe: Recipe, folder: Path, number: int) -> dict[str, tuple[int, int]]:
@@ -138,26 +198,31 @@ def _shard_summary(recipe: Recipe, path: Path) -> dict[str, tuple[int, int]]:
     }
 
 
-def _start(recipe: Recipe, folder: Path) -> None:
-    """Write or check ``dataset.json`` and ``mask.npy``."""
-    card: dict[str, Any] = {
+def _description(recipe: Recipe) -> dict[str, Any]:
+    """``dataset.json``."""
+    h, k, energy = (H_EDGES, K_EDGES, WINDOW_EDGES) if recipe.binning is None else recipe.binning.edges
+    described: dict[str, Any] = {
         "format": FORMAT,
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": recipe.model_dump(mode="json", exclude_none=True),
         "seed": recipe.seed,
         "classes": list(recipe.classes),
         "kinds": list(recipe.kinds),
-        "shape": list(VOLUMES_SHAPE),
-        "incident_energies": list(INCIDENT_ENERGIES),
-        "edges": {
-            "h": H_EDGES.tolist(),
-            "k": K_EDGES.tolist(),
-            "energy_fraction": WINDOW_EDGES.tolist(),
-        },
+        "shape": [len(recipe.binnings), *recipe.binnings[0].shape],
+        "incident_energies": [binning.incident_energy for binning in recipe.binnings],
+        "edges": {"h": h.tolist(), "k": k.tolist(), "energy_fraction": energy.tolist()},
         "units": "mb/sr/meV/f.u.",
         "count": recipe.count,
         "shard_size": recipe.shard_size,
         "splits": {name: list(span) for name, span in recipe.splits.items()},
     }
+    if recipe.binning is not None:
+        described["axes"] = recipe.binning.axes()
+    return described
+
+
+def _start(recipe: Recipe, folder: Path) -> None:
+    """Write or check ``dataset.json`` and ``mask.npy``."""
+    card = _description(recipe)
     path = folder / "dataset.json"
     (folder / "shards").mkdir(parents=True, exist_ok=True)
     if path.exists():
@@ -171,7 +236,7 @@ def _start(recipe: Recipe, folder: Path) -> None:
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(card, indent=1), encoding="utf-8")
     with atomic_path(folder / "mask.npy") as temporary, temporary.open("wb") as file:
-        np.save(file, np.asarray(mosaic_coverage_mask()))
+        np.save(file, measured_mask(recipe))
 
 
 def simulate_dataset(

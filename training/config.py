@@ -40,6 +40,8 @@ class DataSettings(Table):
     """Symmetries of a panel: h → −h, k → −k, h ↔ k (the last where the panel is square)."""
     background: float = Field(default=0.0, ge=0)
     """Mean of a random background, added to each volume before the noise: flat in Q, falling with energy."""
+    background_share: float = Field(default=1.0, gt=0, le=1)
+    """Share of the samples that get one."""
     noise: tuple[float, float] = (0.0, 0.0)
     """Counting noise: standard deviation √(noise · intensity), noise drawn from this range. On domain A only,
     where there are two domains; a classifier meets it whatever it is trained on."""

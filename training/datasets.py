@@ -264,7 +264,9 @@ class Domain:
             volumes[kind] = apply_symmetries(self._take(kind, mosaics, energies), moves)
             volumes[kind] *= factor.astype(np.float32).reshape(-1, *[1] * (mask.ndim - 1))
         if self.noisy and self.settings.background > 0:
-            volumes[self.kind] = add_background(rng, volumes[self.kind], self.settings.background)
+            volumes[self.kind] = add_background(
+                rng, volumes[self.kind], self.settings.background, share=self.settings.background_share
+            )
         volumes[self.kind] = add_noise(rng, volumes[self.kind], self.noise)
         unknown = torch.from_numpy(mask)
         scaled = {
@@ -305,11 +307,11 @@ def apply_symmetries(volumes: NDArray[Any], moves: Mask) -> NDArray[Any]:
     return out
 
 
-def add_background(rng: np.random.Generator, volumes: Floats, mean: float) -> Floats:
+def add_background(rng: np.random.Generator, volumes: Floats, mean: float, *, share: float = 1.0) -> Floats:
     """Volumes (..., h, k, E) with a background each: flat in Q, exponential in the number of the energy bin.
 
     Its height in the first bin is drawn from an exponential distribution of this mean, its decay length
-    uniformly between a fifth of the bins and twice their number.
+    uniformly between a fifth of the bins and twice their number. About ``share`` of the samples get one.
 
     >>> flat = np.zeros((3, 2, 2, 10), dtype=np.float32)
     >>> with_it = add_background(np.random.default_rng(0), flat, 1.0)
@@ -320,6 +322,8 @@ def add_background(rng: np.random.Generator, volumes: Floats, mean: float) -> Fl
     each = (*volumes.shape[:-3], 1, 1, 1)
     height = rng.exponential(mean, each)
     length = rng.uniform(0.2 * bins, 2.0 * bins, each)
+    if share < 1:
+        height *= rng.random((len(volumes), *[1] * (volumes.ndim - 1))) < share
     return (volumes + height * np.exp(-np.arange(bins) / length)).astype(np.float32)
 
 

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import tempfile
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mantid_exp2sim.atomic import atomic_folder, sweep
 from mantid_exp2sim.card import ROLES, Card, Domain, Role, WeightFile, read_card, weight_file
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.installed import (
@@ -234,7 +232,7 @@ def save_bundle(
     """Write a model: weights of each network, and the card with their sizes and checksums filled in.
 
     Everything is written to a temporary folder beside ``folder``, read back and checked, and moved into
-    place: ``folder`` is whole or not there.
+    place: ``folder`` is whole, or as it was.
 
     Raises
     ------
@@ -246,7 +244,8 @@ def save_bundle(
 
     target = Path(folder).expanduser().resolve()
     _check_target(target, overwrite=overwrite)
-    with _temporary_folder(target) as temporary:
+    sweep(target.parent)
+    with atomic_folder(target) as temporary:
         weights: dict[Role, WeightFile] = {}
         for role, network in networks.items():
             state = {
@@ -260,7 +259,6 @@ def save_bundle(
         written = load_bundle(temporary)
         for role in weights:
             written.network(role)
-        _move_into_place(temporary, target)
     return complete
 
 
@@ -285,27 +283,3 @@ def _check_target(target: Path, *, overwrite: bool) -> None:
         raise Exp2SimError(
             f"{target} is not a model.", why="Only a model is replaced.", way_out="Remove it yourself."
         )
-
-
-@contextmanager
-def _temporary_folder(target: Path) -> Iterator[Path]:
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _move_into_place(temporary: Path, target: Path) -> None:
-    temporary.chmod(0o755)
-    if not target.exists():
-        temporary.rename(target)
-        return
-    with _temporary_folder(target) as graveyard:
-        old = graveyard / "old"
-        target.rename(old)
-        try:
-            temporary.rename(target)
-        except OSError:
-            old.rename(target)
-            raise

@@ -186,7 +186,7 @@ def _check_axis(axis: Axis | None, rule: AcceptedAxis, incident_energy: float) -
                 way_out="Cut the data with this axis, or use a model made for such slices.",
             )
         return
-    _check_words(axis, rule)
+    check_words(axis, rule)
     unit = incident_energy if rule.relative_to_incident_energy else 1.0
     widths, slack = axis.widths / unit, rule.tolerance * rule.width
     if axis.size == 1 and rule.integrated is not None:
@@ -202,7 +202,8 @@ def _check_axis(axis: Axis | None, rule: AcceptedAxis, incident_energy: float) -
             raise _wrong_bins(axis, got, _wanted(rule))
 
 
-def _check_words(axis: Axis, rule: AcceptedAxis) -> None:
+def check_words(axis: Axis, rule: AcceptedAxis) -> None:
+    """Raise `Exp2SimError` where unit or frame of an axis is none that a rule accepts."""
     for what, got, accepted in (("unit", axis.unit, rule.units), ("frame", axis.frame, rule.frames)):
         if accepted and _plain(got) not in {_plain(word) for word in accepted}:
             raise Exp2SimError(

@@ -66,20 +66,24 @@ def load_checkpoint(
             network.load_state_dict(_below(tensors, f"{NETWORK}/{name}/"))
         for name, optimiser in optimisers.items():
             _restore(optimiser, _below(tensors, f"{OPTIMISER}/{name}/"))
-    except (RuntimeError, KeyError, ValueError) as error:
+    except (RuntimeError, LookupError, ValueError, TypeError) as error:
         raise Exp2SimError(f"The checkpoint {path} does not belong to this recipe: {error}.") from error
     return state
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Tensors and state of a file that :func:`write_tensors` wrote."""
-    from safetensors import SafetensorError, safe_open
+    """Tensors and state of a file that :func:`write_tensors` wrote; it takes no more memory than the file."""
+    from safetensors import safe_open
 
     try:
+        if not path.is_file():
+            raise Exp2SimError(f"There is no file {path}.", way_out="Start the run anew.")
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             return tensors, dict(json.loads((file.metadata() or {})["state"]))
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except Exp2SimError:
+        raise
+    except Exception as error:  # whatever the parsers make of a damaged file
         raise Exp2SimError(f"Cannot read {path}: {error}.", way_out="Start the run anew.") from error
 
 
@@ -90,7 +94,13 @@ def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.
 def _restore(optimiser: torch.optim.Optimizer, flat: Mapping[str, torch.Tensor]) -> None:
     whole = optimiser.state_dict()
     state: dict[int, dict[str, torch.Tensor]] = {}
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     for key, tensor in flat.items():
         number, _, name = key.partition("/")
+        shape = parameters[int(number)].shape
+        if tensor.ndim > 0 and tensor.shape != shape:
+            raise ValueError(
+                f"{name} of parameter {number} has shape {tuple(tensor.shape)}, not {tuple(shape)}"
+            )
         state.setdefault(int(number), {})[name] = tensor
     optimiser.load_state_dict({**whole, "state": state})

@@ -11,7 +11,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,7 +19,7 @@ from mantid_exp2sim.training.checkpoint import load_checkpoint, save_checkpoint,
 from mantid_exp2sim.training.config import OptimiserSettings, RunSettings, ScheduleSettings
 from mantid_exp2sim.training.runlog import Board, Table, one_line
 
-from mantid_exp2sim.atomic import atomic_path
+from mantid_exp2sim.atomic import atomic_path, make_folder
 from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
@@ -132,16 +132,16 @@ class Run:
     ) -> None:
         self.task, self.out, self.schedule, self.settings, self.log = task, out, schedule, settings, log
         self.due = {round(schedule.steps * (i + 1) / checks) for i in range(checks)}
-        self.state: dict[str, Any] = {"step": 0, "best": {}, "skipped": 0, "skipped_in_row": 0}
+        self.state: dict[str, Any] = {"step": 0, "best": {}, "skipped": 0, "skipped_in_row": 0, "sums": {}}
         self.stop = ""
         if resume and (out / CHECKPOINT).is_file():
-            self.state = load_checkpoint(out / CHECKPOINT, task.networks(), task.optimisers())
+            self.state |= load_checkpoint(out / CHECKPOINT, task.networks(), task.optimisers())
+            check_state(self.state, out / CHECKPOINT)
             log(f"resumed at step {self.state['step']}")
         step = self.state["step"]
         self.losses = Table(out / "losses.csv", step=step)
         self.metrics = Table(out / "metrics.csv", step=step)
         self.board = Board(out / "tensorboard", step=step, wanted=settings.tensorboard)
-        self._sums: dict[str, list[float]] = {}
         self._started, self._first = time.monotonic(), step
 
     def go(self) -> str:
@@ -152,7 +152,8 @@ class Run:
                     self._step()
                     advance(self.state["step"])
         except BaseException as error:
-            self._status(FAILED, f"{type(error).__name__}: {error}")
+            with suppress(Exp2SimError):  # the disk may be what failed
+                self._status(FAILED, f"{type(error).__name__}: {error}")
             raise
         finally:
             self.board.close()
@@ -168,7 +169,7 @@ class Run:
             losses = self.task.train_step(step)
             self.state["skipped_in_row"] = 0
             for name, value in losses.items():
-                self._sums.setdefault(name, []).append(value)
+                self.state["sums"].setdefault(name, []).append(value)
         except NotFinite as error:
             self._skip(step, error)
         self.state["step"] = step + 1
@@ -198,8 +199,8 @@ class Run:
             ) from error
 
     def _log_losses(self, step: int) -> None:
-        means = {name: sum(values) / len(values) for name, values in self._sums.items()}
-        self._sums = {}
+        means = {name: sum(values) / len(values) for name, values in self.state["sums"].items()}
+        self.state["sums"] = {}
         rate = (step - self._first) / max(time.monotonic() - self._started, 1e-9)
         self.losses.add({"step": step, **means, "skipped": self.state["skipped"]})
         self.board.add("loss", means, step)
@@ -210,7 +211,7 @@ class Run:
         self.metrics.add({"step": step, **metrics})
         self.board.add("validation", metrics, step)
         self.log(f"check at step {step}: {one_line(metrics)}")
-        (self.out / "best").mkdir(exist_ok=True)
+        make_folder(self.out / "best")
         for name, score in self.task.scores(metrics).items():
             best = self.state["best"].get(name)
             if math.isfinite(score) and (best is None or score < best["score"]):
@@ -219,8 +220,7 @@ class Run:
                 path = self.out / "best" / f"{name}.safetensors"
                 write_tensors(path, weights, {"step": step, "score": score})
         write_json(self.out / "best" / "best.json", self.state["best"])
-        pictures = self.out / "pictures"
-        pictures.mkdir(exist_ok=True)
+        pictures = make_folder(self.out / "pictures")
         self.task.picture(pictures / f"{step:07d}.png")
 
     def checkpoint(self) -> None:
@@ -281,6 +281,24 @@ def _progress(console: Any) -> Progress:
     return Progress(
         "{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
     )
+
+
+def check_state(state: Mapping[str, Any], path: Path) -> None:
+    """Raise `Exp2SimError` where the state of a checkpoint is not one that a run has written.
+
+    >>> check_state({"step": -1}, Path("checkpoint.safetensors"))
+    Traceback (most recent call last):
+    ...
+    mantid_exp2sim.errors.Exp2SimError: checkpoint.safetensors holds no state of a run. ...
+    """
+    counts = [state.get(key) for key in ("step", "skipped", "skipped_in_row")]
+    tables = [state.get(key) for key in ("best", "sums")]
+    good = all(type(count) is int and count >= 0 for count in counts)
+    good &= all(isinstance(table, dict) for table in tables)
+    good = good and all(isinstance(sums, list) for sums in state["sums"].values())
+    good = good and all(isinstance(best, dict) and "score" in best for best in state["best"].values())
+    if not good:
+        raise Exp2SimError(f"{path} holds no state of a run.", way_out="Start the run anew.")
 
 
 def write_json(path: Path, value: object) -> None:

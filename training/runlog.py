@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mantid_exp2sim.atomic import atomic_path
+from mantid_exp2sim.atomic import atomic_path, cannot_write
+from mantid_exp2sim.errors import Exp2SimError
 
 
 class Table:
     """A CSV file that grows by rows; columns that appear later are added, the file is always whole.
 
-    Rows past ``step`` are dropped when it is opened, so that a resumed run does not write them twice.
+    Rows past ``step`` are dropped when it is opened, so that a resumed run does not write them twice, and so
+    is what a full disk or a crash has left of a row.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "losses.csv"
@@ -28,8 +31,7 @@ class Table:
         self.path = path
         self.rows: list[dict[str, Any]] = []
         if path.is_file():
-            with path.open(newline="") as file:
-                self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+            self.rows = [row for row in _whole_rows(path) if int(row["step"]) <= step]
             self._rewrite()
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -37,10 +39,16 @@ class Table:
         known = list(self.rows[0]) if self.rows else []
         self.rows.append(dict(row))
         if list(row) == known:
-            with self.path.open("a", newline="") as file:
-                csv.DictWriter(file, known, lineterminator="\n").writerow(row)
+            self._append(row, known)
         else:
             self._rewrite()
+
+    def _append(self, row: Mapping[str, Any], columns: list[str]) -> None:
+        try:
+            with self.path.open("a", newline="") as file:
+                csv.DictWriter(file, columns, lineterminator="\n").writerow(row)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
 
     def _rewrite(self) -> None:
         columns = list(dict.fromkeys(key for row in self.rows for key in row))
@@ -51,6 +59,18 @@ class Table:
         writer.writerows(self.rows)
         with atomic_path(self.path) as temporary:
             temporary.write_text(text.getvalue(), newline="")
+
+
+def _whole_rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise Exp2SimError(f"Cannot read {path}: {error.strerror or error}.") from error
+    lines = io.StringIO(text[: text.rfind("\n") + 1], newline="")
+    rows: list[dict[str, Any]] = []
+    with suppress(csv.Error):
+        rows.extend(csv.DictReader(lines))
+    return [row for row in rows if str(row.get("step", "")).isdecimal() and None not in (*row, *row.values())]
 
 
 class Board:

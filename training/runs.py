@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mantid_exp2sim.training.config import DuqConfig, GanConfig, RunSettings, read_config
 from mantid_exp2sim.training.datasets import DataSet, Domain, choose_scaling, halves, open_dataset
 from pydantic import BaseModel, ConfigDict
 
+from mantid_exp2sim.atomic import is_temporary, make_folder, sweep
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.layout import Layout
+from mantid_exp2sim.locks import LOCK, locked
 from mantid_exp2sim.networks import (
     ClassifierSettings,
     GeneratorSettings,
@@ -60,6 +64,33 @@ class DuqModel(BaseModel):
     classes: tuple[str, ...]
 
 
+class Train(Protocol):
+    """`train_gan` and `train_duq`."""
+
+    def __call__(self, recipe: Path, *, out: Path, resume: bool = False) -> str:
+        """Train the recipe in ``out``: ``finished`` or ``stopped``."""
+        ...
+
+
+def alone(train: Train) -> Train:
+    """Let a training hold its folder: a second one in the same folder is refused.
+
+    Of several processes of one training (``RANK`` of torchrun) the first one holds it for all.
+    """
+
+    @functools.wraps(train)
+    def run(recipe: Path, *, out: Path, resume: bool = False) -> str:
+        if os.environ.get("RANK", "0") != "0":
+            return train(recipe, out=out, resume=resume)
+        with locked(out, "run"):
+            for folder in (out, out / "best", out / "pictures"):
+                sweep(folder)
+            return train(recipe, out=out, resume=resume)
+
+    return run
+
+
+@alone
 def train_gan(recipe: Path, *, out: Path, resume: bool = False) -> str:
     """Train the dual GAN of a recipe in the folder ``out``: ``finished`` or ``stopped``.
 
@@ -105,11 +136,11 @@ def train_gan(recipe: Path, *, out: Path, resume: bool = False) -> str:
         mean_intensity=mean,
     )
     gan = DualGan(config, domains, make_validation(dataset, config, scaling, classifiers))
-    if not resume:
-        start_from(config.run, recipe, gan, model)
+    start_from(config.run, recipe, gan, model, out=out)
     return run_task(gan, config, model, out=out, resume=resume)
 
 
+@alone
 def train_duq(recipe: Path, *, out: Path, resume: bool = False) -> str:
     """Train the classifier of a recipe in ``out``: ``finished`` or ``stopped``; see :func:`train_gan`."""
     config = read_config(recipe, DuqConfig)
@@ -141,13 +172,16 @@ def train_duq(recipe: Path, *, out: Path, resume: bool = False) -> str:
         classes=dataset.description.classes,
     )
     task = DuqTask(config, domain, dataset, scaling)
-    if not resume:
-        start_from(config.run, recipe, task, model)
+    start_from(config.run, recipe, task, model, out=out)
     return run_task(task, config, model, out=out, resume=resume)
 
 
-def start_from(settings: RunSettings, recipe: Path, task: Task, model: GanModel | DuqModel) -> None:
+def start_from(
+    settings: RunSettings, recipe: Path, task: Task, model: GanModel | DuqModel, *, out: Path
+) -> None:
     """Put the last weights of the run that ``[run] start`` names into the networks, if it names one.
+
+    Not where the run in ``out`` has a checkpoint of its own; one that was killed before its first has none.
 
     Raises
     ------
@@ -157,7 +191,7 @@ def start_from(settings: RunSettings, recipe: Path, task: Task, model: GanModel 
     from mantid_exp2sim.training.checkpoint import load_checkpoint
     from mantid_exp2sim.training.loop import CHECKPOINT
 
-    if settings.start is None:
+    if settings.start is None or (out / CHECKPOINT).is_file():
         return
     start = find_folder(settings.start, recipe)
     if read_json(start / MODEL).get("scaling") != model.scaling.model_dump(mode="json"):
@@ -237,12 +271,9 @@ def prepare_folder(out: Path, config: GanConfig | DuqConfig, *, resume: bool) ->
             )
     elif resume:
         raise Exp2SimError(f"{out} holds no run to resume.", way_out="Start it without --resume.")
-    elif out.is_dir() and any(out.iterdir()):
+    elif out.is_dir() and any(each.name != LOCK and not is_temporary(each) for each in out.iterdir()):
         raise Exp2SimError(f"{out} is not empty and holds no run.", way_out="Choose another --out.")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Exp2SimError(f"Cannot make the folder {out}: {error.strerror or error}.") from error
+    make_folder(out)
     write_json(path, now)
 
 
@@ -281,7 +312,7 @@ def read_json(path: Path) -> Any:
     """JSON of a file."""
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise Exp2SimError(f"Cannot read {path}: {error}.") from error
 
 

@@ -66,7 +66,7 @@ def load_checkpoint(
             network.load_state_dict(_below(tensors, f"{NETWORK}/{name}/"))
         for name, optimiser in optimisers.items():
             _restore(optimiser, _below(tensors, f"{OPTIMISER}/{name}/"))
-    except (RuntimeError, LookupError, ValueError, TypeError) as error:
+    except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
         raise Exp2SimError(f"The checkpoint {path} does not belong to this recipe: {error}.") from error
     return state
 

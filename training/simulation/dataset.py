@@ -12,8 +12,9 @@ import multiprocessing
 import os
 import threading
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -21,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mantid_exp2sim.atomic import atomic_path
+from mantid_exp2sim.atomic import atomic_path, make_folder, sweep
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.instrument import coverage_mask
+from mantid_exp2sim.locks import locked
 from mantid_exp2sim.mosaic import H_EDGES, K_EDGES, WINDOW_EDGES
 
 from .manganite import RANGES, ModelName, solve_reduced
@@ -31,6 +33,8 @@ from .spectrum import Binning, Kind, Options, SpinWaves, mosaic_binnings, spin_w
 from .spinwave import UnstableStructureError
 
 FloatArray = NDArray[np.float64]
+Done: TypeAlias = "Iterator[tuple[int, dict[str, tuple[int, int]]]]"
+"""Number of a shard that is finished, and per class (samples, draws)."""
 
 FORMAT = 1
 MAX_DRAWS = 1000
@@ -181,17 +185,27 @@ def _write_shard(recipe: Recipe, folder: Path, number: int) -> dict[str, tuple[i
         file["parameters"] = np.stack(parameters)
         file["index"] = indices
         file["draws"] = np.array(draws)
-    return _shard_summary(recipe, _shard_path(folder, number))
+    return _shard_summary(recipe, folder, number)
 
 
 def _shard_path(folder: Path, number: int) -> Path:
     return folder / "shards" / f"{number:05d}.h5"
 
 
-def _shard_summary(recipe: Recipe, path: Path) -> dict[str, tuple[int, int]]:
-    import h5py
+def _shard_summary(recipe: Recipe, folder: Path, number: int) -> dict[str, tuple[int, int]]:
+    """Per class (samples, draws) of a shard; `Exp2SimError` where it is not the shard that belongs there."""
+    from mantid_exp2sim.formats.hdf5 import opened
 
-    with h5py.File(path, "r") as file:
+    path = _shard_path(folder, number)
+    indices = np.arange(number * recipe.shard_size, min((number + 1) * recipe.shard_size, recipe.count))
+    with opened(path) as file:
+        whole = all(file[kind].shape[0] == len(indices) for kind in recipe.kinds)
+        if not whole or not np.array_equal(file["index"][()], indices):
+            raise Exp2SimError(
+                "It is not the shard that belongs there.",
+                why="It is damaged or was exchanged.",
+                way_out="Delete it and give the same command again: it is simulated anew.",
+            )
         label, draws = file["label"][()], file["draws"][()]
     return {
         name: (int((label == i).sum()), int(draws[label == i].sum())) for i, name in enumerate(recipe.classes)
@@ -224,9 +238,9 @@ def _start(recipe: Recipe, folder: Path) -> None:
     """Write or check ``dataset.json`` and ``mask.npy``."""
     card = _description(recipe)
     path = folder / "dataset.json"
-    (folder / "shards").mkdir(parents=True, exist_ok=True)
+    make_folder(folder / "shards")
     if path.exists():
-        if json.loads(path.read_text(encoding="utf-8")) != card:
+        if _read_json(path) != card:
             raise Exp2SimError(
                 f"{folder} holds a data set of another recipe.",
                 why="Continuing would mix two data sets.",
@@ -237,6 +251,13 @@ def _start(recipe: Recipe, folder: Path) -> None:
             temporary.write_text(json.dumps(card, indent=1), encoding="utf-8")
     with atomic_path(folder / "mask.npy") as temporary, temporary.open("wb") as file:
         np.save(file, measured_mask(recipe))
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise Exp2SimError(f"{path} cannot be read: {error}.", why="It is damaged.") from error
 
 
 def simulate_dataset(
@@ -250,14 +271,24 @@ def simulate_dataset(
 
     ``processes`` on this machine share the shards, each with one BLAS thread; ``progress(done, total)``
     counts samples. Returns {"count", "simulated", "acceptance": {class: fraction of draws that are stable}}
-    and writes it to ``summary.json``. Raises `Exp2SimError` where the folder holds another data set.
+    and writes it to ``summary.json``. Raises `Exp2SimError` where the folder holds another data set, another
+    process writes to it, the disk is full, or a worker dies for the second time; what is done is kept.
     """
+    with locked(folder, "data set"):
+        for place in (folder, folder / "shards"):
+            sweep(place)
+        return _simulate(recipe, folder, processes, progress)
+
+
+def _simulate(
+    recipe: Recipe, folder: Path, processes: int, progress: Callable[[int, int], None] | None
+) -> dict[str, Any]:
     _start(recipe, folder)
     numbers = range(-(-recipe.count // recipe.shard_size))
     found: dict[int, dict[str, tuple[int, int]]] = {}
     for number in numbers:
         if _shard_path(folder, number).exists():
-            found[number] = _shard_summary(recipe, _shard_path(folder, number))
+            found[number] = _shard_summary(recipe, folder, number)
     before = _samples(found)
     missing = [number for number in numbers if number not in found]
     if progress is not None:
@@ -271,8 +302,6 @@ def simulate_dataset(
         for name in recipe.classes
     }
     summary_all = {"count": recipe.count, "acceptance": acceptance}
-    for leftover in (folder / "shards").glob(".*"):  # of a run that was killed while it wrote
-        leftover.unlink()
     with atomic_path(folder / "summary.json") as temporary:
         temporary.write_text(json.dumps(summary_all, indent=1), encoding="utf-8")
     return {**summary_all, "simulated": recipe.count - before}
@@ -294,12 +323,31 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _run(recipe: Recipe, folder: Path, missing: list[int], processes: int) -> Any:
-    """Yield (shard number, summary) as shards are finished."""
+def _run(recipe: Recipe, folder: Path, missing: list[int], processes: int) -> Done:
+    """Yield (shard number, summary) as shards are finished; if a worker dies, start them once again."""
     if processes <= 1:
         for number in missing:
             yield number, _write_shard(recipe, folder, number)
         return
+    left = dict.fromkeys(missing)
+    for last in (False, True):
+        try:
+            for number, summary in _pool(recipe, folder, list(left), processes):
+                del left[number]
+                yield number, summary
+            return
+        except BrokenProcessPool as error:
+            sweep(folder / "shards")
+            if last:
+                raise Exp2SimError(
+                    f"A process that simulates has died twice; {len(missing) - len(left)} of {len(missing)} "
+                    "shards were done in this run and are kept.",
+                    why="Often there is too little memory for so many.",
+                    way_out="Give the same command again, with a smaller --processes.",
+                ) from error
+
+
+def _pool(recipe: Recipe, folder: Path, missing: list[int], processes: int) -> Done:
     pinned = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     before = {name: os.environ.get(name) for name in pinned}
     os.environ.update(pinned)  # BLAS reads it when a new process imports numpy
@@ -310,8 +358,11 @@ def _run(recipe: Recipe, folder: Path, missing: list[int], processes: int) -> An
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
-            except BaseException:
+            except BaseException:  # do not wait for shards that are begun: they are written whole or not
+                workers = list((getattr(pool, "_processes", None) or {}).values())
                 pool.shutdown(wait=False, cancel_futures=True)
+                for worker in workers:
+                    worker.terminate()
                 raise
     finally:
         for name, value in before.items():

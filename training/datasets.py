@@ -46,6 +46,8 @@ class Description(BaseModel):
     shard_size: int = Field(ge=1)
     splits: dict[str, tuple[int, int]]
     seed: int | None = None
+    edges: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    """Of ``h`` and ``k`` in r.l.u. and of ``energy_fraction``, the energy transfer over Ei."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import erf
 
 from mantid_exp2sim.instrument import ENERGY_PER_K2, SPEED_PER_K, Instrument, kinematics
 
@@ -205,3 +206,37 @@ def radial_fit(
         float(np.abs(cov[:, 2, 2] - ee - ee_q2 * (qy**2 + qz**2)).max()) / sigma_e**2,
     )
     return RadialResolution(float(yy), float(zz), float(radial), slope, float(ee), float(ee_q2), residual)
+
+
+def normal_cdf(x: FloatArray) -> FloatArray:
+    """Share of a normal distribution below ``x``."""
+    return np.asarray(0.5 * (1 + erf(x * np.sqrt(0.5))))
+
+
+def blur_matrices(
+    bins: FloatArray, lower: FloatArray, upper: FloatArray, sigma: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Matrices from cell means to bin means under a Gaussian blur, and their derivative by the source's
+    position.
+
+    ``bins`` (m + 1,) edges; ``lower`` and ``upper`` (n,) borders of the cells, ``sigma`` (n,) per cell (0:
+    plain rebinning). Both (m, n).
+
+    >>> value, _ = blur_matrices(np.arange(4.0), np.array([1.0]), np.array([2.0]), np.array([0.2]))
+    >>> value[:, 0].round(3).tolist()
+    [0.08, 0.84, 0.08]
+    """
+    width = np.diff(bins)[:, None]
+    sigma = np.maximum(sigma, 1e-9)
+
+    def first(x: FloatArray) -> FloatArray:
+        return normal_cdf(x / sigma)
+
+    def second(x: FloatArray) -> FloatArray:
+        return np.asarray(x * first(x) + sigma * np.exp(-0.5 * (x / sigma) ** 2) / np.sqrt(2 * np.pi))
+
+    differences = [(bins[1:, None] - lower, 1), (bins[1:, None] - upper, -1)]
+    differences += [(bins[:-1, None] - lower, -1), (bins[:-1, None] - upper, 1)]
+    value = np.asarray(sum(sign * second(d) for d, sign in differences)) / width
+    slope = -np.asarray(sum(sign * first(d) for d, sign in differences)) / width
+    return value, slope

@@ -18,7 +18,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import erf
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.instrument import MAPS, Instrument, kinematics
@@ -34,7 +33,14 @@ from .manganite import (
     sites_and_species,
     solve_reduced,
 )
-from .resolution import RadialResolution, draw_variables, linear_map, radial_fit
+from .resolution import (
+    RadialResolution,
+    blur_matrices,
+    draw_variables,
+    linear_map,
+    normal_cdf,
+    radial_fit,
+)
 
 FloatArray = NDArray[np.float64]
 Kind = Literal["convolved", "integrated", "centre"]
@@ -226,7 +232,7 @@ def _extend(waves: SpinWaves, cells: int) -> _Points:
 
 def _light(waves: SpinWaves, cells: int, binning: Binning, compat: int) -> _Lit:
     points, edges, ei = waves.half_plane(cells), binning.energy_edges, binning.incident_energy
-    fits = _resolution(waves.options.instrument, ei, _fine_energies(binning))
+    fits = resolution_fits(waves.options.instrument, ei, fine_energies(binning))
     margin = 4 * float(np.sqrt(max(f.ee for f in fits)) + np.sqrt(points.spread.max()))
     inside = (points.energy > edges[0] - margin) & (points.energy < min(edges[-1] + margin, ei))
     p, mode = np.nonzero(inside)
@@ -280,20 +286,17 @@ def _intensity(
 
 
 @lru_cache(maxsize=256)
-def _resolution(
+def resolution_fits(
     instrument: Instrument, ei: float, energies: tuple[float, ...]
 ) -> tuple[RadialResolution, ...]:
+    """The resolution at each of these energy transfers (meV)."""
     return tuple(radial_fit(instrument, e, ei, 2.2 * np.pi / LATTICE[0]) for e in energies)
 
 
-def _fine_energies(binning: Binning) -> tuple[float, ...]:
+def fine_energies(binning: Binning) -> tuple[float, ...]:
     """At most 15 energies over the binning at which the resolution is computed."""
     low, high = max(binning.energy_edges[0], 0.0), binning.energy_edges[-1]
     return tuple(np.linspace(low, high, min(15, binning.shape[2] + 1)).tolist())
-
-
-def _normal_cdf(x: FloatArray) -> FloatArray:
-    return np.asarray(0.5 * (1 + erf(x * np.sqrt(0.5))))
 
 
 def _deposit(
@@ -308,8 +311,8 @@ def _deposit(
     variance = spread + 1e-12
     slope = np.zeros_like(energy)
     if convolve:
-        energies = _fine_energies(binning)
-        fits = _resolution(options.instrument, binning.incident_energy, energies)
+        energies = fine_energies(binning)
+        fits = resolution_fits(options.instrument, binning.incident_energy, energies)
         q2 = points.qx[p] ** 2 + points.qy[p] ** 2
         ee, ee_q2, slope = (
             np.interp(energy, energies, [getattr(f, name) for f in fits]) for name in ("ee", "ee_q2", "slope")
@@ -329,39 +332,17 @@ def _deposit(
     tilt = slope[order] * weight / (sigma * np.sqrt(2 * np.pi))
     active = np.searchsorted(-count[order], -np.arange(int(count.max(initial=0))), side="left")
     below = (edges[np.minimum(start, n_e)] - energy) / sigma
-    cdf_below, bell_below = _normal_cdf(below), np.exp(-0.5 * below**2)
+    cdf_below, bell_below = normal_cdf(below), np.exp(-0.5 * below**2)
     for offset, n in enumerate(active):
         bin_index = start[:n] + offset
         above = (edges[bin_index + 1] - energy[:n]) / sigma[:n]
-        cdf, bell = _normal_cdf(above), np.exp(-0.5 * above**2)
+        cdf, bell = normal_cdf(above), np.exp(-0.5 * above**2)
         flat, width = p[:n] * n_e + bin_index, step[bin_index]
         out[0] += np.bincount(flat, (cdf - cdf_below[:n]) * weight[:n] / width, minlength=out.shape[1])
         if convolve:
             out[1] += np.bincount(flat, (bell_below[:n] - bell) * tilt[:n] / width, minlength=out.shape[1])
         cdf_below, bell_below = cdf, bell
     return out[0].reshape(-1, n_e), out[1].reshape(-1, n_e)
-
-
-def _blur(bins: FloatArray, cells: FloatArray, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Matrices from cell means to bin means under a Gaussian blur, and their derivative by the source's
-    position.
-
-    ``bins`` (m + 1,) and ``cells`` (n + 1,) edges, ``sigma`` (n,) per cell (0: plain rebinning). Both (m, n).
-    """
-    width = np.diff(bins)[:, None]
-    sigma = np.maximum(sigma, 1e-9)
-
-    def first(x: FloatArray) -> FloatArray:
-        return _normal_cdf(x / sigma)
-
-    def second(x: FloatArray) -> FloatArray:
-        return np.asarray(x * first(x) + sigma * np.exp(-0.5 * (x / sigma) ** 2) / np.sqrt(2 * np.pi))
-
-    differences = [(bins[1:, None] - cells[:-1], 1), (bins[1:, None] - cells[1:], -1)]
-    differences += [(bins[:-1, None] - cells[:-1], -1), (bins[:-1, None] - cells[1:], 1)]
-    value = np.asarray(sum(sign * second(d) for d, sign in differences)) / width
-    slope = -np.asarray(sum(sign * first(d) for d, sign in differences)) / width
-    return value, slope
 
 
 @lru_cache(maxsize=64)
@@ -376,10 +357,11 @@ def _blurs(
     ch, ck = (line, line) if twin == 1 else (line * ratio, line / ratio)
     if not convolve:
         none = np.zeros(2 * cells)
-        bh, bk = _blur(binning.h_edges, ch, none)[0], _blur(binning.k_edges, ck, none)[0]
+        bh = blur_matrices(binning.h_edges, ch[:-1], ch[1:], none)[0]
+        bk = blur_matrices(binning.k_edges, ck[:-1], ck[1:], none)[0]
         return [(bh, np.zeros_like(bh), bk, np.zeros_like(bk), 0.0)]
-    energies = _fine_energies(binning)
-    fits = _resolution(instrument, binning.incident_energy, energies)
+    energies = fine_energies(binning)
+    fits = resolution_fits(instrument, binning.incident_energy, energies)
     middle = 0.5 * (binning.energy_edges[1:] + binning.energy_edges[:-1])
     found = []
     for yy, zz, radial in zip(
@@ -393,7 +375,8 @@ def _blurs(
         ):
             centre = 0.5 * (cell[1:] + cell[:-1])
             variance = base * (length / (2 * np.pi)) ** 2 + radial * centre**2
-            value, slope = _blur(edges, cell, np.sqrt(np.maximum(variance, 1e-12)))
+            width = np.sqrt(np.maximum(variance, 1e-12))
+            value, slope = blur_matrices(edges, cell[:-1], cell[1:], width)
             pair += [value, slope * centre]
         found.append((pair[0], pair[1], pair[2], pair[3], float(radial)))
     return found
@@ -421,7 +404,7 @@ def _to_bins(
 def _reach(binning: Binning, options: Options) -> int:
     """Grid points needed on each side of Q = 0 for the binning and the margin of the blur around it."""
     reach = max(float(np.abs(e).max()) for e in (binning.h_edges, binning.k_edges))
-    fits = _resolution(options.instrument, binning.incident_energy, _fine_energies(binning))
+    fits = resolution_fits(options.instrument, binning.incident_energy, fine_energies(binning))
     widest = max(np.sqrt(max(f.yy, f.zz) + f.radial * (2.2 * np.pi / LATTICE[0]) ** 2) for f in fits)
     reach += 4 * float(widest) * LATTICE[1] / (2 * np.pi)
     return int(np.ceil(2 * 1.01 * reach * options.grid)) + 1

@@ -38,6 +38,7 @@ def register_train(subparsers: Subparsers) -> None:
     )
     train.add_argument("what", choices=("gan", "duq"), help="the dual GAN, or a classifier")
     train.add_argument("config", type=Path, metavar="CONFIG.toml", help="the recipe")
+    train.add_argument("--seed", type=int, metavar="N", help="in place of the recipe's")
     train.add_argument("--resume", action="store_true", help="continue from the last checkpoint")
     train.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of the run (default: runs/NAME of the recipe)"
@@ -53,7 +54,7 @@ def run_train(args: argparse.Namespace) -> int:
 
     out: Path = args.out or Path("runs") / args.config.stem
     train = train_gan if args.what == "gan" else train_duq
-    status = train(args.config, out=out, resume=args.resume)
+    status = train(args.config, out=out, resume=args.resume, seed=args.seed)
     best = (
         json.loads((out / "best" / "best.json").read_text()) if (out / "best" / "best.json").is_file() else {}
     )

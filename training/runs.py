@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mantid_exp2sim.training.config import DuqConfig, GanConfig, RunSettings, read_config
+from mantid_exp2sim.training.config import Config, DuqConfig, GanConfig, RunSettings, read_config
 from mantid_exp2sim.training.datasets import DataSet, Domain, choose_scaling, halves, open_dataset
 from pydantic import BaseModel, ConfigDict
 
@@ -91,15 +91,17 @@ def alone(train: Train) -> Train:
 
 
 @alone
-def train_gan(recipe: Path, *, out: Path, resume: bool = False) -> str:
+def train_gan(recipe: Path, *, out: Path, resume: bool = False, seed: int | None = None) -> str:
     """Train the dual GAN of a recipe in the folder ``out``: ``finished`` or ``stopped``.
+
+    ``seed`` takes the place of the recipe's.
 
     Raises
     ------
     Exp2SimError
         If recipe or data cannot be used, ``out`` holds a run and ``resume`` is false, or training diverges.
     """
-    config = read_config(recipe, GanConfig)
+    config = with_seed(read_config(recipe, GanConfig), seed)
     prepare_folder(out, config, resume=resume)
     use_threads(config.run)
     from mantid_exp2sim.training.gan import DualGan
@@ -141,9 +143,9 @@ def train_gan(recipe: Path, *, out: Path, resume: bool = False) -> str:
 
 
 @alone
-def train_duq(recipe: Path, *, out: Path, resume: bool = False) -> str:
+def train_duq(recipe: Path, *, out: Path, resume: bool = False, seed: int | None = None) -> str:
     """Train the classifier of a recipe in ``out``: ``finished`` or ``stopped``; see :func:`train_gan`."""
-    config = read_config(recipe, DuqConfig)
+    config = with_seed(read_config(recipe, DuqConfig), seed)
     prepare_folder(out, config, resume=resume)
     use_threads(config.run)
     from mantid_exp2sim.training.duq import DuqTask, check_panels
@@ -174,6 +176,15 @@ def train_duq(recipe: Path, *, out: Path, resume: bool = False) -> str:
     task = DuqTask(config, domain, dataset, scaling)
     start_from(config.run, recipe, task, model, out=out)
     return run_task(task, config, model, out=out, resume=resume)
+
+
+def with_seed(config: Config, seed: int | None) -> Config:
+    """The recipe with another seed, checked like the recipe's own; None: the recipe's."""
+    if seed is None:
+        return config
+    if not 0 <= seed < 2**32:
+        raise Exp2SimError(f"The seed is {seed}.", why="It takes a whole number from 0 to 2**32 - 1.")
+    return config.model_copy(update={"run": config.run.model_copy(update={"seed": seed})})
 
 
 def start_from(

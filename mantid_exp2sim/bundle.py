@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mantid_exp2sim.atomic import atomic_folder, sweep
-from mantid_exp2sim.card import ROLES, Card, Domain, Role, WeightFile, read_card, weight_file
+from mantid_exp2sim.card import Card, Domain, Role, WeightFile, read_card, weight_file
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.installed import (
     CARD_FILE,
@@ -59,13 +59,15 @@ class Model:
         self.folder = folder
         self.card = card
         self.checksum = checksum
-        self._networks: dict[Role, torch.nn.Module] = {}
+        self._networks: dict[str, torch.nn.Module] = {}
 
     def __repr__(self) -> str:
         return f"Model({self.card.name!r}, version {self.card.version}, {self.checksum[:12]})"
 
-    def network(self, role: Role) -> torch.nn.Module:
-        """The network of one role, in evaluation mode on the CPU; built and checked at the first call.
+    def network(self, key: str) -> torch.nn.Module:
+        """One network, in evaluation mode on the CPU; built and checked at the first call.
+
+        ``key`` is a role such as ``deconvolve``, or ``deconvolve-2`` for its second member.
 
         Raises
         ------
@@ -73,14 +75,18 @@ class Model:
             If the model has no such network, torch is missing, or the weights are not what the card says.
         """
         with _lock:
-            if role not in self._networks:
-                self._networks[role] = _load_network(self, role)
-            return self._networks[role]
+            if key not in self._networks:
+                self._networks[key] = _load_network(self, key)
+            return self._networks[key]
+
+    def members(self, role: Role) -> list[torch.nn.Module]:
+        """All networks of a role, the first one first; as :meth:`network`, at least one."""
+        return [self.network(key) for key in self.card.keys(role) or (role,)]
 
     def verify(self) -> None:
         """Check size and checksum of every weight file; needs no torch."""
-        for role in self.card.weights:
-            read_weights(self.folder, self.card, role)
+        for key in self.card.weights:
+            read_weights(self.folder, self.card, key)
 
     def check(self, histogram: Histogram, *, incident_energy: float | None = None) -> None:
         """Raise what a translation of these data would raise because of the data; quick and without torch."""
@@ -172,8 +178,8 @@ class Model:
         )
 
 
-def _load_network(model: Model, role: Role) -> torch.nn.Module:
-    return load_network(model.folder, model.card, role)
+def _load_network(model: Model, key: str) -> torch.nn.Module:
+    return load_network(model.folder, model.card, key)
 
 
 def load_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Model:
@@ -225,14 +231,15 @@ def load_bundle(folder: str | os.PathLike[str], *, verify: bool = True) -> Model
 def save_bundle(
     folder: str | os.PathLike[str],
     card: Card,
-    networks: Mapping[Role, torch.nn.Module],
+    networks: Mapping[str, torch.nn.Module],
     *,
     overwrite: bool = False,
 ) -> Card:
     """Write a model: weights of each network, and the card with their sizes and checksums filled in.
 
-    Everything is written to a temporary folder beside ``folder``, read back and checked, and moved into
-    place: ``folder`` is whole, or as it was.
+    ``networks`` has a network for each role, and for ``deconvolve-2`` and so on where a role has several
+    members. Everything is written to a temporary folder beside ``folder``, read back and checked, and moved
+    into place: ``folder`` is whole, or as it was.
 
     Raises
     ------
@@ -246,27 +253,20 @@ def save_bundle(
     _check_target(target, overwrite=overwrite)
     sweep(target.parent)
     with atomic_folder(target) as temporary:
-        weights: dict[Role, WeightFile] = {}
-        for role, network in networks.items():
+        weights: dict[str, WeightFile] = {}
+        for key, network in networks.items():
             state = {
                 name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
             }
             data = save(state)
-            (temporary / weight_file(_known(role))).write_bytes(data)
-            weights[role] = WeightFile(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+            (temporary / weight_file(key)).write_bytes(data)
+            weights[key] = WeightFile(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
         complete = Card.model_validate({**card.model_dump(), "weights": weights})
         (temporary / CARD_FILE).write_text(complete.model_dump_json(indent=1) + "\n", encoding="utf-8")
         written = load_bundle(temporary)
-        for role in weights:
-            written.network(role)
+        for key in weights:
+            written.network(key)
     return complete
-
-
-def _known(role: str) -> Role:
-    for known in ROLES:
-        if role == known:
-            return known
-    raise Exp2SimError(f"There is no role {role!r}.", why=f"A network is one of {', '.join(ROLES)}.")
 
 
 def _check_target(target: Path, *, overwrite: bool) -> None:

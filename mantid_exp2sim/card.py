@@ -24,8 +24,13 @@ MAX_WEIGHT_BYTES = 2 * 2**30
 Domain = Literal["convolved", "integrated", "centre"]
 """``convolved`` is measurement-like; ``integrated`` and ``centre`` are two kinds of simulation-like data."""
 Role = Literal["deconvolve", "convolve", "classifier_convolved", "classifier_integrated", "classifier_centre"]
-"""What a weight file is for. The file is always ``ROLE.safetensors``: a card cannot name another one."""
+"""What a network is for. Its file is always ``ROLE.safetensors``: a card cannot name another one."""
 ROLES: tuple[Role, ...] = get_args(Role)
+
+MAX_MEMBERS = 16
+"""So many networks of one role a model may have; a result is the mean over them."""
+WeightKey = Annotated[str, Field(pattern=rf"^({'|'.join(ROLES)})(-([2-9]|1[0-6]))?$")]
+"""A role, or for its second and later members ``ROLE-2``, ``ROLE-3``, …"""
 
 
 def classifier_role(domain: Domain) -> Role:
@@ -42,13 +47,38 @@ def classifier_role(domain: Domain) -> Role:
     return roles[domain]
 
 
-def weight_file(role: Role) -> str:
-    """Name of the weight file of a role.
+def weight_key(role: Role, member: int = 1) -> str:
+    """The key of the n-th member of a role, counted from 1.
 
-    >>> weight_file("deconvolve")
-    'deconvolve.safetensors'
+    >>> weight_key("deconvolve"), weight_key("deconvolve", 2)
+    ('deconvolve', 'deconvolve-2')
     """
-    return f"{role}.safetensors"
+    return role if member == 1 else f"{role}-{member}"
+
+
+def role_of(key: str) -> Role:
+    """The role that a key of a weight file belongs to.
+
+    >>> role_of("convolve-3")
+    'convolve'
+    """
+    for role in ROLES:
+        if key in {weight_key(role, member) for member in range(1, MAX_MEMBERS + 1)}:
+            return role
+    raise Exp2SimError(
+        f"There is no role {key!r}.",
+        why=f"A network is one of {', '.join(ROLES)}, or of a second member such as deconvolve-2.",
+    )
+
+
+def weight_file(key: str) -> str:
+    """Name of the weight file of a role, or of a later member of it.
+
+    >>> weight_file("deconvolve"), weight_file("deconvolve-2")
+    ('deconvolve.safetensors', 'deconvolve-2.safetensors')
+    """
+    role_of(key)
+    return f"{key}.safetensors"
 
 
 def _printable(text: str) -> str:
@@ -168,7 +198,8 @@ class Card(_Strict):
     classifiers: dict[Domain, ClassifierCard] = Field(default_factory=dict)
     metrics: dict[str, JsonValue] = Field(default_factory=dict)
     software: dict[Word, Word] = Field(default_factory=dict)
-    weights: dict[Role, WeightFile] = Field(default_factory=dict)
+    weights: dict[WeightKey, WeightFile] = Field(default_factory=dict)
+    """By role; several members of a role as ``deconvolve``, ``deconvolve-2``, …"""
 
     @model_validator(mode="after")
     def _consistent(self) -> Card:
@@ -179,8 +210,11 @@ class Card(_Strict):
         for domain, classifier in self.classifiers.items():
             self._check_classifier(domain, classifier.network)
         allowed = {"deconvolve", "convolve", *(classifier_role(domain) for domain in self.classifiers)}
-        if not set(self.weights) <= allowed:
+        if not {role_of(key) for key in self.weights} <= allowed:
             raise ValueError("weights of a classifier that classifiers does not describe")
+        for role in ROLES:
+            if not set(self.keys(role)) <= set(self.weights):
+                raise ValueError(f"weights of {role}: its members are not numbered 1, 2, 3, …")
         energy = self.axis("energy")
         if self.layout.energy == "channels" and len(energy.edges) != self.layout.windows + 1:
             raise ValueError(
@@ -196,6 +230,11 @@ class Card(_Strict):
             raise ValueError(
                 f"classifier {domain}: panels counts the energy windows of one or of all incident energies"
             )
+
+    def keys(self, role: Role) -> tuple[str, ...]:
+        """The keys in ``weights`` of the members of a role, the first one first; empty if it has none."""
+        count = sum(role_of(key) == role for key in self.weights)
+        return tuple(weight_key(role, member) for member in range(1, count + 1))
 
     def axis(self, kind: str) -> AcceptedAxis:
         """What is asked of the axis of one kind."""

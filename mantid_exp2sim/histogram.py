@@ -112,7 +112,8 @@ class Histogram:
     nexus
         Everything else the file held, kept for the way back.
 
-    The arrays are copied and made read-only; bins under the mask become NaN.
+    The arrays are copied and made read-only; bins under the mask become NaN. An array that owns its memory
+    and is read-only already (such as that of another histogram) is taken as it is, if it holds NaN there.
 
     Raises
     ------
@@ -135,23 +136,20 @@ class Histogram:
     nexus: NexusTree | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        intensity = _frozen_copy(self.intensity, np.float64, "The intensity", writeable=True)
-        variance = _frozen_copy(self.variance, np.float64, "The variance", writeable=True)
         mask = _frozen_copy(self.mask, np.bool_, "The mask")
+        intensity = _masked_copy(self.intensity, mask, "The intensity")
+        variance = _masked_copy(self.variance, mask, "The variance")
         axes = tuple(self.axes)
         shape = tuple(axis.size for axis in axes)
         for what, array in (("intensity", intensity), ("variance", variance), ("mask", mask)):
             if array.shape != shape or not shape:
                 raise Exp2SimError(f"The {what} has shape {array.shape}.", why=f"The axes ask for {shape}.")
-        intensity[mask] = np.nan
-        variance[mask] = np.nan
         if not np.all(np.isfinite(intensity) | mask):
             raise Exp2SimError(
                 "The intensity is not finite in bins that are not masked.", way_out="Mask those bins."
             )
         if not np.all((np.isfinite(variance) & (variance >= 0)) | mask):
             raise Exp2SimError("The variance is negative or not finite in bins that are not masked.")
-        intensity.flags.writeable = variance.flags.writeable = False
         for name, value in (("intensity", intensity), ("variance", variance), ("mask", mask), ("axes", axes)):
             object.__setattr__(self, name, value)
         object.__setattr__(self, "metadata", _checked_metadata(self.metadata))
@@ -209,12 +207,31 @@ class Histogram:
         return found[0] if found else None
 
 
-def _frozen_copy(values: Any, dtype: Any, what: str, *, writeable: bool = False) -> Any:
+def _masked_copy(values: Any, mask: Any, what: str) -> Any:
+    """Read-only, and NaN under the mask where the shapes agree (which is checked later)."""
+    array = _frozen_copy(values, np.float64, what)
+    if array.shape == mask.shape and not np.all(np.isnan(array) | ~mask):
+        array = np.array(array) if array is values else array
+        array.flags.writeable = True
+        array[mask] = np.nan
+        array.flags.writeable = False
+    return array
+
+
+def _frozen_copy(values: Any, dtype: Any, what: str) -> Any:
+    if (
+        isinstance(values, np.ndarray)
+        and values.dtype == dtype
+        and values.base is None
+        and values.flags.c_contiguous
+        and not values.flags.writeable
+    ):
+        return values
     try:
         array = np.array(values, dtype=dtype, order="C", copy=True)
     except (TypeError, ValueError) as error:
         raise Exp2SimError(f"{what} cannot be read as numbers: {error}.") from error
-    array.flags.writeable = writeable
+    array.flags.writeable = False
     return array
 
 

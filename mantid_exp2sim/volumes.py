@@ -25,17 +25,29 @@ _TITLES = {"h": "h", "k": "k", "energy": "energy transfer"}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Volumes:
-    """B volumes of one binning: float64 (B, h, k, E), intensity and variance 0 where the mask is True.
+    """B volumes of one binning, (B, h, k, E), as views of the histogram where that can be.
 
-    ``incident_energies`` is float64 (B,) in meV. ``close`` takes a result (B, h, k, E) back to the shape and
-    the axis order of the histogram it came from.
+    ``values`` and ``variances`` are float64, NaN where the mask is True; ``incident_energies`` is float64
+    (B,) in meV. ``close`` takes a result (B, h, k, E) back to the shape and the axis order of the histogram
+    it came from, and ``open`` an array of that shape to (B, h, k, E).
     """
 
-    intensity: Floats
-    variance: Floats
+    values: Floats
+    variances: Floats
     mask: Booleans
     incident_energies: Floats
+    open: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
     close: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+
+    @property
+    def intensity(self) -> Floats:
+        """A copy of the values, 0 where not measured."""
+        return np.where(self.mask, 0.0, self.values)
+
+    @property
+    def variance(self) -> Floats:
+        """A copy of the variances, 0 where not measured."""
+        return np.where(self.mask, 0.0, self.variances)
 
 
 def open_volumes(histogram: Histogram, card: Card, *, incident_energy: float | None = None) -> Volumes:
@@ -72,11 +84,10 @@ def _open_mosaic(histogram: Histogram, card: Card) -> Volumes:
         _check_incident_energy(energy, card)
         for kind, axis in zip(AXES, mosaic.volume_axes(energy), strict=True):
             _check_axis(axis, card.axis(kind), energy)
-    return _filled(
-        mosaic.volumes_from_picture(histogram.intensity),
-        mosaic.volumes_from_picture(histogram.variance),
-        mosaic.volumes_from_picture(histogram.mask),
+    return _opened(
+        histogram,
         np.array(mosaic.INCIDENT_ENERGIES),
+        mosaic.volumes_from_picture,
         mosaic.picture_from_volumes,
     )
 
@@ -101,25 +112,17 @@ def _open_single(histogram: Histogram, card: Card, incident_energy: float | None
     def opened(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.transpose(array, permutation).reshape(1, *sizes)
 
-    return _filled(
-        opened(histogram.intensity),
-        opened(histogram.variance),
-        opened(histogram.mask),
-        np.array([energy]),
-        close,
-    )
+    return _opened(histogram, np.array([energy]), opened, close)
 
 
-def _filled(
-    intensity: Floats,
-    variance: Floats,
-    mask: Booleans,
+def _opened(
+    histogram: Histogram,
     energies: Floats,
+    opened: Callable[[npt.NDArray[Any]], npt.NDArray[Any]],
     close: Callable[[npt.NDArray[Any]], npt.NDArray[Any]],
 ) -> Volumes:
-    return Volumes(
-        np.where(mask, 0.0, intensity), np.where(mask, 0.0, variance), mask.copy(), energies, close
-    )
+    arrays = (opened(array) for array in (histogram.intensity, histogram.variance, histogram.mask))
+    return Volumes(*arrays, energies, opened, close)
 
 
 def _order(histogram: Histogram, positions: dict[str, int | None], card: Card) -> tuple[str, str, str]:

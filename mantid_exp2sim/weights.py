@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mantid_exp2sim.card import MAX_CARD_BYTES, MAX_WEIGHT_BYTES, Card, Role, classifier_role, weight_file
+from mantid_exp2sim.card import MAX_CARD_BYTES, MAX_WEIGHT_BYTES, Card, classifier_role, role_of, weight_file
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.installed import CARD_FILE
 
@@ -42,13 +42,13 @@ def _read_bounded(path: Path, limit: int, *, missing: str) -> bytes:
         raise Exp2SimError(f"Cannot read {path}: {error.strerror or error}.") from error
 
 
-def read_weights(folder: Path, card: Card, role: Role) -> bytes:
+def read_weights(folder: Path, card: Card, key: str) -> bytes:
     """The bytes of a weight file, if size and checksum are those on the card."""
-    expected = card.weights.get(role)
+    expected = card.weights.get(key)
     if expected is None:
         has = ", ".join(card.weights)
-        raise Exp2SimError(f"The model {card.name!r} has no network for {role}.", why=f"It has {has}.")
-    path = folder / weight_file(role)
+        raise Exp2SimError(f"The model {card.name!r} has no network for {key}.", why=f"It has {has}.")
+    path = folder / weight_file(key)
     data = _read_bounded(path, min(expected.size, MAX_WEIGHT_BYTES), missing=f"The model has no file {path}.")
     if len(data) != expected.size or hashlib.sha256(data).hexdigest() != expected.sha256:
         raise Exp2SimError(
@@ -59,21 +59,21 @@ def read_weights(folder: Path, card: Card, role: Role) -> bytes:
     return data
 
 
-def load_network(folder: Path, card: Card, role: Role) -> torch.nn.Module:
-    """A network with the weights of a role, in evaluation mode, without gradients."""
-    data = read_weights(folder, card, role)
+def load_network(folder: Path, card: Card, key: str) -> torch.nn.Module:
+    """The network of a key of ``card.weights``, in evaluation mode, without gradients."""
+    data = read_weights(folder, card, key)
     _need_torch()
     import safetensors.torch
     import torch
 
-    where = f"The weights {weight_file(role)} of the model {card.name!r}"
+    where = f"The weights {weight_file(key)} of the model {card.name!r}"
     try:
         state = safetensors.torch.load(data)
     except Exception as error:  # whatever the parser makes of foreign bytes
         raise Exp2SimError(f"{where} cannot be read: {error}.", way_out=GET_AGAIN) from error
     with torch.device("meta"):
-        _check_state(_build(card, role), state, where)
-    network = _build(card, role)
+        _check_state(_build(card, key), state, where)
+    network = _build(card, key)
     network.load_state_dict(state)
     return network.eval().requires_grad_(False)
 
@@ -107,12 +107,13 @@ def _check_state(network: torch.nn.Module, state: Mapping[str, Any], where: str)
             raise Exp2SimError(f"{where} are not finite in {name}.", way_out=GET_AGAIN)
 
 
-def _build(card: Card, role: Role) -> torch.nn.Module:
-    """The network of a role with random weights; the random numbers of the caller stay as they are."""
+def _build(card: Card, key: str) -> torch.nn.Module:
+    """The network of a key with random weights; the random numbers of the caller stay as they are."""
     import torch
 
     from mantid_exp2sim.networks import build_classifier, build_generator
 
+    role = role_of(key)
     with torch.random.fork_rng(devices=[]):
         if role in ("deconvolve", "convolve"):
             return build_generator(card.generator, card.layout)

@@ -67,7 +67,7 @@ class DuqModel(BaseModel):
 class Train(Protocol):
     """`train_gan` and `train_duq`."""
 
-    def __call__(self, recipe: Path, *, out: Path, resume: bool = False) -> str:
+    def __call__(self, recipe: Path, *, out: Path, resume: bool = False, seed: int | None = None) -> str:
         """Train the recipe in ``out``: ``finished`` or ``stopped``."""
         ...
 
@@ -79,13 +79,13 @@ def alone(train: Train) -> Train:
     """
 
     @functools.wraps(train)
-    def run(recipe: Path, *, out: Path, resume: bool = False) -> str:
+    def run(recipe: Path, *, out: Path, resume: bool = False, seed: int | None = None) -> str:
         if os.environ.get("RANK", "0") != "0":
-            return train(recipe, out=out, resume=resume)
+            return train(recipe, out=out, resume=resume, seed=seed)
         with locked(out, "run"):
             for folder in (out, out / "best", out / "pictures"):
                 sweep(folder)
-            return train(recipe, out=out, resume=resume)
+            return train(recipe, out=out, resume=resume, seed=seed)
 
     return run
 

@@ -197,26 +197,3 @@ def sites_and_species() -> tuple[FloatArray, NDArray[np.bool_]]:
     (8,).
     """
     return _SITES, _IS_MN4
-
-
-FORM_FACTORS: Mapping[str, tuple[float, ...]] = MappingProxyType(
-    {
-        "Mn2+": (0.4220, 17.6840, 0.5948, 6.0050, 0.0043, -0.6090, -0.0219),
-        "Mn3+": (0.4198, 14.2829, 0.6054, 5.4689, 0.9241, -0.0088, -0.9498),
-        "Mn4+": (0.3760, 12.5661, 0.6602, 5.1329, -0.0372, 0.5630, 0.0011),
-    }
-)
-"""A, a, B, b, C, c, D of ⟨j0⟩ (P. J. Brown, International Tables for Crystallography C, 4.4.5)."""
-
-
-def form_factor(ion: str, q: ArrayLike) -> FloatArray:
-    """Magnetic form factor ⟨j0⟩(s²) = A e^(−a s²) + B e^(−b s²) + C e^(−c s²) + D, s = |Q|/4π.
-
-    ``q`` = |Q| in Å⁻¹, any shape; result float64 of that shape.
-
-    >>> round(float(form_factor("Mn3+", 0.0)), 3)
-    1.0
-    """
-    a1, b1, a2, b2, a3, b3, constant = FORM_FACTORS[ion]
-    s2 = (np.asarray(q, dtype=float) / (4 * np.pi)) ** 2
-    return np.asarray(a1 * np.exp(-b1 * s2) + a2 * np.exp(-b2 * s2) + a3 * np.exp(-b3 * s2) + constant)

@@ -4,10 +4,8 @@ c ∥ ki, T = 0, two twins with a and b exchanged, no Debye-Waller factor and no
 mb sr⁻¹ meV⁻¹ per formula unit, from (γr₀)² = 290.6 mb and Σ_αβ (δ_αβ − q̂_α q̂_β) S^αβ |F|².
 
 The energies do not depend on L, so the Hamiltonian is solved once on a periodic (h, k) grid; L enters the
-intensity through the kinematics of each incident energy. The resolution is the Gaussian of
-`resolution.covariance`, applied exactly in E (error functions) and as separable blurs in h and k;
-correlations between Q and E and between h and k are carried to first order in the gradient of the blur.
-`monte_carlo_volume` draws the eleven variables instead.
+intensity through the kinematics of each incident energy. The resolution is applied as in `binning`;
+`monte_carlo_volume` draws the eleven variables instead. `general` does the same for any description.
 """
 
 from __future__ import annotations
@@ -23,67 +21,39 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.instrument import MAPS, Instrument, kinematics
 from mantid_exp2sim.mosaic import H_EDGES, INCIDENT_ENERGIES, K_EDGES, WINDOW_EDGES
 
+from .binning import (
+    CENTRE_WIDTH,
+    GAMMA_R0_SQUARED,
+    Blur,
+    add_lines,
+    energy_histograms,
+    interpolated,
+    plane_blurs,
+    radial_fits,
+    to_bins,
+)
+from .binning import KINDS as KINDS
+from .binning import Binning as Binning
+from .binning import Kind as Kind
+from .binning import fine_energies as fine_energies
+from .formfactor import form_factor
 from .manganite import (
     LATTICE,
     LAYER_HEIGHT,
     SPIN,
     ModelName,
     check_parameters,
-    form_factor,
     sites_and_species,
     solve_reduced,
 )
-from .resolution import (
-    RadialResolution,
-    blur_matrices,
-    draw_variables,
-    linear_map,
-    normal_cdf,
-    radial_fit,
-)
+from .resolution import RadialResolution, draw_variables, linear_map
 
 FloatArray = NDArray[np.float64]
-Kind = Literal["convolved", "integrated", "centre"]
-KINDS: tuple[Kind, ...] = ("convolved", "integrated", "centre")
 
-GAMMA_R0_SQUARED = 290.6
-"""(γ r₀)² in mb for g = 2."""
 FORMULA_UNITS = 8
 """Formula units (two Mn each) in the magnetic cell."""
-CENTRE_WIDTH = 0.1 / np.sqrt(8 * np.log(2))
-"""Standard deviation in meV of the lines of the `centre` kind (FWHM 0.1 meV)."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Binning:
-    """Edges of one (h, k, E) volume: h and k in r.l.u. of the paper cell, E in meV, at one incident energy
-    (meV).
-    """
-
-    h_edges: FloatArray
-    k_edges: FloatArray
-    energy_edges: FloatArray
-    incident_energy: float
-
-    def __post_init__(self) -> None:
-        """Check that edges ascend and that the energies can be reached."""
-        for name in ("h_edges", "k_edges", "energy_edges"):
-            edges = np.asarray(getattr(self, name), dtype=float)
-            if edges.ndim != 1 or edges.size < 2 or not (np.diff(edges) > 0).all():
-                raise Exp2SimError(
-                    f"{name} must be at least two ascending numbers.", why=f"Got {edges.tolist()}."
-                )
-            object.__setattr__(self, name, edges)
-        if not self.incident_energy > 0 or self.energy_edges[-1] >= self.incident_energy:
-            raise Exp2SimError(
-                "The energy transfer must stay below the incident energy.",
-                why=f"The last edge is {self.energy_edges[-1]} meV, Ei is {self.incident_energy} meV.",
-            )
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Numbers of bins (nh, nk, nE)."""
-        return self.h_edges.size - 1, self.k_edges.size - 1, self.energy_edges.size - 1
+Q_MAX = 2.2 * np.pi / LATTICE[0]
+"""Range in Å⁻¹ over which the resolution is fitted."""
 
 
 @lru_cache(maxsize=1)
@@ -285,18 +255,11 @@ def _intensity(
     return np.where(reachable, GAMMA_R0_SQUARED * SPIN / FORMULA_UNITS * total, 0.0)
 
 
-@lru_cache(maxsize=256)
 def resolution_fits(
     instrument: Instrument, ei: float, energies: tuple[float, ...]
 ) -> tuple[RadialResolution, ...]:
-    """The resolution at each of these energy transfers (meV)."""
-    return tuple(radial_fit(instrument, e, ei, 2.2 * np.pi / LATTICE[0]) for e in energies)
-
-
-def fine_energies(binning: Binning) -> tuple[float, ...]:
-    """At most 15 energies over the binning at which the resolution is computed."""
-    low, high = max(binning.energy_edges[0], 0.0), binning.energy_edges[-1]
-    return tuple(np.linspace(low, high, min(15, binning.shape[2] + 1)).tolist())
+    """The resolution at several energy transfers (meV), over the range of the manganite's volumes."""
+    return radial_fits(instrument, ei, energies, Q_MAX)
 
 
 def _deposit(
@@ -305,107 +268,36 @@ def _deposit(
     """Energy histograms (P, nE) of the points: weight, and weight × (δE·slope/var(E)), the drift in Q per
     unit of Q.
     """
-    edges = binning.energy_edges
-    step = np.diff(edges)
-    p, energy, weight, spread = lit.point, lit.energy, lit.weight, lit.spread
-    variance = spread + 1e-12
-    slope = np.zeros_like(energy)
+    p, energy = lit.point, lit.energy
+    variance = lit.spread + 1e-12
+    slope = None
     if convolve:
         energies = fine_energies(binning)
         fits = resolution_fits(options.instrument, binning.incident_energy, energies)
         q2 = points.qx[p] ** 2 + points.qy[p] ** 2
-        ee, ee_q2, slope = (
-            np.interp(energy, energies, [getattr(f, name) for f in fits]) for name in ("ee", "ee_q2", "slope")
-        )
+        ee, ee_q2, slope = interpolated(energy, energies, fits, "ee", "ee_q2", "slope")
         variance = variance + ee + ee_q2 * q2
-    sigma = np.sqrt(variance)
-    n_e = step.size
-    out = np.zeros((2, points.qx.size * n_e))
-    first = np.searchsorted(edges, energy - 4 * sigma, side="right") - 1
-    last = np.searchsorted(edges, energy + 4 * sigma, side="right") - 1
-    lower_index = np.clip(first, 0, n_e)
-    count = np.minimum(last, n_e - 1) - lower_index + 1
-    # branches that spread over most bins first: those still active form a head that only gets shorter
-    order = np.argsort(-count, kind="stable")
-    p, start = p[order], lower_index[order]
-    energy, sigma, weight = energy[order], sigma[order], weight[order]
-    tilt = slope[order] * weight / (sigma * np.sqrt(2 * np.pi))
-    active = np.searchsorted(-count[order], -np.arange(int(count.max(initial=0))), side="left")
-    below = (edges[np.minimum(start, n_e)] - energy) / sigma
-    cdf_below, bell_below = normal_cdf(below), np.exp(-0.5 * below**2)
-    for offset, n in enumerate(active):
-        bin_index = start[:n] + offset
-        above = (edges[bin_index + 1] - energy[:n]) / sigma[:n]
-        cdf, bell = normal_cdf(above), np.exp(-0.5 * above**2)
-        flat, width = p[:n] * n_e + bin_index, step[bin_index]
-        out[0] += np.bincount(flat, (cdf - cdf_below[:n]) * weight[:n] / width, minlength=out.shape[1])
-        if convolve:
-            out[1] += np.bincount(flat, (bell_below[:n] - bell) * tilt[:n] / width, minlength=out.shape[1])
-        cdf_below, bell_below = cdf, bell
-    return out[0].reshape(-1, n_e), out[1].reshape(-1, n_e)
+    return energy_histograms(points.qx.size, p, energy, lit.weight, variance, slope, binning.energy_edges)
 
 
 @lru_cache(maxsize=64)
 def _blurs(
     binning: Binning, instrument: Instrument, grid: int, cells: int, twin: int, convolve: bool
-) -> list[tuple[FloatArray, FloatArray, FloatArray, FloatArray, float]]:
-    """Per energy bin (one entry for all without resolution): matrices for h and k, their derivatives times
-    Q, radial.
-    """
+) -> list[Blur]:
     line = np.arange(-cells, cells + 1) / grid / 2  # edges of the grid's cells, paper r.l.u.
     ratio = LATTICE[0] / LATTICE[1]
-    ch, ck = (line, line) if twin == 1 else (line * ratio, line / ratio)
-    if not convolve:
-        none = np.zeros(2 * cells)
-        bh = blur_matrices(binning.h_edges, ch[:-1], ch[1:], none)[0]
-        bk = blur_matrices(binning.k_edges, ck[:-1], ck[1:], none)[0]
-        return [(bh, np.zeros_like(bh), bk, np.zeros_like(bk), 0.0)]
-    energies = fine_energies(binning)
-    fits = resolution_fits(instrument, binning.incident_energy, energies)
-    middle = 0.5 * (binning.energy_edges[1:] + binning.energy_edges[:-1])
-    found = []
-    for yy, zz, radial in zip(
-        *(np.interp(middle, energies, [getattr(f, n) for f in fits]) for n in ("yy", "zz", "radial")),
-        strict=True,
-    ):
-        pair = []
-        for edges, cell, base, length in (
-            (binning.h_edges, ch, yy, LATTICE[0]),
-            (binning.k_edges, ck, zz, LATTICE[1]),
-        ):
-            centre = 0.5 * (cell[1:] + cell[:-1])
-            variance = base * (length / (2 * np.pi)) ** 2 + radial * centre**2
-            width = np.sqrt(np.maximum(variance, 1e-12))
-            value, slope = blur_matrices(edges, cell[:-1], cell[1:], width)
-            pair += [value, slope * centre]
-        found.append((pair[0], pair[1], pair[2], pair[3], float(radial)))
-    return found
-
-
-def _to_bins(
-    weight: FloatArray,
-    drift: FloatArray,
-    blurs: list[tuple[FloatArray, FloatArray, FloatArray, FloatArray, float]],
-) -> FloatArray:
-    """Volume (nh, nk, nE) from full-plane histograms (Nh, Nk, nE)."""
-    n_e = weight.shape[2]
-    planes = []
-    for e in range(n_e):
-        bh, dh, bk, dk, radial = blurs[e if len(blurs) > 1 else 0]
-        w = weight[:, :, e]
-        plane = (bh @ w) @ bk.T
-        if len(blurs) > 1:
-            s = drift[:, :, e]
-            plane += (dh @ s) @ bk.T + (bh @ s) @ dk.T + radial * (dh @ w) @ dk.T
-        planes.append(plane)
-    return np.stack(planes, axis=-1)
+    lines = (line, line) if twin == 1 else (line * ratio, line / ratio)
+    fits = None
+    if convolve:
+        fits = resolution_fits(instrument, binning.incident_energy, fine_energies(binning))
+    return plane_blurs(binning, fits, lines, (LATTICE[0], LATTICE[1]))
 
 
 def _reach(binning: Binning, options: Options) -> int:
     """Grid points needed on each side of Q = 0 for the binning and the margin of the blur around it."""
     reach = max(float(np.abs(e).max()) for e in (binning.h_edges, binning.k_edges))
     fits = resolution_fits(options.instrument, binning.incident_energy, fine_energies(binning))
-    widest = max(np.sqrt(max(f.yy, f.zz) + f.radial * (2.2 * np.pi / LATTICE[0]) ** 2) for f in fits)
+    widest = max(np.sqrt(max(f.yy, f.zz) + f.radial * Q_MAX**2) for f in fits)
     reach += 4 * float(widest) * LATTICE[1] / (2 * np.pi)
     return int(np.ceil(2 * 1.01 * reach * options.grid)) + 1
 
@@ -435,7 +327,7 @@ def volume(waves: SpinWaves, binning: Binning, kind: Kind = "convolved") -> Floa
             deposited = tuple(_mirror(h, cells) for h in half)
         weight, drift = deposited if twin == 1 else (d.transpose(1, 0, 2) for d in deposited)
         blurs = _blurs(binning, options.instrument, options.grid, cells, twin, convolve)
-        out += 0.5 * _to_bins(weight, drift, blurs)
+        out += 0.5 * to_bins(weight, drift, blurs)
     return np.maximum(out, 0.0)
 
 
@@ -495,9 +387,7 @@ def _centre_volume(waves: SpinWaves, binning: Binning) -> FloatArray:
         for e, energy in enumerate(middle):
             p, mode = np.nonzero(np.abs(points.energy - energy) < 6 * CENTRE_WIDTH)
             weight = _intensity(points, (p, mode), np.full(p.size, energy), binning.incident_energy, compat)
-            line = np.exp(-0.5 * ((points.energy[p, mode] - energy) / CENTRE_WIDTH) ** 2)
-            line /= CENTRE_WIDTH * np.sqrt(2 * np.pi)
-            out[:, e] += 0.5 * np.bincount(p, weight * line, minlength=len(out))
+            add_lines(out[:, e], p, points.energy[p, mode], 0.5 * weight, float(energy))
     return out.reshape(binning.shape)
 
 

@@ -203,6 +203,8 @@ def _make(final: Path) -> Path:
 
 def _trouble(error: Exception, temporary: Path) -> OSError | None:
     """The system's refusal behind an exception, if it is about the temporary file."""
+    if isinstance(error, Exp2SimError):
+        return None
     if isinstance(error, OSError) and error.errno is not None:
         about = error.filename
         elsewhere = isinstance(about, str | bytes) and not os.fsdecode(about).startswith(str(temporary))
@@ -211,6 +213,9 @@ def _trouble(error: Exception, temporary: Path) -> OSError | None:
     found = re.search(r"(?:errno = |\[Errno |\(os error )([0-9]+)", str(error))
     if found and int(found[1]) in _FULL | _CLOSED | {errno.EIO}:
         return OSError(int(found[1]), os.strerror(int(found[1])))
+    before = error.__context__
+    if isinstance(before, OSError) and before.errno in _FULL | {errno.EIO}:  # closing it raised another
+        return before
     return error if isinstance(error, OSError) and not isinstance(error, BrokenPipeError) else None
 
 

@@ -6,6 +6,7 @@ refused, and no field is ever used as a path. Reading a card needs no torch.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Annotated, Any, Literal, get_args
 
@@ -241,6 +242,11 @@ class Card(_Strict):
         return next(axis for axis in self.axes if axis.kind == kind)
 
 
+def model_files(card: Card) -> dict[str, WeightFile]:
+    """Names of the files that belong to a model beside its card, with their sizes and checksums."""
+    return {weight_file(key): expected for key, expected in card.weights.items()}
+
+
 def read_card(text: bytes, *, where: str) -> Card:
     """Parse a card; ``where`` names its source in errors.
 
@@ -250,12 +256,28 @@ def read_card(text: bytes, *, where: str) -> Card:
     mantid_exp2sim.errors.Exp2SimError: card.json is no valid model card: name: Field required; ...
     """
     try:
-        return Card.model_validate_json(text)
+        card = Card.model_validate_json(text)
+        json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        return card
     except ValidationError as error:
         raise Exp2SimError(
             f"{where} is no valid model card: {validation_summary(error)}.",
             way_out="Get the model again, or check its settings if you made it.",
         ) from error
+    except (ValueError, RecursionError) as error:
+        raise Exp2SimError(f"{where} is no valid model card: {error!s:.200}.") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object with every key once: of two that are the same, readers disagree which one counts."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON number")
 
 
 def validation_summary(error: ValidationError, limit: int = 3) -> str:

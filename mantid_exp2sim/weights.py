@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import torch
 
 GET_AGAIN = "Get the model again."
+_HEADER, _HEADER_ENTRY = 4096, 256
+"""What a safetensors file may have beside its tensors, in bytes: in all, and for each tensor."""
 
 
 def card_bytes(folder: Path) -> bytes:
@@ -76,6 +78,21 @@ def load_network(folder: Path, card: Card, key: str) -> torch.nn.Module:
     network = _build(card, key)
     network.load_state_dict(state)
     return network.eval().requires_grad_(False)
+
+
+def check_sizes(card: Card) -> None:
+    """Compare the sizes of the weight files with the networks on the card, which hold no memory here."""
+    _need_torch()
+    import torch
+
+    for key, expected in card.weights.items():
+        with torch.device("meta"):
+            state = _build(card, key).state_dict()
+        need = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+        if not need < expected.size <= need + _HEADER + _HEADER_ENTRY * len(state):
+            raise Exp2SimError(
+                f"{weight_file(key)} has {expected.size} bytes.", why=f"The network on the card takes {need}."
+            )
 
 
 def _need_torch() -> None:

@@ -1,4 +1,4 @@
-"""Commands that use a trained model: deconvolve, convolve, classify, models."""
+"""Commands that use a trained model: deconvolve, convolve, classify."""
 
 from __future__ import annotations
 
@@ -38,13 +38,6 @@ examples:
   exp2sim classify result.npz
   exp2sim classify measured.npy --mask nanmask.mat --deconvolve --json
 """
-_MODELS = """\
-Models come with the package or lie in $EXP2SIM_MODELS (else ~/.local/share/mantid_exp2sim/models).
-
-examples:
-  exp2sim models
-  exp2sim models list --json
-"""
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -78,9 +71,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--attribution", action="store_true", help="also say which panels the answer comes from"
     )
     parser.set_defaults(run=_classify)
-    parser = add_command(subparsers, "models", "list the models that are installed", _MODELS)
-    parser.add_argument("action", nargs="?", choices=("list",), default="list")
-    parser.set_defaults(run=_models)
 
 
 def _data_options(parser: argparse.ArgumentParser) -> None:
@@ -214,45 +204,6 @@ def verdict(prediction: str) -> str:
     ('Dimer', 'like no model that is known')
     """
     return "like no model that is known" if prediction == "none" else prediction
-
-
-def _models(args: argparse.Namespace) -> int:
-    from mantid_exp2sim.bundle import list_models, load_bundle
-    from mantid_exp2sim.cli.output import emit
-
-    rows: list[dict[str, Any]] = []
-    for name, folder in list_models().items():
-        row: dict[str, Any] = {"name": name, "folder": str(folder), "usable": True}
-        try:
-            row |= _about(load_bundle(folder))
-        except Exp2SimError as error:
-            row |= {"usable": False, "error": str(error)}
-        rows.append(row)
-    lines = [
-        f"{row['name']}  {_one_line(row['description']) if row['usable'] else 'DAMAGED: ' + row['error']}"
-        for row in rows
-    ]
-    emit(args, {"models": rows}, "\n".join(lines) or "No model is installed.")
-    return 0
-
-
-def _about(model: Model) -> dict[str, Any]:
-    card = model.card
-    return {
-        "version": card.version,
-        "description": card.description,
-        "target": card.target,
-        "classes": list(card.classes),
-        "classifiers": list(card.classifiers),
-        "incident_energies": list(card.incident_energies),
-        "bytes": sum(entry.size for entry in card.weights.values()),
-        "checksum": model.checksum,
-        "licence": card.licence,
-    }
-
-
-def _one_line(text: str) -> str:
-    return text.split("\n", 1)[0][:100]
 
 
 def _check_output(path: Path) -> str:

@@ -1,0 +1,128 @@
+"""The commands about models themselves: models list, add, remove, pack."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mantid_exp2sim.cli.options import add_command
+from mantid_exp2sim.errors import Exp2SimError
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.bundle import Model
+
+_MODELS = """\
+Models come with the package or lie in $EXP2SIM_MODELS (else ~/.local/share/mantid_exp2sim/models). One that
+comes from elsewhere is checked before it is installed; nothing in it is executed.
+
+examples:
+  exp2sim models
+  exp2sim models list --json
+  exp2sim models add their-model.zip --name their-model
+  exp2sim models pack my-model my-model.zip
+  exp2sim models remove their-model
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands."""
+    about = "list the models that are installed; add, remove or pack one"
+    parser = add_command(subparsers, "models", about, _MODELS)
+    parser.set_defaults(run=_list)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
+    _action(actions, "list", "list the models that are installed", _list)
+    add = _action(actions, "add", "check a model in a folder or a .zip file, and install it", _add)
+    add.add_argument("source", metavar="FILE|DIR", help="a .zip file or a folder")
+    add.add_argument("--name", help="what to call it here (default: the name on its card)")
+    add.add_argument("--overwrite", action="store_true", help="replace a model of that name")
+    remove = _action(actions, "remove", "remove one of your own models", _remove)
+    remove.add_argument("name", metavar="NAME")
+    pack = _action(actions, "pack", "write a model to one .zip file, to be given to others", _pack)
+    pack.add_argument("model", metavar="NAME|DIR")
+    pack.add_argument("output", metavar="OUT.zip", type=Path)
+
+
+def _action(actions: Any, name: str, about: str, run: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(
+        name, help=about, description=about[0].upper() + about[1:] + "."
+    )
+    # no default: ``models --json list`` keeps what was said before
+    parser.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object on stdout"
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add(args: argparse.Namespace) -> int:
+    from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.packing import add_model
+
+    model = add_model(args.source, name=args.name, overwrite=args.overwrite)
+    name = model.folder.name
+    emit(
+        args,
+        {"name": name, "folder": str(model.folder), **_about(model)},
+        f"{name}: checked and installed in {model.folder}",
+    )
+    return 0
+
+
+def _remove(args: argparse.Namespace) -> int:
+    from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.packing import remove_model
+
+    folder = remove_model(args.name)
+    emit(args, {"name": args.name, "folder": str(folder)}, f"{args.name}: removed")
+    return 0
+
+
+def _pack(args: argparse.Namespace) -> int:
+    from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.packing import pack_model
+
+    card = pack_model(args.model, args.output)
+    size = args.output.expanduser().stat().st_size
+    report = {"name": card.name, "output": str(args.output), "bytes": size}
+    emit(args, report, f"{args.output}: {card.name}, {size} bytes")
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    from mantid_exp2sim.bundle import list_models, load_bundle
+    from mantid_exp2sim.cli.output import emit
+
+    rows: list[dict[str, Any]] = []
+    for name, folder in list_models().items():
+        row: dict[str, Any] = {"name": name, "folder": str(folder), "usable": True}
+        try:
+            row |= _about(load_bundle(folder))
+        except Exp2SimError as error:
+            row |= {"usable": False, "error": str(error)}
+        rows.append(row)
+    lines = [
+        f"{row['name']}  {_one_line(row['description']) if row['usable'] else 'DAMAGED: ' + row['error']}"
+        for row in rows
+    ]
+    emit(args, {"models": rows}, "\n".join(lines) or "No model is installed.")
+    return 0
+
+
+def _about(model: Model) -> dict[str, Any]:
+    card = model.card
+    return {
+        "version": card.version,
+        "description": card.description,
+        "target": card.target,
+        "classes": list(card.classes),
+        "classifiers": list(card.classifiers),
+        "incident_energies": list(card.incident_energies),
+        "bytes": sum(entry.size for entry in card.weights.values()),
+        "checksum": model.checksum,
+        "licence": card.licence,
+    }
+
+
+def _one_line(text: str) -> str:
+    return text.split("\n", 1)[0][:100]

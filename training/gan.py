@@ -28,6 +28,7 @@ from mantid_exp2sim.networks.generator import Generator
 from mantid_exp2sim.networks.projection import Projection
 
 if TYPE_CHECKING:
+    from mantid_exp2sim.training.known_operator import KnownOperator
     from mantid_exp2sim.training.validation import GanValidation
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -39,12 +40,15 @@ OTHER = {"deconvolve": "convolve", "convolve": "deconvolve"}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stacked:
-    """A batch as a network takes it: input, intensities, masks (1 = not measured), labels, counterpart."""
+    """A batch as a network takes it: input, intensities, masks (1 = not measured), labels, incident energies
+    in meV, counterpart.
+    """
 
     x: Tensor
     intensity: Tensor
     mask: Tensor
     label: Tensor
+    energy: Tensor
     counterpart: Tensor | None
 
     def with_intensity(self, y: Tensor) -> Tensor:
@@ -59,7 +63,7 @@ def stack(samples: Samples, layout: Layout, device: str = "cpu") -> Stacked:
     n = layout.channels
     label = samples.label.repeat_interleave(x.shape[0] // len(samples.label)).to(device)
     counterpart = None if samples.counterpart is None else layout.fold(samples.counterpart).to(device)
-    return Stacked(x, x[:, :n], x[:, n : 2 * n], label, counterpart)
+    return Stacked(x, x[:, :n], x[:, n : 2 * n], label, samples.ei.to(device), counterpart)
 
 
 def fast_format(x: Tensor) -> Tensor:
@@ -84,9 +88,13 @@ class DualGan:
     """Networks, optimisers and update of the dual GAN; a :class:`mantid_exp2sim.training.loop.Task`."""
 
     def __init__(
-        self, config: GanConfig, domains: Mapping[str, Domain], validation: GanValidation | None
+        self,
+        config: GanConfig,
+        domains: Mapping[str, Domain],
+        validation: GanValidation | None,
+        known: KnownOperator | None = None,
     ) -> None:
-        self.config, self.domains, self.validation = config, domains, validation
+        self.config, self.domains, self.validation, self.known = config, domains, validation, known
         self.layout, self.weights = config.network.layout, config.loss
         self.device = config.run.device
         torch.manual_seed(step_seed(config.run.seed, 0, stream=1))
@@ -232,6 +240,8 @@ class DualGan:
             parts["identity"] = w.identity, losses.masked_l1(made.same, other.intensity, other.mask)
         if w.cycle > 0 and made.back is not None:
             parts["cycle"] = w.cycle, losses.masked_l1(made.back, own.intensity, own.mask)
+        if self.known is not None:
+            parts |= self._physics(name, source, made)
         if w.flux > 0:
             parts["flux"] = w.flux, self._flux(made.fake, own)
         if w.paired > 0 and own.counterpart is not None:
@@ -244,6 +254,27 @@ class DualGan:
         report |= {f"{name}_{part}": float(value.detach()) for part, (_, value) in parts.items()}
         zero = torch.zeros((), device=self.device)
         return sum((weight * value for weight, value in parts.values()), zero)
+
+    def _physics(
+        self, name: str, source: Mapping[str, Stacked], made: _Pass
+    ) -> dict[str, tuple[float, Tensor]]:
+        """Losses that know the resolution R: x ≈ R·G(x), and pairs (R·b, b) of domain B alone."""
+        w, known, ideal = self.weights, self.known, source["convolve"]
+        assert known is not None
+        parts: dict[str, tuple[float, Tensor]] = {}
+        if w.consistency > 0 and name == "deconvolve":
+            parts["consistency"] = w.consistency, known.consistency(made.fake, source[name])
+        if w.operator > 0:
+            with torch.no_grad():
+                blurred = known.blur(ideal.intensity, ideal)
+            if name == "convolve":
+                parts["operator"] = w.operator, losses.masked_l1(made.fake, blurred, ideal.mask)
+            else:
+                seen = fast_format(ideal.with_intensity(self._with_noise(blurred, ideal.mask)))
+                with self._autocast():
+                    back = self.generators[name](seen)
+                parts["operator"] = w.operator, losses.masked_l1(back.float(), ideal.intensity, ideal.mask)
+        return parts
 
     def _flux(self, made: Tensor, own: Stacked) -> Tensor:
         """Change of the total in physical units; the floor is a tenth of the intensity scale per bin."""

@@ -69,16 +69,20 @@ class Grid(_Settings):
         return h, k, energy
 
     def axes(self) -> list[dict[str, Any]]:
-        """What a model that is trained on these volumes asks of an axis (`mantid_exp2sim.card`)."""
-        names = zip(("h", "k", "energy"), self.edges, strict=True)
+        """What a model that is trained on these volumes asks of an axis (`mantid_exp2sim.card`).
+
+        Bins of these widths; along h and k any number of them, one being an integrated axis.
+        """
+        h, k, energy = (float(np.diff(edges).mean()) for edges in self.edges)
         return [
+            {"kind": "h", "width": h, "integrated": [0.5 * h, 1.5 * h]},
+            {"kind": "k", "width": k, "integrated": [0.5 * k, 1.5 * k]},
             {
-                "kind": kind,
-                "width": float(np.diff(edges).mean()),
-                "relative_to_incident_energy": kind == "energy",
-                "edges": edges.tolist(),
-            }
-            for kind, edges in names
+                "kind": "energy",
+                "width": energy,
+                "relative_to_incident_energy": True,
+                "edges": self.edges[2].tolist(),
+            },
         ]
 
 

@@ -19,6 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, Normalize, PowerNorm
 from matplotlib.figure import Figure
 
+from mantid_exp2sim.atomic import atomic_path
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Histogram
 from mantid_exp2sim.mosaic import INCIDENT_ENERGIES, PANEL, SHAPE, WINDOW_EDGES, WINDOWS, is_mosaic
@@ -101,7 +102,10 @@ def compare(
 def _finish(figure: Figure, path: PathLike | None) -> Figure:
     if path is not None:
         try:
-            figure.savefig(path, dpi=DPI)
+            with atomic_path(path) as temporary:
+                figure.savefig(temporary, dpi=DPI)
+        except Exp2SimError:
+            raise
         except ValueError as error:
             raise Exp2SimError(f"{path} cannot be drawn: {error}.", way_out="Let it end in .png.") from error
     return figure

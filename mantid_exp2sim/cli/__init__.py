@@ -4,7 +4,7 @@ Commands are functions ``register(subparsers)`` that add a parser whose default 
 and returns the exit status. Those of this package are listed in `COMMANDS`; others come from the entry-point
 group ``mantid_exp2sim.commands``.
 
-Exit status: 0 done, 2 bad input or usage, 130 interrupted.
+Exit status: 0 done, 2 bad input or usage or no room to write, 130 interrupted, 143 stopped by SIGTERM.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import argparse
 import importlib
 import json
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -30,6 +32,7 @@ COMMANDS = (
 GROUP = "mantid_exp2sim.commands"
 BAD_INPUT = 2
 INTERRUPTED = 130
+TERMINATED = 143
 _EPILOG = """\
 examples:
   exp2sim deconvolve measured.npy result.npz --mask nanmask.mat
@@ -52,7 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has printed its message or help
         return int(stop.code or 0)
     try:
-        return int(args.run(args))
+        with _terminable():
+            return int(args.run(args))
+    except Terminated:
+        print("stopped by SIGTERM; nothing is half-written", file=sys.stderr)
+        return TERMINATED
     except Exp2SimError as error:
         return _failed(args, error)
     except (KeyboardInterrupt, Cancelled):
@@ -65,6 +72,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(args, Exp2SimError("There is not enough memory.", way_out="Try a smaller --tile."))
     except OSError as error:
         return _failed(args, Exp2SimError(f"{error.filename or 'A file'}: {error.strerror or error}."))
+
+
+class Terminated(BaseException):
+    """SIGTERM has come: what is half-written goes, locks are let go, workers end."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Raise `Terminated` at a SIGTERM, where signals can be handled at all (in the main thread)."""
+
+    def stop(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one does not break off the tidying up
+        raise Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 def _failed(args: argparse.Namespace, error: Exp2SimError) -> int:

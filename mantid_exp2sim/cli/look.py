@@ -65,20 +65,18 @@ def _plot(args: argparse.Namespace) -> int:
         endings = ", ".join(ENDINGS)
         raise Exp2SimError(f"{output} is no name of a picture.", way_out=f"Endings taken: {endings}.")
     histogram = read(args.input, args)
-    from mantid_exp2sim.atomic import atomic_path
     from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.formats import load
     from mantid_exp2sim.plotting import compare, plot
 
-    with atomic_path(output) as temporary:
-        if args.beside:
-            others = {path: load(path) for path in args.beside}
-            names = _names([args.input, *others])
-            together = dict(zip(names, [histogram, *others.values()], strict=True))
-            compare(together, temporary, title=args.title or "", vmax=args.vmax)
-        else:
-            default = histogram.metadata.get("title") or Path(args.input).name
-            plot(histogram, temporary, title=args.title or str(default), vmax=args.vmax)
+    if args.beside:
+        others = {path: load(path) for path in args.beside}
+        names = _names([args.input, *others])
+        together = dict(zip(names, [histogram, *others.values()], strict=True))
+        compare(together, output, title=args.title or "", vmax=args.vmax)
+    else:
+        default = histogram.metadata.get("title") or Path(args.input).name
+        plot(histogram, output, title=args.title or str(default), vmax=args.vmax)
     report = {"input": str(args.input), "beside": list(args.beside), "output": str(output)}
     emit(args, {**report, "shape": list(histogram.shape)}, f"{output}: drawn")
     return 0

@@ -8,12 +8,13 @@ h, k with E and of h with k to first order, as in `mantid_exp2sim.training.simul
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from mantid_exp2sim.training.datasets import DataSet
 from mantid_exp2sim.training.simulation.manganite import LATTICE
 from mantid_exp2sim.training.simulation.resolution import blur_matrices
 from mantid_exp2sim.training.simulation.spectrum import Binning, fine_energies, resolution_fits
@@ -22,6 +23,9 @@ from torch import Tensor, nn
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.instrument import MAPS, Instrument
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.training.datasets import DataSet
 
 Floats = NDArray[np.float64]
 
@@ -96,50 +100,76 @@ class ResolutionOperator(nn.Module):
 
         ``mask`` (B, h, k, E) or (h, k, E), 1 or True = not measured: not read, and 0 in the result.
         """
-        with torch.autocast(x.device.type, enabled=False):
-            which, x = self._check(x, incident_energy)
-            known, share = self._weights(which, x, mask)
-            return self._core(x * known, which) * share
+        self._check(x, incident_energy)
+        return self.at(incident_energy, mask).blur(x)
 
     def adjoint(self, y: Tensor, incident_energy: Tensor, mask: Tensor | None = None) -> Tensor:
         """The transpose: ⟨R x, y⟩ = ⟨x, Rᵀ y⟩ for every x; arguments as in `forward`."""
-        with torch.autocast(y.device.type, enabled=False):
-            which, y = self._check(y, incident_energy)
-            known, share = self._weights(which, y, mask)
-            return self._core_adjoint(y * share, which) * known
+        self._check(y, incident_energy)
+        return self.at(incident_energy, mask).adjoint(y)
 
-    def _check(self, x: Tensor, incident_energy: Tensor) -> tuple[Tensor, Tensor]:
+    def at(self, incident_energy: Tensor, mask: Tensor | None = None) -> Resolution:
+        """R for volumes of these incident energies and masks, quicker where it is used more than once."""
+        which = self.which(incident_energy)
+        shape = (len(which), *self.shape)
+        with torch.no_grad(), torch.autocast(which.device.type, enabled=False):
+            one = torch.ones(shape, device=which.device)
+            known = one if mask is None else 1 - mask.to(one).expand(shape)
+            names = (name for name in _Matrices.__dataclass_fields__ if name != "whole")
+            matrices = {name: getattr(self, name)[which] for name in names}
+            resolution = Resolution(**matrices, known=known, share=known)
+            # a measured bin keeps most of its own weight; the floor is for bins beside nothing
+            share = known * self.whole[which] / resolution.core(known).clamp_min(0.05)
+            return replace(resolution, share=share)
+
+    def _check(self, x: Tensor, incident_energy: Tensor) -> None:
         if x.ndim != 4 or tuple(x.shape[1:]) != self.shape or incident_energy.shape != x.shape[:1]:
             raise Exp2SimError(
                 f"The resolution takes volumes (B, {', '.join(map(str, self.shape))}) and energies (B,).",
                 why=f"Got {tuple(x.shape)} and {tuple(incident_energy.shape)}.",
             )
-        return self.which(incident_energy), x.float()
 
-    def _weights(self, which: Tensor, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """1 where known, and 1 / (known share of the weight that a bin's blurred value has)."""
-        known = torch.ones_like(x) if mask is None else 1 - mask.to(x).expand_as(x)
-        with torch.no_grad():
-            weight = self._core(known, which)
-            # a measured bin keeps most of its own weight; the floor is for bins beside nothing
-            return known, known * self.whole[which] / weight.clamp_min(0.05)
 
-    def _core(self, x: Tensor, which: Tensor) -> Tensor:
+@dataclass(frozen=True, slots=True, eq=False)
+class Resolution:
+    """R for a batch of volumes (B, h, k, E). Made by `ResolutionOperator.at`.
+
+    ``known`` is 1 where measured, ``share`` 1 over the known share of the weight of a bin's blurred value.
+    """
+
+    blur_e: Tensor
+    drift_e: Tensor
+    blur_h: Tensor
+    drift_h: Tensor
+    blur_k: Tensor
+    drift_k: Tensor
+    radial: Tensor
+    known: Tensor
+    share: Tensor
+
+    def blur(self, x: Tensor) -> Tensor:
+        """R x."""
+        with torch.autocast(x.device.type, enabled=False):
+            return self.core(x.float() * self.known) * self.share
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Rᵀ y."""
+        with torch.autocast(y.device.type, enabled=False):
+            planes = _planes(y.float() * self.share)
+            first, second = self.blur_h.mT @ planes, self.drift_h.mT @ planes
+            bk, dk, radial = self.blur_k, self.drift_k, self.radial[:, :, None, None]
+            w = first @ bk + radial * (second @ dk)
+            s = first @ dk + second @ bk
+            made = _along_energy(self.blur_e.mT, w) + _along_energy(self.drift_e.mT, s)
+            return _volumes(made) * self.known
+
+    def core(self, x: Tensor) -> Tensor:
+        """The blur of what is known, without regard to what is not."""
         planes = _planes(x)
-        w, s = _along_energy(self.blur_e[which], planes), _along_energy(self.drift_e[which], planes)
-        bk, dk = self.blur_k[which].mT, self.drift_k[which].mT
-        radial = self.radial[which][:, :, None, None]
-        first = self.blur_h[which] @ (w @ bk + s @ dk)
-        return _volumes(first + self.drift_h[which] @ (s @ bk + radial * (w @ dk)))
-
-    def _core_adjoint(self, y: Tensor, which: Tensor) -> Tensor:
-        planes = _planes(y)
-        first, second = self.blur_h[which].mT @ planes, self.drift_h[which].mT @ planes
-        bk, dk = self.blur_k[which], self.drift_k[which]
-        radial = self.radial[which][:, :, None, None]
-        w = first @ bk + radial * (second @ dk)
-        s = first @ dk + second @ bk
-        return _volumes(_along_energy(self.blur_e[which].mT, w) + _along_energy(self.drift_e[which].mT, s))
+        w, s = _along_energy(self.blur_e, planes), _along_energy(self.drift_e, planes)
+        bk, dk, radial = self.blur_k.mT, self.drift_k.mT, self.radial[:, :, None, None]
+        first = self.blur_h @ (w @ bk + s @ dk)
+        return _volumes(first + self.drift_h @ (s @ bk + radial * (w @ dk)))
 
 
 def _planes(x: Tensor) -> Tensor:
@@ -155,14 +185,15 @@ def _along_energy(matrix: Tensor, planes: Tensor) -> Tensor:
     return (matrix @ planes.flatten(2)).reshape(planes.shape)
 
 
-def dataset_operator(data: DataSet, *, instrument: Instrument = MAPS) -> ResolutionOperator:
-    """The resolution of a data set's own bins; `Exp2SimError` where it does not tell their edges."""
-    edges = data.description.edges
-    if not {"h", "k", "energy_fraction"} <= edges.keys():
-        raise Exp2SimError(f"The data set {data.folder} does not tell the edges of its bins.")
-    h, k, fraction = (np.asarray(edges[name]) for name in ("h", "k", "energy_fraction"))
-    binnings = [Binning(h, k, fraction * ei, ei) for ei in data.description.incident_energies]
-    return ResolutionOperator(binnings, instrument=instrument)
+def dataset_operator(dataset: DataSet, *, instrument: Instrument = MAPS) -> ResolutionOperator:
+    """The resolution on a data set's own bins; `Exp2SimError` where it does not tell their edges."""
+    try:
+        described = json.loads((dataset.folder / "dataset.json").read_bytes())
+        h, k, fraction = (np.array(described["edges"][n], dtype=float) for n in ("h", "k", "energy_fraction"))
+        energies = [float(energy) for energy in described["incident_energies"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Exp2SimError(f"The data set {dataset.folder} does not tell the edges of its bins.") from error
+    return ResolutionOperator([Binning(h, k, fraction * ei, ei) for ei in energies], instrument=instrument)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

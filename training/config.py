@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mantid_exp2sim.card import validation_summary
 from mantid_exp2sim.errors import Exp2SimError
@@ -15,12 +15,31 @@ from mantid_exp2sim.networks.settings import ClassifierSettings, DiscriminatorSe
 
 Kind = Literal["convolved", "integrated", "centre"]
 Symmetry = Literal["h", "k", "swap"]
+PatchSize = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class Table(BaseModel):
     """A table of a recipe."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class MeasuredSettings(Table):
+    """``[data] measured``: real measurements that are (part of) domain A."""
+
+    files: tuple[str, ...] = Field(min_length=1)
+    """Files, folders or globs, relative to the recipe or to the working directory; ``$NAME`` is replaced. Or
+    the folder of a data set, whose ``convolved`` is taken."""
+    mask: str | None = None
+    """What was not measured in the files (``.npy`` or ``.mat``)."""
+    incident_energy: float | None = Field(default=None, gt=0)
+    """In meV, where a file does not say."""
+    lattice: tuple[float, float] | None = None
+    """a and b in Å, for NXSPE."""
+    share: float = Field(default=0.5, gt=0, le=1)
+    """Share of domain A's samples that are measured ones; 1: all."""
+    scale: float | Literal["auto"] = 1.0
+    """Factor on the intensities; "auto" gives them the mean intensity of the simulated domain A."""
 
 
 class DataSettings(Table):
@@ -47,6 +66,23 @@ class DataSettings(Table):
     where there are two domains; a classifier meets it whatever it is trained on."""
     intensity_jitter: float = Field(default=0.0, ge=0, le=2)
     """Standard deviation of a random factor's logarithm on the intensity of each sample."""
+    patch: tuple[PatchSize, PatchSize, PatchSize] | None = None
+    """Train on random parts of so many bins (h, k, E) of the volumes, so that a few large ones are enough."""
+    patch_measured: float = Field(default=0.5, gt=0, le=1)
+    """Least measured share of a patch."""
+    measured: MeasuredSettings | None = None
+    """Real measurements as (part of) domain A; a file name alone will do."""
+
+    @field_validator("measured", mode="before")
+    @classmethod
+    def _name_alone(cls, given: Any) -> Any:
+        if isinstance(given, dict) and isinstance(given.get("files"), str):
+            return {**given, "files": [given["files"]]}
+        return (
+            {"files": [given] if isinstance(given, str) else given}
+            if isinstance(given, str | list)
+            else given
+        )
 
     @model_validator(mode="after")
     def _ordered(self) -> DataSettings:
@@ -133,6 +169,10 @@ class LossSettings(Table):
     """L1 between an input and its image there and back."""
     flux: float = Field(default=0.0, ge=0)
     """Relative change of the total intensity of a sample, which the resolution leaves (nearly) as it is."""
+    consistency: float = Field(default=0.0, ge=0)
+    """L1 between a measurement and its deconvolution blurred again by the known resolution."""
+    operator: float = Field(default=0.0, ge=0)
+    """L1 of both generators on pairs that the known resolution makes of domain B alone: (R·b, b)."""
     paired: float = Field(default=0.0, ge=0)
     """L1 to the true counterpart, in network values: the upper bound, no longer unpaired."""
     paired_square: float = Field(default=0.0, ge=0)
@@ -149,6 +189,11 @@ class LossSettings(Table):
         if isinstance(given, dict):
             return {**LOSS_PRESETS.get(given.get("preset", "paper"), {}), **given}
         return given
+
+    @property
+    def needs_operator(self) -> bool:
+        """Whether the known resolution of the data set's instrument is used."""
+        return self.consistency > 0 or self.operator > 0
 
     @property
     def needs_pairs(self) -> bool:
@@ -227,7 +272,8 @@ class RunSettings(Table):
     """``[run]``: what does not belong to the method."""
 
     start: Path | None = None
-    """Run folder of the same kind and networks whose last weights this one starts from."""
+    """What this run starts from: the run folder of the same kind and networks (its last weights), or the
+    name or folder of a model (its generators). Where ``[scaling]`` sets no scale it is that one's."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     threads: int = Field(default=0, ge=0)
     """Threads of torch; 0 = what torch finds. The same bytes need the same number."""
@@ -263,6 +309,12 @@ class ClassifierDataSettings(DataSettings):
     leave_out: float = Field(default=0.0, ge=0, le=1)
     """Of this share of the mosaics a random number of incident energies is left out, as if not measured, so
     that the classifier takes what was measured at some of them alone."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> ClassifierDataSettings:
+        if self.patch is not None or self.measured is not None:
+            raise ValueError("a classifier takes whole samples of known classes: no patch, no measured")
+        return self
 
 
 class DuqLossSettings(Table):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mantid_exp2sim.training import metrics
@@ -43,6 +44,11 @@ def check_panels(dataset: DataSet, config: DuqConfig) -> None:
             why=f"A {config.data.form} of this data set has {panels} panels; there are {classes} classes.",
             way_out=f"Set panels = {panels} and classes = {classes} in [network].",
         )
+    if config.data.leave_out > 0 and (energies == 1 or config.data.form == "volume"):
+        raise Exp2SimError(
+            "There is one incident energy in a sample: none can be left out.",
+            way_out="Set leave_out = 0 in [data].",
+        )
 
 
 class DuqTask:
@@ -60,10 +66,17 @@ class DuqTask:
         self._read_validation(dataset, scaling)
 
     def _read_validation(self, dataset: DataSet, scaling: Scaling) -> None:
-        indices = dataset.split("validation", self.config.validation.count)
-        mask = torch.from_numpy(dataset.mask)
-        x = scaling.forward(torch.from_numpy(dataset.read(self.config.data.kind, indices)))
-        label = torch.from_numpy(dataset.labels(indices))
+        kind = self.config.data.kind
+        indices = dataset.split("validation", self.config.validation.count, kind=kind)
+        indices = indices[dataset.labels(indices, kind) >= 0]
+        if not len(indices):
+            raise Exp2SimError(
+                f"The validation split of {dataset.folder} has no {kind!r} of a known class.",
+                way_out="Build the data set with labels, and with more parameter sets of each class.",
+            )
+        mask = torch.from_numpy(np.array(dataset.masks(kind, indices[: 1 if dataset.shares_mask else None])))
+        x = scaling.forward(torch.from_numpy(dataset.read(kind, indices)))
+        label = torch.from_numpy(dataset.labels(indices, kind))
         self.valid = classifier_input(x, mask, self.config.data.form)
         self.valid_label = label.repeat_interleave(len(self.valid) // len(label))
         draws = torch.Generator().manual_seed(step_seed(self.config.run.seed, 0, stream=3))

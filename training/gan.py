@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from mantid_exp2sim.training import losses
 from mantid_exp2sim.training.config import GanConfig
-from mantid_exp2sim.training.datasets import Domain, Samples
+from mantid_exp2sim.training.datasets import Batches, Samples
 from mantid_exp2sim.training.loop import clip_gradients, guard, make_optimiser, step_seed
 from torch import Tensor, nn
 
@@ -50,6 +50,8 @@ class Stacked:
     label: Tensor
     energy: Tensor
     counterpart: Tensor | None
+    pair_mask: Tensor
+    """1 where the input or its counterpart is not known."""
 
     def with_intensity(self, y: Tensor) -> Tensor:
         """The network input with other intensities, and zero where nothing was measured."""
@@ -63,7 +65,9 @@ def stack(samples: Samples, layout: Layout, device: str = "cpu") -> Stacked:
     n = layout.channels
     label = samples.label.repeat_interleave(x.shape[0] // len(samples.label)).to(device)
     counterpart = None if samples.counterpart is None else layout.fold(samples.counterpart).to(device)
-    return Stacked(x, x[:, :n], x[:, n : 2 * n], label, samples.ei.to(device), counterpart)
+    mask, joint = x[:, n : 2 * n], samples.counterpart_mask
+    pair_mask = mask if joint is None else layout.fold(joint).to(device)
+    return Stacked(x, x[:, :n], mask, label, samples.ei.to(device), counterpart, pair_mask)
 
 
 def fast_format(x: Tensor) -> Tensor:
@@ -90,7 +94,7 @@ class DualGan:
     def __init__(
         self,
         config: GanConfig,
-        domains: Mapping[str, Domain],
+        domains: Mapping[str, Batches],
         validation: GanValidation | None,
         known: KnownOperator | None = None,
     ) -> None:
@@ -245,12 +249,12 @@ class DualGan:
         if w.flux > 0:
             parts["flux"] = w.flux, self._flux(made.fake, own)
         if w.paired > 0 and own.counterpart is not None:
-            parts["paired"] = w.paired, losses.masked_l1(made.fake, own.counterpart, own.mask)
+            parts["paired"] = w.paired, losses.masked_l1(made.fake, own.counterpart, own.pair_mask)
         if w.paired_square > 0 and own.counterpart is not None:
             scaling = self.domains["convolve"].scaling
             physical = scaling.inverse(made.fake), scaling.inverse(own.counterpart.float())
             floor = 0.1 * scaling.intensity_scale
-            parts["paired_square"] = w.paired_square, losses.relative_square(*physical, own.mask, floor)
+            parts["paired_square"] = w.paired_square, losses.relative_square(*physical, own.pair_mask, floor)
         report |= {f"{name}_{part}": float(value.detach()) for part, (_, value) in parts.items()}
         zero = torch.zeros((), device=self.device)
         return sum((weight * value for weight, value in parts.values()), zero)

@@ -72,11 +72,13 @@ def generator_loss(kind: GanKind, fake: Tensor, weight: Tensor) -> Tensor:
 def auxiliary_loss(predicted: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
     """Mean squared error between the class number (B,) and the second head's (B, 1, *patches).
 
+    Samples of no class that is known (a label below 0) do not count.
+
     >>> float(auxiliary_loss(torch.ones(2, 1, 3), torch.tensor([1, 0]), torch.ones(2, 1, 3)))
     0.5
     """
     wanted = labels.to(predicted.dtype).reshape(-1, *[1] * (predicted.ndim - 1))
-    return masked_mean((predicted - wanted).square(), weight)
+    return masked_mean((predicted - wanted).square(), weight * (wanted >= 0).to(weight.dtype))
 
 
 def flux_loss(made: Tensor, source: Tensor, mask: Tensor, floor: float) -> Tensor:

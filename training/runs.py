@@ -11,9 +11,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mantid_exp2sim.training.config import Config, DuqConfig, GanConfig, RunSettings, read_config
-from mantid_exp2sim.training.datasets import DataSet, Domain, choose_scaling, halves, open_dataset
-from pydantic import BaseModel, ConfigDict
+from mantid_exp2sim.training.config import (
+    Config,
+    DuqConfig,
+    GanConfig,
+    RunSettings,
+    ScalingSettings,
+    read_config,
+)
+from mantid_exp2sim.training.datasets import (
+    Batches,
+    DataSet,
+    Domain,
+    choose_scaling,
+    mean_intensity,
+    open_dataset,
+)
+from mantid_exp2sim.training.measured import KIND, Measurement, open_measurement
+from mantid_exp2sim.training.sources import domain_indices, gan_domains
+from mantid_exp2sim.training.starting import find_model, start_from_model, with_scaling
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mantid_exp2sim.atomic import is_temporary, make_folder, sweep
 from mantid_exp2sim.errors import Exp2SimError
@@ -28,6 +45,7 @@ from mantid_exp2sim.networks import (
 from mantid_exp2sim.scaling import Scaling
 
 if TYPE_CHECKING:
+    from mantid_exp2sim.training.known_operator import KnownOperator
     from mantid_exp2sim.training.loop import Task
     from torch import Tensor
 
@@ -50,6 +68,8 @@ class GanModel(BaseModel):
     target: str
     mean_intensity: float
     """Of domain A over measured bins, in the units of the data set."""
+    measurement: dict[str, Any] | None = None
+    """The real measurement that domain A held: files, volumes, measured bins and share of the samples."""
 
 
 class DuqModel(BaseModel):
@@ -108,9 +128,7 @@ def train_gan(recipe: Path, *, out: Path, resume: bool = False, seed: int | None
     from mantid_exp2sim.training.validation import make_validation
 
     dataset = open_dataset(find_folder(config.data.folder, recipe))
-    convolved, target = domain_indices(dataset, config)
-    scaling = choose_scaling(dataset, config.scaling, kind="convolved", indices=convolved)
-    domains = _gan_domains(dataset, config, scaling, convolved, target)
+    domains, scaling, mean, measurement = gan_data(dataset, config, recipe)
     classifiers = {
         name: load_classifier(find_folder(folder, recipe))
         for name, folder in (
@@ -124,22 +142,28 @@ def train_gan(recipe: Path, *, out: Path, resume: bool = False, seed: int | None
             "The metric 'classifier' needs two classifiers.",
             way_out="Set classifier_target and classifier_convolved in [validation].",
         )
-    mean = choose_scaling(
-        dataset,
-        config.scaling.model_copy(update={"intensity_scale": None}),
-        kind="convolved",
-        indices=convolved,
-    ).intensity_scale
     model = GanModel(
         layout=config.network.layout,
         generator=config.network.generator,
         scaling=scaling,
         target=config.data.target,
         mean_intensity=mean,
+        measurement=None if measurement is None else measurement.about,
     )
-    gan = DualGan(config, domains, make_validation(dataset, config, scaling, classifiers))
+    validation = make_validation(dataset, config, scaling, classifiers, measurement)
+    gan = DualGan(config, domains, validation, _known_operator(dataset, config, scaling))
     start_from(config.run, recipe, gan, model, out=out)
     return run_task(gan, config, model, out=out, resume=resume)
+
+
+def _known_operator(dataset: DataSet, config: GanConfig, scaling: Scaling) -> KnownOperator | None:
+    if not config.loss.needs_operator:
+        return None
+    from mantid_exp2sim.training.known_operator import KnownOperator
+    from mantid_exp2sim.training.operator import dataset_operator
+
+    resolution = dataset_operator(dataset).to(config.run.device)
+    return KnownOperator(resolution, config.network.layout, scaling)
 
 
 @alone
@@ -152,8 +176,10 @@ def train_duq(recipe: Path, *, out: Path, resume: bool = False, seed: int | None
 
     dataset = open_dataset(find_folder(config.data.folder, recipe))
     check_panels(dataset, config)
-    indices = dataset.split("train", config.data.limit)
-    scaling = choose_scaling(dataset, config.scaling, kind=config.data.kind, indices=indices)
+    indices = dataset.split("train", config.data.limit, kind=config.data.kind)
+    indices = indices[dataset.labels(indices, config.data.kind) >= 0]
+    settings = start_scaling(config.scaling, config.run, recipe)
+    scaling = choose_scaling(dataset, settings, kind=config.data.kind, indices=indices)
     domain = Domain(
         dataset,
         config.data,
@@ -178,6 +204,38 @@ def train_duq(recipe: Path, *, out: Path, resume: bool = False, seed: int | None
     return run_task(task, config, model, out=out, resume=resume)
 
 
+def gan_data(
+    dataset: DataSet, config: GanConfig, recipe: Path
+) -> tuple[dict[str, Batches], Scaling, float, Measurement | None]:
+    """Both domains' samples, their scaling, the mean intensity of domain A, and the measurement in it."""
+    convolved, target = domain_indices(dataset, config)
+    wants_mean = config.data.measured is not None and config.data.measured.scale == "auto"
+    simulated = mean_intensity(dataset, KIND, convolved) if len(convolved) and wants_mean else None
+    measurement = open_measurement(config, recipe, dataset, simulated)
+    first: tuple[DataSet, Any] = (dataset, convolved)
+    if measurement is not None and (not len(convolved) or measurement.about["share"] == 1):
+        first = (measurement.dataset, measurement.indices)
+    mean = choose_scaling(first[0], ScalingSettings(), kind=KIND, indices=first[1]).intensity_scale
+    settings = start_scaling(config.scaling, config.run, recipe)
+    scaling = Scaling(
+        kind=settings.kind, intensity_scale=settings.intensity_scale or mean, gain=settings.gain
+    )
+    domains = gan_domains(dataset, config, scaling, convolved, target, measurement)
+    return domains, scaling, mean, measurement
+
+
+def start_scaling(settings: ScalingSettings, run: RunSettings, recipe: Path) -> ScalingSettings:
+    """The scaling's settings; what they leave open is that of what ``[run] start`` names."""
+    if run.start is None:
+        return settings
+    folder = find_folder(run.start, recipe)
+    model = find_model(run.start, folder)
+    theirs = (
+        Scaling.model_validate(read_json(folder / MODEL)["scaling"]) if model is None else model.card.scaling
+    )
+    return with_scaling(settings, theirs)
+
+
 def with_seed(config: Config, seed: int | None) -> Config:
     """The recipe with another seed, checked like the recipe's own; None: the recipe's."""
     if seed is None:
@@ -190,21 +248,31 @@ def with_seed(config: Config, seed: int | None) -> Config:
 def start_from(
     settings: RunSettings, recipe: Path, task: Task, model: GanModel | DuqModel, *, out: Path
 ) -> None:
-    """Put the last weights of the run that ``[run] start`` names into the networks, if it names one.
+    """Put the last weights of the run, or the generators of the model, that ``[run] start`` names in place.
 
     Not where the run in ``out`` has a checkpoint of its own; one that was killed before its first has none.
 
     Raises
     ------
     Exp2SimError
-        If that run has other networks or another scaling, or cannot be read.
+        If that run or model has other networks or another scaling, or cannot be read.
     """
     from mantid_exp2sim.training.checkpoint import load_checkpoint
+    from mantid_exp2sim.training.gan import DualGan
     from mantid_exp2sim.training.loop import CHECKPOINT
 
     if settings.start is None or (out / CHECKPOINT).is_file():
         return
     start = find_folder(settings.start, recipe)
+    found = find_model(settings.start, start)
+    if found is not None:
+        if not isinstance(task, DualGan):
+            raise Exp2SimError(
+                f"A classifier cannot start from the model {found.card.name!r}.",
+                way_out="Name the folder of a classifier's run.",
+            )
+        start_from_model(found, task, task.config, model.scaling)
+        return
     if read_json(start / MODEL).get("scaling") != model.scaling.model_dump(mode="json"):
         raise Exp2SimError(
             f"The run in {start} has another scaling.",
@@ -218,7 +286,7 @@ def run_task(task: Task, config: GanConfig | DuqConfig, model: BaseModel, *, out
     """Run a task in a prepared folder."""
     from mantid_exp2sim.training.loop import Run, write_json
 
-    write_json(out / MODEL, model.model_dump(mode="json"))
+    write_json(out / MODEL, model.model_dump(mode="json", exclude_none=True))
     run = Run(
         task,
         out=out,
@@ -229,38 +297,6 @@ def run_task(task: Task, config: GanConfig | DuqConfig, model: BaseModel, *, out
         log=log_line(),
     )
     return run.go()
-
-
-def domain_indices(dataset: DataSet, config: GanConfig) -> tuple[Any, Any]:
-    """Mosaics of domain A and of domain B: no parameter set in both, if ``disjoint``."""
-    indices = dataset.split("train", config.data.limit)
-    if not config.data.disjoint:
-        return indices, indices
-    first, second = halves(dataset.labels(indices), config.run.seed)
-    return indices[first], indices[second]
-
-
-def _gan_domains(
-    dataset: DataSet, config: GanConfig, scaling: Scaling, convolved: Any, target: Any
-) -> dict[str, Domain]:
-    """Source of each direction: domain A is what ``deconvolve`` starts from, B what ``convolve`` does."""
-    paired = config.loss.needs_pairs
-    kinds = {"deconvolve": ("convolved", config.data.target), "convolve": (config.data.target, "convolved")}
-    return {
-        name: Domain(
-            dataset,
-            config.data,
-            kind=kind,
-            indices=convolved if name == "deconvolve" else target,
-            scaling=scaling,
-            batch=config.schedule.batch,
-            seed=config.run.seed,
-            stream=number,
-            noisy=name == "deconvolve",
-            other=other if paired else None,
-        )
-        for number, (name, (kind, other)) in enumerate(kinds.items())
-    }
 
 
 def prepare_folder(out: Path, config: GanConfig | DuqConfig, *, resume: bool) -> None:
@@ -274,7 +310,7 @@ def prepare_folder(out: Path, config: GanConfig | DuqConfig, *, resume: bool) ->
             raise Exp2SimError(
                 f"{out} holds a run already.", way_out="Continue it with --resume, or choose another --out."
             )
-        changed = _differences(read_json(path), now)
+        changed = _differences(_completed(read_json(path), type(config)), now)
         if changed:
             raise Exp2SimError(
                 f"The run in {out} was started with other settings: {', '.join(changed)}.",
@@ -286,6 +322,14 @@ def prepare_folder(out: Path, config: GanConfig | DuqConfig, *, resume: bool) ->
         raise Exp2SimError(f"{out} is not empty and holds no run.", way_out="Choose another --out.")
     make_folder(out)
     write_json(path, now)
+
+
+def _completed(before: Any, kind: type[GanConfig | DuqConfig]) -> Any:
+    """Settings of a run of an earlier version, with the defaults of settings that it did not have."""
+    try:
+        return json.loads(kind.model_validate(before).model_dump_json())
+    except ValidationError:
+        return before
 
 
 def _differences(before: Any, now: Any) -> list[str]:
@@ -337,6 +381,7 @@ class TrainedClassifier:
     def correlations(self, intensity: Tensor, mask: Tensor, *, batch: int = 32) -> Tensor:
         """Correlations (n, classes) of mosaics (n, Ei, h, k, E) in physical units; ``mask`` True = unknown.
 
+        ``mask`` is (Ei, h, k, E) for all, or one for each mosaic.
         Of a classifier of single volumes: the geometric mean over the incident energies.
         """
         import torch
@@ -346,7 +391,8 @@ class TrainedClassifier:
         with torch.no_grad():
             for start in range(0, len(intensity), batch):
                 part = self.model.scaling.forward(intensity[start : start + batch])
-                x = classifier_input(part, mask, self.model.form)
+                own = mask[start : start + batch] if mask.ndim == intensity.ndim else mask
+                x = classifier_input(part, own, self.model.form)
                 found.append(self.network(x))
         each = torch.cat(found).reshape(len(intensity), -1, self.model.network.classes)
         return each[:, 0] if each.shape[1] == 1 else (each + 1e-9).log().mean(1).exp()

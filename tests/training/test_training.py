@@ -12,6 +12,7 @@ from mantid_exp2sim.training.config import DataSettings, DuqConfig, GanConfig, S
 from mantid_exp2sim.training.datasets import Domain, Order, choose_scaling, halves, open_dataset
 from mantid_exp2sim.training.gan import DIRECTIONS, DualGan, stack
 from mantid_exp2sim.training.loop import NotFinite, Run
+from mantid_exp2sim.training.sources import domain_indices, gan_domains
 from mantid_exp2sim.training.validation import make_validation
 
 from mantid_exp2sim.errors import Exp2SimError
@@ -22,9 +23,9 @@ def make_gan(recipe, **loss):
     if loss:
         config = config.model_copy(update={"loss": config.loss.model_copy(update=loss)})
     dataset = open_dataset(config.data.folder)
-    convolved, target = runs.domain_indices(dataset, config)
+    convolved, target = domain_indices(dataset, config)
     scaling = choose_scaling(dataset, config.scaling, kind="convolved", indices=convolved)
-    domains = runs._gan_domains(dataset, config, scaling, convolved, target)
+    domains = gan_domains(dataset, config, scaling, convolved, target)
     return DualGan(config, domains, make_validation(dataset, config, scaling, {}))
 
 
@@ -40,7 +41,7 @@ class TestData:
     def test_domains_share_no_parameter_set(self, gan_recipe):
         config = read_config(gan_recipe(), GanConfig)
         dataset = open_dataset(config.data.folder)
-        convolved, target = runs.domain_indices(dataset, config)
+        convolved, target = domain_indices(dataset, config)
         assert not set(convolved) & set(target)
         assert len(convolved) == len(target) == 10
         for part in (convolved, target):

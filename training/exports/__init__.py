@@ -1,0 +1,1 @@
+"""Data sets from files that users have: exports of SpinW, Horace and Mantid."""

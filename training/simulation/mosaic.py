@@ -11,11 +11,11 @@ from mantid_exp2sim.histogram import Axis, Histogram
 from mantid_exp2sim.instrument import coverage_mask, mosaic_coverage_mask
 from mantid_exp2sim.mosaic import join
 
-from .spectrum import Binning, Kind, Options, SpinWaves, add_noise, mosaic_binnings, spin_waves, volume
+from .spectrum import Binning, Kind, Options, Solved, add_noise, mosaic_binnings, spin_waves, volume
 
 
 def simulate_volume(
-    waves: SpinWaves,
+    waves: Solved,
     binning: Binning,
     *,
     kind: Kind = "convolved",
@@ -36,11 +36,12 @@ def simulate_volume(
     if isinstance(mask, str):
         mask = coverage_mask(
             binning.h_edges, binning.k_edges, binning.energy_edges, binning.incident_energy,
-            instrument=waves.options.instrument,
+            lattice=waves.lattice, instrument=waves.options.instrument,
         )  # fmt: skip
+    names = waves.axis_names
     axes = (
-        Axis("[H,0,0]", binning.h_edges, unit="r.l.u.", frame="HKL"),
-        Axis("[0,K,0]", binning.k_edges, unit="r.l.u.", frame="HKL"),
+        Axis(names[0], binning.h_edges, unit="r.l.u.", frame="HKL"),
+        Axis(names[1], binning.k_edges, unit="r.l.u.", frame="HKL"),
         Axis("DeltaE", binning.energy_edges, unit="meV", frame="General Frame"),
     )
     metadata = {

@@ -8,6 +8,7 @@ and Å⁻¹.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -240,3 +241,33 @@ def blur_matrices(
     value = np.asarray(sum(sign * second(d) for d, sign in differences)) / width
     slope = -np.asarray(sum(sign * first(d) for d, sign in differences)) / width
     return value, slope
+
+
+@lru_cache(maxsize=512)
+def _beam_fit(instrument: Instrument, energy: float, incident_energy: float, q_max: float) -> FloatArray:
+    line = np.linspace(-q_max, q_max, 9)
+    qy, qz = (v.ravel() for v in np.meshgrid(line, line, indexing="ij"))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        matrix = linear_map(instrument, qy, qz, energy, incident_energy)
+        _, kf = kinematics(np.hypot(qy, qz), np.asarray(energy), incident_energy)
+        along = np.sqrt(kf**2 - qy**2 - qz**2)
+    good = np.isfinite(matrix).all(axis=(1, 2)) & (along > 0.05 * kf)
+    qy, qz, matrix, along = qy[good], qz[good], matrix[good], along[good]
+    off = matrix[:, 0] - (qy[:, None] * matrix[:, 1] + qz[:, None] * matrix[:, 2]) / along[:, None]
+    variances = variable_variances(instrument, incident_energy)
+    rows = np.stack([np.ones_like(qy), qy**2 + qz**2], axis=1)
+    own = np.linalg.lstsq(rows, (off**2 * variances).sum(axis=1), rcond=None)[0]
+    energies = np.linalg.lstsq(rows, (off * matrix[:, 3] * variances).sum(axis=1), rcond=None)[0]
+    cross = [(off * matrix[:, i] * variances).sum(axis=1) for i in (1, 2)]
+    slope = float((cross[0] @ qy + cross[1] @ qz) / max(float(qy @ qy + qz @ qz), 1e-30))
+    return np.array([*own, *energies, slope])
+
+
+def beam_fits(instrument: Instrument, energy: float, incident_energy: float, q_max: float) -> FloatArray:
+    """How the resolution leaves the kinematic surface: η = δQ∥ − ∂Q∥/∂Q⊥ · δQ⊥, as a smooth function of Q⊥.
+
+    Returns (5,): var(η) = [0] + [1] Q⊥², cov(η, E) = [2] + [3] Q⊥² and cov(η, Q⊥) = [4] Q⊥, in Å⁻¹ and meV,
+    fitted on |Qy|, |Qz| ≤ ``q_max``. Where energies depend on Q∥, a measured energy deviates by
+    δE − ∂ω/∂Q∥ · η.
+    """
+    return _beam_fit(instrument, energy, incident_energy, q_max)

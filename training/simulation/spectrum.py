@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -78,6 +78,33 @@ class Options:
     grid: int = 30
 
 
+class Solved(Protocol):
+    """A solved Hamiltonian of any model: what a simulated measurement needs of it."""
+
+    @property
+    def model(self) -> str:
+        """Its name."""
+
+    @property
+    def parameters(self) -> FloatArray:
+        """Its constants in meV."""
+
+    @property
+    def options(self) -> Options:
+        """How the physics is simulated."""
+
+    @property
+    def lattice(self) -> tuple[float, float]:
+        """2π over the length of one r.l.u. of the two axes of a volume, in Å."""
+
+    @property
+    def axis_names(self) -> tuple[str, str]:
+        """What the two axes of a volume are called."""
+
+    def volume(self, binning: Binning, kind: Kind = "convolved") -> FloatArray:
+        """Intensities (nh, nk, nE)."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Points:
     """Spin waves at a set of (h, k): crystal Cartesian Q, energies and structure factors split by ion.
@@ -121,6 +148,20 @@ class SpinWaves:
     spread: FloatArray
     _cache: dict[object, _Points] = field(default_factory=dict, repr=False)
     _lit: dict[object, _Lit] = field(default_factory=dict, repr=False)
+
+    @property
+    def lattice(self) -> tuple[float, float]:
+        """a and b in Å."""
+        return LATTICE[0], LATTICE[1]
+
+    @property
+    def axis_names(self) -> tuple[str, str]:
+        """What the two axes of a volume are called."""
+        return "[H,0,0]", "[0,K,0]"
+
+    def volume(self, binning: Binning, kind: Kind = "convolved") -> FloatArray:
+        """Intensities (nh, nk, nE), as in the function `volume`."""
+        return _volume(self, binning, kind)
 
     def half_plane(self, cells: int) -> _Points:
         """The ``cells`` grid points on each side of h = 0 and above k = 0, h-major: (2·cells·cells)
@@ -302,7 +343,7 @@ def _reach(binning: Binning, options: Options) -> int:
     return int(np.ceil(2 * 1.01 * reach * options.grid)) + 1
 
 
-def volume(waves: SpinWaves, binning: Binning, kind: Kind = "convolved") -> FloatArray:
+def volume(waves: Solved, binning: Binning, kind: Kind = "convolved") -> FloatArray:
     """One (h, k, E) volume, float64 (nh, nk, nE), in mb sr⁻¹ meV⁻¹ per formula unit.
 
     ``kind``: "convolved" with the instrument's resolution; "integrated", the same mean over the bin without
@@ -310,6 +351,10 @@ def volume(waves: SpinWaves, binning: Binning, kind: Kind = "convolved") -> Floa
     0. The first-order terms of the resolution can leave values of about -1e-4 of the maximum beside strong
     lines; they are set to 0.
     """
+    return waves.volume(binning, kind)
+
+
+def _volume(waves: SpinWaves, binning: Binning, kind: Kind) -> FloatArray:
     if kind == "centre":
         return _centre_volume(waves, binning)
     if kind not in KINDS:

@@ -122,6 +122,49 @@ def quadratic_form(structure: Structure, bonds: Bonds, anisotropy: FloatArray, q
     return np.block([[a, b], [b.conj().transpose(0, 2, 1), a_minus]])
 
 
+def modes(
+    structure: Structure,
+    bonds: Bonds,
+    q: ArrayLike,
+    *,
+    anisotropy: FloatArray | None = None,
+    regularisation: float = 1e-9,
+) -> tuple[FloatArray, ComplexArray]:
+    """Energies and amplitudes of the spin waves at T = 0.
+
+    Arguments as in `solve`. Returns (omega, amplitude): omega (nq, n) in meV, ascending; amplitude
+    (nq, n, 3, n) = [q, site, Cartesian direction, mode] of the fluctuation of each spin in units of ħ, √(S/2)
+    included. Site phases are those of the quadratic form: differences of true positions.
+
+    Raises `UnstableStructureError` where h(q) is not positive definite.
+    """
+    q = np.atleast_2d(np.asarray(q, dtype=float))
+    n = len(structure.positions)
+    h = quadratic_form(
+        structure, bonds, np.zeros((n, 3, 3)) if anisotropy is None else anisotropy, q
+    ) + regularisation * np.eye(2 * n)
+    try:
+        lower = np.linalg.cholesky(h)
+    except np.linalg.LinAlgError as error:
+        raise UnstableStructureError(
+            "The spin-wave form is not positive definite.",
+            why="The assumed spin structure is not the ground state of these exchange constants.",
+            way_out="Change the constants or the structure.",
+        ) from error
+    metric = np.concatenate([np.ones(n), -np.ones(n)])
+    # K = L†, H = L L†; eigenvalues of K g K† come in pairs ±ω
+    upper = np.swapaxes(lower.conj(), 1, 2)
+    middle = upper @ (metric[:, None] * lower)
+    values, vectors = np.linalg.eigh(0.5 * (middle + np.swapaxes(middle.conj(), 1, 2)))
+    omega = values[:, n:]
+    # T = K⁻¹ U √E: the columns of positive energy, E = g·diag
+    transform = np.linalg.solve(upper, vectors[:, :, n:] * np.sqrt(omega)[:, None, :])
+    u, _ = _local_frames(structure.directions)
+    u = u * np.sqrt(structure.spins / 2.0)[:, None]
+    amplitude = u.conj()[:, :, None] * transform[:, :n, None] + u[:, :, None] * transform[:, n:, None]
+    return np.ascontiguousarray(omega), amplitude
+
+
 def solve(
     structure: Structure,
     bonds: Bonds,
@@ -150,34 +193,8 @@ def solve(
     >>> round(float(omega[0, 0]), 6)  # 4 S |J|
     4.0
     """
-    q = np.atleast_2d(np.asarray(q, dtype=float))
-    n = len(structure.positions)
-    h = quadratic_form(
-        structure, bonds, np.zeros((n, 3, 3)) if anisotropy is None else anisotropy, q
-    ) + regularisation * np.eye(2 * n)
-    try:
-        lower = np.linalg.cholesky(h)
-    except np.linalg.LinAlgError as error:
-        raise UnstableStructureError(
-            "The spin-wave form is not positive definite.",
-            why="The assumed spin structure is not the ground state of these exchange constants.",
-            way_out="Change the constants or the structure.",
-        ) from error
-    metric = np.concatenate([np.ones(n), -np.ones(n)])
-    # K = L†, H = L L†; eigenvalues of K g K† come in pairs ±ω
-    middle = np.swapaxes(lower.conj(), 1, 2) @ (metric[:, None] * lower)
-    values, vectors = np.linalg.eigh(0.5 * (middle + np.swapaxes(middle.conj(), 1, 2)))
-    omega = values[:, n:]
-    # T = K⁻¹ U √E: the columns of positive energy, E = g·diag
-    upper = np.swapaxes(lower.conj(), 1, 2)
-    transform = np.linalg.solve(upper, vectors[:, :, n:] * np.sqrt(omega)[:, None, :])
-    u, _ = _local_frames(structure.directions)
-    weight = np.sqrt(structure.spins / 2.0)
-    # no site phases here: the quadratic form has them (differences of true positions)
-    weight = np.broadcast_to(weight, (len(q), n)) if form_factor is None else form_factor * weight
-    amplitude = sum(
-        np.einsum("qi,ia,qim->qam", weight, frame, part)
-        for frame, part in ((u.conj(), transform[:, :n]), (u, transform[:, n:]))
-    )
-    sab = np.einsum("qam,qbm->qmab", amplitude, amplitude.conj())
-    return np.ascontiguousarray(omega), sab
+    omega, amplitude = modes(structure, bonds, q, anisotropy=anisotropy, regularisation=regularisation)
+    if form_factor is not None:
+        amplitude = amplitude * np.asarray(form_factor)[:, :, None, None]
+    total = amplitude.sum(axis=1)
+    return omega, np.einsum("qam,qbm->qmab", total, total.conj())

@@ -72,7 +72,9 @@ class Assembly:
 
     def to_cell(self, q: ArrayLike) -> FloatArray:
         """(…, 3) in r.l.u. of the lattice to r.l.u. of the magnetic cell."""
-        return np.asarray(q, dtype=float) @ np.array(self.description.magnetic_cell, dtype=float).T
+        return np.asarray(
+            np.asarray(q, dtype=float) @ np.array(self.description.magnetic_cell, dtype=float).T
+        )
 
 
 def check_values(description: Description, parameters: ArrayLike) -> FloatArray:

@@ -209,6 +209,8 @@ def _trouble(error: Exception, temporary: Path) -> OSError | None:
         about = error.filename
         elsewhere = isinstance(about, str | bytes) and not os.fsdecode(about).startswith(str(temporary))
         return None if elsewhere or isinstance(error, BrokenPipeError) else error
+    if re.search(r"requested and [0-9]+ written", str(error)):  # numpy, which loses the number
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     # h5py and safetensors put the number into the text
     found = re.search(r"(?:errno = |\[Errno |\(os error )([0-9]+)", str(error))
     if found and int(found[1]) in _FULL | _CLOSED | {errno.EIO}:

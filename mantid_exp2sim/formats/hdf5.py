@@ -8,6 +8,7 @@ are kept as links.
 
 from __future__ import annotations
 
+import io
 import posixpath
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -55,9 +56,66 @@ def opened(path: Path) -> Iterator[h5py.File]:
         ) from error
 
 
+@contextmanager
+def created(path: Path) -> Iterator[h5py.File]:
+    """A new HDF5 file to write.
+
+    Raises
+    ------
+    OSError
+        If the disk is full. HDF5 by itself may crash the process there, so what cannot be written is
+        swallowed until the file is closed, and told then.
+    """
+    with path.open("w+b", buffering=0) as raw:
+        sink = _Sink(raw)
+        try:
+            with h5py.File(sink, "w") as file:
+                yield file
+        except Exception as error:
+            if sink.error is not None:
+                raise sink.error from error
+            raise
+        if sink.error is not None:
+            raise sink.error
+
+
+class _Sink:
+    """A file for h5py that keeps the first exception (a refusal of the system, a signal) for later."""
+
+    def __init__(self, raw: io.FileIO) -> None:
+        self._raw = raw
+        self.error: BaseException | None = None
+        self.read, self.seek, self.tell = raw.read, raw.seek, raw.tell
+
+    def write(self, data: Any) -> int:
+        try:
+            view = memoryview(data).cast("B")
+            while view and self.error is None:
+                view = view[self._raw.write(view) :]
+        except BaseException as error:
+            self.error = error
+        return len(data)
+
+    def truncate(self, size: int) -> int:
+        try:
+            self._raw.truncate(size)
+        except BaseException as error:
+            self.error = self.error or error
+        return size
+
+    def readinto(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        got = self._raw.readinto(view)
+        view[got:] = bytes(len(view) - got)
+        return len(view)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
 def write_tree(path: Path, tree: NexusTree) -> None:
     """Write a tree as an HDF5 file."""
-    with h5py.File(path, "w") as file:
+    with created(path) as file:
         links: list[tuple[str, Link]] = []
         _write_group(file["/"], "/", tree, links)
         for where, link in links:

@@ -170,7 +170,7 @@ def measured_mask(recipe: Recipe) -> NDArray[np.bool_]:
 
 def _write_shard(recipe: Recipe, folder: Path, number: int) -> dict[str, tuple[int, int]]:
     """Simulate and write one shard; returns per class (samples, draws)."""
-    import h5py
+    from mantid_exp2sim.formats.hdf5 import created
 
     indices = np.arange(number * recipe.shard_size, min((number + 1) * recipe.shard_size, recipe.count))
     volumes: dict[Kind, list[NDArray[np.float32]]] = {kind: [] for kind in recipe.kinds}
@@ -181,7 +181,7 @@ def _write_shard(recipe: Recipe, folder: Path, number: int) -> dict[str, tuple[i
         draws.append(count)
         for kind, values in mosaics.items():
             volumes[kind].append(values.astype(np.float32))
-    with atomic_path(_shard_path(folder, number)) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_path(_shard_path(folder, number)) as temporary, created(temporary) as file:
         for kind, samples in volumes.items():
             data = np.stack(samples)
             file.create_dataset(kind, data=data, chunks=(1, *data.shape[1:]))

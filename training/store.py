@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -113,12 +114,13 @@ class Description(BaseModel):
 
 @dataclass(slots=True, eq=False)
 class Shards:
-    """HDF5 files of a folder, the last few used kept open."""
+    """HDF5 files of a folder, the last few used kept open; several threads may read."""
 
     folder: Path
     _open: OrderedDict[str, tuple[h5py.File, dict[str, Any]]] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def table(self, shard: str, name: str) -> Any:
+    def _table(self, shard: str, name: str) -> Any:
         """An HDF5 dataset of a shard."""
         import h5py
 
@@ -135,9 +137,10 @@ class Shards:
     def read(self, shard: str, name: str, where: Any, shape: tuple[int, ...]) -> NDArray[Any]:
         """Part of an HDF5 dataset whose rows are of a shape; `Exp2SimError` where it cannot be read."""
         try:
-            table = self.table(shard, name)
-            if table.shape[1:] == shape:
-                return np.asarray(table[where])
+            with self._lock:  # none is closed while it is read
+                table = self._table(shard, name)
+                if table.shape[1:] == shape:
+                    return np.asarray(table[where])
         except (OSError, KeyError, IndexError, ValueError) as error:
             raise Exp2SimError(
                 f"Cannot read {name} from the shard {self.folder / shard}: {error}.",

@@ -148,9 +148,9 @@ def volumes_on(
     if mosaic.is_mosaic(histogram):
         parts = mosaic.split(histogram)
         return [volumes_on(p, axes, rules, values=values, extend=extend)[0] for p in parts]
-    energy = _incident_energy(histogram, incident_energy)
     positions = {kind: histogram.find_axis(kind) for kind in AXES}  # type: ignore[arg-type]
     _check_others(histogram, set(positions.values()))
+    energy = _incident_energy(histogram, incident_energy)
     order = [p for p in positions.values() if p is not None]
     rest = [i for i in range(histogram.ndim) if i not in order]
     shape = tuple(1 if p is None else histogram.shape[p] for p in positions.values())

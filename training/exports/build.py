@@ -20,8 +20,9 @@ from mantid_exp2sim.training.exports.recipe import KINDS, ExportRecipe, read_rec
 from mantid_exp2sim.training.exports.shards import About, make_shard, shard_name
 from mantid_exp2sim.training.exports.split import assign, parameter_sets
 
-from mantid_exp2sim.atomic import atomic_path
+from mantid_exp2sim.atomic import atomic_path, is_temporary, make_folder, sweep
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.locks import LOCK, locked
 
 FORMAT = 2
 SAME_ENERGY = 0.05
@@ -60,14 +61,15 @@ def build_dataset(
     folder = recipe_path.resolve().parent
     files = entries(recipe, folder)
     out = Path("data") / recipe.name if out is None else out
-    _start(recipe, out)
-    items, refused = _convert(recipe, files, out, folder, progress)
-    _check_found(recipe, items, refused)
-    _complete(recipe, items)
-    described = _description(recipe, items, refused)
-    with atomic_path(out / "dataset.json") as temporary:
-        temporary.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
-    _tidy(out, items)
+    with locked(out, "data set"):
+        _start(recipe, out)
+        items, refused = _convert(recipe, files, out, folder, progress)
+        _check_found(recipe, items, refused)
+        _complete(recipe, items)
+        described = _description(recipe, items, refused)
+        with atomic_path(out / "dataset.json") as temporary:
+            temporary.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+        _tidy(out, items)
     return {key: value for key, value in described.items() if key != "domains"} | {"folder": str(out)}
 
 
@@ -75,12 +77,15 @@ def _start(recipe: ExportRecipe, out: Path) -> None:
     """Make the folder, or check that it is one of this recipe's."""
     path = out / _BUILD
     mine = {"name": recipe.name, "seed": recipe.seed}
-    if not path.is_file() and out.exists() and (not out.is_dir() or any(out.iterdir())):
+    others = [each for each in out.iterdir() if each.name != LOCK and not is_temporary(each)]
+    if not path.is_file() and others:
         raise Exp2SimError(
             f"{out} exists and is no data set of `exp2sim data build`.", way_out="Choose another --out."
         )
+    make_folder(out / "shards")
+    sweep(out)
+    sweep(out / "shards")
     try:
-        (out / "shards").mkdir(parents=True, exist_ok=True)
         if path.is_file() and json.loads(path.read_bytes()) != mine:
             raise Exp2SimError(
                 f"{out} holds the data set of another recipe.", way_out="Choose another --out, or delete it."

@@ -18,6 +18,7 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.layout import Layout
 from mantid_exp2sim.networks.settings import ClassifierSettings, GeneratorSettings
 from mantid_exp2sim.scaling import Scaling
+from mantid_exp2sim.uncertainty import ErrorModel
 
 MAX_CARD_BYTES = 4 * 2**20
 MAX_WEIGHT_BYTES = 2 * 2**30
@@ -197,6 +198,8 @@ class Card(_Strict):
     """Settings of both generators."""
     classes: tuple[ClassName, ...] = Field(default=(), max_length=100)
     classifiers: dict[Domain, ClassifierCard] = Field(default_factory=dict)
+    errors: dict[Literal["deconvolve", "convolve"], ErrorModel] = Field(default_factory=dict)
+    """The model's own error in each direction, where it was measured."""
     metrics: dict[str, JsonValue] = Field(default_factory=dict)
     software: dict[Word, Word] = Field(default_factory=dict)
     weights: dict[WeightKey, WeightFile] = Field(default_factory=dict)
@@ -216,6 +219,8 @@ class Card(_Strict):
         for role in ROLES:
             if not set(self.keys(role)) <= set(self.weights):
                 raise ValueError(f"weights of {role}: its members are not numbered 1, 2, 3, …")
+        if any(len(errors.sigma) != len(self.incident_energies) for errors in self.errors.values()):
+            raise ValueError("errors has a row for each incident energy")
         energy = self.axis("energy")
         if self.layout.energy == "channels" and len(energy.edges) != self.layout.windows + 1:
             raise ValueError(

@@ -1,7 +1,7 @@
-"""Tiles: what part of an image a network sees at once, and with what weight its result counts.
+"""Blocks: what part of the volumes a network sees at once, and which part of its result counts.
 
-A tile's core is extended by a ramp, in which it blends into its neighbour, and by a halo as wide as the
-network's reach, whose result is thrown away. So no result depends on where a tile ends, only on the image.
+A block's core is extended by a halo as wide as the network's reach, whose result is thrown away. So no result
+depends on where a block ends, only on the data.
 """
 
 from __future__ import annotations
@@ -9,55 +9,53 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 
 import numpy as np
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.layout import AXES, Layout
 
-RAMP = 4
-"""Half-width, in bins, of the zone in which neighbouring tiles are blended."""
 WHOLE = 256 * 256
 """An image of at most so many bins is not cut unless a tile size is given."""
 DEFAULT_TILE = {1: 4096, 2: 128, 3: 32}
+BATCH_BINS = 16_384
+"""At most so many spatial bins go through a network at once, unless a single tile has more."""
+BATCH_WORK = 5e9
+"""At most so many bins × parameters: small enough that a cancel is seen within a second on one core."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Span:
-    """One tile along one axis: the network sees [start, stop); ``weight`` float64 (stop - start,)."""
+    """One block along one axis: the network sees [start, stop), of which [first, last) is its core."""
 
     start: int
     stop: int
-    weight: Floats
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Tile:
-    """One tile: a span per spatial axis."""
-
-    spans: tuple[Span, ...]
+    first: int
+    last: int
 
     @property
-    def region(self) -> tuple[slice, ...]:
-        """The part of the image that the network sees."""
-        return tuple(slice(span.start, span.stop) for span in self.spans)
+    def seen(self) -> slice:
+        """What the network sees."""
+        return slice(self.start, self.stop)
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Bins that the network sees along each axis."""
-        return tuple(span.stop - span.start for span in self.spans)
+    def core(self) -> slice:
+        """What of the result counts."""
+        return slice(self.first, self.last)
 
     @property
-    def weight(self) -> Floats:
-        """Weight of each bin, float64, the product of the spans' weights."""
-        weight: Floats = np.ones(())
-        for span in self.spans:
-            weight = weight[..., None] * span.weight
-        return weight
+    def inner(self) -> slice:
+        """The core, counted from the start of what the network sees."""
+        return slice(self.first - self.start, self.last - self.start)
 
 
-def cut(shape: Sequence[int], *, tile: int | None, reach: Sequence[int] | None, step: int = 1) -> list[Tile]:
-    """Cut an image into tiles; the weights of all tiles add up to 1 in every bin.
+Block = tuple[Span, ...]
+"""A span per axis."""
+
+
+def cut(shape: Sequence[int], *, tile: int | None, reach: Sequence[int] | None, step: int = 1) -> list[Block]:
+    """Cut an image into tiles; every bin is in the core of exactly one of them.
 
     Parameters
     ----------
@@ -77,15 +75,56 @@ def cut(shape: Sequence[int], *, tile: int | None, reach: Sequence[int] | None, 
 
     Examples
     --------
-    >>> [t.region for t in cut((40,), tile=20, reach=(3,))]
-    [(slice(0, 27, None),), (slice(13, 40, None),)]
+    >>> [(t[0].seen, t[0].core) for t in cut((40,), tile=20, reach=(3,))]
+    [(slice(0, 23, None), slice(0, 20, None)), (slice(17, 40, None), slice(20, 40, None))]
     >>> len(cut((40, 40), tile=None, reach=(3, 3)))
     1
     """
+    return list(product(*_spatial(shape, tile, reach, step)))
+
+
+def blocks(
+    shape: Sequence[int], layout: Layout, *, tile: int | None, reach: Sequence[int] | None, parameters: int
+) -> list[Block]:
+    """Cut volumes (B, h, k, E) into blocks, four spans each, of about equal work for a network.
+
+    Spatial axes are cut as by :func:`cut`; along axes that are folded into the batch, and along B, a block
+    holds as many samples as go through the network at once; channels stay together.
+
+    >>> [b[3].core for b in blocks((1, 40, 40, 20), Layout(energy="separate"), tile=None, reach=(3, 3),
+    ...                            parameters=1000)]
+    [slice(0, 10, None), slice(10, 20, None)]
+    """
+    size = dict(zip(("batch", *AXES), shape, strict=True))
+    spatial = [size[name] for name in layout.spatial]
+    spans = dict(zip(layout.spatial, _spatial(spatial, tile, reach, 1), strict=True))
+    seen = prod(max(span.stop - span.start for span in spans[name]) for name in layout.spatial)
+    left = samples_at_once(seen, parameters)
+    for name in reversed(("batch", *layout.folded)):
+        spans[name] = _spans(size[name], min(size[name], left), 0, 1)
+        left = max(1, left // size[name])
+    for name in size:
+        spans.setdefault(name, _spans(size[name], size[name], 0, 1))
+    return list(product(*(spans[name] for name in size)))
+
+
+def samples_at_once(bins: int, parameters: int) -> int:
+    """How many samples of so many spatial bins a network of so many parameters takes at once.
+
+    >>> samples_at_once(1600, 100_000), samples_at_once(1600, 11_000_000)
+    (10, 1)
+    """
+    most = min(BATCH_BINS, BATCH_WORK / max(1, parameters))
+    return max(1, int(most) // max(1, bins))
+
+
+def _spatial(
+    shape: Sequence[int], tile: int | None, reach: Sequence[int] | None, step: int
+) -> list[list[Span]]:
     if tile is not None and (isinstance(tile, bool) or not isinstance(tile, int | np.integer) or tile < 1):
         raise Exp2SimError(f"The tile size {tile!r} is not a positive whole number of bins.")
     if tile is None:
-        small = int(np.prod(shape)) <= WHOLE or reach is None
+        small = prod(shape) <= WHOLE or reach is None
         tile = max(shape) if small else DEFAULT_TILE[len(shape)]
     if reach is None and tile < max(shape):
         raise Exp2SimError(
@@ -94,30 +133,17 @@ def cut(shape: Sequence[int], *, tile: int | None, reach: Sequence[int] | None, 
             way_out="Leave the tile size out.",
         )
     widths = [0] * len(shape) if reach is None else reach
-    axes = [_spans(size, int(tile), width, step) for size, width in zip(shape, widths, strict=True)]
-    return [Tile(spans) for spans in product(*axes)]
+    return [_spans(size, int(tile), width, step) for size, width in zip(shape, widths, strict=True)]
 
 
 def _spans(size: int, tile: int, reach: int, step: int) -> list[Span]:
     tile = -(-tile // step) * step
-    ramp = min(RAMP, tile // 2)
-    position: Floats = np.arange(size, dtype=np.float64) + 0.5
-    cores = [(start, min(start + tile, size)) for start in range(0, size, tile)]
-    ramps = [_trapezoid(position, start, stop, ramp, size) for start, stop in cores]
-    total = np.sum(ramps, axis=0)
-    spans = []
-    for (start, stop), weight in zip(cores, ramps, strict=True):
-        first = max(0, start - ramp - reach) // step * step
-        last = min(size, -(-(stop + ramp + reach) // step) * step)
-        spans.append(Span(first, last, (weight / total)[first:last]))
-    return spans
-
-
-def _trapezoid(position: Floats, start: int, stop: int, ramp: int, size: int) -> Floats:
-    """1 inside, falling to 0 over ±ramp around inner borders; borders of the image have no ramp."""
-    width = max(2 * ramp, 1)
-    low = (position - start + ramp) / width if ramp else (position > start) * 1.0
-    high = (stop + ramp - position) / width if ramp else (position < stop) * 1.0
-    ends = np.where(start == 0, 1.0, low), np.where(stop == size, 1.0, high)
-    weight: Floats = np.clip(np.minimum(*ends), 0.0, 1.0)
-    return weight
+    return [
+        Span(
+            start=max(0, first - reach) // step * step,
+            stop=min(size, -(-(min(first + tile, size) + reach) // step) * step),
+            first=first,
+            last=min(first + tile, size),
+        )
+        for first in range(0, size, tile)
+    ]

@@ -1,37 +1,39 @@
-"""Histogram to Histogram through a generator: volumes, tiles, masks, errors, history."""
+"""Histogram to Histogram through a generator: volumes, blocks, masks, errors, history."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
+from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Floats, Histogram
-from mantid_exp2sim.tiles import Tile, cut
+from mantid_exp2sim.histogram import Booleans, Floats, Histogram
+from mantid_exp2sim.layout import AXES
+from mantid_exp2sim.noise import noise_key, standard_normal_pair
+from mantid_exp2sim.tiles import Block, blocks, samples_at_once
+from mantid_exp2sim.uncertainty import NORMAL_95, ErrorModel, Translated
 from mantid_exp2sim.volumes import Volumes, open_volumes
 
 if TYPE_CHECKING:
-    import torch
-
     from mantid_exp2sim.bundle import Model
     from mantid_exp2sim.card import Card
+    from mantid_exp2sim.networks.generator import Generator
 
+Direction = Literal["deconvolve", "convolve"]
 Progress = Callable[[int, int, str], None]
 """``progress(done, total, message)``; what it raises ends the run and reaches the caller."""
 
-BATCH_BINS = 16_384
-"""At most so many spatial bins go through a network at once."""
-BATCH_WORK = 5e9
-"""At most so many bins × parameters: small enough that a cancel is seen within a second on one core."""
 MAX_REPLICAS = 10_000
 
 
 def translate(
     model: Model,
-    direction: Literal["deconvolve", "convolve"],
+    direction: Direction,
     histogram: Histogram,
     *,
     tile: int | None = None,
@@ -61,15 +63,17 @@ def translate(
         Bins of a tile along each axis the network slides over; None takes whole images where they are small.
         The result is the same for any value, to rounding (1e-5 of the largest intensity).
     errors
-        Whether to propagate the variance. Without, it comes back as 0.
+        Whether to give a variance: that of the input, propagated, plus that of the model where it is known
+        (:class:`mantid_exp2sim.uncertainty.ErrorModel` on its card, or several members). Its square root is
+        half of the 68 % interval; :func:`translate_parts` gives the parts and the 95 % interval. Without, it
+        comes back as 0.
     replicas
-        How many noise replicas the variance is estimated from (at least 2). The input is varied by Gaussian
-        noise of its own variance, bin by bin independently, and the variance of the results is the output
-        variance: its relative standard error is sqrt(2 / (replicas - 1)), and it counts **the input's
-        counting errors alone, not how far the model may be wrong**. Correlations between output bins are not
-        kept. An input without variance gives an output without.
+        How many noise replicas the input's part is estimated from (at least 2). The input is varied by
+        Gaussian noise of its own variance, bin by bin independently, and the variance of the results is
+        taken: its relative standard error is sqrt(2 / (replicas - 1)). Correlations between output bins are
+        not kept. An input without variance adds nothing.
     seed
-        Seed of that noise (PCG64). The same seed, data and machine give the same bytes.
+        Seed of that noise (SplitMix64). The same seed, data and machine give the same bytes.
     scale
         The intensity is multiplied by this before the network and divided by it after, for data in other
         units than the model's; ``"auto"`` chooses it so that the mean over all measured bins is that of the
@@ -77,8 +81,8 @@ def translate(
     incident_energy
         meV, where the histogram's metadata has none.
     progress
-        Called before each batch of tiles and at the end; an exception it raises (`Cancelled`,
-        `KeyboardInterrupt`) ends the run, with nothing changed anywhere.
+        Called at the start, after each layer of each block and at the end; an exception it raises
+        (`Cancelled`, `KeyboardInterrupt`) ends the run, with nothing changed anywhere.
 
     Returns
     -------
@@ -98,39 +102,85 @@ def translate(
     >>> if "pcsmo-maps" in list_models():
     ...     sharp = translate(load_model("pcsmo-maps"), "deconvolve", mosaic_histogram(np.ones((240, 400))))
     """
+    return _translate(
+        model, direction, histogram, errors=errors, parts=False, tile=tile, replicas=replicas, seed=seed,
+        scale=scale, incident_energy=incident_energy, progress=progress,
+    ).histogram  # fmt: skip
+
+
+def translate_parts(
+    model: Model,
+    direction: Direction,
+    histogram: Histogram,
+    *,
+    tile: int | None = None,
+    replicas: int = 16,
+    seed: int = 0,
+    scale: float | str = 1.0,
+    incident_energy: float | None = None,
+    progress: Progress | None = None,
+) -> Translated:
+    """As :func:`translate`, with the parts of the error apart and the 95 % interval."""
+    return _translate(
+        model, direction, histogram, errors=True, parts=True, tile=tile, replicas=replicas, seed=seed,
+        scale=scale, incident_energy=incident_energy, progress=progress,
+    )  # fmt: skip
+
+
+def _translate(
+    model: Model,
+    direction: Direction,
+    histogram: Histogram,
+    *,
+    errors: bool,
+    parts: bool,
+    tile: int | None,
+    replicas: int,
+    seed: int,
+    scale: float | str,
+    incident_energy: float | None,
+    progress: Progress | None,
+) -> Translated:
     _check_options(replicas, seed)
     volumes = open_volumes(histogram, model.card, incident_energy=incident_energy)
     factor = intensity_factor(scale, volumes, model.card)
-    noisy = errors and bool((volumes.variance > 0).any())
-    runner = _Runner(model, direction, volumes, factor, tile, 1 + replicas * noisy, progress)
+    noisy = errors and bool(np.fmax.reduce(volumes.variances, axis=None) > 0)
+    runner = _Runner(
+        model, direction, volumes, factor, tile=tile, errors=errors, replicas=replicas * noisy, seed=seed,
+        progress=progress,
+    )  # fmt: skip
+    names = ("intensity", "variance", *(("input", "model", "half_95") if parts else ()))
+    outputs = {name: _Output(histogram.shape, volumes) for name in names}
     with np.errstate(over="ignore", invalid="ignore"):
-        intensity = runner.run(volumes.intensity)
-        variance = np.zeros_like(intensity)
-        if noisy:
-            replicated = (runner.run(_replica(volumes, seed, number)) for number in range(replicas))
-            variance = _spread(replicated, volumes.variance.any(axis=(1, 2, 3)))
+        runner.run(outputs)
     runner.report("done")
-    measured = ~volumes.mask
-    if not (np.isfinite(intensity[measured]).all() and np.isfinite(variance[measured]).all()):
-        raise Exp2SimError(
-            "The network's result is not finite.",
-            why="The intensities are probably far outside what it was trained on.",
-            way_out="Check the units of the data, or set `scale` (a factor, or 'auto').",
-        )
+    arrays = {name: output.finish(histogram.mask) for name, output in outputs.items()}
     options = {"tile": tile, "errors": errors, "replicas": replicas, "scale": scale, "factor": factor}
     if incident_energy is not None:
         options["incident_energy"] = float(incident_energy)
-    return histogram.replace(
-        intensity=volumes.close(intensity),
-        variance=volumes.close(variance),
-        metadata=with_history(histogram, history_entry(model, direction, seed, options)),
+    entry = history_entry(model, direction, seed, options)
+    if errors:
+        entry["errors"] = runner.about_errors()
+    result = histogram.replace(
+        intensity=arrays.pop("intensity"),
+        variance=arrays.pop("variance"),
+        metadata=with_history(histogram, entry),
+    )
+    nothing: Floats = np.zeros(())
+    return Translated(
+        result,
+        arrays.get("input", nothing),
+        arrays.get("model", nothing),
+        arrays.get("half_95", nothing),
+        model_known=runner.calibration is not None or runner.members > 1,
+        calibrated=runner.calibration is not None,
     )
 
 
 def intensity_factor(scale: float | str, volumes: Volumes, card: Card) -> float:
     """What the intensity is multiplied by before a network: ``scale``, or what ``"auto"`` stands for."""
     if scale == "auto":
-        mean = float(volumes.intensity[~volumes.mask].mean())
+        mean = float(np.mean(volumes.values, where=~volumes.mask))
         if card.mean_intensity is None or not mean > 0:
             raise Exp2SimError(
                 "scale='auto' cannot be used here.",
@@ -175,93 +225,195 @@ def _check_options(replicas: int, seed: int) -> None:
             raise Exp2SimError(f"{name} is {value!r}.", why=f"It takes a whole number from {low} to {high}.")
 
 
-def _replica(volumes: Volumes, seed: int, number: int) -> Floats:
-    """The intensity with noise of its variance; it depends on seed, number and incident energy alone."""
-    sigma = np.sqrt(volumes.variance)
-    noise: Floats = np.empty_like(sigma)
-    for index, energy in enumerate(volumes.incident_energies):
-        stream = np.random.SeedSequence([seed, number, round(float(energy) * 1e6)])
-        noise[index] = np.random.Generator(np.random.PCG64(stream)).standard_normal(sigma.shape[1:])
-    replica: Floats = volumes.intensity + sigma * noise
-    return replica
+class _Output:
+    """One array of the result: written block by block, in the shape and order of the histogram."""
 
+    def __init__(self, shape: tuple[int, ...], volumes: Volumes) -> None:
+        self.array: Floats = np.zeros(shape)
+        self.view = volumes.open(self.array)
+        self.close = volumes.close
 
-def _spread(results: Any, noisy: Any) -> Floats:
-    """Sample variance (Welford) over results (B, h, k, E); exactly 0 for volumes that had no noise."""
-    count, mean, total = 0, np.zeros(()), np.zeros(())
-    for result in results:
-        count += 1
-        step = result - mean
-        mean = mean + step / count
-        total = total + step * (result - mean)
-    return np.where(noisy[:, None, None, None], total / max(count - 1, 1), 0.0)
+    def finish(self, mask: Booleans) -> Floats:
+        """Read-only, NaN where not measured."""
+        if not np.may_share_memory(self.view, self.array):
+            self.array = np.array(self.close(self.view))
+        self.array[mask] = np.nan
+        self.array.flags.writeable = False
+        return self.array
 
 
 @dataclass(slots=True)
 class _Runner:
-    """One generator over the volumes of one histogram, as often as there are replicas."""
+    """The members of one generator over the volumes of one histogram, block by block.
+
+    All that is needed of a block, its replicas too, is computed before the next one: nothing but the outputs
+    has the size of the data.
+    """
 
     model: Model
-    direction: Literal["deconvolve", "convolve"]
+    direction: Direction
     volumes: Volumes
     factor: float
-    tile: int | None
-    passes: int
-    progress: Progress | None
+    tile: int | None = field(kw_only=True)
+    errors: bool = field(kw_only=True)
+    replicas: int = field(kw_only=True)
+    seed: int = field(kw_only=True)
+    progress: Progress | None = field(kw_only=True)
+    networks: list[Generator] = field(init=False)
+    at_once: int = field(init=False)
+    rows: list[int] = field(init=False)
     done: int = 0
     total: int = 0
-    tiles: list[Tile] = field(default_factory=list)
 
-    def run(self, intensity: Floats) -> Floats:
-        """Intensity (B, h, k, E) in the data's units through the network, in the data's units."""
-        card, network = self.model.card, self.model.network(self.direction)
-        import torch  # after the network, which says so if torch is missing
+    def __post_init__(self) -> None:
+        self.networks = [network.prepare() for network in self.model.members(self.direction)]  # type: ignore[operator]
+        known = np.asarray(self.model.card.incident_energies)
+        self.rows = [int(np.argmin(np.abs(known - energy))) for energy in self.volumes.incident_energies]
 
-        scaled = card.scaling.forward(intensity * self.factor)
-        x = torch.from_numpy(np.where(self.volumes.mask, 0.0, scaled).astype(np.float32))
-        mask = torch.from_numpy(self.volumes.mask.astype(np.float32))
-        energies = torch.from_numpy(self.volumes.incident_energies)
+    @property
+    def members(self) -> int:
+        """How many networks the result is the mean of."""
+        return len(self.networks)
+
+    @property
+    def calibration(self) -> ErrorModel | None:
+        """What the card knows of the model's own error in this direction."""
+        return self.model.card.errors.get(self.direction)
+
+    def about_errors(self) -> dict[str, Any]:
+        """What the variance of the result holds, in JSON."""
+        spread = f"spread of {self.members} members, not calibrated" if self.members > 1 else "not known"
+        return {
+            "input": "propagated" if self.replicas else "none in the data",
+            "model": "calibrated" if self.calibration is not None else spread,
+            "members": self.members,
+        }
+
+    def run(self, outputs: dict[str, _Output]) -> None:
+        """Fill the outputs."""
+        import torch
+
+        layout, shape = self.model.card.layout, self.volumes.values.shape
+        parameters = sum(parameter.numel() for parameter in self.networks[0].parameters())
+        cut = blocks(shape, layout, tile=self.tile, reach=reach(self.networks[0]), parameters=parameters)
+        self.total = sum(self._samples(block) for block in cut) * self.members * (1 + self.replicas)
+        self.report(self._message())
         with torch.inference_mode():
-            stacked = card.layout.stack(x, mask, energies)
-            self._plan(stacked, network)
-            result = card.layout.unstack(self._through(network, stacked), x.shape).numpy()
-        values: Floats = card.scaling.inverse(result) / self.factor
-        return values
+            for block in cut:
+                self.at_once = samples_at_once(_bins(block) // self._samples(block), parameters)
+                made = self._block(block, parts="half_95" in outputs)
+                for name, output in outputs.items():
+                    output.view[_core(block)] = made.get(name, 0.0)
 
     def report(self, message: str) -> None:
         """Tell how far it is; here a run is cancelled."""
         if self.progress is not None:
             self.progress(self.done, self.total, message)
 
-    def _plan(self, stacked: torch.Tensor, network: torch.nn.Module) -> None:
-        if not self.tiles:
-            self.tiles = cut(stacked.shape[2:], tile=self.tile, reach=reach(network))
-            self.total = len(self.tiles) * stacked.shape[0] * self.passes
+    def _message(self) -> str:
+        return f"{self.direction}: {self.done + 1} of {self.total}"
 
-    def _through(self, network: torch.nn.Module, stacked: torch.Tensor) -> torch.Tensor:
-        """(B', in, *spatial) to (B', out, *spatial), float64, tile by tile and batch by batch."""
+    def _samples(self, block: Block) -> int:
+        """How many samples of the network a block holds."""
+        layout = self.model.card.layout
+        sizes = dict(zip(("batch", *AXES), (span.stop - span.start for span in block), strict=True))
+        return prod(sizes[name] for name in ("batch", *layout.folded))
+
+    def _block(self, block: Block, *, parts: bool) -> dict[str, Floats]:
+        """What the outputs hold in the core of a block, in the data's units; nothing where all is masked."""
+        measured = ~self.volumes.mask[_core(block)]
+        if not measured.any():
+            self.done += self._samples(block) * self.members * (1 + self.replicas)
+            return {}
+        values = np.where(self.volumes.mask[_seen(block)], 0.0, self.volumes.values[_seen(block)])
+        each = self._through(values[None], block)[:, 0]
+        made: dict[str, Floats] = {"intensity": each.mean(0)}
+        if self.errors:
+            given = self._input_variance(values, made["intensity"], block) if self.replicas else 0.0
+            sigma, tau = self._own_error(each, made["intensity"], block)
+            made["variance"] = given + sigma**2
+            if parts:
+                made["input"], made["model"] = np.broadcast_to(given, sigma.shape), sigma**2
+                made["half_95"] = np.sqrt(NORMAL_95**2 * given + tau**2)
+        if not all(np.isfinite(array[measured]).all() for array in made.values()):
+            raise Exp2SimError(
+                "The network's result is not finite.",
+                why="The intensities are probably far outside what it was trained on.",
+                way_out="Check the units of the data, or set `scale` (a factor, or 'auto').",
+            )
+        return made
+
+    def _through(self, batch: npt.NDArray[Any], block: Block) -> Floats:
+        """Replicas of a block (R, b, h, k, E) through every member: (members, R, *core), float64."""
         import torch
 
-        channels = self.model.card.layout.out_channels
-        result = torch.zeros(stacked.shape[0], channels, *stacked.shape[2:], dtype=torch.float64)
-        parameters = sum(parameter.numel() for parameter in network.parameters())
-        for tile in self.tiles:
-            weight = torch.from_numpy(tile.weight)
-            for batch in _batches(stacked.shape[0], tile.shape, parameters):
-                self.report(f"{self.direction}: tile {self.done + 1} of {self.total}")
-                part = network(stacked[(batch, slice(None), *tile.region)].contiguous())
-                result[(batch, slice(None), *tile.region)] += weight * part
-                self.done += batch.stop - batch.start
-        return result
+        card, mask = self.model.card, self.volumes.mask[_seen(block)]
+        scaled = np.where(mask, 0.0, card.scaling.forward(batch * self.factor)).astype(np.float32)
+        x = torch.from_numpy(scaled).flatten(0, 1)
+        copies = len(batch)
+        masks = torch.from_numpy(mask.astype(np.float32)).repeat(copies, 1, 1, 1)
+        energies = torch.from_numpy(self.volumes.incident_energies[block[0].seen]).repeat(copies)
+        stacked = card.layout.stack(x, masks, energies)
+        results = []
+        for network in self.networks:
+            made = network.infer(stacked, lambda: self.report(self._message()))
+            volumes = card.layout.unstack(made, x.shape).reshape(scaled.shape)
+            core = volumes[(slice(None), *(span.inner for span in block))].numpy().astype(np.float64)
+            results.append(card.scaling.inverse(core) / self.factor)
+            self.done += self._samples(block) * copies
+        return np.stack(results)
+
+    def _input_variance(self, values: Floats, plain: Floats, block: Block) -> Floats:
+        """Sample variance (Welford) of the results of noisy replicas; exactly 0 for volumes without noise."""
+        sigma = np.sqrt(np.nan_to_num(self.volumes.variances[_seen(block)])).astype(np.float32)
+        noisy = sigma.any(axis=(1, 2, 3), keepdims=True)
+        total = np.zeros_like(plain)
+        if not noisy.any():
+            self.done += self._samples(block) * self.members * self.replicas
+            return total
+        noise, mean, count = self._noise(block), np.zeros_like(plain), 0
+        while fields := list(islice(noise, max(1, self.at_once // self._samples(block)))):
+            replicas = values.astype(np.float32) + sigma * np.stack(fields)
+            for result in self._through(replicas, block).mean(0):
+                count += 1
+                step = result - plain - mean
+                mean += step / count
+                total += step * (result - plain - mean)
+        return np.where(noisy, total / (count - 1), 0.0)
+
+    def _noise(self, block: Block) -> Iterator[npt.NDArray[np.float32]]:
+        """A field (b, h, k, E) per replica; it depends on seed, replica, incident energy and bin alone."""
+        shape = self.volumes.values.shape
+        h, k, energy = (np.arange(span.start, span.stop, dtype=np.uint64) for span in block[1:])
+        rows = np.add.outer(h * np.uint64(shape[2]), k) * np.uint64(shape[3])
+        numbers = np.add.outer(rows, energy)
+        incident = [round(float(value) * 1e6) for value in self.volumes.incident_energies[block[0].seen]]
+        for pair in range(0, self.replicas, 2):
+            keys = [noise_key(self.seed, pair, level) for level in incident]
+            yield from standard_normal_pair(keys, numbers)[: self.replicas - pair]
+
+    def _own_error(self, each: Floats, mean: Floats, block: Block) -> tuple[Floats, Floats]:
+        """Halves of the 68 % and the 95 % interval of the model's own error."""
+        spread = each.std(0, ddof=1) if self.members > 1 else np.zeros_like(mean)
+        if self.calibration is None:
+            return spread, NORMAL_95 * spread
+        halves = self.calibration.halves(mean * self.factor, spread * self.factor, self.rows[block[0].seen])
+        return halves[0] / self.factor, halves[1] / self.factor
 
 
-def reach(network: torch.nn.Module) -> tuple[int, ...] | None:
+def reach(network: Generator) -> tuple[int, ...] | None:
     """How many bins away an input bin still changes an output bin, per axis; None = any distance."""
-    width: tuple[int, ...] | None = network.receptive_field()  # type: ignore[operator]
+    width = network.receptive_field()
     return None if width is None else tuple(bins // 2 for bins in width)
 
 
-def _batches(samples: int, shape: Sequence[int], parameters: int) -> list[slice]:
-    bins = min(BATCH_BINS, BATCH_WORK / max(1, parameters))
-    size = max(1, int(bins) // max(1, int(np.prod(shape))))
-    return [slice(start, min(start + size, samples)) for start in range(0, samples, size)]
+def _core(block: Block) -> tuple[slice, ...]:
+    return tuple(span.core for span in block)
+
+
+def _seen(block: Block) -> tuple[slice, ...]:
+    return tuple(span.seen for span in block)
+
+
+def _bins(block: Block) -> int:
+    return prod(span.stop - span.start for span in block)

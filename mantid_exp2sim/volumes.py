@@ -121,8 +121,14 @@ def _opened(
     opened: Callable[[npt.NDArray[Any]], npt.NDArray[Any]],
     close: Callable[[npt.NDArray[Any]], npt.NDArray[Any]],
 ) -> Volumes:
-    arrays = (opened(array) for array in (histogram.intensity, histogram.variance, histogram.mask))
-    return Volumes(*arrays, energies, opened, close)
+    return Volumes(
+        opened(histogram.intensity),
+        opened(histogram.variance),
+        opened(histogram.mask),
+        energies,
+        opened,
+        close,
+    )
 
 
 def _order(histogram: Histogram, positions: dict[str, int | None], card: Card) -> tuple[str, str, str]:

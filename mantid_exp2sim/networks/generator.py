@@ -6,22 +6,23 @@ the translated intensity (B, out_channels, *spatial) in scaled units.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
 
 from mantid_exp2sim.networks.blocks import (
     CONVOLUTION,
-    INSTANCE_NORM,
     BlurPool,
     BlurUpsample,
     GatedResidual,
+    InstanceNorm,
     MirrorResidual,
     PadSame,
     check_input,
     crop,
+    memory_format,
     pad_to,
     xavier,
 )
@@ -39,9 +40,27 @@ class Generator(nn.Module):
         """(B, in_channels, *spatial) to (B, out_channels, *spatial), any spatial size."""
         return self.forward_features(x, ())[0]
 
-    def forward_features(self, x: Tensor, layers: Sequence[int] | None = None) -> tuple[Tensor, list[Tensor]]:
-        """The output and, from the same pass, the features after each of ``layers`` (default: all named)."""
+    def prepare(self) -> Self:
+        """Lay the weights out for :meth:`infer`; their values stay. Done twice it does nothing."""
+        self.to(memory_format=memory_format(self.dimension))  # type: ignore[call-overload]
+        return self
+
+    def infer(self, x: Tensor, tick: Callable[[], None] | None = None) -> Tensor:
+        """As ``forward``, to rounding, in the order in memory that is fastest; ``tick`` after each layer."""
+        return self.forward_features(x.contiguous(memory_format=memory_format(self.dimension)), (), tick)[0]
+
+    def forward_features(
+        self, x: Tensor, layers: Sequence[int] | None = None, tick: Callable[[], None] | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The output and, from the same pass, the features after each of ``layers`` (default: all named).
+
+        ``tick`` is called after each layer; what it raises ends the pass.
+        """
         raise NotImplementedError
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The features alone, without the layers after the last of them where that saves any."""
+        return self.forward_features(x)[1]
 
     def feature_channels(self, layers: Sequence[int] | None = None) -> list[int]:
         """Channels of each feature layer, which is what a projection head is built from."""
@@ -82,24 +101,26 @@ class PaperGenerator(Generator):
         super().__init__()
         self.dimension, self.in_channels, self.out_channels = dimension, in_channels, out_channels
         conv = CONVOLUTION[dimension]
-        parts: list[nn.Module] = [PadSame(3), conv(in_channels, width, 7), *self._after(width)]
+        parts: list[nn.Module] = [PadSame(3), conv(in_channels, width, 7), *self._after()]
         for channels in (width, 2 * width):
-            parts += [conv(channels, 2 * channels, 3, padding=1), *self._after(2 * channels)]
+            parts += [conv(channels, 2 * channels, 3, padding=1), *self._after()]
             parts.append(BlurPool(dimension, 2 * channels))
         parts += [MirrorResidual(dimension, 4 * width) for _ in range(blocks)]
         for channels in (4 * width, 2 * width):
-            parts.append(BlurUpsample(dimension, channels))
-            parts += [conv(channels, channels // 2, 3, padding=1), *self._after(channels // 2)]
+            parts.append(BlurUpsample(dimension))
+            parts += [conv(channels, channels // 2, 3, padding=1), *self._after()]
         parts += [PadSame(3), conv(width, out_channels, 7)]
         if tanh:
             parts.append(nn.Tanh())
         self.parts = nn.Sequential(*parts)
         xavier(self)
 
-    def _after(self, channels: int) -> tuple[nn.Module, nn.Module]:
-        return INSTANCE_NORM[self.dimension](channels), nn.ReLU()
+    def _after(self) -> tuple[nn.Module, nn.Module]:
+        return InstanceNorm(), nn.ReLU()
 
-    def forward_features(self, x: Tensor, layers: Sequence[int] | None = None) -> tuple[Tensor, list[Tensor]]:
+    def forward_features(
+        self, x: Tensor, layers: Sequence[int] | None = None, tick: Callable[[], None] | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
         """See :meth:`Generator.forward_features`; layers count as in the published code (4, 8, 12, 16)."""
         check_input(x, self.dimension, self.in_channels)
         wanted = self._layers(layers)
@@ -109,7 +130,19 @@ class PaperGenerator(Generator):
             hidden = part(hidden)
             if number in wanted:
                 features[number] = hidden
+            if tick is not None:
+                tick()
         return crop(hidden, inner), [features[number] for number in wanted]
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """See :meth:`Generator.features`: the decoder and a part of the residual blocks are left out."""
+        check_input(x, self.dimension, self.in_channels)
+        hidden, found = pad_to(x, 4)[0], []
+        for number, part in enumerate(self.parts[: max(self.feature_layers) + 1]):
+            hidden = part(hidden)
+            if number in self.feature_layers:
+                found.append(hidden)
+        return found
 
     def feature_channels(self, layers: Sequence[int] | None = None) -> list[int]:
         """See :meth:`Generator.feature_channels`."""
@@ -162,7 +195,9 @@ class CompactGenerator(Generator):
             if self.last.bias is not None:
                 self.last.bias.zero_()
 
-    def forward_features(self, x: Tensor, layers: Sequence[int] | None = None) -> tuple[Tensor, list[Tensor]]:
+    def forward_features(
+        self, x: Tensor, layers: Sequence[int] | None = None, tick: Callable[[], None] | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
         """See :meth:`Generator.forward_features`; layer 0 is the embedding, n the n-th residual block."""
         check_input(x, self.dimension, self.in_channels)
         wanted, channels = self._layers(layers), self.out_channels
@@ -174,6 +209,8 @@ class CompactGenerator(Generator):
         for number, block in enumerate(self.blocks, start=1):
             hidden = block(hidden, gate)
             features[number] = hidden
+            if tick is not None:
+                tick()
         return x[:, :channels] + self.last(hidden), [features[number] for number in wanted]
 
     def feature_channels(self, layers: Sequence[int] | None = None) -> list[int]:

@@ -174,7 +174,7 @@ def test_paper_total_in_3d_is_the_published_91_million():
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 def test_up_and_down_sampling_scale_each_axis_by_two(dimension):
     x = torch.ones(1, 3, *(6,) * dimension)
-    down, up = BlurPool(dimension, 3)(x), BlurUpsample(dimension, 3)(x)
+    down, up = BlurPool(dimension, 3)(x), BlurUpsample(dimension)(x)
     assert down.shape[2:] == (3,) * dimension
     assert up.shape[2:] == (12,) * dimension
     torch.testing.assert_close(down, torch.ones_like(down))

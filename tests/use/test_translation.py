@@ -319,14 +319,18 @@ def test_a_missing_axis_is_named(model, volume):
     reach=st.integers(0, 12),
     step=st.sampled_from([1, 2, 4]),
 )
-def test_weights_of_tiles_add_up_to_one(shape, tile, reach, step):
+def test_every_bin_is_in_the_core_of_one_tile(shape, tile, reach, step):
     from mantid_exp2sim.tiles import cut
 
-    total = np.zeros(shape)
+    total = np.zeros(shape, dtype=int)
     for part in cut(shape, tile=tile, reach=[reach] * len(shape), step=step):
-        total[part.region] += part.weight
-        assert all(span.start % step == 0 for span in part.spans)
-    np.testing.assert_allclose(total, 1.0)
+        total[tuple(span.core for span in part)] += 1
+        assert all(span.start % step == 0 for span in part)
+        for span, size in zip(part, shape, strict=True):
+            assert span.start <= max(0, span.first - reach)
+            assert span.stop >= min(size, span.last + reach)
+            assert np.array_equal(np.arange(size)[span.seen][span.inner], np.arange(size)[span.core])
+    assert (total == 1).all()
 
 
 def test_the_real_measurement(reference_data, model):
@@ -340,7 +344,11 @@ def test_the_real_measurement(reference_data, model):
 
 
 def test_heavy_networks_go_in_small_batches():
-    from mantid_exp2sim.translation import _batches
+    from mantid_exp2sim.layout import Layout
+    from mantid_exp2sim.tiles import blocks
 
-    assert len(_batches(60, (40, 40), 100_000)) == 6
-    assert len(_batches(60, (40, 40), 11_000_000)) == 60
+    def count(parameters):
+        layout = Layout(energy="separate")
+        return len(blocks((6, 40, 40, 10), layout, tile=None, reach=(1, 1), parameters=parameters))
+
+    assert (count(100_000), count(11_000_000)) == (6, 60)

@@ -1,0 +1,84 @@
+"""How far a result may be from the truth: the parts of its error, and intervals that cover what they say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.histogram import Floats, Histogram
+
+NORMAL_95 = 1.959964
+"""Half of the 95 % interval of a Gaussian, in standard deviations."""
+
+
+class ErrorModel(BaseModel):
+    """The model's own error in one direction, fitted on a validation split and kept on the card.
+
+    Beside the spread s of the members the error depends on the result's intensity I and on the incident
+    energy. Half of the 68 % interval is σ and half of the 95 % interval is τ, with
+
+    ``σ² = (spread · s)² + sigma(|I|)²`` and ``τ² = (1.96 · spread · s)² + wide(|I|)²``,
+
+    where ``sigma`` and ``wide`` are linear between the tabulated intensities and proportional to |I| above
+    the last one. They are two tables because such errors have heavy tails: τ is not 1.96 σ. All are in the
+    intensity unit of the training data.
+
+    >>> errors = ErrorModel(spread=0.0, intensity=(0.0, 10.0), sigma=((1.0, 2.0),), wide=((3.0, 6.0),))
+    >>> [half.tolist() for half in errors.halves(np.array([[-5.0, 20.0]]), np.zeros((1, 2)), [0])]
+    [[[1.5, 4.0]], [[4.5, 12.0]]]
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    spread: float = Field(ge=0, le=100)
+    """Factor on the standard deviation between the members."""
+    intensity: tuple[float, ...] = Field(min_length=1, max_length=64)
+    """Tabulated |I|, increasing."""
+    sigma: tuple[tuple[float, ...], ...] = Field(min_length=1, max_length=1000)
+    """For each incident energy of the card, at each tabulated |I|: half of the 68 % interval."""
+    wide: tuple[tuple[float, ...], ...] = Field(min_length=1, max_length=1000)
+    """The same for 95 %."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ErrorModel:
+        if self.intensity[0] < 0 or any(b <= a for a, b in pairwise(self.intensity)):
+            raise ValueError("intensity increases from 0 or more")
+        if len(self.sigma) != len(self.wide):
+            raise ValueError("sigma and wide have a row for each incident energy")
+        for row in (*self.sigma, *self.wide):
+            if len(row) != len(self.intensity) or min(row) < 0:
+                raise ValueError("each row has a number, not negative, for each intensity")
+        return self
+
+    def halves(self, intensity: Floats, spread: Floats, rows: list[int]) -> tuple[Floats, Floats]:
+        """σ and τ for results (B, …) of which the first axis has the incident energies ``rows``."""
+        sigma, wide = np.square(self.spread * spread), np.square(NORMAL_95 * self.spread * spread)
+        size = np.abs(intensity)
+        beyond = np.maximum(1.0, size / max(self.intensity[-1], 1e-300))
+        for number, row in enumerate(rows):
+            for total, table in ((sigma, self.sigma[row]), (wide, self.wide[row])):
+                total[number] += (beyond[number] * np.interp(size[number], self.intensity, table)) ** 2
+        return np.sqrt(sigma), np.sqrt(wide)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Translated:
+    """A result with the parts of its error. All arrays have its shape, NaN where not measured.
+
+    ``histogram.variance`` is ``input_variance + model_variance``: its square root is half of the 68 %
+    interval. ``half_95`` is half of the 95 % interval. ``model_variance`` is 0 and ``model_known`` False
+    where the model's own error is not known: it has one member and no calibration. It is the plain variance
+    between the members, which is not the error, where ``calibrated`` is False.
+    """
+
+    histogram: Histogram
+    input_variance: Floats
+    model_variance: Floats
+    half_95: Floats
+    model_known: bool
+    calibrated: bool

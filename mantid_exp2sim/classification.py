@@ -114,7 +114,8 @@ def classify(
     trained on measurement-like data, for measurements as they are.
 
     A classifier of whole mosaics takes nothing less, unless its card says ``partial``. For a classifier of
-    single volumes the correlations of a mosaic are the means over its volumes that hold measured bins.
+    single volumes the correlations of a mosaic are the means over its volumes that hold measured bins. Where
+    the model has several members of a classifier, the correlations are the means over them too.
 
     Parameters
     ----------
@@ -204,7 +205,7 @@ def _correlations(
     attribution: bool,
 ) -> tuple[dict[str, float], Floats | None]:
     """Correlation per class, and d log K / d intensity × intensity (classes, B, h, k, E)."""
-    network: Duq = model.network(classifier_role(domain))  # type: ignore[assignment]
+    members: list[Duq] = model.members(classifier_role(domain))  # type: ignore[assignment]
     import torch  # after the network, which says so if torch is missing
 
     from mantid_exp2sim.networks.duq import stack_panels
@@ -215,8 +216,10 @@ def _correlations(
         scaled = np.where(mask, 0.0, scaling.forward(intensity * factor)).astype(np.float32)
     x = torch.from_numpy(scaled).requires_grad_(attribution)
     with torch.set_grad_enabled(attribution):
-        embedded = network.embed(stack_panels(x, torch.from_numpy(mask.astype(np.float32))))
-        correlations = network.correlations(embedded)
+        panels = stack_panels(x, torch.from_numpy(mask.astype(np.float32)))
+        embedded = [network.embed(panels) for network in members]
+        each = [network.correlations(made) for network, made in zip(members, embedded, strict=True)]
+        correlations = torch.stack(each).mean(0)
     measured = ~mask.all(axis=(1, 2, 3, 4))
     values = correlations.detach().double().numpy()[measured].mean(axis=0)
     if not np.isfinite(values).all():
@@ -228,7 +231,12 @@ def _correlations(
     named = {name: float(value) for name, value in zip(model.card.classes, values, strict=True)}
     if not attribution:
         return named, None
-    logs = -network.distances(embedded) / (2 * network.length_scale**2)
+    logs = torch.stack(
+        [
+            -network.distances(made) / (2 * network.length_scale**2)
+            for network, made in zip(members, embedded, strict=True)
+        ]
+    ).mean(0)
     gradients = _gradients(logs, x) * scaled.astype(np.float64)
     return named, gradients.reshape(len(values), -1, *gradients.shape[3:])[:, places]
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 BUNDLE_EXAMPLES = """example:
   exp2sim bundle models/mine --gan runs/gan --classifier integrated=runs/duq-integrated \\
       --classifier convolved=runs/duq-convolved --dataset data/mine
+  exp2sim bundle models/three --gan runs/gan-1 runs/gan-2 runs/gan-3 \\
+      --classifier integrated=runs/duq-1,runs/duq-2 --dataset data/mine
 """
 EVALUATE_EXAMPLES = """examples:
   exp2sim evaluate pcsmo-maps data/pcsmo-maps
@@ -33,8 +35,10 @@ def register_bundle(subparsers: Subparsers) -> None:
     parser.add_argument(
         "out", type=Path, metavar="DIR", help="folder of the model; its name is the model's name"
     )
-    parser.add_argument("--gan", type=Path, required=True, metavar="RUN")
-    parser.add_argument("--classifier", action="append", default=[], metavar="KIND=RUN")
+    parser.add_argument(
+        "--gan", type=Path, nargs="+", required=True, metavar="RUN", help="several become members of a mean"
+    )
+    parser.add_argument("--classifier", action="append", default=[], metavar="KIND=RUN[,RUN…]")
     parser.add_argument("--dataset", type=Path, required=True, metavar="DIR", help="what it was trained on")
     parser.add_argument("--description", default="")
     parser.add_argument("--overwrite", action="store_true", help="replace a model of that name")
@@ -78,7 +82,7 @@ def run_bundle(args: argparse.Namespace) -> int:
         kind, sign, run = item.partition("=")
         if not sign:
             raise Exp2SimError(f"--classifier takes KIND=RUN, not {item!r}.")
-        classifiers[kind] = Path(run)
+        classifiers[kind] = [Path(one) for one in run.split(",")]
     card = make_bundle(
         args.out,
         name=args.out.name,

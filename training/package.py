@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from mantid_exp2sim.training.runs import CONFIG, load_classifier, load_generator, read_json
 
 from mantid_exp2sim.bundle import load_bundle, save_bundle
-from mantid_exp2sim.card import Card, ClassifierCard, Role, classifier_role, mosaic_axes
+from mantid_exp2sim.card import Card, ClassifierCard, Role, classifier_role, mosaic_axes, weight_key
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.mosaic import INCIDENT_ENERGIES
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from torch import nn
 
 DIRECTIONS: tuple[Role, Role] = ("deconvolve", "convolve")
@@ -26,40 +27,51 @@ def make_bundle(
     out: Path,
     *,
     name: str,
-    gan: Path,
-    classifiers: Mapping[str, Path],
+    gan: Path | Sequence[Path],
+    classifiers: Mapping[str, Path | Sequence[Path]],
     dataset: Path,
     description: str = "",
     overwrite: bool = False,
 ) -> Card:
-    """Write the best generators of a GAN run and the best classifiers of DUQ runs as a model in ``out``.
+    """Write the best generators of GAN runs and the best classifiers of DUQ runs as a model in ``out``.
 
-    ``classifiers`` maps what a classifier was trained on (``convolved``, ``integrated``, ``centre``) to its
-    run. The card tells the recipes, data set and seeds they come from.
+    Several runs become members of one role, of which a result is the mean: they differ in nothing but
+    their weights. ``classifiers`` maps what a classifier was trained on (``convolved``, ``integrated``,
+    ``centre``) to its run or runs. The card tells the recipes, data set and seeds they come from.
 
-    Raises `Exp2SimError` where a run is unfinished, or where the classifiers have different classes.
+    Raises `Exp2SimError` where a run is unfinished, members do not fit together, or the classifiers have
+    different classes.
     """
-    networks: dict[Role, nn.Module] = {}
-    model = None
+    gans = _listed(gan)
+    runs = {domain: _listed(each) for domain, each in classifiers.items()}
+    networks: dict[str, nn.Module] = {}
+    found = []
     for direction in DIRECTIONS:
-        networks[direction], model = load_generator(gan, direction)
-    assert model is not None
+        for member, run in enumerate(gans, start=1):
+            networks[weight_key(direction, member)], made = load_generator(run, direction)
+            found.append(made)
+    model = found[0]
+    _check_alike("generators", [one.model_copy(update={"mean_intensity": 0.0}) for one in found])
     cards: dict[str, ClassifierCard] = {}
     classes: tuple[str, ...] = ()
-    for domain, run in classifiers.items():
-        trained = load_classifier(run)
-        if trained.model.kind != domain:
-            raise Exp2SimError(f"{run} was trained on {trained.model.kind!r}, not {domain!r}.")
-        if classes and trained.model.classes != classes:
-            raise Exp2SimError(
-                f"The classifier in {run} has other classes: {', '.join(trained.model.classes)}."
-            )
-        classes = trained.model.classes
-        networks[classifier_role(domain)] = trained.network  # type: ignore[arg-type]
+    for domain, each in runs.items():
+        members = []
+        for member, run in enumerate(each, start=1):
+            trained = load_classifier(run)
+            if trained.model.kind != domain:
+                raise Exp2SimError(f"{run} was trained on {trained.model.kind!r}, not {domain!r}.")
+            if classes and trained.model.classes != classes:
+                raise Exp2SimError(
+                    f"The classifier in {run} has other classes: {', '.join(trained.model.classes)}."
+                )
+            classes = trained.model.classes
+            networks[weight_key(classifier_role(domain), member)] = trained.network  # type: ignore[arg-type]
+            members.append(trained.model)
+        _check_alike(f"{domain} classifiers", members)
         cards[domain] = ClassifierCard(
-            network=trained.model.network,
-            scaling=trained.model.scaling,
-            partial=read_json(run / CONFIG)["data"].get("leave_out", 0) > 0,
+            network=members[0].network,
+            scaling=members[0].scaling,
+            partial=all(read_json(run / CONFIG)["data"].get("leave_out", 0) > 0 for run in each),
         )
     card = Card.model_validate(
         {
@@ -74,7 +86,7 @@ def make_bundle(
             "generator": model.generator,
             "classes": classes,
             "classifiers": cards,
-            "training": _training(gan, classifiers, dataset),
+            "training": _training(gans, runs, dataset),
             "software": {
                 package: version(package) for package in ("mantid_exp2sim", "torch", "numpy", "scipy")
             },
@@ -83,11 +95,29 @@ def make_bundle(
     return save_bundle(out, card, networks, overwrite=overwrite)
 
 
-def _training(gan: Path, classifiers: Mapping[str, Path], dataset: Path) -> dict[str, Any]:
+def _listed(runs: Path | Sequence[Path]) -> list[Path]:
+    return [runs] if isinstance(runs, Path) else list(runs)
+
+
+def _check_alike(what: str, models: Sequence[BaseModel]) -> None:
+    if any(model != models[0] for model in models):
+        raise Exp2SimError(
+            f"The {what} cannot be members of one model.",
+            why="Their networks, layouts, scalings or targets differ.",
+            way_out="Train them from one recipe with other seeds.",
+        )
+
+
+def _training(gans: list[Path], classifiers: Mapping[str, list[Path]], dataset: Path) -> dict[str, Any]:
     """What the networks were trained on, without any path of this machine."""
     text = (dataset / "dataset.json").read_bytes()
     described = json.loads(text)
-    runs = {"gan": gan, **{f"classifier_{domain}": run for domain, run in classifiers.items()}}
+    each = {"gan": gans, **{f"classifier_{domain}": runs for domain, runs in classifiers.items()}}
+    runs = {
+        key if member == 1 else f"{key}-{member}": run
+        for key, several in each.items()
+        for member, run in enumerate(several, start=1)
+    }
     recipes = {key: _without_paths(read_json(run / CONFIG)) for key, run in runs.items()}
     best = {key: read_json(run / "best" / "best.json") for key, run in runs.items()}
     return {
@@ -118,8 +148,6 @@ def _without_paths(config: Any) -> Any:
 
 def add_metrics(folder: Path, report: Mapping[str, Any]) -> Card:
     """Write the figures of an evaluation onto a model's card (weights and their checksums stay)."""
-    loaded = load_bundle(folder)
-    networks: dict[Role, nn.Module] = {role: loaded.network(role) for role in loaded.card.weights}
     keep = ("split", "mosaics", "seed", "noise", "accuracy", "gap_closed", "null_response")
     metrics = {key: report[key] for key in keep}
     metrics["relative_l2"] = {
@@ -127,5 +155,11 @@ def add_metrics(folder: Path, report: Mapping[str, Any]) -> Card:
         for direction, errors in report["relative_l2"].items()
     }
     metrics["flux"] = {direction: flux["all"] for direction, flux in report["flux"].items()}
-    card = loaded.card.model_copy(update={"metrics": metrics})
-    return save_bundle(folder, card, networks, overwrite=True)
+    return change_card(folder, metrics=metrics)
+
+
+def change_card(folder: Path, **fields: Any) -> Card:
+    """Write a model again with some fields of its card changed; the weights stay."""
+    loaded = load_bundle(folder)
+    networks = {key: loaded.network(key) for key in loaded.card.weights}
+    return save_bundle(folder, loaded.card.model_copy(update=fields), networks, overwrite=True)

@@ -5,17 +5,20 @@ energies in meV, wave vectors in Å⁻¹, angles in degrees.
 
 Sources: T. G. Perring, *High energy magnetic excitations in hexagonal cobalt* (thesis, Cambridge 1991) for
 the variables of the resolution; the numbers of MAPS are those of the instrument as it stood from 2000 to
-2017.
+2017. Those of the other instruments are in ``instruments/*.toml``, each with its source.
 """
 
 from __future__ import annotations
 
+import tomllib
 from functools import lru_cache
-from typing import Literal
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from .errors import Exp2SimError
 
@@ -43,7 +46,7 @@ class Bank(BaseModel):
 
 
 class Instrument(BaseModel):
-    """A direct-geometry chopper spectrometer with a Fermi chopper.
+    """A direct-geometry chopper spectrometer with a Fermi chopper, or with a pair of counter-rotating discs.
 
     Every length in m unless its name says otherwise. ``frequencies`` are pairs (incident energy in meV,
     chopper frequency in Hz): the setting of a measurement, looked up by the nearest incident energy.
@@ -61,12 +64,20 @@ class Instrument(BaseModel):
     aperture_to_chopper: PositiveFloat
     sample_to_detector: PositiveFloat
     moderator_tilt: float = 0.0
-    moderator_tau: PositiveFloat
+    moderator_tau: PositiveFloat | None = None
     """τ·√Ei of the pulse t² exp(−t/τ), in µs √meV."""
+    moderator_pulses: tuple[tuple[PositiveFloat, PositiveFloat], ...] = ()
+    """Instead of it: pairs (incident energy in meV, ascending; τ in µs), interpolated on logarithmic scales and
+    continued as 1/√Ei."""
     aperture: tuple[PositiveFloat, PositiveFloat]
     chopper_radius: PositiveFloat
     chopper_slit: PositiveFloat
-    chopper_curvature: PositiveFloat
+    chopper_curvature: PositiveFloat = 1e6
+    """Radius of the slits of a Fermi chopper; the default is straight."""
+    chopper: Literal["fermi", "discs"] = "fermi"
+    """For "discs", ``chopper_radius`` is that of the slots and ``chopper_slit`` their width."""
+    beam_width: PositiveFloat = 0.02
+    """Width of the guide at a pair of discs."""
     frequencies: tuple[tuple[PositiveFloat, PositiveFloat], ...] = Field(min_length=1)
     detector_depth: PositiveFloat
     detector_width: PositiveFloat
@@ -75,6 +86,28 @@ class Instrument(BaseModel):
     time_bin: float = Field(default=0.0, ge=0.0)
     """Width of a time-of-flight bin in µs."""
     banks: tuple[Bank, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _one_pulse(self) -> Self:
+        if (self.moderator_tau is None) == (not self.moderator_pulses):
+            raise ValueError("give one of moderator_tau and moderator_pulses")
+        energies = [energy for energy, _ in self.moderator_pulses]
+        if energies != sorted(set(energies)):
+            raise ValueError("the energies of moderator_pulses are not ascending")
+        return self
+
+    def pulse(self, incident_energy: float) -> float:
+        """τ of the moderator's pulse t² exp(−t/τ) in s at ``incident_energy`` (meV).
+
+        >>> round(MAPS.pulse(100.0) * 1e6, 6)
+        7.0
+        """
+        if self.moderator_tau is not None:
+            return float(self.moderator_tau / np.sqrt(incident_energy) * 1e-6)
+        energies, taus = np.array(self.moderator_pulses).T
+        inside = np.clip(incident_energy, energies[0], energies[-1])
+        tau = np.exp(np.interp(np.log(inside), np.log(energies), np.log(taus)))
+        return float(tau * np.sqrt(inside / incident_energy) * 1e-6)
 
     @property
     def moderator_to_chopper(self) -> float:
@@ -127,6 +160,44 @@ MAPS = Instrument(
 """MAPS at ISIS (2000-2017) with the sloppy chopper package, at the frequencies of the manganite
 measurement.
 """
+
+
+def shipped_instruments() -> dict[str, Path]:
+    """Files of the instruments that come with the package besides `MAPS`, by name.
+
+    >>> sorted(shipped_instruments())
+    ['ARCS', 'LET', 'MARI', 'MERLIN', 'SEQUOIA']
+    """
+    folder = Path(str(files("mantid_exp2sim"))) / "instruments"
+    return {path.stem.upper(): path for path in sorted(folder.glob("*.toml"))}
+
+
+def load_instrument(name: str, beside: Path | None = None) -> Instrument:
+    """An instrument by name (`MAPS` or a shipped one, in any case), or from a TOML file.
+
+    A relative path is looked up here and in the folder ``beside``. Raises `Exp2SimError` where there is no
+    such name or file, or where the file has wrong or unknown keys.
+
+    >>> load_instrument("merlin").sample_to_detector
+    2.5
+    """
+    known = shipped_instruments()
+    if name.upper() == "MAPS":
+        return MAPS
+    places = (known.get(name.upper()), Path(name), (beside or Path()) / name)
+    path = next((place for place in places if place is not None and place.is_file()), None)
+    if path is None:
+        raise Exp2SimError(
+            f"There is no instrument {name!r}.",
+            why=f"It is no file, and the known ones are MAPS, {', '.join(known)}.",
+            way_out="Give one of these names or the path of a TOML file.",
+        )
+    try:
+        return Instrument.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError) as error:
+        raise Exp2SimError(f"Cannot read the instrument {path}.", why=str(error)) from error
+    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        raise Exp2SimError(f"{path} does not describe an instrument.", why=str(error)) from error
 
 
 def kinematics(

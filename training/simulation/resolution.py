@@ -26,12 +26,16 @@ FWHM = float(np.sqrt(8 * np.log(2)))
 
 
 def chopper_variance(instrument: Instrument, incident_energy: float) -> float:
-    """Variance of the time of passage through the Fermi chopper in s².
+    """Variance of the time of passage through the chopper in s².
 
     pk²/6 · (1 − γ⁴/10)/(1 − γ²/6) for γ < 1 and pk²/6 · 0.6 γ (√γ − 2)² (√γ + 8)/(√γ + 4) for 1 ≤ γ < 4, with
-    pk = w/(2RΩ), γ = (2R/pk)|1/s − 1/v| and s = 2Ωρ.
+    pk = w/(2RΩ), γ = (2R/pk)|1/s − 1/v| and s = 2Ωρ, for a Fermi chopper; (w² + b²)/12 over the square of the
+    relative speed of the slots for a pair of discs (a slot of width w sweeps over a beam of width b).
     """
     omega = 2 * np.pi * instrument.frequency(incident_energy)
+    if instrument.chopper == "discs":
+        crossing = 2 * omega * instrument.chopper_radius  # m/s at which one slot passes the other
+        return float((instrument.chopper_slit**2 + instrument.beam_width**2) / 12 / crossing**2)
     speed = SPEED_PER_K * np.sqrt(incident_energy / ENERGY_PER_K2)
     pulse = instrument.chopper_slit / (2 * instrument.chopper_radius * omega)
     slit_speed = 2 * omega * instrument.chopper_curvature
@@ -46,7 +50,7 @@ def chopper_variance(instrument: Instrument, incident_energy: float) -> float:
 
 def variable_variances(instrument: Instrument, incident_energy: float) -> FloatArray:
     """Variances of the eleven `VARIABLES`, (11,), in s² and m²."""
-    tau = instrument.moderator_tau / np.sqrt(incident_energy) * 1e-6
+    tau = instrument.pulse(incident_energy)
     uniform = [
         *instrument.sample,
         instrument.detector_depth,
@@ -75,7 +79,7 @@ def draw_variables(
     """
     scale = np.sqrt(12 * variable_variances(instrument, incident_energy))
     draws = rng.uniform(-0.5, 0.5, (size, 11)) * scale
-    tau = instrument.moderator_tau / np.sqrt(incident_energy) * 1e-6
+    tau = instrument.pulse(incident_energy)
     draws[:, 0] = rng.gamma(3.0, tau, size) - 3 * tau
     half_base = np.sqrt(6 * chopper_variance(instrument, incident_energy))
     draws[:, 3] = rng.triangular(-half_base, 0.0, half_base, size)
@@ -103,7 +107,8 @@ def linear_map(
     g1 = 1 - omega * (x0 + x1) * tilt / vi
     g2 = 1 - omega * (x0 - xa) * tilt / vi
     f1, f2 = 1 + x1 / x0 * g1, 1 + x1 / x0 * g2
-    den = omega * (xa + x1)
+    # discs open alike over the whole beam: the time does not depend on where a neutron crosses
+    den = omega * (xa + x1) if instrument.chopper == "fermi" else np.inf
     s = np.eye(3)
     # δki in the incident frame, rows (x, y, z)
     incident = np.zeros((3, 11))

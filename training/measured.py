@@ -21,8 +21,8 @@ from mantid_exp2sim.training.store import (
     Item,
     Mask,
     Region,
-    described,
     open_dataset,
+    whole_description,
 )
 
 from mantid_exp2sim.errors import Exp2SimError
@@ -139,7 +139,7 @@ def open_measurement(
         folder = base / settings.files[0]
         if (folder / "dataset.json").is_file():
             return _of_dataset(folder, dataset, settings)
-    about = described(dataset.folder)
+    about = whole_description(dataset.folder)
     axes = axes_of_description(about, str(dataset.folder / "dataset.json"))
     extend = () if config.data.patch is None else config.network.layout.spatial
     names, volumes = _read(settings, base, axes, extend)
@@ -174,7 +174,7 @@ def _base(files: Sequence[str], recipe: Path) -> Path:
 def _of_dataset(folder: Path, dataset: DataSet, settings: MeasuredSettings) -> Measurement:
     found = open_dataset(folder)
     ours, theirs = (
-        axes_of_description(described(each.folder), str(each.folder)) for each in (dataset, found)
+        axes_of_description(whole_description(each.folder), str(each.folder)) for each in (dataset, found)
     )
     for mine, other in zip(ours, theirs, strict=True):
         same = mine.edges.shape == other.edges.shape and np.allclose(

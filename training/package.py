@@ -9,12 +9,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mantid_exp2sim.training.provenance import (
+    data_axes,
+    data_energies,
+    measurement_of,
+    said,
+    sentence,
+    splits_of,
+)
 from mantid_exp2sim.training.runs import CONFIG, load_classifier, load_generator, read_json
+from mantid_exp2sim.training.store import whole_description
 
 from mantid_exp2sim.bundle import load_bundle, save_bundle
-from mantid_exp2sim.card import Card, ClassifierCard, Role, classifier_role, mosaic_axes, weight_key
+from mantid_exp2sim.card import Card, ClassifierCard, Role, classifier_role, weight_key
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.mosaic import INCIDENT_ENERGIES
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -73,20 +81,23 @@ def make_bundle(
             scaling=members[0].scaling,
             partial=all(read_json(run / CONFIG)["data"].get("leave_out", 0) > 0 for run in each),
         )
+    about = whole_description(dataset)
+    measurement = measurement_of(model.measurement, about)
+    windows_fixed = model.layout.energy == "channels" or bool(classifiers)
     card = Card.model_validate(
         {
             "name": name,
-            "description": description,
+            "description": "\n".join(filter(None, (description, sentence(measurement)))),
             "scaling": model.scaling,
             "layout": model.layout,
-            "axes": mosaic_axes(windows_fixed=model.layout.energy == "channels"),
-            "incident_energies": INCIDENT_ENERGIES,
+            "axes": data_axes(about, windows_fixed=windows_fixed),
+            "incident_energies": data_energies(about),
             "target": model.target,
             "mean_intensity": model.mean_intensity,
             "generator": model.generator,
             "classes": classes,
             "classifiers": cards,
-            "training": _training(gans, runs, dataset),
+            "training": _training(gans, runs, dataset) | said(measurement),
             "software": {
                 package: version(package) for package in ("mantid_exp2sim", "torch", "numpy", "scipy")
             },
@@ -111,7 +122,7 @@ def _check_alike(what: str, models: Sequence[BaseModel]) -> None:
 def _training(gans: list[Path], classifiers: Mapping[str, list[Path]], dataset: Path) -> dict[str, Any]:
     """What the networks were trained on, without any path of this machine."""
     text = (dataset / "dataset.json").read_bytes()
-    described = json.loads(text)
+    about = json.loads(text)
     each = {"gan": gans, **{f"classifier_{domain}": runs for domain, runs in classifiers.items()}}
     runs = {
         key if member == 1 else f"{key}-{member}": run
@@ -122,11 +133,11 @@ def _training(gans: list[Path], classifiers: Mapping[str, list[Path]], dataset: 
     best = {key: read_json(run / "best" / "best.json") for key, run in runs.items()}
     return {
         "dataset": {
-            "name": described["recipe"]["name"],
+            "name": about["recipe"]["name"],
             "sha256": hashlib.sha256(text).hexdigest(),
-            "recipe": described["recipe"],
-            "splits": described["splits"],
-            "units": described.get("units", ""),
+            "recipe": about["recipe"],
+            "splits": about["splits"] or splits_of(about),
+            "units": about.get("units", ""),
         },
         "recipes": recipes,
         "validation": best,
@@ -137,13 +148,18 @@ def _without_paths(config: Any) -> Any:
     """Only the last part of every folder in a recipe."""
     if isinstance(config, dict):
         return {
-            key: Path(value).name
-            if isinstance(value, str)
-            and key in ("folder", "start", "classifier_target", "classifier_convolved")
-            else _without_paths(value)
-            for key, value in config.items()
+            key: _names(value) if key in _PATHS else _without_paths(value) for key, value in config.items()
         }
     return config
+
+
+_PATHS = ("folder", "start", "classifier_target", "classifier_convolved", "files", "mask")
+
+
+def _names(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_names(each) for each in value]
+    return Path(value).name if isinstance(value, str) else _without_paths(value)
 
 
 def add_metrics(folder: Path, report: Mapping[str, Any]) -> Card:

@@ -435,7 +435,7 @@ def _format(text: bytes) -> Any:
     return found.get("format") if isinstance(found, dict) else None
 
 
-def described(folder: Path) -> dict[str, Any]:
+def whole_description(folder: Path) -> dict[str, Any]:
     """All of ``dataset.json``."""
     try:
         found = json.loads((folder / "dataset.json").read_bytes())

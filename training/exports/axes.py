@@ -110,7 +110,7 @@ def axes_of_description(described: Mapping[str, Any], where: str) -> ModelAxes:
             kind,  # type: ignore[arg-type]
             np.asarray(values, dtype=np.float64),
             relative=bool(rule.get("relative_to_incident_energy")),
-            integrated=rule.get("integrated") is not None,
+            integrated=len(values) == 2 and rule.get("integrated") is not None,
         )
         found.append(axis)
     h, k, energy = found

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mantid_exp2sim.training.store import DataSet, FileSet, Integers, described, open_dataset
+from mantid_exp2sim.training.store import DataSet, FileSet, Integers, open_dataset, whole_description
 
 from mantid_exp2sim.atomic import atomic_path
 from mantid_exp2sim.layout import AXES
@@ -25,7 +25,7 @@ def inspect_dataset(folder: Path) -> dict[str, Any]:
     Raises `Exp2SimError` where the folder holds none.
     """
     dataset = open_dataset(folder)
-    about, description = described(folder), dataset.description
+    about, description = whole_description(folder), dataset.description
     return {
         "folder": str(folder),
         "name": (about.get("recipe") or {}).get("name", ""),
@@ -50,7 +50,7 @@ def _axes(dataset: DataSet) -> list[dict[str, Any]]:
         if rule is not None:
             entry["width"] = rule.width
             entry["relative_to_incident_energy"] = rule.relative_to_incident_energy
-            entry["integrated"] = rule.integrated is not None
+            entry["integrated"] = size == 1 and rule.integrated is not None
             if rule.edges:
                 entry |= {"from": rule.edges[0], "to": rule.edges[-1]}
         found.append(entry)

@@ -146,14 +146,13 @@ def _translate(
     factor = intensity_factor(scale, volumes, model.card)
     noisy = errors and bool(np.fmax.reduce(volumes.variances, axis=None) > 0)
     runner = _Runner(
-        model, direction, volumes, factor, tile=tile, errors=errors, replicas=replicas * noisy, seed=seed,
+        model, direction, volumes, factor, tile=tile, errors=errors,
+        calibration=model.card.errors.get(direction), replicas=replicas * noisy, seed=seed,
         progress=progress,
     )  # fmt: skip
     names = ("intensity", "variance", *(("input", "model", "half_95") if parts else ()))
     outputs = {name: _Output(histogram.shape, volumes) for name in names}
-    with np.errstate(over="ignore", invalid="ignore"):
-        runner.run(outputs)
-    runner.report("done")
+    runner.run(outputs, parts=parts)
     arrays = {name: output.finish(histogram.mask) for name, output in outputs.items()}
     options = {"tile": tile, "errors": errors, "replicas": replicas, "scale": scale, "factor": factor}
     if incident_energy is not None:
@@ -175,6 +174,25 @@ def _translate(
         model_known=runner.calibration is not None or runner.members > 1,
         calibrated=runner.calibration is not None,
     )
+
+
+def translate_volumes(
+    model: Model, direction: Direction, volumes: Volumes, *, replicas: int = 16, seed: int = 0
+) -> tuple[Floats, Floats, Floats]:
+    """Result, variance propagated from the input, and variance between the members, without calibration.
+
+    ``volumes`` in the units of the training data. All three (B, h, k, E), NaN where not measured; the last
+    is 0 for a single member. This is what a calibration is fitted to.
+    """
+    noisy = bool(np.fmax.reduce(volumes.variances, axis=None) > 0)
+    runner = _Runner(
+        model, direction, volumes, 1.0, tile=None, errors=True, calibration=None,
+        replicas=replicas * noisy, seed=seed, progress=None,
+    )  # fmt: skip
+    outputs = {name: _Output(volumes.values.shape, volumes) for name in ("intensity", "input", "model")}
+    runner.run(outputs, parts=True)
+    result, given, spread = (output.finish(volumes.mask) for output in outputs.values())
+    return result, given, spread
 
 
 def intensity_factor(scale: float | str, volumes: Volumes, card: Card) -> float:
@@ -256,6 +274,7 @@ class _Runner:
     factor: float
     tile: int | None = field(kw_only=True)
     errors: bool = field(kw_only=True)
+    calibration: ErrorModel | None = field(kw_only=True)
     replicas: int = field(kw_only=True)
     seed: int = field(kw_only=True)
     progress: Progress | None = field(kw_only=True)
@@ -275,11 +294,6 @@ class _Runner:
         """How many networks the result is the mean of."""
         return len(self.networks)
 
-    @property
-    def calibration(self) -> ErrorModel | None:
-        """What the card knows of the model's own error in this direction."""
-        return self.model.card.errors.get(self.direction)
-
     def about_errors(self) -> dict[str, Any]:
         """What the variance of the result holds, in JSON."""
         spread = f"spread of {self.members} members, not calibrated" if self.members > 1 else "not known"
@@ -289,7 +303,7 @@ class _Runner:
             "members": self.members,
         }
 
-    def run(self, outputs: dict[str, _Output]) -> None:
+    def run(self, outputs: dict[str, _Output], *, parts: bool) -> None:
         """Fill the outputs."""
         import torch
 
@@ -298,12 +312,13 @@ class _Runner:
         cut = blocks(shape, layout, tile=self.tile, reach=reach(self.networks[0]), parameters=parameters)
         self.total = sum(self._samples(block) for block in cut) * self.members * (1 + self.replicas)
         self.report(self._message())
-        with torch.inference_mode():
+        with torch.inference_mode(), np.errstate(over="ignore", invalid="ignore"):
             for block in cut:
                 self.at_once = samples_at_once(_bins(block) // self._samples(block), parameters)
-                made = self._block(block, parts="half_95" in outputs)
+                made = self._block(block, parts=parts)
                 for name, output in outputs.items():
                     output.view[_core(block)] = made.get(name, 0.0)
+        self.report("done")
 
     def report(self, message: str) -> None:
         """Tell how far it is; here a run is cancelled."""

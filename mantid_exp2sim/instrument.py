@@ -67,8 +67,8 @@ class Instrument(BaseModel):
     moderator_tau: PositiveFloat | None = None
     """τ·√Ei of the pulse t² exp(−t/τ), in µs √meV."""
     moderator_pulses: tuple[tuple[PositiveFloat, PositiveFloat], ...] = ()
-    """Instead of it: pairs (incident energy in meV, ascending; τ in µs), interpolated on logarithmic scales and
-    continued as 1/√Ei."""
+    """Instead of it: pairs (incident energy in meV, ascending; τ in µs), interpolated on logarithmic scales,
+    continued as 1/√Ei outside."""
     aperture: tuple[PositiveFloat, PositiveFloat]
     chopper_radius: PositiveFloat
     chopper_slit: PositiveFloat

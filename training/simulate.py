@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mantid_exp2sim.training.simulation.description import Description
+    from mantid_exp2sim.training.simulation.spectrum import Binning, Options, Solved
+
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 SPECTRUM_EXAMPLES = """examples:
@@ -15,9 +18,12 @@ SPECTRUM_EXAMPLES = """examples:
   exp2sim simulate spectrum noisy.npz --model Dimer --noise 0.7 --seed 3 --plot noisy.png
   exp2sim simulate spectrum ideal.npy --parameters -11.4 1.5 -1.35 1.5 0.88 0.074 --kind integrated
   exp2sim simulate spectrum volume.nxs --incident-energy 140 --bins 60 60 60 --energy 14 98
+  exp2sim simulate spectrum own.nxs --description model.toml --set J1=0.6 --set J2=0.1 --instrument MERLIN \\
+    --incident-energy 16 --bins 50 50 30 --h -1 1 --k -1 1 --energy 1 9
 """
 DATASET_EXAMPLES = """examples:
   exp2sim simulate dataset training/recipes/pcsmo-maps.toml --out data/pcsmo-maps --processes 2
+  exp2sim simulate dataset training/recipes/rb2mnf4.toml --processes 2
 
 A run that was stopped goes on where it was when the same command is given again. The bytes are the same for
 any number of processes.
@@ -29,7 +35,8 @@ def register_simulate(subparsers: Subparsers) -> None:
     simulate = subparsers.add_parser(
         "simulate",
         help="simulate spin waves as a spectrometer sees them",
-        description="Simulate spin waves of the half-doped manganite on a direct-geometry spectrometer.",
+        description="Simulate spin waves of the half-doped manganite, or of a model described in a TOML "
+        "file, on a direct-geometry spectrometer.",
     )
     kinds = simulate.add_subparsers(dest="what", required=True)
     _register_spectrum(kinds)
@@ -40,7 +47,8 @@ def _register_spectrum(kinds: Subparsers) -> None:
     parser = kinds.add_parser(
         "spectrum",
         help="one Hamiltonian",
-        description="Simulate one Hamiltonian: the 240 x 400 mosaic, or one (h, k, E) volume.",
+        description="Simulate one Hamiltonian: the 240 x 400 mosaic, or one (h, k, E) volume. Descriptions of "
+        "own models are explained in docs/simulate.md.",
         epilog=SPECTRUM_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -48,6 +56,18 @@ def _register_spectrum(kinds: Subparsers) -> None:
     parser.add_argument("--model", default="Goodenough", help="Dimer or Goodenough (default %(default)s)")
     parser.add_argument(
         "--parameters", type=float, nargs=6, metavar="J", help="six constants in meV (default: the best fit)"
+    )
+    parser.add_argument(
+        "--description", metavar="FILE", help="an own model: a TOML file, or the name of a shipped one"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=MEV", help="a constant of the description"
+    )
+    parser.add_argument(
+        "--instrument",
+        default="MAPS",
+        metavar="NAME",
+        help="MAPS, MERLIN, LET, MARI, ARCS, SEQUOIA or a TOML file",
     )
     parser.add_argument("--kind", choices=("convolved", "integrated", "centre"), default="convolved")
     parser.add_argument("--physics", choices=("physical", "paper_compatible"), default="physical")
@@ -58,6 +78,17 @@ def _register_spectrum(kinds: Subparsers) -> None:
     parser.add_argument("--bins", type=int, nargs=3, default=(40, 40, 10), metavar=("NH", "NK", "NE"))
     parser.add_argument(
         "--energy", type=float, nargs=2, metavar=("FROM", "TO"), help="meV (default 0.1 to 0.7 Ei)"
+    )
+    for axis in "hk":
+        parser.add_argument(
+            f"--{axis}",
+            type=float,
+            nargs=2,
+            metavar=("FROM", "TO"),
+            help="r.l.u. (default: centres from -1 to 1)",
+        )
+    parser.add_argument(
+        "--grid", type=int, default=30, help="half the points of the grid per r.l.u. (default %(default)s)"
     )
     parser.add_argument("--plot", type=Path, metavar="PNG", help="also draw it")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
@@ -81,32 +112,28 @@ def _register_dataset(kinds: Subparsers) -> None:
 
 def run_spectrum(args: argparse.Namespace) -> int:
     """``exp2sim simulate spectrum``."""
-    import numpy as np
-    from mantid_exp2sim.training.simulation import manganite
     from mantid_exp2sim.training.simulation.mosaic import simulate_mosaic, simulate_volume
-    from mantid_exp2sim.training.simulation.spectrum import Binning, Options, spin_waves
+    from mantid_exp2sim.training.simulation.spectrum import Options
 
     from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.errors import Exp2SimError
     from mantid_exp2sim.formats import save
+    from mantid_exp2sim.instrument import load_instrument
 
-    if args.noise < 0 or args.seed < 0 or min(args.bins) < 1:
-        raise Exp2SimError("--noise and --seed must not be negative, --bins must be positive.")
-    model, _ = manganite.check_parameters(args.model, np.zeros(6))
-    parameters = args.parameters or manganite.BEST_FIT[model]
-    options: dict[str, Any] = {"kind": args.kind, "noise": args.noise, "seed": args.seed}
-    options["mask"] = None if args.no_gaps else "coverage"
-    physics = Options(physics=args.physics)
-    if args.incident_energy is None:
-        histogram = simulate_mosaic(model, parameters, options=physics, **options)
+    if args.noise < 0 or args.seed < 0 or min(args.bins) < 1 or args.grid < 4:
+        raise Exp2SimError(
+            "--noise and --seed must not be negative, --bins must be positive, --grid must be 4 or more."
+        )
+    shown: dict[str, Any] = {"kind": args.kind, "noise": args.noise, "seed": args.seed}
+    shown["mask"] = None if args.no_gaps else "coverage"
+    options = Options(instrument=load_instrument(args.instrument), physics=args.physics, grid=args.grid)
+    model, parameters = _chosen(args)
+    if args.incident_energy is not None:
+        histogram = simulate_volume(_solved(args, options), _binning(args), **shown)
+    elif args.description is None:
+        histogram = simulate_mosaic(model, list(parameters.values()), options=options, **shown)
     else:
-        ei = args.incident_energy
-        low, high = args.energy or (0.1 * ei, 0.7 * ei)
-        nh, nk, ne = args.bins
-        step = 2 / max(nh - 1, 1), 2 / max(nk - 1, 1)
-        h, k = (np.linspace(-1 - s / 2, 1 + s / 2, n + 1) for s, n in zip(step, (nh, nk), strict=True))
-        binning = Binning(h, k, np.linspace(low, high, ne + 1), ei)
-        histogram = simulate_volume(spin_waves(model, parameters, physics), binning, **options)
+        raise Exp2SimError("An own model needs --incident-energy.", way_out="Give it in meV.")
     save(histogram, args.out)
     if args.plot is not None:
         from mantid_exp2sim.plotting import plot
@@ -115,13 +142,70 @@ def run_spectrum(args: argparse.Namespace) -> int:
     found = {
         "out": str(args.out),
         "model": model,
-        "parameters": dict(zip(manganite.PARAMETERS[model], map(float, parameters), strict=True)),
+        "parameters": parameters,
+        "instrument": options.instrument.name,
         "kind": args.kind,
         "shape": list(histogram.shape),
         "not_measured": float(histogram.mask.mean()),
     }
     emit(args, found, f"{model} ({args.kind}) -> {args.out}, shape {histogram.shape}")
     return 0
+
+
+def _chosen(args: argparse.Namespace) -> tuple[str, dict[str, float]]:
+    """Name and constants of the model that the command names."""
+    import numpy as np
+    from mantid_exp2sim.training.simulation import manganite
+
+    from mantid_exp2sim.errors import Exp2SimError
+
+    if args.description is None:
+        if args.set:
+            raise Exp2SimError("--set belongs to --description.", way_out="Give --parameters.")
+        model, _ = manganite.check_parameters(args.model, np.zeros(6))
+        values = tuple(args.parameters or manganite.BEST_FIT[model])
+        return model, dict(zip(manganite.PARAMETERS[model], map(float, values), strict=True))
+    if args.parameters is not None:
+        raise Exp2SimError("--parameters belongs to --model.", way_out="Give --set NAME=MEV.")
+    description = _description(args)
+    pairs = [text.partition("=") for text in args.set]
+    try:
+        values = description.with_values({name.strip(): float(value) for name, _, value in pairs})
+    except ValueError as error:
+        if isinstance(error, Exp2SimError):
+            raise
+        raise Exp2SimError("--set takes NAME=MEV, such as J1=0.6.", why=str(error)) from error
+    return description.name, dict(zip(description.names, values, strict=True))
+
+
+def _description(args: argparse.Namespace) -> Description:
+    from mantid_exp2sim.training.simulation.description import find_description, read_description
+
+    return read_description(find_description(args.description))
+
+
+def _solved(args: argparse.Namespace, options: Options) -> Solved:
+    from mantid_exp2sim.training.simulation.general import general_waves
+    from mantid_exp2sim.training.simulation.spectrum import spin_waves
+
+    model, parameters = _chosen(args)
+    if args.description is None:
+        return spin_waves(model, list(parameters.values()), options)
+    return general_waves(_description(args), list(parameters.values()), options)
+
+
+def _binning(args: argparse.Namespace) -> Binning:
+    import numpy as np
+    from mantid_exp2sim.training.simulation.spectrum import Binning
+
+    ei = args.incident_energy
+    low, high = args.energy or (0.1 * ei, 0.7 * ei)
+    edges = []
+    for span, n in ((args.h, args.bins[0]), (args.k, args.bins[1])):
+        half = 1 / max(n - 1, 1)
+        start, stop = span or (-1 - half, 1 + half)
+        edges.append(np.linspace(start, stop, n + 1))
+    return Binning(edges[0], edges[1], np.linspace(low, high, args.bins[2] + 1), ei)
 
 
 def run_dataset(args: argparse.Namespace) -> int:

@@ -1,5 +1,8 @@
 """Training sets: thousands of Hamiltonians drawn from their ranges, each simulated in every kind.
 
+The classes are built-in models of the manganite or the user's own descriptions. What a recipe names, models
+and instrument, is read once and becomes part of ``dataset.json``: a file that changes makes another data set.
+
 A data set is a folder: ``dataset.json`` (recipe, splits, axes), ``mask.npy`` and ``shards/NNNNN.h5``. Sample
 i is drawn from the seed sequence (seed, i) alone, so the bytes do not depend on the number of processes, and
 a run that was killed goes on with the shards that are missing.
@@ -16,20 +19,23 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mantid_exp2sim.atomic import atomic_path, make_folder, sweep
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.instrument import coverage_mask
+from mantid_exp2sim.instrument import MAPS, Instrument, coverage_mask, load_instrument
 from mantid_exp2sim.locks import locked
 from mantid_exp2sim.mosaic import H_EDGES, K_EDGES, WINDOW_EDGES
 
-from .manganite import RANGES, ModelName, solve_reduced
-from .spectrum import Binning, Kind, Options, SpinWaves, mosaic_binnings, spin_waves, volume
+from .description import Description, find_description, read_description
+from .general import general_waves
+from .manganite import LATTICE, PARAMETERS, RANGES, ModelName, solve_reduced
+from .plane import domains
+from .spectrum import Binning, Kind, Options, Solved, mosaic_binnings, spin_waves
 from .spinwave import UnstableStructureError
 
 FloatArray = NDArray[np.float64]
@@ -86,6 +92,13 @@ class Grid(_Settings):
         ]
 
 
+class OwnModel(_Settings):
+    """``[[classes]]``: a class that is not built in, from its description."""
+
+    name: str = Field(min_length=1)
+    description: Description
+
+
 class Recipe(_Settings):
     """What a simulated data set holds. ``train``, ``validation`` and ``test`` are samples of *each* class."""
 
@@ -94,14 +107,55 @@ class Recipe(_Settings):
     train: int = Field(ge=1)
     validation: int = Field(ge=1)
     test: int = Field(ge=1)
-    classes: tuple[ModelName, ...] = ("Dimer", "Goodenough")
+    classes: tuple[ModelName | OwnModel, ...] = Field(default=("Dimer", "Goodenough"), min_length=1)
     kinds: tuple[Kind, ...] = ("convolved", "integrated")
     physics: Literal["physical", "paper_compatible"] = "physical"
     grid: int = Field(default=30, ge=4, le=200)
     """Points of the periodic (h, k) grid per magnetic cell and axis."""
     binning: Grid | None = None
     """Default: the published mosaic."""
+    instrument: Instrument | None = None
+    """Default: MAPS."""
     shard_size: int = Field(default=20, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _classes_differ(self) -> Self:
+        if len(set(self.class_names)) != len(self.classes):
+            raise ValueError(f"two classes have the same name: {list(self.class_names)}")
+        return self
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the labels."""
+        return tuple(c if isinstance(c, str) else c.name for c in self.classes)
+
+    @property
+    def parameter_names(self) -> dict[str, list[str]]:
+        """Names of the constants of each class."""
+        return {
+            name: list(PARAMETERS[c] if isinstance(c, str) else c.description.names)
+            for name, c in zip(self.class_names, self.classes, strict=True)
+        }
+
+    @property
+    def options(self) -> Options:
+        """How each sample is simulated."""
+        return Options(instrument=self.instrument or MAPS, physics=self.physics, grid=self.grid)
+
+    @property
+    def lattice(self) -> tuple[float, float]:
+        """2π over the length of one r.l.u. of h and k in Å: the same for every class, or `Exp2SimError`."""
+        found = [
+            (LATTICE[0], LATTICE[1]) if isinstance(c, str) else domains(c.description)[0].lengths
+            for c in self.classes
+        ]
+        if not np.allclose(found, found[0], rtol=1e-6):
+            raise Exp2SimError(
+                "The classes of a data set must have the same lattice and axes of view.",
+                why=f"Theirs, as 2π over one r.l.u. in Å: {dict(zip(self.class_names, found, strict=True))}.",
+                way_out="Describe all of them in one lattice.",
+            )
+        return found[0]
 
     @property
     def count(self) -> int:
@@ -126,45 +180,92 @@ class Recipe(_Settings):
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Read a recipe from TOML; `Exp2SimError` where it is missing, no TOML, or has wrong or unknown keys."""
+    """Read a recipe from TOML, with the descriptions and the instrument that it names.
+
+    In ``classes``, a string is a built-in model, a shipped description or the path of one; a table has a
+    ``name``, a ``description`` (one of these) and perhaps ``ranges`` of some parameters. ``instrument`` is a
+    name or a path. Paths may be relative to the recipe. Raises `Exp2SimError` where a file is missing, no
+    TOML, or has wrong or unknown keys.
+    """
     try:
-        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        if isinstance(raw.get("classes"), list):
+            raw["classes"] = [_class(entry, path.parent) for entry in raw["classes"]]
+        if isinstance(raw.get("instrument"), str):
+            raw["instrument"] = load_instrument(raw["instrument"], path.parent)
+        recipe = Recipe.model_validate(raw)
     except (OSError, UnicodeDecodeError) as error:
         raise Exp2SimError(f"Cannot read the recipe {path}.", why=str(error)) from error
     except (tomllib.TOMLDecodeError, ValidationError) as error:
         raise Exp2SimError(f"{path} is not a recipe of a data set.", why=str(error)) from error
+    _ = recipe.lattice  # refuses classes of different lattices
+    return recipe
 
 
-def draw(recipe: Recipe, index: int) -> tuple[SpinWaves, dict[Kind, FloatArray], int]:
+class _Named(_Settings):
+    """A class as the recipe's file names it."""
+
+    name: str = ""
+    description: str
+    ranges: dict[str, tuple[float, float]] = {}
+
+
+def _class(entry: Any, folder: Path) -> Any:
+    """A class of a recipe's file with its description read; built-in names stay as they are."""
+    if isinstance(entry, str):
+        if entry in PARAMETERS:
+            return entry
+        entry = {"description": entry}
+    named = _Named.model_validate(entry)
+    description = read_description(find_description(named.description, folder)).with_ranges(named.ranges)
+    return {"name": named.name or description.name, "description": description}
+
+
+def draw(recipe: Recipe, index: int) -> tuple[Solved, dict[Kind, FloatArray], int]:
     """Draw sample ``index`` until its structure is stable wherever it is needed.
 
     Returns the solved Hamiltonian, its mosaics (Ei, h, k, window) of every kind and the number of draws.
     """
     rng = np.random.default_rng(np.random.SeedSequence(recipe.seed, spawn_key=(index,)))
     model = recipe.classes[index % len(recipe.classes)]
-    low, high = np.array(RANGES[model]).T
-    probe = np.random.default_rng(0).random((8, 2))
+    low, high = np.array(RANGES[model] if isinstance(model, str) else model.description.ranges).T
+    binnings, why = recipe.binnings, ""
     for count in range(1, MAX_DRAWS + 1):
         parameters = rng.uniform(low, high)
         try:
-            solve_reduced(
-                model, parameters, probe
-            )  # most unstable draws show here, for a hundredth of the cost
-            waves = spin_waves(model, parameters, Options(physics=recipe.physics, grid=recipe.grid))
-            return waves, {kind: _volumes(waves, recipe, kind) for kind in recipe.kinds}, count
-        except UnstableStructureError:
-            continue
-    raise Exp2SimError(f"No stable {model} structure in {MAX_DRAWS} draws.", way_out="Narrow the ranges.")
+            waves = _solve(model, parameters, recipe.options)
+            volumes = {k: np.stack([waves.volume(b, k) for b in binnings]) for k in recipe.kinds}
+            return waves, volumes, count
+        except UnstableStructureError as error:
+            why = f"Of the last: {error}"
+    name = recipe.class_names[index % len(recipe.classes)]
+    raise Exp2SimError(
+        f"No stable {name} structure in {MAX_DRAWS} draws.", why=why, way_out="Narrow the ranges."
+    )
 
 
-def _volumes(waves: SpinWaves, recipe: Recipe, kind: Kind) -> FloatArray:
-    return np.stack([volume(waves, binning, kind) for binning in recipe.binnings])
+def _solve(model: ModelName | OwnModel, parameters: FloatArray, options: Options) -> Solved:
+    if not isinstance(model, str):
+        return general_waves(model.description, parameters, options)
+    probe = np.random.default_rng(0).random((8, 2))
+    solve_reduced(model, parameters, probe)  # most unstable draws show here, for a hundredth of the cost
+    return spin_waves(model, parameters, options)
 
 
 def measured_mask(recipe: Recipe) -> NDArray[np.bool_]:
     """Bins of a sample (Ei, h, k, E) that no detector reaches, True = not measured."""
     return np.stack(
-        [coverage_mask(b.h_edges, b.k_edges, b.energy_edges, b.incident_energy) for b in recipe.binnings]
+        [
+            coverage_mask(
+                b.h_edges,
+                b.k_edges,
+                b.energy_edges,
+                b.incident_energy,
+                lattice=recipe.lattice,
+                instrument=recipe.options.instrument,
+            )
+            for b in recipe.binnings
+        ]
     )
 
 
@@ -175,9 +276,12 @@ def _write_shard(recipe: Recipe, folder: Path, number: int) -> dict[str, tuple[i
     indices = np.arange(number * recipe.shard_size, min((number + 1) * recipe.shard_size, recipe.count))
     volumes: dict[Kind, list[NDArray[np.float32]]] = {kind: [] for kind in recipe.kinds}
     parameters, draws = [], []
+    width = max(len(names) for names in recipe.parameter_names.values())
     for index in indices:
         waves, mosaics, count = draw(recipe, int(index))
-        parameters.append(waves.parameters)
+        parameters.append(
+            np.pad(waves.parameters, (0, width - len(waves.parameters)), constant_values=np.nan)
+        )
         draws.append(count)
         for kind, values in mosaics.items():
             volumes[kind].append(values.astype(np.float32))
@@ -212,7 +316,8 @@ def _shard_summary(recipe: Recipe, folder: Path, number: int) -> dict[str, tuple
             )
         label, draws = file["label"][()], file["draws"][()]
     return {
-        name: (int((label == i).sum()), int(draws[label == i].sum())) for i, name in enumerate(recipe.classes)
+        name: (int((label == i).sum()), int(draws[label == i].sum()))
+        for i, name in enumerate(recipe.class_names)
     }
 
 
@@ -223,7 +328,7 @@ def _description(recipe: Recipe) -> dict[str, Any]:
         "format": FORMAT,
         "recipe": recipe.model_dump(mode="json", exclude_none=True),
         "seed": recipe.seed,
-        "classes": list(recipe.classes),
+        "classes": list(recipe.class_names),
         "kinds": list(recipe.kinds),
         "shape": [len(recipe.binnings), *recipe.binnings[0].shape],
         "incident_energies": [binning.incident_energy for binning in recipe.binnings],
@@ -233,6 +338,8 @@ def _description(recipe: Recipe) -> dict[str, Any]:
         "shard_size": recipe.shard_size,
         "splits": {name: list(span) for name, span in recipe.splits.items()},
     }
+    if not all(isinstance(c, str) for c in recipe.classes):
+        described["parameters"] = recipe.parameter_names
     if recipe.binning is not None:
         described["axes"] = recipe.binning.axes()
     return described
@@ -303,7 +410,7 @@ def _simulate(
             progress(_samples(found), recipe.count)
     acceptance = {
         name: sum(s[name][0] for s in found.values()) / max(sum(s[name][1] for s in found.values()), 1)
-        for name in recipe.classes
+        for name in recipe.class_names
     }
     summary_all = {"count": recipe.count, "acceptance": acceptance}
     with atomic_path(folder / "summary.json") as temporary:

@@ -165,12 +165,11 @@ def _translate(
         variance=arrays.pop("variance"),
         metadata=with_history(histogram, entry),
     )
-    nothing: Floats = np.zeros(())
     return Translated(
         result,
-        arrays.get("input", nothing),
-        arrays.get("model", nothing),
-        arrays.get("half_95", nothing),
+        arrays.get("input"),
+        arrays.get("model"),
+        arrays.get("half_95"),
         model_known=runner.calibration is not None or runner.members > 1,
         calibrated=runner.calibration is not None,
     )

@@ -68,7 +68,7 @@ class ErrorModel(BaseModel):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Translated:
-    """A result with the parts of its error. All arrays have its shape, NaN where not measured.
+    """A result with the parts of its error, None where they were not asked for; NaN where not measured.
 
     ``histogram.variance`` is ``input_variance + model_variance``: its square root is half of the 68 %
     interval. ``half_95`` is half of the 95 % interval. ``model_variance`` is 0 and ``model_known`` False
@@ -77,8 +77,8 @@ class Translated:
     """
 
     histogram: Histogram
-    input_variance: Floats
-    model_variance: Floats
-    half_95: Floats
-    model_known: bool
-    calibrated: bool
+    input_variance: Floats | None = None
+    model_variance: Floats | None = None
+    half_95: Floats | None = None
+    model_known: bool = False
+    calibrated: bool = False

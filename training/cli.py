@@ -18,6 +18,7 @@ STOPPED = 143
 def register(subparsers: Subparsers) -> None:
     """Add the training commands."""
     from mantid_exp2sim.training.assess import register_bundle, register_evaluate
+    from mantid_exp2sim.training.calibrate import register as register_calibrate
     from mantid_exp2sim.training.data import register_data
     from mantid_exp2sim.training.demo import register as register_demo
     from mantid_exp2sim.training.simulate import register_simulate
@@ -27,6 +28,7 @@ def register(subparsers: Subparsers) -> None:
     register_data(subparsers)
     register_train(subparsers)
     register_bundle(subparsers)
+    register_calibrate(subparsers)
     register_evaluate(subparsers)
 
 

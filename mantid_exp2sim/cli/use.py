@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mantid_exp2sim.bundle import Model
     from mantid_exp2sim.histogram import Histogram
     from mantid_exp2sim.translation import Progress
+    from mantid_exp2sim.uncertainty import Translated
 
 _TRANSLATE = """\
 IN   a Mantid MDHisto file (.nxs), a published picture (.npy) or this package's .npz
@@ -28,6 +29,7 @@ examples:
   exp2sim {0} measured.npy result.npz --mask nanmask.mat
   exp2sim {0} cut.nxs result.nxs --model my-model/ --incident-energy 70
   exp2sim {0} measured.npy result.npy --plot result.png --json
+  exp2sim {0} measured.nxs result.nxs --errors-out errors.npz
 """
 _CLASSIFY = """\
 By default the data are taken as they are by the classifier that was trained on simulation-like data.
@@ -49,17 +51,23 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         parser = add_command(subparsers, name, about, _TRANSLATE.format(name))
         parser.add_argument("input", metavar="IN", help="file to read")
         parser.add_argument("output", metavar="OUT", help="file to write; its ending chooses the format")
-        _data_options(parser)
+        data_options(parser)
         parser.add_argument("--seed", type=int, default=0, help="seed of the error propagation (default 0)")
         parser.add_argument(
             "--replicas", type=int, default=16, metavar="K", help="noise replicas for the errors (default 16)"
         )
         parser.add_argument("--no-errors", action="store_true", help="do not propagate errors (faster)")
+        parser.add_argument(
+            "--errors-out",
+            type=Path,
+            metavar="FILE.npz",
+            help="also write the parts of the errors: variances of input and model, halves of the intervals",
+        )
         parser.add_argument("--plot", metavar="PNG", type=Path, help="also draw before and after")
         parser.set_defaults(run=_translate, command=name)
     parser = add_command(subparsers, "classify", "say which spin-wave model a spectrum shows", _CLASSIFY)
     parser.add_argument("input", metavar="IN", help="file to read")
-    _data_options(parser)
+    data_options(parser)
     parser.add_argument("--deconvolve", action="store_true", help="deconvolve first")
     parser.add_argument(
         "--domain",
@@ -73,7 +81,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(run=_classify)
 
 
-def _data_options(parser: argparse.ArgumentParser) -> None:
+def data_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a command that reads data for a model."""
     from mantid_exp2sim.installed import DEFAULT_MODEL
 
     parser.add_argument(
@@ -102,33 +111,57 @@ def _translate(args: argparse.Namespace) -> int:
     from mantid_exp2sim.bundle import load_model
     from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.formats import save
-    from mantid_exp2sim.translation import translate
 
     start = perf_counter()
-    suffix = _check_output(Path(args.output))
+    suffix = check_output(Path(args.output))
+    if args.errors_out is not None:
+        if args.errors_out.suffix.lower() != ".npz":
+            raise Exp2SimError(f"{args.errors_out} is no name for the errors.", way_out="Let it end in .npz.")
+        _check_folder(args.errors_out)
     model = load_model(args.model)
     histogram = read(args.input, args)
-    errors = not args.no_errors and suffix != ".npy"
+    errors = args.errors_out is not None or (not args.no_errors and suffix != ".npy")
     with progress_bar(args) as progress:
-        result = translate(
-            model,
-            args.command,
-            histogram,
-            errors=errors,
-            replicas=args.replicas,
-            seed=args.seed,
-            progress=progress,
-            tile=args.tile,
-            scale=args.scale,
-            incident_energy=args.incident_energy,
-        )
+        made = _made(args, model, histogram, errors=errors, progress=progress)
+    result = made.histogram
     with ExitStack() as stack:
+        if args.errors_out is not None:
+            _write_errors(stack, args.errors_out, made)
         if args.plot is not None:
             draw(stack, args.plot, {"before": histogram, "after": result}, args.command)
         save(result, args.output)
     report = _report(args, model, histogram, result, errors=errors, seconds=perf_counter() - start)
     emit(args, report, _translated_text(report))
     return 0
+
+
+def _made(
+    args: argparse.Namespace, model: Model, histogram: Histogram, *, errors: bool, progress: Progress | None
+) -> Translated:
+    from mantid_exp2sim.translation import translate, translate_parts
+    from mantid_exp2sim.uncertainty import Translated
+
+    options: dict[str, Any] = {
+        name: getattr(args, name) for name in ("replicas", "seed", "tile", "scale", "incident_energy")
+    }
+    if args.errors_out is not None:
+        return translate_parts(model, args.command, histogram, progress=progress, **options)
+    result = translate(model, args.command, histogram, errors=errors, progress=progress, **options)
+    return Translated(result)
+
+
+def _write_errors(stack: ExitStack, path: Path, made: Translated) -> None:
+    """The file appears when the stack closes, if nothing went wrong."""
+    from mantid_exp2sim.atomic import atomic_path
+
+    with stack.enter_context(atomic_path(path)).open("wb") as file:
+        np.savez_compressed(
+            file,
+            input_variance=made.input_variance,
+            model_variance=made.model_variance,
+            half_68=np.sqrt(made.histogram.variance),
+            half_95=made.half_95,
+        )
 
 
 def _report(
@@ -145,6 +178,7 @@ def _report(
         "input": str(args.input),
         "output": str(args.output),
         "plot": None if args.plot is None else str(args.plot),
+        "errors_out": None if args.errors_out is None else str(args.errors_out),
         "shape": list(after.shape),
         "measured_bins": int((~after.mask).sum()),
         "total_before": float(np.nansum(before.intensity)),
@@ -163,6 +197,11 @@ def _translated_text(report: dict[str, Any]) -> str:
         f"{report['output']}: {report['command']}d with {report['model']} {errors}, "
         f"{report['measured_bins']} measured bins, total intensity × {change:.4f}, {report['seconds']:.1f} s"
     ]
+    if report["errors"]:
+        known = report["history"]["errors"]
+        lines.append(f"errors: of the input {known['input']}, of the model {known['model']}")
+    if report["errors_out"]:
+        lines.append(f"{report['errors_out']}: parts of the errors")
     if report["plot"]:
         lines.append(f"{report['plot']}: before and after")
     return "\n".join(lines)
@@ -206,7 +245,7 @@ def verdict(prediction: str) -> str:
     return "like no model that is known" if prediction == "none" else prediction
 
 
-def _check_output(path: Path) -> str:
+def check_output(path: Path) -> str:
     """Refuse before the long work what would be refused after it."""
     from mantid_exp2sim.formats import ENDINGS
 

@@ -1,0 +1,112 @@
+"""The calibration of a model's own error covers what it says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from mantid_exp2sim.training.errors import Records, _covered, fit
+
+from mantid_exp2sim.uncertainty import ErrorModel
+
+
+def _records(seed: int, count: int = 60_000) -> Records:
+    """Errors with heavy tails, in proportion to the intensity and an incident energy, beside input noise."""
+    rng = np.random.default_rng(seed)
+    energy = rng.integers(0, 2, count)
+    intensity = rng.gamma(0.5, 10.0, count)
+    spread = 0.1 * intensity * rng.uniform(0.5, 1.5, count)
+    given = np.where(rng.random(count) < 0.5, 0.0, 0.1 * intensity)
+    own = (0.2 + 0.1 * intensity + spread) * (1.0 + energy)
+    error = np.abs(own * rng.standard_t(3, count) + np.sqrt(given) * rng.standard_normal(count))
+    return Records(error, intensity, given, spread, energy, (given > 0).astype(np.int64))
+
+
+def test_intervals_cover_what_they_say_on_other_data():
+    errors = fit(_records(0), 2)
+    report = _covered(errors, _records(1), ("clean", "noisy"), (25.0, 50.0))
+    for found in (report["overall"], *report["energies"].values()):
+        assert found["68"] == pytest.approx(0.683, abs=0.015)
+        assert found["95"] == pytest.approx(0.95, abs=0.01)
+    for found in report["conditions"].values():
+        assert 0.63 < found["68"] < 0.73
+        assert 0.92 < found["95"] < 0.98
+
+
+def test_heavy_tails_make_the_95_interval_wider_than_a_gaussians():
+    errors = fit(_records(0), 2)
+    middle = len(errors.intensity) // 2
+    assert errors.wide[0][middle] > 2.2 * errors.sigma[0][middle]
+
+
+def test_the_spread_is_used_where_it_tells_something():
+    records = _records(2)
+    rng = np.random.default_rng(5)
+    spread = rng.gamma(0.5, 4.0, len(records.error))
+    telling = Records(
+        np.abs(2 * spread * rng.standard_normal(len(spread))),
+        records.intensity, 0 * records.given, spread, records.energy, records.condition,
+    )  # fmt: skip
+    assert fit(telling, 2).spread == 2.0
+    useless = Records(
+        np.abs(rng.standard_normal(len(spread))),
+        records.intensity, 0 * records.given, spread, records.energy, records.condition,
+    )  # fmt: skip
+    assert fit(useless, 2).spread == 0.0
+
+
+def test_a_table_for_an_energy_without_data_is_zero():
+    records = _records(0)
+    errors = fit(records.taken(records.energy == 0), 2)
+    assert isinstance(errors, ErrorModel)
+    assert not any(errors.sigma[1])
+
+
+def test_calibrate_and_cover(tiny_model, tiny_dataset, tmp_path, capsys):
+    """On the whole way: a calibration is written onto a card, the weights stay, and it covers."""
+    import json
+
+    from mantid_exp2sim.__main__ import main
+    from mantid_exp2sim.bundle import load_bundle
+
+    before = load_bundle(tiny_model)
+    assert main(["calibrate", str(tiny_model), str(tiny_dataset), "--only-test", "--json"]) == 0
+    assert "not known" in json.loads(capsys.readouterr().out)["deconvolve"]
+    assert main(["calibrate", str(tiny_model), str(tiny_dataset), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert set(report["deconvolve"]["conditions"]) == {"clean", "noise", "noise and background"}
+    assert 0.4 < report["deconvolve"]["overall"]["68"] < 0.95
+    after = load_bundle(tiny_model)
+    assert after.card.weights == before.card.weights
+    assert set(after.card.errors) == {"deconvolve", "convolve"}
+    assert main(["calibrate", str(tiny_model), str(tiny_dataset), "--limit", "0"]) != 0
+
+
+@pytest.fixture
+def tiny_model(tmp_path):
+    """An untrained model for the tiny data set."""
+    import torch
+
+    from mantid_exp2sim.bundle import save_bundle
+    from mantid_exp2sim.card import AcceptedAxis, Card
+    from mantid_exp2sim.layout import Layout
+    from mantid_exp2sim.networks import GeneratorSettings, build_generator
+    from mantid_exp2sim.scaling import Scaling
+
+    layout = Layout(windows=3)
+    generator = GeneratorSettings(width=4, blocks=1)
+    card = Card(
+        name="tiny",
+        scaling=Scaling(),
+        layout=layout,
+        axes=(
+            AcceptedAxis(kind="h", width=0.1),
+            AcceptedAxis(kind="k", width=0.1),
+            AcceptedAxis(kind="energy", width=1.0, edges=(0.0, 1.0, 2.0, 3.0)),
+        ),
+        incident_energies=(25.0, 35.0),
+        generator=generator,
+    )
+    torch.manual_seed(0)
+    keys = ("deconvolve", "deconvolve-2", "convolve")
+    save_bundle(tmp_path / "tiny", card, {key: build_generator(generator, layout) for key in keys})
+    return tmp_path / "tiny"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,13 @@ if TYPE_CHECKING:
 
 STOPPED = 143
 """Exit status of a run that was stopped by a signal after writing a checkpoint."""
+
+
+TRAIN_EXAMPLES = """examples:
+  exp2sim train duq training/recipes/duq-integrated.toml --out runs/duq-integrated
+  exp2sim train gan training/recipes/gan-integrated.toml --resume
+  torchrun --standalone --nproc-per-node 2 -m mantid_exp2sim train gan training/recipes/gan-paper.toml
+"""
 
 
 def register(subparsers: Subparsers) -> None:
@@ -38,7 +46,10 @@ def register_train(subparsers: Subparsers) -> None:
         "train",
         help="train the dual GAN or a DUQ classifier from a recipe",
         description="Train the networks of a TOML recipe. Stopped by SIGTERM, a checkpoint is written and "
-        f"the exit status is {STOPPED}; --resume continues as if the run had never been stopped.",
+        f"the exit status is {STOPPED}; --resume continues as if the run had never been stopped. Several "
+        "processes, started by torchrun, share each batch of the recipe.",
+        epilog=TRAIN_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     train.add_argument("what", choices=("gan", "duq"), help="the dual GAN, or a classifier")
     train.add_argument("config", type=Path, metavar="CONFIG.toml", help="the recipe")
@@ -59,6 +70,9 @@ def run_train(args: argparse.Namespace) -> int:
     out: Path = args.out or Path("runs") / args.config.stem
     train = train_gan if args.what == "gan" else train_duq
     status = train(args.config, out=out, resume=args.resume, seed=args.seed)
+    code = STOPPED if status == STATUS_STOPPED else 0
+    if os.environ.get("RANK", "0") != "0":  # the first of several processes speaks for all
+        return code
     best = (
         json.loads((out / "best" / "best.json").read_text()) if (out / "best" / "best.json").is_file() else {}
     )
@@ -66,4 +80,4 @@ def run_train(args: argparse.Namespace) -> int:
         print(json.dumps({"status": status, "folder": str(out), "best": best}))
     else:
         print(f"{status}: {out}", file=sys.stderr)
-    return STOPPED if status == STATUS_STOPPED else 0
+    return code

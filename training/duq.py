@@ -17,8 +17,10 @@ import torch.nn.functional as F
 from mantid_exp2sim.training import metrics
 from mantid_exp2sim.training.config import DuqConfig
 from mantid_exp2sim.training.datasets import DataSet, Domain, Samples
-from mantid_exp2sim.training.loop import clip_gradients, guard, make_optimiser, step_seed
+from mantid_exp2sim.training.loop import checked, clip_gradients, make_optimiser, step_seed
 from mantid_exp2sim.training.outliers import KINDS, make_outliers
+from mantid_exp2sim.training.parallel import Share, averaged, own_device
+from mantid_exp2sim.training.prefetch import Prefetch
 from mantid_exp2sim.training.validation import classifier_input
 from torch import Tensor, nn
 
@@ -56,13 +58,16 @@ class DuqTask:
 
     def __init__(self, config: DuqConfig, domain: Domain, dataset: DataSet, scaling: Scaling) -> None:
         self.config, self.domain = config, domain
-        self.device = config.run.device
+        self.device = own_device(config.run.device)
+        self.share = Share.own(config.schedule.batch)
+        self._ahead = Prefetch(domain)
         torch.manual_seed(step_seed(config.run.seed, 0, stream=1))
         self.network = build_classifier(config.network).to(self.device)
         self.network.length_scale.fill_(config.loss.length_scale)
         self.average = build_classifier(config.network).to(self.device)
         self.average.load_state_dict(self.network.state_dict())
         self.optimiser = make_optimiser(config.optimiser, self.network.parameters())
+        self._losses = averaged(self._total, [self.network])
         self._read_validation(dataset, scaling)
 
     def _read_validation(self, dataset: DataSet, scaling: Scaling) -> None:
@@ -93,25 +98,52 @@ class DuqTask:
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Input and labels of a step, with outliers (label −1) at the end."""
-        samples = self.domain.at(step)
+        samples = self._ahead.at(step)
         draws = torch.Generator().manual_seed(step_seed(self.config.run.seed, step))
         if self.config.data.leave_out > 0:
             samples = leave_out(samples, self.config.data.leave_out, draws)
         x = _stack(samples)
         count = round(self.config.loss.outliers * len(x))
         outliers = make_outliers(x[torch.randint(len(x), (count,), generator=draws)], draws)
-        label = torch.cat([samples.label, torch.full((count,), NO_CLASS)])
-        whole = torch.cat([x, outliers])
+        parts = (x, outliers), (samples.label, torch.full((count,), NO_CLASS))
+        mine = slice(self.share.number, None, self.share.of)
+        whole, label = (torch.cat([part[mine] for part in pair]) for pair in parts)
         return whole.to(self.device), label.to(self.device)
 
     def train_step(self, step: int) -> dict[str, float]:
         """One update of weights and centroids; all or nothing."""
         x, label = self._batch(step)
         torch.manual_seed(step_seed(self.config.run.seed, step, stream=2))
-        loss = self.config.loss
-        penalised = loss.gradient_penalty > 0 and step % loss.penalty_every == 0
-        count = max(1, round(loss.penalty_share * len(x))) if penalised else 0
         self.optimiser.zero_grad(set_to_none=True)
+        report: dict[str, Tensor] = {}
+        total, embedded = self._losses(x, label, self._penalised(step), report)
+        total.backward()
+        report["gradient"] = clip_gradients(self.network.parameters(), self.config.optimiser.clip)
+        found = checked(report, {"loss": total})
+        self.optimiser.step()
+        known = label >= 0
+        self.network.update_centroids(
+            self.share.gather(embedded.detach()[known]),
+            self.share.gather(label[known]),
+            self.config.loss.centroid_momentum,
+        )
+        self._move_average(step)
+        return found
+
+    def _penalised(self, step: int) -> int:
+        """Of how many samples of this process the gradient penalty is computed, the first ones."""
+        loss = self.config.loss
+        if loss.gradient_penalty == 0 or step % loss.penalty_every:
+            return 0
+        batch = self.config.schedule.batch
+        whole = batch + round(loss.outliers * batch)
+        return max(1, round(loss.penalty_share * whole) // self.share.of)
+
+    def _total(
+        self, x: Tensor, label: Tensor, count: int, report: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """What is minimised, and the embeddings it was computed from."""
+        loss = self.config.loss
         with torch.autocast(
             self.device.split(":")[0], torch.bfloat16, enabled=self.config.run.precision == "bfloat16"
         ):
@@ -120,28 +152,18 @@ class DuqTask:
         embedded = embedded.float()
         distances = self.network.distances(embedded)
         found = torch.exp(-distances / (2 * self.network.length_scale**2))
-        entropy = class_entropy(distances, label, self.network.length_scale)
-        total = entropy
-        report = {"entropy": float(entropy.detach())}
+        report["entropy"] = class_entropy(distances, label, self.network.length_scale)
+        total = report["entropy"]
         if loss.softmax > 0:
-            relative = relative_entropy(distances, label, self.network.length_scale)
-            report["relative"] = float(relative.detach())
-            total = total + loss.softmax * relative
+            report["relative"] = relative_entropy(distances, label, self.network.length_scale)
+            total = total + loss.softmax * report["relative"]
         if count:
-            penalty = gradient_penalty(found[:count].sum(), some)
-            report["penalty"] = float(penalty.detach())
-            total = total + loss.gradient_penalty * loss.penalty_every * penalty
+            report["penalty"] = gradient_penalty(found[:count].sum(), some)
+            total = total + loss.gradient_penalty * loss.penalty_every * report["penalty"]
         known = label >= 0
-        report["accuracy"] = metrics.accuracy(found.detach()[known], label[known])
-        guard("loss", total)
-        total.backward()  # type: ignore[no-untyped-call]
-        report["gradient"] = clip_gradients(
-            "classifier", self.network.parameters(), self.config.optimiser.clip
-        )
-        self.optimiser.step()
-        self.network.update_centroids(embedded.detach(), label, loss.centroid_momentum)
-        self._move_average(step)
-        return report
+        accuracy = metrics.accuracy(found.detach()[known], label[known])
+        report["accuracy"] = torch.tensor(accuracy, device=self.device)
+        return total, embedded
 
     @torch.no_grad()
     def _move_average(self, step: int) -> None:

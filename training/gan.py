@@ -18,7 +18,9 @@ import torch
 from mantid_exp2sim.training import losses
 from mantid_exp2sim.training.config import GanConfig
 from mantid_exp2sim.training.datasets import Batches, Samples
-from mantid_exp2sim.training.loop import clip_gradients, guard, make_optimiser, step_seed
+from mantid_exp2sim.training.loop import checked, clip_gradients, make_optimiser, step_seed
+from mantid_exp2sim.training.parallel import Share, averaged, own_device
+from mantid_exp2sim.training.prefetch import Prefetch
 from torch import Tensor, nn
 
 from mantid_exp2sim.layout import Layout
@@ -26,6 +28,7 @@ from mantid_exp2sim.networks import build_discriminator, build_generator, build_
 from mantid_exp2sim.networks.discriminator import patch_weights
 from mantid_exp2sim.networks.generator import Generator
 from mantid_exp2sim.networks.projection import Projection
+from mantid_exp2sim.networks.winograd import use_winograd
 
 if TYPE_CHECKING:
     from mantid_exp2sim.training.known_operator import KnownOperator
@@ -100,7 +103,9 @@ class DualGan:
     ) -> None:
         self.config, self.domains, self.validation, self.known = config, domains, validation, known
         self.layout, self.weights = config.network.layout, config.loss
-        self.device = config.run.device
+        self.device = own_device(config.run.device)
+        self.share = Share.own(config.schedule.batch)
+        self._ahead = {name: Prefetch(domain) for name, domain in domains.items()}
         torch.manual_seed(step_seed(config.run.seed, 0, stream=1))
         paper = config.network.preset == "paper"
         self.generators: dict[str, Generator] = {}
@@ -123,9 +128,15 @@ class DualGan:
             self._optimisers["discriminator"] = make_optimiser(
                 optimiser, self._of_discriminators(), optimiser.discriminator_learning_rate
             )
+        learning = [*self.generators.values(), *self.projections.values()]
+        self._generate = averaged(self._generator_total, learning)
+        if self.discriminators:
+            self._discriminate = averaged(self._discriminator_total, self.discriminators.values())
 
     def _placed(self, network: Net) -> Net:
         network = network.to(self.device)
+        if self.config.run.precision == "float32":
+            use_winograd(network)
         if self.layout.dimension > 1:
             kind = torch.channels_last if self.layout.dimension == 2 else torch.channels_last_3d
             network = network.to(memory_format=kind)  # type: ignore[call-overload]
@@ -154,27 +165,39 @@ class DualGan:
 
     def train_step(self, step: int) -> dict[str, float]:
         """One update of generators and discriminators, from the same weights; all or nothing."""
-        source = {name: stack(self.domains[name].at(step), self.layout, self.device) for name in DIRECTIONS}
+        batch = {name: self.share.samples(self._ahead[name].at(step)) for name in DIRECTIONS}
+        source = {name: stack(samples, self.layout, self.device) for name, samples in batch.items()}
         draws = torch.Generator().manual_seed(step_seed(self.config.run.seed, step))
         torch.manual_seed(step_seed(self.config.run.seed, step, stream=2))
-        report: dict[str, float] = {}
+        report: dict[str, Tensor] = {}
         for optimiser in self._optimisers.values():
             optimiser.zero_grad(set_to_none=True)
-        passes = {name: self._translate(name, source) for name in DIRECTIONS}
         with _frozen(self._of_discriminators()):
-            total = torch.zeros((), device=self.device)
-            for name in DIRECTIONS:
-                total = total + self._generator_losses(name, source, passes, draws, report)
-            guard("generators' loss", total)
-            total.backward()  # type: ignore[no-untyped-call]
+            total, passes = self._generate(source, draws, report)
+            total.backward()
+        totals = {"generators' loss": total}
         clip = self.config.optimiser.clip
-        report["generator_gradient"] = clip_gradients("generators", self._of_generators(), clip)
+        report["generator_gradient"] = clip_gradients(self._of_generators(), clip)
         if self.discriminators:
-            self._discriminate(source, passes, report)
+            total = self._discriminate(source, passes, report)
+            total.backward()
+            totals["discriminators' loss"] = total
+            report["discriminator_gradient"] = clip_gradients(self._of_discriminators(), clip)
+        found = checked(report, totals)
         for optimiser in self._optimisers.values():
             optimiser.step()
         self._average(step)
-        return report
+        return found
+
+    def _generator_total(
+        self, source: Mapping[str, Stacked], draws: torch.Generator, report: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, _Pass]]:
+        """What the generators minimise, and the translations it was computed from."""
+        passes = {name: self._translate(name, source) for name in DIRECTIONS}
+        total = torch.zeros((), device=self.device)
+        for name in DIRECTIONS:
+            total = total + self._generator_losses(name, source, passes, draws, report)
+        return total, passes
 
     def _autocast(self) -> AbstractContextManager[object]:
         return torch.autocast(
@@ -193,8 +216,10 @@ class DualGan:
             fake_input = fast_format(own.with_intensity(seen))
             back: Tensor | None = None
             queries: list[Tensor] = []
-            if weights.nce > 0 or weights.cycle > 0:
+            if weights.cycle > 0:
                 back, queries = self.generators[OTHER[name]].forward_features(fake_input, layers)
+            elif weights.nce > 0:
+                queries = self.generators[OTHER[name]].features(fake_input)
         return _Pass(
             fake=out[:count].float(),
             fake_input=fake_input,
@@ -215,10 +240,12 @@ class DualGan:
             return made
         scaling = self.domains["convolve"].scaling
         clean = scaling.inverse(made.float())
-        share = torch.rand(len(made), *[1] * (made.ndim - 1), device=made.device)
-        level = low + (high - low) * share.square()
+        one = [1] * (made.ndim - 1)
+        strength = self.share.draw(len(made), lambda rows: torch.rand(rows, *one, device=made.device))
+        level = low + (high - low) * strength.square()
         deviation = (level * clean.detach().clamp_min(0)).sqrt()
-        return torch.where(mask > 0, made, scaling.forward(clean + deviation * torch.randn_like(clean)))
+        noise = self.share.draw(len(made), lambda rows: torch.randn_like(_repeated(clean, rows)))
+        return torch.where(mask > 0, made, scaling.forward(clean + deviation * noise))
 
     def _generator_losses(
         self,
@@ -226,7 +253,7 @@ class DualGan:
         source: Mapping[str, Stacked],
         passes: Mapping[str, _Pass],
         draws: torch.Generator,
-        report: dict[str, float],
+        report: dict[str, Tensor],
     ) -> Tensor:
         """The weighted sum for one direction."""
         own, other, made, w = source[name], source[OTHER[name]], passes[name], self.weights
@@ -255,7 +282,7 @@ class DualGan:
             physical = scaling.inverse(made.fake), scaling.inverse(own.counterpart.float())
             floor = 0.1 * scaling.intensity_scale
             parts["paired_square"] = w.paired_square, losses.relative_square(*physical, own.pair_mask, floor)
-        report |= {f"{name}_{part}": float(value.detach()) for part, (_, value) in parts.items()}
+        report |= {f"{name}_{part}": value for part, (_, value) in parts.items()}
         zero = torch.zeros((), device=self.device)
         return sum((weight * value for weight, value in parts.values()), zero)
 
@@ -291,7 +318,8 @@ class DualGan:
     def _contrast(self, name: str, mask: Tensor, made: _Pass, draws: torch.Generator) -> Tensor:
         """PatchNCE averaged over the feature layers."""
         sampled = [
-            losses.sample_positions(mask, layer.shape[2:], self.weights.patches, draws) for layer in made.keys
+            losses.sample_positions(mask, layer.shape[2:], self.weights.patches, draws, self.share)
+            for layer in made.keys
         ]
         positions = [where for where, _ in sampled]
         with torch.no_grad(), self._autocast():
@@ -304,10 +332,10 @@ class DualGan:
         ]
         return torch.stack(each).mean()
 
-    def _discriminate(
-        self, source: Mapping[str, Stacked], passes: Mapping[str, _Pass], report: dict[str, float]
-    ) -> None:
-        """Gradients of the discriminators."""
+    def _discriminator_total(
+        self, source: Mapping[str, Stacked], passes: Mapping[str, _Pass], report: dict[str, Tensor]
+    ) -> Tensor:
+        """What the discriminators minimise."""
         total = torch.zeros((), device=self.device)
         w = self.weights
         for name in DIRECTIONS:
@@ -319,16 +347,13 @@ class DualGan:
             count = len(real.x)
             on = patch_weights(real.mask, scores.shape[2:]), patch_weights(own.mask, scores.shape[2:])
             value = losses.discriminator_loss(w.gan_kind, scores[:count].float(), scores[count:].float(), on)
-            report[f"{name}_discriminator"] = float(value.detach())
+            report[f"{name}_discriminator"] = value
             total = total + value
             if w.auxiliary_discriminator > 0:
                 labelled = losses.auxiliary_loss(predicted[:count].float(), real.label, on[0])
-                report[f"{name}_discriminator_class"] = float(labelled.detach())
+                report[f"{name}_discriminator_class"] = labelled
                 total = total + w.auxiliary_discriminator * labelled
-        guard("discriminators' loss", total)
-        total.backward()  # type: ignore[no-untyped-call]
-        clip = self.config.optimiser.clip
-        report["discriminator_gradient"] = clip_gradients("discriminators", self._of_discriminators(), clip)
+        return total
 
     @torch.no_grad()
     def _average(self, step: int) -> None:
@@ -360,6 +385,11 @@ class DualGan:
 
 def _parameters(networks: Iterable[nn.Module]) -> list[nn.Parameter]:
     return [parameter for network in networks for parameter in network.parameters()]
+
+
+def _repeated(x: Tensor, rows: int) -> Tensor:
+    """As many rows, in the same order in memory."""
+    return x if rows == len(x) else torch.cat([x] * (rows // len(x)))
 
 
 class _frozen:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mantid_exp2sim.training import parallel
 from mantid_exp2sim.training.checkpoint import load_checkpoint, save_checkpoint, write_tensors
 from mantid_exp2sim.training.config import OptimiserSettings, RunSettings, ScheduleSettings
 from mantid_exp2sim.training.runlog import Board, Table, one_line
@@ -80,25 +81,44 @@ def make_optimiser(
         optimiser = torch.optim.SGD(group, lr=rate, momentum=settings.momentum, weight_decay=decay)
     else:
         kind = torch.optim.Adam if settings.kind == "adam" else torch.optim.AdamW
-        optimiser = kind(group, lr=rate, betas=settings.betas, weight_decay=decay)
+        optimiser = _fused(kind, group, lr=rate, betas=settings.betas, weight_decay=decay)
     for each in optimiser.param_groups:
         each["initial_lr"] = rate
     return optimiser
 
 
-def guard(what: str, value: torch.Tensor) -> None:
-    """Raise :class:`NotFinite` if a scalar is not finite."""
-    if not math.isfinite(float(value.detach())):
-        raise NotFinite(f"the {what} is {float(value.detach())}")
+def _fused(kind: Callable[..., torch.optim.Optimizer], group: Any, **settings: Any) -> torch.optim.Optimizer:
+    """One pass over the weights for each update, where this torch can do so on their device."""
+    try:
+        return kind(group, **settings, fused=True)
+    except RuntimeError:
+        return kind(group, **settings)
 
 
-def clip_gradients(what: str, parameters: Iterable[nn.Parameter], limit: float) -> float:
-    """Shorten gradients to a norm of at most ``limit``; the norm they had, which must be finite."""
+def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> torch.Tensor:
+    """Shorten gradients to a norm of at most ``limit``; the norm they had."""
     import torch
 
-    norm = torch.nn.utils.clip_grad_norm_(list(parameters), limit)
-    guard(f"gradient of the {what}", norm)
-    return float(norm)
+    return torch.nn.utils.clip_grad_norm_(list(parameters), limit)
+
+
+def checked(report: Mapping[str, torch.Tensor], totals: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    """Scalars of a step as numbers, the mean over the processes that train together.
+
+    Everything leaves its device at once, so that a GPU is waited for once a step.
+
+    Raises
+    ------
+    NotFinite
+        If a gradient or one of the ``totals``, which are not reported, is not finite: on every process.
+    """
+    from mantid_exp2sim.training.parallel import means, not_finite
+
+    found = means({**report, **totals})
+    wrong = not_finite({name: v for name, v in found.items() if name in totals or "gradient" in name})
+    if wrong:
+        raise NotFinite(f"the {wrong}")
+    return {name: found[name] for name in report}
 
 
 def step_seed(seed: int, step: int, stream: int = 0) -> int:
@@ -133,15 +153,19 @@ class Run:
         self.task, self.out, self.schedule, self.settings, self.log = task, out, schedule, settings, log
         self.due = {round(schedule.steps * (i + 1) / checks) for i in range(checks)}
         self.state: dict[str, Any] = {"step": 0, "best": {}, "skipped": 0, "skipped_in_row": 0, "sums": {}}
-        self.stop = ""
+        self.stop, self._asked = "", 0
+        self.writes = parallel.number() == 0
+        if not self.writes:
+            self.log = lambda text: None
         if resume and (out / CHECKPOINT).is_file():
             self.state |= load_checkpoint(out / CHECKPOINT, task.networks(), task.optimisers())
             check_state(self.state, out / CHECKPOINT)
             log(f"resumed at step {self.state['step']}")
         step = self.state["step"]
-        self.losses = Table(out / "losses.csv", step=step)
-        self.metrics = Table(out / "metrics.csv", step=step)
-        self.board = Board(out / "tensorboard", step=step, wanted=settings.tensorboard)
+        if self.writes:
+            self.losses = Table(out / "losses.csv", step=step)
+            self.metrics = Table(out / "metrics.csv", step=step)
+        self.board = Board(out / "tensorboard", step=step, wanted=settings.tensorboard and self.writes)
         self._started, self._first = time.monotonic(), step
 
     def go(self) -> str:
@@ -176,10 +200,12 @@ class Run:
         last = step + 1 == self.schedule.steps
         if (step + 1) % self.settings.log_every == 0 or last:
             self._log_losses(step + 1)
-        checked = step + 1 in self.due
-        if checked:
+        due = step + 1 in self.due
+        if due and self.writes:
             self._check(step + 1)
-        if checked or last or self.stop or (step + 1) % self.settings.checkpoint_every == 0:
+        asked = parallel.agree(self._asked)
+        self.stop = signal.Signals(asked).name if asked else ""
+        if due or last or self.stop or (step + 1) % self.settings.checkpoint_every == 0:
             self.checkpoint()
 
     def _set_rates(self, step: int) -> None:
@@ -201,6 +227,8 @@ class Run:
     def _log_losses(self, step: int) -> None:
         means = {name: sum(values) / len(values) for name, values in self.state["sums"].items()}
         self.state["sums"] = {}
+        if not self.writes:
+            return
         rate = (step - self._first) / max(time.monotonic() - self._started, 1e-9)
         self.losses.add({"step": step, **means, "skipped": self.state["skipped"]})
         self.board.add("loss", means, step)
@@ -225,9 +253,12 @@ class Run:
 
     def checkpoint(self) -> None:
         """Write the checkpoint."""
-        save_checkpoint(self.out / CHECKPOINT, self.task.networks(), self.task.optimisers(), self.state)
+        if self.writes:
+            save_checkpoint(self.out / CHECKPOINT, self.task.networks(), self.task.optimisers(), self.state)
 
     def _status(self, status: str, why: str) -> None:
+        if not self.writes:
+            return
         seconds = time.monotonic() - self._started
         steps = self.state["step"] - self._first
         write_json(
@@ -245,12 +276,15 @@ class Run:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Turn SIGTERM and SIGINT into a stop after the step that runs; outside the main thread, nothing."""
+        """Turn SIGTERM and SIGINT into a stop after the step that runs; outside the main thread, nothing.
+
+        Of several processes one that is told so is enough: all stop after the same step.
+        """
 
         def ask(number: int, _: object) -> None:
-            if self.stop and number == signal.SIGINT:
+            if self._asked and number == signal.SIGINT:
                 raise KeyboardInterrupt
-            self.stop = signal.Signals(number).name
+            self._asked = number
 
         try:
             before = {s: signal.signal(s, ask) for s in (signal.SIGTERM, signal.SIGINT)}
@@ -267,7 +301,7 @@ class Run:
         from rich.console import Console
 
         console = Console(stderr=True)
-        if not console.is_terminal:
+        if not console.is_terminal or not self.writes:
             yield lambda step: None
             return
         with _progress(console) as progress:

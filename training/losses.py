@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from mantid_exp2sim.training.parallel import WHOLE, Share
 from torch import Tensor
 
 from mantid_exp2sim.networks.blocks import average_to
@@ -123,7 +124,7 @@ def relative_square(output: Tensor, wanted: Tensor, mask: Tensor, floor: float) 
 
 
 def sample_positions(
-    mask: Tensor, sizes: Sequence[int], count: int, generator: torch.Generator
+    mask: Tensor, sizes: Sequence[int], count: int, generator: torch.Generator, share: Share = WHOLE
 ) -> tuple[Tensor, Tensor]:
     """Random measured positions of each sample on a feature map: flat positions and which are valid, (B, P).
 
@@ -137,7 +138,9 @@ def sample_positions(
     (0, [[True, False, False]])
     """
     measured = average_to((1 - mask.float()).mean(1, keepdim=True), sizes).flatten(1) >= 0.5
-    draw = torch.rand(measured.shape, generator=generator).to(measured.device)
+    shape = measured.shape
+    draw = share.draw(shape[0], lambda rows: torch.rand(rows, shape[1], generator=generator))
+    draw = draw.to(measured.device)
     order = torch.where(measured, draw, draw - 2)
     best, positions = order.topk(min(count, measured.shape[1]), dim=1)
     return positions, best >= 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,12 +99,15 @@ def alone(train: Train) -> Train:
 
     @functools.wraps(train)
     def run(recipe: Path, *, out: Path, resume: bool = False, seed: int | None = None) -> str:
-        if os.environ.get("RANK", "0") != "0":
-            return train(recipe, out=out, resume=resume, seed=seed)
-        with locked(out, "run"):
-            for folder in (out, out / "best", out / "pictures"):
-                sweep(folder)
-            return train(recipe, out=out, resume=resume, seed=seed)
+        from mantid_exp2sim.training import parallel
+
+        with parallel.joined():
+            if parallel.number() > 0:
+                return train(recipe, out=out, resume=resume, seed=seed)
+            with locked(out, "run"):
+                for folder in (out, out / "best", out / "pictures"):
+                    sweep(folder)
+                return train(recipe, out=out, resume=resume, seed=seed)
 
     return run
 
@@ -284,9 +286,11 @@ def start_from(
 
 def run_task(task: Task, config: GanConfig | DuqConfig, model: BaseModel, *, out: Path, resume: bool) -> str:
     """Run a task in a prepared folder."""
+    from mantid_exp2sim.training import parallel
     from mantid_exp2sim.training.loop import Run, write_json
 
-    write_json(out / MODEL, model.model_dump(mode="json", exclude_none=True))
+    if parallel.number() == 0:
+        write_json(out / MODEL, model.model_dump(mode="json", exclude_none=True))
     run = Run(
         task,
         out=out,
@@ -300,7 +304,18 @@ def run_task(task: Task, config: GanConfig | DuqConfig, model: BaseModel, *, out
 
 
 def prepare_folder(out: Path, config: GanConfig | DuqConfig, *, resume: bool) -> None:
-    """Make the run folder with the recipe in it, or check that a resumed run has the same recipe."""
+    """Make the run folder with the recipe in it, or check that a resumed run has the same recipe.
+
+    Of several processes the first does so for all.
+    """
+    from mantid_exp2sim.training import parallel
+
+    if parallel.number() == 0:
+        _prepare_folder(out, config, resume=resume)
+    parallel.wait_for_all()
+
+
+def _prepare_folder(out: Path, config: GanConfig | DuqConfig, *, resume: bool) -> None:
     from mantid_exp2sim.training.loop import write_json
 
     now = json.loads(config.model_dump_json())

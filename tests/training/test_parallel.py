@@ -1,0 +1,192 @@
+"""Several processes train as one does; all stop together; the batch of the next step is made ahead."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from mantid_exp2sim.training.checkpoint import read_tensors
+from mantid_exp2sim.training.config import GanConfig, read_config
+from mantid_exp2sim.training.parallel import Share, means, not_finite
+from mantid_exp2sim.training.prefetch import Prefetch
+
+from mantid_exp2sim.errors import Exp2SimError
+
+PROCESSES = 2
+
+needs_gloo = pytest.mark.skipif(
+    not (torch.distributed.is_available() and torch.distributed.is_gloo_available()),
+    reason="this torch has no gloo, which joins processes on CPUs",
+)
+
+
+def command(kind: str, recipe: Path, out: Path, processes: int) -> list[str]:
+    program = ["-m", "mantid_exp2sim", "train", kind, str(recipe), "--out", str(out)]
+    if processes == 1:
+        return [sys.executable, *program]
+    run = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return [sys.executable, *run, *program]
+
+
+def start(*what, processes: int) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command(*what, processes),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def train(*what, processes: int) -> None:
+    process = start(*what, processes=processes)
+    text = process.communicate(timeout=400)[0]
+    assert process.returncode == 0, text
+
+
+def edited(recipe: Path, *changes: tuple[str, str]) -> Path:
+    text = recipe.read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    recipe.write_text(text)
+    return recipe
+
+
+def same_to_rounding(one: Path, two: Path) -> float:
+    """Largest difference of any weight, over the largest weight."""
+    first, second = (read_tensors(out / "checkpoint.safetensors")[0] for out in (one, two))
+    assert list(first) == list(second)
+    networks = [key for key in first if key.startswith("network/") and first[key].is_floating_point()]
+    return max(
+        float((first[k] - second[k]).abs().max() / first[k].abs().max().clamp_min(1e-3)) for k in networks
+    )
+
+
+@needs_gloo
+@pytest.mark.parametrize("kind", ["gan", "duq"])
+def test_two_processes_equal_one_with_the_whole_batch(kind, request, tmp_path):
+    recipe = request.getfixturevalue(f"{kind}_recipe")(steps=3)
+    # not Adam, which divides by the size of a gradient: rounding would show where there is none
+    edited(recipe, ("[optimiser]", '[optimiser]\nkind = "sgd"'), ("checks = 2", "checks = 1"))
+    if kind == "gan":
+        edited(recipe, ("batch = 3", "batch = 4"), ("learning_rate = 1e-3", "learning_rate = 1e-2"))
+    else:  # dropout is drawn by each process for itself
+        edited(recipe, ("features = 32", "features = 32\ndropout = 0.0"), ('kind = "adamw"\n', ""))
+    for processes in (1, PROCESSES):
+        train(kind, recipe, tmp_path / str(processes), processes=processes)
+    assert same_to_rounding(tmp_path / "1", tmp_path / "2") < 1e-4
+    tables = [(tmp_path / name / "losses.csv").read_text().splitlines() for name in ("1", "2")]
+    assert tables[0][0] == tables[1][0]
+    for one, two in zip(*(map(float, table[1].split(",")) for table in tables), strict=True):
+        assert two == pytest.approx(one, rel=1e-4, abs=1e-6)
+    assert json.loads((tmp_path / "2" / "status.json").read_text())["status"] == "finished"
+
+
+@needs_gloo
+def test_a_signal_to_any_process_stops_all_after_the_same_step(gan_recipe, tmp_path):
+    out = tmp_path / "run"
+    recipe = edited(gan_recipe(steps=100_000, checks=1), ("batch = 3", "batch = 4"))
+    process = start("gan", recipe, out, processes=PROCESSES)
+    until = time.monotonic() + 200
+    while not (out / "checkpoint.safetensors").is_file():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    os.kill(_ranks(process.pid)[1], signal.SIGTERM)
+    text = process.communicate(timeout=200)[0]
+    assert process.returncode != 0
+    status = json.loads((out / "status.json").read_text())
+    assert (status["status"], status["why"]) == ("stopped", "SIGTERM"), text
+    state = read_tensors(out / "checkpoint.safetensors")[1]
+    assert state["step"] == status["step"] > 0
+
+
+def _ranks(parent: int) -> list[int]:
+    """Process numbers of the workers of torchrun, by rank."""
+    children = Path(f"/proc/{parent}/task/{parent}/children")
+    if not children.exists():
+        pytest.skip("the processes of torchrun are found by /proc, which is not here")
+    found = {}
+    for child in map(int, children.read_text().split()):
+        environment = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+        ranks = [int(entry.removeprefix(b"RANK=")) for entry in environment if entry.startswith(b"RANK=")]
+        found |= dict.fromkeys(ranks, child)
+    return [found[rank] for rank in sorted(found)]
+
+
+def test_shares_are_all_of_the_batch_and_nothing_twice():
+    whole = torch.arange(24).reshape(12, 2)
+    parts = [Share(number, 3, batch=6).rows(whole) for number in range(3)]
+    assert torch.cat(parts)[:, 0].sort().values.tolist() == whole[:, 0].tolist()
+    draws = [
+        Share(number, 3, batch=6).draw(4, lambda rows: torch.arange(rows)).tolist() for number in range(3)
+    ]
+    assert sorted(row for part in draws for row in part) == list(range(12))
+    assert Share().draw(5, torch.arange).tolist() == list(range(5))
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
+    from mantid_exp2sim.training import parallel
+
+    monkeypatch.setattr(parallel, "processes", lambda: 2)
+    with pytest.raises(Exp2SimError, match="cannot be shared by 2"):
+        Share.own(5)
+
+
+def test_scalars_come_together_and_the_first_bad_one_is_named():
+    found = means({"a": torch.tensor(1.0), "b": torch.tensor(float("nan"))})
+    assert found["a"] == 1.0
+    assert not_finite(found) == "b is nan"
+    assert not_finite({"a": 1.0}) == ""
+
+
+class TestPrefetch:
+    def test_order_and_bytes_are_those_without_it(self, gan_recipe):
+        from mantid_exp2sim.training.datasets import open_dataset
+        from mantid_exp2sim.training.runs import gan_data
+
+        recipe = gan_recipe()
+        config = read_config(recipe, GanConfig)
+        domains = gan_data(open_dataset(config.data.folder), config, recipe)[0]
+        for domain in domains.values():
+            ahead = Prefetch(domain)
+            for step in (0, 1, 2, 7, 8, 3):
+                ours, plain = ahead.at(step), domain.at(step)
+                assert torch.equal(ours.x, plain.x)
+                assert torch.equal(ours.mask, plain.mask)
+                assert torch.equal(ours.label, plain.label)
+
+    def test_the_next_is_made_ahead_by_one_thread_and_errors_arrive(self):
+        class Source:
+            def __init__(self):
+                self.made, self.busy, self.ahead = [], threading.Lock(), threading.Event()
+
+            def at(self, step):
+                assert self.busy.acquire(blocking=False)
+                self.made.append(step)
+                self.busy.release()
+                if step == 1:
+                    self.ahead.set()
+                if step == 3:
+                    raise ValueError("no such batch")
+                return step
+
+        source = Source()
+        batches = Prefetch(source)
+        assert batches.at(0) == 0
+        assert source.ahead.wait(20)
+        assert [batches.at(1), batches.at(2)] == [1, 2]
+        with pytest.raises(ValueError, match="no such batch"):
+            batches.at(3)
+        assert batches.at(0) == 0
+        assert source.made[:4] == [0, 1, 2, 3]

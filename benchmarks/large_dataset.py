@@ -1,0 +1,173 @@
+"""A data set larger than memory: peak memory and step time beside a small one that is held in memory.
+
+Makes a set of 50 GB (volumes of 256 x 256 x 128 bins) and trains a small 3D dual GAN on patches of it, each
+run in a process of its own. Most of its chunks are never written, so HDF5 reads them as a constant and the
+set takes little room on the disk: what is measured is memory and the cost of finding and reading patches,
+not the disk.
+
+    python benchmarks/large_dataset.py [--gigabytes 50] [--steps 100] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+LARGE, SMALL = (256, 256, 128), (48, 48, 48)
+CHUNK = 32
+PER_SHARD = 32
+REAL = 2
+"""Volumes of each domain that are written out."""
+
+RECIPE = """
+[data]
+folder = "{folder}"
+memory = {memory}
+patch = [16, 16, 16]
+augment = ["h", "k"]
+noise = [0.0, 0.1]
+[network]
+width = 4
+blocks = 1
+discriminator_width = 4
+layout = {{ dimension = 3, energy = "axis" }}
+[loss]
+preset = "compact"
+nce = 0.0
+[schedule]
+steps = {steps}
+batch = 2
+[validation]
+checks = 1
+count = 8
+metric = "sliced"
+pictures = false
+[run]
+threads = 1
+tensorboard = false
+checkpoint_every = 1000000
+"""
+
+TRAIN = """
+import json, resource, sys
+from pathlib import Path
+from mantid_exp2sim.training.runs import train_gan
+train_gan(Path(sys.argv[1]), out=Path(sys.argv[2]))
+status = json.loads((Path(sys.argv[2]) / "status.json").read_text())
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+print(json.dumps({"peak_bytes": peak, "seconds_per_step": status["seconds"] / status["step"]}))
+"""
+
+
+def make(folder: Path, shape: tuple[int, int, int], count: int) -> None:
+    """A data set of ``count`` volumes in each domain, of which a few are written out."""
+    (folder / "shards").mkdir(parents=True)
+    kinds = ("convolved", "integrated")
+    for kind in kinds:
+        for shard in range(-(-count // PER_SHARD)):
+            rows = min(PER_SHARD, count - shard * PER_SHARD)
+            write_shard(
+                folder / "shards" / f"{kind}-{shard:05d}.h5", shape, rows, real=REAL if shard == 0 else 0
+            )
+    axes = [
+        {"kind": "h", "width": 0.02},
+        {"kind": "k", "width": 0.02},
+        {"kind": "energy", "width": 0.01, "relative_to_incident_energy": True},
+    ]
+    described = {
+        "format": 2,
+        "recipe": {"name": folder.name},
+        "classes": ["unknown"],
+        "kinds": kinds,
+        "shape": [1, *shape],
+        "incident_energies": [50.0],
+        "axes": axes,
+        "count": 2 * count,
+        "splits": {},
+        "domains": {kind: {"items": [item(number, count) for number in range(count)]} for kind in kinds},
+    }
+    (folder / "dataset.json").write_text(json.dumps(described))
+
+
+def write_shard(path: Path, shape: tuple[int, int, int], rows: int, *, real: int) -> None:
+    chunks = (1, 1, *(min(CHUNK, n) for n in shape))
+    rng = np.random.default_rng(0)
+    with h5py.File(path, "w") as file:
+        values = file.create_dataset("values", (rows, 1, *shape), "f4", chunks=chunks, fillvalue=1.0)
+        file.create_dataset("mask", (rows, 1, *shape), "u1", chunks=chunks, fillvalue=0)
+        for row in range(min(real, rows)):
+            values[row, 0] = rng.exponential(size=shape[:2])[..., None] * np.ones(shape[2], np.float32)
+
+
+def item(number: int, count: int) -> dict[str, object]:
+    return {
+        "file": f"{number}.nxs",
+        "shard": number // PER_SHARD,
+        "row": number % PER_SHARD,
+        "group": number,
+        "incident_energy": 50.0,
+        "split": "train" if number < max(count - 4, 2) else "validation",
+    }
+
+
+def train(folder: Path, out: Path, *, memory: bool, steps: int) -> dict[str, float]:
+    """Train in a process of its own: peak memory and time of a step."""
+    recipe = out.with_suffix(".toml")
+    recipe.write_text(RECIPE.format(folder=folder, memory=str(memory).lower(), steps=steps))
+    command = [sys.executable, "-c", TRAIN, str(recipe), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def measure(gigabytes: float, steps: int) -> dict[str, object]:
+    volume = 4 * int(np.prod(LARGE))
+    count = max(REAL, round(gigabytes * 1e9 / volume / 2))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make(folder / "large", LARGE, count)
+        make(folder / "small", SMALL, 16)
+        on_disk = sum(path.stat().st_blocks * 512 for path in (folder / "large" / "shards").iterdir())
+        return {
+            "large_bytes": 2 * count * volume,
+            "large_on_disk_bytes": on_disk,
+            "volumes": 2 * count,
+            "steps": steps,
+            "large": train(folder / "large", folder / "run-large", memory=False, steps=steps),
+            "small": train(folder / "small", folder / "run-small", memory=True, steps=steps),
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--gigabytes", type=float, default=50.0)
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    found = measure(args.gigabytes, args.steps)
+    if args.json:
+        print(json.dumps(found))
+        return
+    print(
+        f"{found['volumes']} volumes, {found['large_bytes'] / 1e9:.1f} GB of intensities "
+        f"({found['large_on_disk_bytes'] / 1e9:.2f} GB on the disk), {found['steps']} steps"
+    )
+    for name, how in (("large", "read at each step"), ("small", "held in memory")):
+        run = found[name]
+        print(
+            f"  {name:6} {how:18} peak {run['peak_bytes'] / 1e9:.2f} GB, "
+            f"{1000 * run['seconds_per_step']:.0f} ms a step"
+        )
+
+
+if __name__ == "__main__":
+    main()

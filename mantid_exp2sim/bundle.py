@@ -10,10 +10,19 @@ import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mantid_exp2sim.atomic import atomic_folder, sweep
-from mantid_exp2sim.card import Card, Domain, Role, WeightFile, read_card, weight_file
+from mantid_exp2sim.card import (
+    DOMAIN_FILE,
+    Card,
+    Domain,
+    DomainCard,
+    Role,
+    WeightFile,
+    read_card,
+    weight_file,
+)
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.installed import (
     CARD_FILE,
@@ -23,13 +32,15 @@ from mantid_exp2sim.installed import (
     shipped_models_folder,
     user_models_folder,
 )
-from mantid_exp2sim.weights import GET_AGAIN, card_bytes, load_network, read_weights
+from mantid_exp2sim.weights import GET_AGAIN, card_bytes, load_network, read_domain, read_weights
 
 if TYPE_CHECKING:
     import torch
 
+    from mantid_exp2sim.applicability import DomainCheck
     from mantid_exp2sim.classification import Classification
     from mantid_exp2sim.histogram import Histogram
+    from mantid_exp2sim.reference import Reference
     from mantid_exp2sim.translation import Progress
 
 __all__ = [
@@ -60,6 +71,7 @@ class Model:
         self.card = card
         self.checksum = checksum
         self._networks: dict[str, torch.nn.Module] = {}
+        self._domain: dict[str, Reference] = {}
 
     def __repr__(self) -> str:
         return f"Model({self.card.name!r}, version {self.card.version}, {self.checksum[:12]})"
@@ -87,6 +99,8 @@ class Model:
         """Check size and checksum of every weight file; needs no torch."""
         for key in self.card.weights:
             read_weights(self.folder, self.card, key)
+        if self.card.domain is not None:
+            read_domain(self.folder, self.card)
 
     def check(self, histogram: Histogram, *, incident_energy: float | None = None) -> None:
         """Raise what a translation of these data would raise because of the data; quick and without torch."""
@@ -104,12 +118,21 @@ class Model:
         seed: int = 0,
         scale: float | str = 1.0,
         incident_energy: float | None = None,
+        force: bool = False,
         progress: Progress | None = None,
     ) -> Histogram:
-        """Measurement-like to simulation-like data; see :func:`mantid_exp2sim.translation.translate`."""
+        """Measurement-like to simulation-like data; see :func:`mantid_exp2sim.translation.translate`.
+
+        Data outside the domain that the model was trained on are refused unless ``force``; the verdict is in
+        the last entry of ``metadata["history"]`` as ``domain``.
+        """
+        from mantid_exp2sim.applicability import require_domain, with_verdict
         from mantid_exp2sim.translation import translate
 
-        return translate(
+        verdict = require_domain(
+            self, histogram, "deconvolve", force=force, scale=scale, incident_energy=incident_energy
+        )
+        result = translate(
             self,
             "deconvolve",
             histogram,
@@ -121,6 +144,7 @@ class Model:
             incident_energy=incident_energy,
             progress=progress,
         )
+        return with_verdict(result, verdict)
 
     def convolve(
         self,
@@ -132,12 +156,21 @@ class Model:
         seed: int = 0,
         scale: float | str = 1.0,
         incident_energy: float | None = None,
+        force: bool = False,
         progress: Progress | None = None,
     ) -> Histogram:
-        """Simulation-like to measurement-like data; see :func:`mantid_exp2sim.translation.translate`."""
+        """Simulation-like to measurement-like data; see :func:`mantid_exp2sim.translation.translate`.
+
+        Data outside the domain that the model was trained on are refused unless ``force``; the verdict is in
+        the last entry of ``metadata["history"]`` as ``domain``.
+        """
+        from mantid_exp2sim.applicability import require_domain, with_verdict
         from mantid_exp2sim.translation import translate
 
-        return translate(
+        verdict = require_domain(
+            self, histogram, "convolve", force=force, scale=scale, incident_energy=incident_energy
+        )
+        result = translate(
             self,
             "convolve",
             histogram,
@@ -149,6 +182,38 @@ class Model:
             incident_energy=incident_energy,
             progress=progress,
         )
+        return with_verdict(result, verdict)
+
+    def check_domain(
+        self,
+        histogram: Histogram,
+        *,
+        direction: Literal["deconvolve", "convolve"] = "deconvolve",
+        scale: float | str = 1.0,
+        incident_energy: float | None = None,
+    ) -> DomainCheck:
+        """Whether data are like the training data; see :func:`mantid_exp2sim.applicability.check_domain`."""
+        from mantid_exp2sim.applicability import check_domain
+
+        return check_domain(
+            self, histogram, direction=direction, scale=scale, incident_energy=incident_energy
+        )
+
+    def domain_card(self) -> DomainCard:
+        """The card's section on the domain; `Exp2SimError` where the model keeps no reference."""
+        if self.card.domain is None:
+            read_domain(self.folder, self.card)  # says so
+        assert self.card.domain is not None
+        return self.card.domain
+
+    def domain_reference(self, direction: Literal["deconvolve", "convolve"]) -> Reference:
+        """What a direction's data are compared with; read and checked at the first call."""
+        with _lock:
+            if not self._domain:
+                from mantid_exp2sim.reference import read_reference
+
+                self._domain = read_reference(read_domain(self.folder, self.card), self.domain_card())
+            return self._domain[direction]
 
     def classify(
         self,
@@ -234,8 +299,12 @@ def save_bundle(
     networks: Mapping[str, torch.nn.Module],
     *,
     overwrite: bool = False,
+    domain: bytes | None = None,
 ) -> Card:
     """Write a model: weights of each network, and the card with their sizes and checksums filled in.
+
+    ``domain`` is the content of ``domain.safetensors`` where the card has a section on it; without, the one
+    of the model that is replaced is kept, and a card whose networks are others than its loses the section.
 
     ``networks`` has a network for each role, and for ``deconvolve-2`` and so on where a role has several
     members. Everything is written to a temporary folder beside ``folder``, read back and checked, and moved
@@ -252,6 +321,8 @@ def save_bundle(
     target = Path(folder).expanduser().resolve()
     _check_target(target, overwrite=overwrite)
     sweep(target.parent)
+    if card.domain is not None and domain is None:
+        domain = _kept_domain(target, card)
     with atomic_folder(target) as temporary:
         weights: dict[str, WeightFile] = {}
         for key, network in networks.items():
@@ -261,12 +332,30 @@ def save_bundle(
             data = save(state)
             (temporary / weight_file(key)).write_bytes(data)
             weights[key] = WeightFile(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
-        complete = Card.model_validate({**card.model_dump(), "weights": weights})
+        described = card.model_dump() | {"weights": weights}
+        if card.domain is None or domain is None or not _same_encoders(card, weights):
+            described["domain"] = None
+        else:
+            (temporary / DOMAIN_FILE).write_bytes(domain)
+        complete = Card.model_validate(described)
         (temporary / CARD_FILE).write_text(complete.model_dump_json(indent=1) + "\n", encoding="utf-8")
         written = load_bundle(temporary)
         for key in weights:
             written.network(key)
     return complete
+
+
+def _kept_domain(target: Path, card: Card) -> bytes | None:
+    try:
+        return read_domain(target, card)
+    except Exp2SimError:
+        return None
+
+
+def _same_encoders(card: Card, weights: Mapping[str, WeightFile]) -> bool:
+    """Whether the generators are those on the card, for a reference holds features of its own encoder."""
+    directions = [] if card.domain is None else list(card.domain.directions)
+    return all(card.weights.get(key) in (None, weights.get(key)) for key in directions)
 
 
 def _check_target(target: Path, *, overwrite: bool) -> None:

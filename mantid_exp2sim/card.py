@@ -171,6 +171,51 @@ class ClassifierCard(_Strict):
     """Trained with whole incident energies left out, so that it takes some of its volumes alone."""
 
 
+MAX_DOMAIN_BYTES = 2**20
+DOMAIN_FILE = "domain.safetensors"
+"""What the domain check compares with, in a model's folder."""
+
+
+class DirectionCard(_Strict):
+    """The domain that one direction was trained on."""
+
+    limit: float = Field(ge=1, le=1e6)
+    """Untrustworthy beyond so many times the largest score of the calibration spectra."""
+    fit: int = Field(ge=1, le=10_000)
+    """Held-out spectra that set the scales of the score."""
+    calibration: int = Field(ge=1, le=10_000)
+    """Other held-out spectra, among which the p-value is the rank."""
+    figures: dict[Word, JsonValue] = Field(default_factory=dict)
+    """What was measured when it was calibrated."""
+
+
+class DomainCard(_Strict):
+    """How data are compared with the training set; the reference itself is in ``domain.safetensors``."""
+
+    file: WeightFile
+    directions: dict[Literal["deconvolve", "convolve"], DirectionCard] = Field(min_length=1)
+    trustworthy: float = Field(default=0.05, gt=0, lt=1)
+    """Data with at least this p-value are trustworthy; below, and within ``limit``, an expert is asked."""
+    shape: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = Field(min_length=3, max_length=3)
+    """Bins (h, k, E) of a calibration volume; larger data are compared in blocks of this size."""
+    measured_bins: float = Field(gt=0)
+    """Measured bins of a calibration volume, on average."""
+    points: int = Field(default=32, ge=2, le=512)
+    """Feature points on both sides of the transport problem."""
+    regularisation: float = Field(gt=0, lt=1e12)
+    """ε of the entropic transport, in squared units of the whitened features."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Of the points and of breaking ties."""
+    settings: dict[Word, JsonValue] = Field(default_factory=dict)
+    """Noise, background and numbers of spectra it was made with."""
+
+    @model_validator(mode="after")
+    def _small(self) -> DomainCard:
+        if self.file.size > MAX_DOMAIN_BYTES:
+            raise ValueError(f"{DOMAIN_FILE} has at most {MAX_DOMAIN_BYTES} bytes")
+        return self
+
+
 class Card(_Strict):
     """All that is known of a model. :func:`read_card` reads one, ``model_dump_json`` writes it."""
 
@@ -200,6 +245,8 @@ class Card(_Strict):
     classifiers: dict[Domain, ClassifierCard] = Field(default_factory=dict)
     errors: dict[Literal["deconvolve", "convolve"], ErrorModel] = Field(default_factory=dict)
     """The model's own error in each direction, where it was measured."""
+    domain: DomainCard | None = None
+    """What the domain check compares with; None: the model cannot say whether data are inside its domain."""
     metrics: dict[str, JsonValue] = Field(default_factory=dict)
     software: dict[Word, Word] = Field(default_factory=dict)
     weights: dict[WeightKey, WeightFile] = Field(default_factory=dict)
@@ -249,7 +296,8 @@ class Card(_Strict):
 
 def model_files(card: Card) -> dict[str, WeightFile]:
     """Names of the files that belong to a model beside its card, with their sizes and checksums."""
-    return {weight_file(key): expected for key, expected in card.weights.items()}
+    files = {weight_file(key): expected for key, expected in card.weights.items()}
+    return files if card.domain is None else {**files, DOMAIN_FILE: card.domain.file}
 
 
 def read_card(text: bytes, *, where: str) -> Card:

@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mantid_exp2sim.card import MAX_CARD_BYTES, MAX_WEIGHT_BYTES, Card, classifier_role, role_of, weight_file
+from mantid_exp2sim.card import (
+    DOMAIN_FILE,
+    MAX_CARD_BYTES,
+    MAX_WEIGHT_BYTES,
+    Card,
+    WeightFile,
+    classifier_role,
+    role_of,
+    weight_file,
+)
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.installed import CARD_FILE
 
@@ -50,7 +59,21 @@ def read_weights(folder: Path, card: Card, key: str) -> bytes:
     if expected is None:
         has = ", ".join(card.weights)
         raise Exp2SimError(f"The model {card.name!r} has no network for {key}.", why=f"It has {has}.")
-    path = folder / weight_file(key)
+    return _read_checked(folder / weight_file(key), expected)
+
+
+def read_domain(folder: Path, card: Card) -> bytes:
+    """The bytes of ``domain.safetensors``, if size and checksum are those on the card."""
+    if card.domain is None:
+        raise Exp2SimError(
+            f"The model {card.name!r} keeps no reference of its domain.",
+            why="It was made without one, so it cannot say whether data are like its training data.",
+            way_out="Make one with `exp2sim train domain`, or use another model.",
+        )
+    return _read_checked(folder / DOMAIN_FILE, card.domain.file)
+
+
+def _read_checked(path: Path, expected: WeightFile) -> bytes:
     data = _read_bounded(path, min(expected.size, MAX_WEIGHT_BYTES), missing=f"The model has no file {path}.")
     if len(data) != expected.size or hashlib.sha256(data).hexdigest() != expected.sha256:
         raise Exp2SimError(

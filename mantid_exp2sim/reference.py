@@ -1,0 +1,108 @@
+"""``domain.safetensors``: the reference of the domain check, to bytes and back, bounded and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mantid_exp2sim.applicability import PARTS, TOP, Reference
+from mantid_exp2sim.card import MAX_DOMAIN_BYTES
+from mantid_exp2sim.errors import Exp2SimError
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.card import DomainCard
+
+HALF = ("basis", "white", "points", "held")
+"""Kept in half precision; the others in single."""
+NAMES = tuple(field.name for field in fields(Reference))
+_DIMENSIONS = {
+    "energies": "G",
+    "center": "GD",
+    "scale": "GD",
+    "basis": "DR",
+    "white": "GRR",
+    "axis": "GR",
+    "bend": "G3",
+    "bend_limit": "G",
+    "joint": "JJ",
+    "point_center": "C",
+    "point_basis": "CK",
+    "points": "GPK",
+    "held": "GHK",
+    "fit": "FGY",
+    "calibration": "NGY",
+}
+
+__all__ = ["Reference", "read_reference", "reference_bytes", "rounded"]
+
+
+def rounded(reference: Reference) -> Reference:
+    """The reference as it will be read back: what is calibrated must have the precision of what is kept."""
+    return Reference(**{name: _stored(name, getattr(reference, name)).astype(np.float64) for name in NAMES})
+
+
+def reference_bytes(references: Mapping[str, Reference]) -> bytes:
+    """The file's content, of at most 1 MiB; `Exp2SimError` where it would be more."""
+    from safetensors.numpy import save
+
+    tensors = {
+        f"{direction}.{name}": np.ascontiguousarray(_stored(name, getattr(reference, name)))
+        for direction, reference in references.items()
+        for name in NAMES
+    }
+    data = save(tensors)
+    if len(data) > MAX_DOMAIN_BYTES:
+        raise Exp2SimError(
+            f"The reference of the domain has {len(data)} bytes.",
+            why=f"At most {MAX_DOMAIN_BYTES} are kept with a model.",
+            way_out="Use fewer spectra or directions.",
+        )
+    return bytes(data)
+
+
+def _stored(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return array.astype(np.float16 if name in HALF else np.float32)
+
+
+def read_reference(data: bytes, card: DomainCard) -> dict[str, Reference]:
+    """A reference for each direction on the card: names, shapes, types and finite values are checked."""
+    from safetensors.numpy import load
+
+    try:
+        tensors = load(data)
+    except Exception as error:  # whatever the parser makes of foreign bytes
+        raise _damaged(f"it cannot be read: {error!s:.200}") from error
+    wanted = {f"{direction}.{name}" for direction in card.directions for name in NAMES}
+    if set(tensors) != wanted:
+        raise _damaged("it does not hold the arrays of the directions on the card")
+    return {direction: _one(tensors, direction, card) for direction in card.directions}
+
+
+def _one(tensors: Mapping[str, npt.NDArray[Any]], direction: str, card: DomainCard) -> Reference:
+    sizes = {"3": 3, "Y": TOP + PARTS}
+    arrays: dict[str, npt.NDArray[np.float64]] = {}
+    for name in NAMES:
+        array = tensors[f"{direction}.{name}"]
+        letters = _DIMENSIONS[name]
+        same = array.ndim == len(letters) and all(
+            sizes.setdefault(letter, size) == size for letter, size in zip(letters, array.shape, strict=True)
+        )
+        if not same or array.dtype not in (np.float16, np.float32) or not np.isfinite(array).all():
+            raise _damaged(f"{direction}.{name} has a wrong shape or type, or is not finite")
+        arrays[name] = array.astype(np.float64)
+    expected = (sizes["J"] == sizes["G"] * TOP, sizes["P"] >= card.points, sizes["N"] > 0, sizes["F"] > 0)
+    counted = (card.directions[direction].fit, card.directions[direction].calibration)  # type: ignore[index]
+    if not all(expected) or (sizes["F"], sizes["N"]) != counted or (arrays["energies"] <= 0).any():
+        raise _damaged("its sizes are not those on the card")
+    return Reference(**arrays)
+
+
+def _damaged(why: str) -> Exp2SimError:
+    return Exp2SimError(
+        "The reference of the model's domain is damaged.", why=f"In domain.safetensors {why}.",
+        way_out="Get the model again.",
+    )  # fmt: skip

@@ -117,7 +117,7 @@ class DuqTask:
         self.optimiser.zero_grad(set_to_none=True)
         report: dict[str, Tensor] = {}
         total, embedded = self._losses(x, label, self._penalised(step), report)
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         report["gradient"] = clip_gradients(self.network.parameters(), self.config.optimiser.clip)
         found = checked(report, {"loss": total})
         self.optimiser.step()

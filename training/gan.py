@@ -174,13 +174,13 @@ class DualGan:
             optimiser.zero_grad(set_to_none=True)
         with _frozen(self._of_discriminators()):
             total, passes = self._generate(source, draws, report)
-            total.backward()
+            total.backward()  # type: ignore[no-untyped-call]
         totals = {"generators' loss": total}
         clip = self.config.optimiser.clip
         report["generator_gradient"] = clip_gradients(self._of_generators(), clip)
         if self.discriminators:
             total = self._discriminate(source, passes, report)
-            total.backward()
+            total.backward()  # type: ignore[no-untyped-call]
             totals["discriminators' loss"] = total
             report["discriminator_gradient"] = clip_gradients(self._of_discriminators(), clip)
         found = checked(report, totals)

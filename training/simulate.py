@@ -23,6 +23,7 @@ SPECTRUM_EXAMPLES = """examples:
 """
 DATASET_EXAMPLES = """examples:
   exp2sim simulate dataset training/recipes/pcsmo-maps.toml --out data/pcsmo-maps --processes 2
+  exp2sim simulate dataset training/recipes/pcsmo-maps.toml --dask tcp://node1:8786
   exp2sim simulate dataset training/recipes/rb2mnf4.toml --processes 2
 
 A run that was stopped goes on where it was when the same command is given again. The bytes are the same for
@@ -106,6 +107,9 @@ def _register_dataset(kinds: Subparsers) -> None:
     parser.add_argument("recipe", type=Path, metavar="RECIPE.toml")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder (default: data/NAME of the recipe)")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="default: one per core")
+    parser.add_argument(
+        "--dask", metavar="ADDRESS|local", help="the scheduler of a Dask cluster, or one on this machine"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     parser.set_defaults(run=run_dataset)
 
@@ -210,6 +214,7 @@ def _binning(args: argparse.Namespace) -> Binning:
 
 def run_dataset(args: argparse.Namespace) -> int:
     """``exp2sim simulate dataset``."""
+    from mantid_exp2sim.training.simulation.cluster import on_dask
     from mantid_exp2sim.training.simulation.dataset import read_recipe, simulate_dataset
     from rich.console import Console
     from rich.progress import Progress
@@ -224,7 +229,11 @@ def run_dataset(args: argparse.Namespace) -> int:
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task(f"simulate {recipe.name}", total=recipe.count)
         summary = simulate_dataset(
-            recipe, out, processes=args.processes, progress=lambda done, _: bar.update(task, completed=done)
+            recipe,
+            out,
+            processes=args.processes,
+            progress=lambda done, _: bar.update(task, completed=done),
+            cluster=None if args.dask is None else on_dask(args.dask, processes=args.processes),
         )
     accepted = ", ".join(f"{name} {share:.1%}" for name, share in summary["acceptance"].items())
     emit(args, {"out": str(out), **summary}, f"{summary['count']} samples in {out}; stable draws: {accepted}")

@@ -10,6 +10,7 @@ a run that was killed goes on with the shards that are missing.
 
 from __future__ import annotations
 
+import functools
 import json
 import multiprocessing
 import os
@@ -377,10 +378,12 @@ def simulate_dataset(
     *,
     processes: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    cluster: Callable[[Recipe, Path, list[int]], Done] | None = None,
 ) -> dict[str, Any]:
     """Simulate a data set into ``folder``, or finish one that was interrupted.
 
-    ``processes`` on this machine share the shards, each with one BLAS thread; ``progress(done, total)``
+    ``processes`` on this machine share the shards, each with one BLAS thread, or a ``cluster`` does (see
+    :func:`mantid_exp2sim.training.simulation.cluster.on_dask`); ``progress(done, total)``
     counts samples. Returns {"count", "simulated", "acceptance": {class: fraction of draws that are stable}}
     and writes it to ``summary.json``. Raises `Exp2SimError` where the folder holds another data set, another
     process writes to it, the disk is full, or a worker dies for the second time; what is done is kept.
@@ -388,11 +391,15 @@ def simulate_dataset(
     with locked(folder, "data set"):
         for place in (folder, folder / "shards"):
             sweep(place)
-        return _simulate(recipe, folder, processes, progress)
+        run = cluster or functools.partial(_run, processes=processes)
+        return _simulate(recipe, folder, run, progress)
 
 
 def _simulate(
-    recipe: Recipe, folder: Path, processes: int, progress: Callable[[int, int], None] | None
+    recipe: Recipe,
+    folder: Path,
+    run: Callable[[Recipe, Path, list[int]], Done],
+    progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
     _start(recipe, folder)
     numbers = range(-(-recipe.count // recipe.shard_size))
@@ -404,7 +411,7 @@ def _simulate(
     missing = [number for number in numbers if number not in found]
     if progress is not None:
         progress(before, recipe.count)
-    for number, summary in _run(recipe, folder, missing, processes):
+    for number, summary in run(recipe, folder, missing):
         found[number] = summary
         if progress is not None:
             progress(_samples(found), recipe.count)

@@ -67,7 +67,7 @@ def _acquire(path: Path, what: str) -> int:
         try:
             free = _free(handle)
             holder = _holder(handle)
-            if not free or (holder and holder.get("host") != host()):
+            if not free or holder.get("host", host()) != host():
                 raise _in_use(path, what, holder)
             if _same_file(handle, path):  # else its last holder has just deleted it
                 os.ftruncate(handle, 0)
@@ -100,7 +100,7 @@ def _free(handle: int) -> bool:
 
 def _gone(holder: dict[str, Any]) -> bool:
     pid = holder.get("pid")
-    return not holder or (holder.get("host") == host() and isinstance(pid, int) and not alive(pid))
+    return not isinstance(pid, int) or (holder.get("host") == host() and not alive(pid))
 
 
 def _holder(handle: int) -> dict[str, Any]:

@@ -92,15 +92,20 @@ def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.
 
 
 def _restore(optimiser: torch.optim.Optimizer, flat: Mapping[str, torch.Tensor]) -> None:
+    import torch
+
     whole = optimiser.state_dict()
     state: dict[int, dict[str, torch.Tensor]] = {}
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     for key, tensor in flat.items():
         number, _, name = key.partition("/")
-        shape = parameters[int(number)].shape
+        parameter = parameters[int(number)]
+        shape = parameter.shape
         if tensor.ndim > 0 and tensor.shape != shape:
             raise ValueError(
                 f"{name} of parameter {number} has shape {tuple(tensor.shape)}, not {tuple(shape)}"
             )
-        state.setdefault(int(number), {})[name] = tensor
+        # fused optimisers take it for granted that this lies in memory as the parameter does
+        like = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor) if tensor.ndim > 0 else tensor
+        state.setdefault(int(number), {})[name] = like
     optimiser.load_state_dict({**whole, "state": state})

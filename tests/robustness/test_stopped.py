@@ -1,0 +1,287 @@
+"""SIGTERM, kill -9, dead workers, batches that are not numbers, clocks: nothing is lost, and it goes on."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mantid_exp2sim import Exp2SimError, save
+from mantid_exp2sim.cli import TERMINATED, main
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+
+
+def recipe(**changes: object):
+    from mantid_exp2sim.training.simulation.dataset import Recipe
+
+    settings = {"train": 1, "validation": 1, "test": 1, "name": "a", "seed": 1, "classes": ("Dimer",)}
+    return Recipe(**{**settings, "kinds": ("centre",), "grid": 4, "shard_size": 1, **changes})
+
+
+def written(path: Path, values: object) -> Path:
+    lines = (f"{key} = {json.dumps(value)}" for key, value in values.items())
+    path.write_text("\n".join(lines))
+    return path
+
+
+def recipe_file(path: Path, **changes: object) -> Path:
+    return written(path, recipe(**changes).model_dump(mode="json", exclude_none=True))
+
+
+def without(files: dict[str, bytes], *names: str) -> dict[str, bytes]:
+    return {name: content for name, content in files.items() if name not in names}
+
+
+# ----------------------------------------------------------------------------------------------- SIGTERM
+
+
+@pytest.mark.parametrize("kind", ["gan", "duq"])
+def test_a_queue_that_stops_a_training(kind, request, tmp_path, content, monkeypatch, capsys):
+    """Exit status 143 after a checkpoint; resumed, the run ends with the same bytes, tables too."""
+    from mantid_exp2sim.training import loop
+
+    path = str(request.getfixturevalue(f"{kind}_recipe")(steps=16))
+    assert main(["train", kind, path, "--out", str(tmp_path / "whole")]) == 0
+    real = loop.Run._step
+
+    def step(run: loop.Run) -> None:
+        if run.state["step"] == 8:
+            os.kill(os.getpid(), signal.SIGTERM)
+        real(run)
+
+    monkeypatch.setattr(loop.Run, "_step", step)
+    capsys.readouterr()
+    assert main(["train", kind, path, "--out", str(tmp_path / "stopped"), "--json"]) == TERMINATED
+    assert json.loads(capsys.readouterr().out)["status"] == "stopped"
+    monkeypatch.undo()
+    status = json.loads((tmp_path / "stopped" / "status.json").read_text())
+    assert (status["status"], status["why"], status["step"]) == ("stopped", "SIGTERM", 9)
+    assert main(["train", kind, path, "--out", str(tmp_path / "stopped"), "--resume"]) == 0
+    whole, resumed = (without(content(tmp_path / name), "status.json") for name in ("whole", "stopped"))
+    assert whole == resumed
+
+
+def test_a_translation_that_is_stopped_while_it_writes(
+    tmp_path, picture, model, content, monkeypatch, capsys
+):
+    save(picture, tmp_path / "in.npz")
+    (tmp_path / "out.npz").write_text("old")
+    before = content(tmp_path)
+    real = np.savez_compressed
+
+    def stop(file: object, **members: object) -> None:
+        real(file, **members)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(np, "savez_compressed", stop)
+    arguments = [
+        str(tmp_path / "in.npz"),
+        str(tmp_path / "out.npz"),
+        "--no-errors",
+        "--model",
+        str(model.folder),
+    ]
+    assert main(["deconvolve", *arguments]) == TERMINATED
+    assert "SIGTERM" in capsys.readouterr().err
+    assert content(tmp_path) == before
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    monkeypatch.undo()
+    assert main(["deconvolve", *arguments]) == 0
+
+
+def test_a_simulation_that_is_stopped(tmp_path, content, monkeypatch):
+    from mantid_exp2sim.training.simulation import dataset
+
+    path = recipe_file(tmp_path / "recipe.toml")
+    real = dataset._write_shard
+
+    def stop(recipe: object, folder: Path, number: int) -> object:
+        if number == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(recipe, folder, number)
+
+    monkeypatch.setattr(dataset, "_write_shard", stop)
+    arguments = ["simulate", "dataset", str(path), "--processes", "1", "--out"]
+    assert main([*arguments, str(tmp_path / "stopped")]) == TERMINATED
+    monkeypatch.undo()
+    assert sorted(content(tmp_path / "stopped")) == ["dataset.json", "mask.npy", "shards/00000.h5"]
+    assert main([*arguments, str(tmp_path / "stopped")]) == 0
+    assert main([*arguments, str(tmp_path / "whole")]) == 0
+    assert content(tmp_path / "stopped") == content(tmp_path / "whole")
+
+
+def test_the_workers_of_a_simulation_that_is_stopped_end_too(tmp_path, content):
+    path = recipe_file(tmp_path / "recipe.toml", train=400)
+    out = tmp_path / "out"
+    start = "from mantid_exp2sim.cli import main; raise SystemExit(main())"
+    command = [sys.executable, "-c", start, "simulate", "dataset", str(path)]
+    command += ["--out", str(out), "--processes", "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + 90
+        while not list(out.glob("shards/[0-9]*.h5")) and time.monotonic() < until:
+            time.sleep(0.02)
+        workers = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        children = workers.read_text().split() if workers.is_file() else []
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == TERMINATED
+    assert "SIGTERM" in said
+    assert "Traceback" not in said
+    until = time.monotonic() + 20
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert not (out / ".lock").exists()
+    assert (out / "shards" / "00000.h5").is_file() or (out / "shards" / "00001.h5").is_file()
+
+
+# ------------------------------------------------------------------------------------------------ workers
+
+
+def kill_workers(times: int):
+    """A report of progress that kills all workers, so many times."""
+    left = [times]
+
+    def progress(done: int, total: int) -> None:
+        if left[0] > 0 and multiprocessing.active_children():
+            left[0] -= 1
+            for child in multiprocessing.active_children():
+                child.kill()
+
+    return progress
+
+
+def test_a_worker_that_dies_is_replaced(tmp_path, content):
+    from mantid_exp2sim.training.simulation.dataset import simulate_dataset
+
+    more = recipe(train=4)
+    simulate_dataset(more, tmp_path / "whole")
+    found = simulate_dataset(more, tmp_path / "killed", processes=2, progress=kill_workers(1))
+    assert found["simulated"] == more.count
+    assert content(tmp_path / "killed") == content(tmp_path / "whole")
+
+
+def test_workers_that_keep_dying_end_the_simulation_and_what_is_done_stays(tmp_path, content):
+    from mantid_exp2sim.training.simulation.dataset import simulate_dataset
+
+    more = recipe(train=40)
+    with pytest.raises(Exp2SimError, match="died twice") as found:
+        simulate_dataset(more, tmp_path / "killed", processes=2, progress=kill_workers(2))
+    assert "--processes" in found.value.way_out
+    kept = {p.name: p.read_bytes() for p in (tmp_path / "killed" / "shards").iterdir()}
+    assert kept
+    assert all(name[0] != "." for name in kept)
+    assert simulate_dataset(more, tmp_path / "killed")["simulated"] == more.count - len(kept)
+    assert all((tmp_path / "killed" / "shards" / name).read_bytes() == data for name, data in kept.items())
+
+
+def test_a_damaged_shard_is_named(tmp_path):
+    from mantid_exp2sim.training.simulation.dataset import simulate_dataset
+
+    simulate_dataset(recipe(), tmp_path)
+    shard = tmp_path / "shards" / "00001.h5"
+    whole = shard.read_bytes()
+    for damage in (b"", whole[:1000], (tmp_path / "shards" / "00000.h5").read_bytes()):
+        shard.write_bytes(damage)
+        with pytest.raises(Exp2SimError, match=r"00001\.h5"):
+            simulate_dataset(recipe(), tmp_path)
+    shard.unlink()
+    simulate_dataset(recipe(), tmp_path)
+    assert shard.read_bytes() == whole
+
+
+# ------------------------------------------------------------------------------------------- not a number
+
+
+@pytest.mark.parametrize("kind", ["gan", "duq"])
+def test_a_batch_that_is_not_finite_is_skipped_and_counted(kind, request, tmp_path, monkeypatch):
+    """Nothing of the networks changes at that step; the others are as they would have been."""
+    from mantid_exp2sim.training import checkpoint, datasets, runs
+
+    train = {"gan": runs.train_gan, "duq": runs.train_duq}[kind]
+    path = request.getfixturevalue(f"{kind}_recipe")(steps=7)
+    spoil(monkeypatch, datasets, {6})
+    train(path, out=tmp_path / "run")
+    monkeypatch.undo()
+    skipped, state = checkpoint.read_tensors(tmp_path / "run" / "checkpoint.safetensors")
+    assert (state["step"], state["skipped"]) == (7, 1)
+    before = weights_after(kind, path, tmp_path / "six", monkeypatch, train)
+    assert set(before) == set(skipped)
+    assert all(bool((before[key] == skipped[key]).all()) for key in before)
+
+
+def weights_after(kind, path, out, monkeypatch, train):
+    """Everything in the checkpoint of the same run, stopped after six steps."""
+    from mantid_exp2sim.training import checkpoint, loop
+
+    real = loop.Run._step
+
+    def step(run: loop.Run) -> None:
+        real(run)
+        if run.state["step"] == 6:
+            run.stop = "test"
+            run.checkpoint()
+
+    monkeypatch.setattr(loop.Run, "_step", step)
+    assert train(path, out=out) == "stopped"
+    return checkpoint.read_tensors(out / "checkpoint.safetensors")[0]
+
+
+def spoil(monkeypatch, datasets, steps) -> None:
+    real = datasets.Domain.at
+
+    def at(domain, step):
+        batch = real(domain, step)
+        if step in steps:
+            batch.x.view(-1)[3] = float("nan")
+        return batch
+
+    monkeypatch.setattr(datasets.Domain, "at", at)
+
+
+@pytest.mark.parametrize("kind", ["gan", "duq"])
+def test_a_training_that_diverges_ends_and_keeps_its_last_good_checkpoint(
+    kind, request, tmp_path, monkeypatch
+):
+    from mantid_exp2sim.training import checkpoint, datasets, runs
+
+    train = {"gan": runs.train_gan, "duq": runs.train_duq}[kind]
+    path = request.getfixturevalue(f"{kind}_recipe")(steps=30)
+    path.write_text(path.read_text().replace("[schedule]", "[schedule]\nmax_skipped = 4"))
+    spoil(monkeypatch, datasets, range(8, 100))
+    with pytest.raises(Exp2SimError, match="4 steps in a row were not finite"):
+        train(path, out=tmp_path / "run")
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert (status["status"], status["skipped"]) == ("failed", 4)
+    tensors, state = checkpoint.read_tensors(tmp_path / "run" / "checkpoint.safetensors")
+    assert state["step"] == 7
+    assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())
+
+
+# --------------------------------------------------------------------------------------------------- time
+
+
+def test_a_clock_that_goes_backwards_changes_nothing(tmp_path, duq_recipe, content, monkeypatch):
+    from mantid_exp2sim.training.runs import train_duq
+    from mantid_exp2sim.training.simulation.dataset import simulate_dataset
+
+    train_duq(duq_recipe(steps=10), out=tmp_path / "run")
+    simulate_dataset(recipe(), tmp_path / "set")
+    backwards = iter(range(10**9, 0, -1000))
+    monkeypatch.setattr(time, "time", lambda: float(next(backwards)))
+    train_duq(duq_recipe(steps=10), out=tmp_path / "run2")
+    simulate_dataset(recipe(), tmp_path / "set2")
+    assert content(tmp_path / "set") == content(tmp_path / "set2")
+    first, second = (without(content(tmp_path / name), "status.json") for name in ("run", "run2"))
+    assert first == second
+    for name in ("run", "run2"):
+        assert json.loads((tmp_path / name / "status.json").read_text())["seconds"] >= 0

@@ -1,0 +1,499 @@
+"""Data sets from files, patches, measurements and models as a start, in training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from mantid_exp2sim.training import runs, store
+from mantid_exp2sim.training.config import DataSettings, GanConfig, ScalingSettings, read_config
+from mantid_exp2sim.training.datasets import Domain, Mixture, choose_scaling
+from mantid_exp2sim.training.exports.build import build_dataset
+from mantid_exp2sim.training.package import make_bundle
+from mantid_exp2sim.training.patches import find_patch, measured_shares
+from mantid_exp2sim.training.sources import domain_indices
+from mantid_exp2sim.training.store import open_dataset
+
+from mantid_exp2sim import save
+from mantid_exp2sim.bundle import load_bundle
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Axis, Histogram
+from mantid_exp2sim.scaling import Scaling
+
+SHAPE = (12, 10, 4)
+RECIPE = """
+name = "mine"
+seed = 1
+{top}
+[axes.h]
+width = 0.2
+range = [-1.2, 1.2]
+[axes.k]
+width = 0.2
+range = [-1.0, 1.0]
+[axes.energy]
+width = 0.1
+range = [0.1, 0.5]
+relative_to_incident_energy = true
+[split]
+validation = 0.2
+test = 0.1
+[labels]
+source = "file"
+file = "labels.csv"
+[[convolved]]
+files = ["measured"]
+{more}
+[[integrated]]
+files = ["simulated"]
+"""
+GAN = """
+[data]
+folder = "{folder}"
+{data}
+[network]
+width = 4
+blocks = 1
+discriminator_width = 4
+projection_width = 4
+layout = {layout}
+[loss]
+preset = "compact"
+patches = 8
+{loss}
+[schedule]
+steps = 3
+batch = 4
+[validation]
+checks = 1
+count = 4
+metric = "sliced"
+{validation}
+[run]
+{run}
+threads = 1
+tensorboard = false
+"""
+CHANNELS = '{ dimension = 2, energy = "channels", windows = 4 }'
+CUBES = '{ dimension = 3, energy = "axis" }'
+
+
+def volume(seed: int, *, ei: float = 50.0, shape=SHAPE, centre: float = 0.0) -> Histogram:
+    rng = np.random.default_rng(seed)
+    h, k = (np.arange(n + 1) * 0.2 - 0.1 * n + centre for n in shape[:2])
+    energy = np.linspace(0.1, 0.1 + 0.1 * shape[2], shape[2] + 1) * ei
+    axes = (
+        Axis("[H,0,0]", h, unit="r.l.u.", frame="HKL"),
+        Axis("[0,K,0]", k, unit="r.l.u.", frame="HKL"),
+        Axis("DeltaE", energy, unit="meV", frame="General Frame"),
+    )
+    mask = np.zeros(shape, bool)
+    mask[seed % 4 : seed % 4 + 2] = True
+    return Histogram.from_arrays(rng.gamma(2, 1, shape), axes, mask=mask, metadata={"incident_energy": ei})
+
+
+def build(folder: Path, *, top: str = "", more: str = "", measured: int = 5, simulated: int = 9) -> Path:
+    rows = ["file,class"]
+    for name, count in (("measured", measured), ("simulated", simulated)):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            ei = (50.0, 70.0)[number % 2]
+            save(volume(number + 50 * (name == "simulated"), ei=ei), folder / name / f"{number}.npz")
+    rows += [f"{number},{'AB'[number // 2 % 2]}" for number in range(simulated)]
+    (folder / "labels.csv").write_text("\n".join(rows))
+    (folder / "recipe.toml").write_text(RECIPE.format(top=top, more=more))
+    build_dataset(folder / "recipe.toml", folder / "set")
+    return folder / "set"
+
+
+@pytest.fixture(scope="module")
+def paired_set(tmp_path_factory) -> Path:
+    return build(tmp_path_factory.mktemp("paired"), top="pairs = true", more="measurement = true")
+
+
+@pytest.fixture(scope="module")
+def unpaired_set(tmp_path_factory) -> Path:
+    return build(tmp_path_factory.mktemp("unpaired"), more="labelled = false")
+
+
+def gan_recipe(path: Path, folder: Path, *, data="", layout=CHANNELS, loss="", validation="", run="") -> Path:
+    text = GAN.format(folder=folder, data=data, layout=layout, loss=loss, validation=validation, run=run)
+    path.write_text(text)
+    return path
+
+
+def domain(folder: Path, *, kind="convolved", other=None, batch=6, seed=1, whole=False, **settings) -> Domain:
+    dataset = open_dataset(folder)
+    data = DataSettings(folder=folder, **{"augment": (), **settings})
+    indices = dataset.split("train", kind=kind)
+    scaling = choose_scaling(dataset, ScalingSettings(), kind=kind, indices=indices)
+    return Domain(
+        dataset,
+        data,
+        kind=kind,
+        other=other,
+        indices=indices,
+        scaling=scaling,
+        batch=batch,
+        seed=seed,
+        stream=0,
+        whole=whole,
+    )
+
+
+class TestFileSets:
+    def test_a_sample_is_its_file_with_its_own_mask(self, paired_set):
+        found = domain(paired_set)
+        samples = found.at(0)
+        for place, item in enumerate(found.order.at(0)):
+            entry = found.dataset.items("convolved")[found.indices[item]]
+            wanted = volume(int(Path(entry.file).stem), ei=entry.incident_energy)
+            np.testing.assert_array_equal(samples.mask[place].numpy() > 0, wanted.mask)
+            back = found.scaling.inverse(samples.x[place].double()).numpy()
+            np.testing.assert_allclose(back, np.where(wanted.mask, 0, wanted.intensity), rtol=1e-4, atol=1e-5)
+            assert float(samples.ei[place]) == entry.incident_energy
+            assert int(samples.label[place]) == entry.label
+
+    def test_the_counterpart_comes_with_the_joint_mask(self, paired_set):
+        found = domain(paired_set, other="integrated", augment=("h", "k"))
+        samples = found.at(2)
+        assert samples.counterpart is not None
+        assert (samples.counterpart_mask >= samples.mask).all()
+        assert (samples.counterpart_mask != samples.mask).any()
+        dataset = found.dataset
+        for index in found.indices:
+            partner = dataset.items("integrated")[dataset.counterparts(np.array([index]), "convolved")[0]]
+            assert partner.file == dataset.items("convolved")[index].file
+
+    def test_disk_and_memory_agree(self, paired_set):
+        settings = {"other": "integrated", "augment": ("h", "k"), "intensity_jitter": 0.2, "patch": (6, 6, 4)}
+        one, two = (domain(paired_set, memory=memory, **settings).at(3) for memory in (True, False))
+        for name in ("x", "mask", "ei", "label", "counterpart", "counterpart_mask"):
+            assert torch.equal(getattr(one, name), getattr(two, name)), name
+
+    def test_domains_of_different_counts_share_no_parameter_set(self, paired_set):
+        dataset = open_dataset(paired_set)
+        for disjoint in (True, False):
+            config = GanConfig.model_validate(
+                {"data": {"folder": str(paired_set), "disjoint": disjoint}, "schedule": {"steps": 1}}
+            )
+            first, second = domain_indices(dataset, config)
+            groups = [set(dataset.groups(i, k)) for i, k in ((first, "convolved"), (second, "integrated"))]
+            assert bool(groups[0] & groups[1]) is not disjoint
+            assert all(groups)
+
+    def test_only_what_is_needed_is_read(self, paired_set, monkeypatch):
+        asked = []
+        real = store.Shards.read
+        monkeypatch.setattr(
+            store.Shards,
+            "read",
+            lambda self, shard, name, where, shape: (
+                asked.append(where) or real(self, shard, name, where, shape)
+            ),
+        )
+        found = domain(paired_set, patch=(4, 4, 4), memory=False)
+        asked.clear()
+        found.at(0)
+        assert asked
+        for _, _, *region in asked:
+            assert [part.stop - part.start for part in region] == [4, 4, 4]
+
+    def test_few_files_are_open_at_once(self, tmp_path):
+        (tmp_path / "shards").mkdir()
+        for number in range(store.OPEN_FILES + 9):
+            with h5py.File(tmp_path / "shards" / f"{number}.h5", "w") as file:
+                file["values"] = np.full((1, 2), number)
+        shards = store.Shards(tmp_path / "shards")
+        for number in [*range(store.OPEN_FILES + 9), 3]:
+            assert shards.read(f"{number}.h5", "values", (0,), (2,)).tolist() == [number] * 2
+        assert len(shards._open) == store.OPEN_FILES
+
+    def test_more_than_memory_is_refused_with_the_way_out(self, paired_set, monkeypatch):
+        monkeypatch.setattr(store, "MAX_BYTES", 1000)
+        with pytest.raises(Exp2SimError, match="memory = false"):
+            domain(paired_set)
+
+    @pytest.mark.parametrize("kind", ["paired_set", "unpaired_set"])
+    @pytest.mark.parametrize("memory", [True, False])
+    def test_the_gan_trains(self, kind, memory, request, tmp_path):
+        folder = request.getfixturevalue(kind)
+        recipe = gan_recipe(tmp_path / "r.toml", folder, data=f"memory = {str(memory).lower()}")
+        assert runs.train_gan(recipe, out=tmp_path / "run") == "finished"
+        best = json.loads((tmp_path / "run" / "best" / "best.json").read_text())
+        paired = "deconvolve_relative_l2" in best["deconvolve"]["metrics"]
+        assert paired == (kind == "paired_set")
+        assert (tmp_path / "run" / "pictures" / "0000003.png").is_file()
+
+    def test_paired_losses_need_pairs(self, paired_set, unpaired_set, tmp_path):
+        loss = "paired = 1.0\npaired_square = 1.0"
+        recipe = gan_recipe(tmp_path / "r.toml", paired_set, loss=loss)
+        assert runs.train_gan(recipe, out=tmp_path / "run") == "finished"
+        recipe = gan_recipe(tmp_path / "r.toml", unpaired_set, loss=loss)
+        with pytest.raises(Exp2SimError, match="has no pairs"):
+            runs.train_gan(recipe, out=tmp_path / "other")
+        recipe = gan_recipe(tmp_path / "r.toml", unpaired_set)
+        recipe.write_text(recipe.read_text().replace('"sliced"', '"relative_l2"'))
+        with pytest.raises(Exp2SimError, match="needs pairs"):
+            runs.train_gan(recipe, out=tmp_path / "third")
+
+    def test_a_classifier_trains(self, paired_set, tmp_path):
+        (tmp_path / "duq.toml").write_text(
+            f'[data]\nfolder = "{paired_set}"\nkind = "integrated"\n[network]\npanels = 4\nwidth = 4\n'
+            "grid = 3\nfeatures = 8\ncentroid = 8\n[schedule]\nsteps = 3\nbatch = 4\n[validation]\nchecks = 1\n"
+            "[run]\nthreads = 1\ntensorboard = false\n"
+        )
+        assert runs.train_duq(tmp_path / "duq.toml", out=tmp_path / "run") == "finished"
+        assert runs.load_classifier(tmp_path / "run").model.classes == ("A", "B")
+
+    def test_the_card_tells_axes_energies_and_the_measurement(self, paired_set, tmp_path):
+        recipe = gan_recipe(tmp_path / "r.toml", paired_set)
+        runs.train_gan(recipe, out=tmp_path / "run")
+        make_bundle(tmp_path / "model", name="mine", gan=tmp_path / "run", classifiers={}, dataset=paired_set)
+        model = load_bundle(tmp_path / "model")
+        card = model.card
+        assert card.incident_energies == (50.0, 70.0)
+        assert card.axis("h").width == pytest.approx(0.2)
+        assert card.axis("h").edges == ()
+        assert card.axis("energy").edges == pytest.approx((0.1, 0.2, 0.3, 0.4, 0.5))
+        assert card.axis("energy").relative_to_incident_energy
+        assert "real measurement" in card.description
+        assert card.training["measurement"]["volumes"] >= 2
+        assert str(tmp_path) not in card.model_dump_json()
+        assert model.deconvolve(volume(3), errors=False).shape == SHAPE
+
+
+class TestPatches:
+    def test_patches_are_a_function_of_seed_and_step(self, paired_set):
+        settings = {"patch": (5, 5, 4), "augment": ("h", "k", "swap")}
+        one, two = (domain(paired_set, **settings) for _ in range(2))
+        two.at(0)  # what was drawn before does not matter
+        assert torch.equal(one.at(7).x, two.at(7).x)
+        assert not torch.equal(one.at(8).x, one.at(7).x)
+        assert not torch.equal(domain(paired_set, seed=2, **settings).at(7).x, one.at(7).x)
+
+    @pytest.mark.parametrize("minimum", [0.5, 1.0])
+    def test_patches_have_enough_measured_bins(self, paired_set, minimum):
+        found = domain(paired_set, patch=(6, 5, 4), patch_measured=minimum, batch=20)
+        for step in range(5):
+            samples = found.at(step)
+            assert samples.x.shape == (20, 6, 5, 4)
+            assert (1 - samples.mask.flatten(1).mean(1) >= minimum - 1e-6).all()
+
+    def test_the_one_good_place_is_found(self):
+        mask = np.ones((30, 30, 8), bool)
+        mask[20:24, 3:7] = False
+        region = find_patch(np.random.default_rng(0), mask.shape, (4, 4, 8), lambda r: mask[r], 1.0)
+        assert region == (slice(20, 24), slice(3, 7), slice(0, 8))
+        assert find_patch(np.random.default_rng(0), mask.shape, (5, 5, 8), lambda r: mask[r], 1.0) is None
+
+    def test_shares_are_those_of_the_patches(self):
+        mask = np.random.default_rng(1).random((6, 5, 4)) < 0.4
+        shares = measured_shares(mask, (2, 3, 2))
+        wanted = [
+            [[1 - mask[h : h + 2, k : k + 3, e : e + 2].mean() for e in range(3)] for k in range(3)]
+            for h in range(5)
+        ]
+        np.testing.assert_allclose(shares, wanted)
+
+    def test_no_patch_is_large_enough(self, paired_set):
+        with pytest.raises(Exp2SimError, match="No patch of"):
+            domain(paired_set, patch=(40, 5, 4)).at(0)
+
+    def test_the_energy_is_cut_only_where_the_layout_allows(self, paired_set, tmp_path):
+        recipe = gan_recipe(tmp_path / "r.toml", paired_set, data="patch = [6, 6, 2]")
+        with pytest.raises(Exp2SimError, match="energy bins are channels"):
+            runs.train_gan(recipe, out=tmp_path / "run")
+        recipe = gan_recipe(tmp_path / "r.toml", paired_set, data="patch = [6, 6, 2]", layout=CUBES)
+        assert runs.train_gan(recipe, out=tmp_path / "other") == "finished"
+
+    def test_patches_of_simulated_sets(self, tiny_dataset):
+        found = domain(tiny_dataset, patch=(4, 4, 3), other="integrated")
+        samples = found.at(0)
+        assert samples.x.shape == (6, 4, 4, 3)
+        assert samples.counterpart_mask is None
+        assert float((samples.counterpart * samples.mask).abs().max()) == 0
+
+    def test_a_step_goes_through_a_pixel_of_every_symmetry(self, paired_set):
+        plain = domain(paired_set, patch=(5, 5, 4), batch=40).at(1)
+        moved = domain(paired_set, patch=(5, 5, 4), batch=40, augment=("h", "k", "swap")).at(1)
+        kinds = set()
+        for one, other in zip(plain.x, moved.x, strict=True):
+            found = [
+                (h, k, swap)
+                for h in (0, 1)
+                for k in (0, 1)
+                for swap in (0, 1)
+                if torch.equal(self.turned(one, h, k, swap), other)
+            ]
+            assert found
+            kinds |= set(found)
+        assert len(kinds) == 8
+
+    def turned(self, x, h, k, swap):
+        x = x.flip(0) if h else x
+        x = x.flip(1) if k else x
+        return x.transpose(0, 1) if swap else x
+
+
+class TestMeasured:
+    def measurement(self, tmp_path, **more) -> Path:
+        path = tmp_path / "real.npz"
+        save(volume(77, **more), path)
+        return path
+
+    def test_half_of_the_samples_are_measured(self, paired_set, tmp_path):
+        path = self.measurement(tmp_path)
+        recipe = gan_recipe(tmp_path / "r.toml", paired_set, data=f'measured = "{path}"')
+        config = read_config(recipe, GanConfig)
+        domains, _, _, found = runs.gan_data(open_dataset(paired_set), config, recipe)
+        assert found.about["measured_bins"] == int((~volume(77).mask).sum())
+        assert found.about["files"] == ["real.npz"]
+        mixture = domains["deconvolve"]
+        assert isinstance(mixture, Mixture)
+        mask = torch.from_numpy(np.array(volume(77).mask))
+        for step in range(4):
+            samples = mixture.at(step)
+            assert (samples.label == -1).sum() == 2
+            one = samples.mask[-1].bool()
+            assert any(torch.equal(one, m) for m in (mask, mask.flip(0), mask.flip(1), mask.flip(0, 1)))
+        assert runs.train_gan(recipe, out=tmp_path / "run") == "finished"
+        make_bundle(tmp_path / "model", name="mine", gan=tmp_path / "run", classifiers={}, dataset=paired_set)
+        card = load_bundle(tmp_path / "model").card
+        assert card.training["measurement"]["files"] == ["real.npz"]
+        assert card.training["measurement"]["share"] == 0.5
+        assert "50 % of the measurement-like samples are from real.npz" in card.description
+        assert str(tmp_path) not in card.model_dump_json()
+
+    def test_any_share_of_a_batch_on_the_whole(self, paired_set, tmp_path):
+        path = self.measurement(tmp_path)
+        data = f'measured = {{ files = "{path}", share = 0.3, scale = "auto" }}'
+        recipe = gan_recipe(tmp_path / "r.toml", paired_set, data=data, loss="paired = 1.0")
+        config = read_config(recipe, GanConfig)
+        domains, _, mean, found = runs.gan_data(open_dataset(paired_set), config, recipe)
+        measured = sum(int((domains["deconvolve"].at(step).label == -1).sum()) for step in range(50))
+        assert measured == 60
+        samples = next(s for s in map(domains["deconvolve"].at, range(9)) if (s.label == -1).any())
+        assert samples.counterpart_mask[samples.label == -1].all()
+        values = found.dataset.values[0]
+        assert values[~found.dataset.hidden[0]].mean() == pytest.approx(mean, rel=0.05)
+
+    def test_the_measurement_alone_and_large_with_patches(self, paired_set, tmp_path):
+        path = self.measurement(tmp_path, shape=(40, 30, 4), centre=2.0)
+        data = f'patch = [8, 8, 4]\nmeasured = {{ files = ["{path}"], share = 1 }}'
+        recipe = gan_recipe(tmp_path / "r.toml", paired_set, data=data)
+        config = read_config(recipe, GanConfig)
+        domains, *_, found = runs.gan_data(open_dataset(paired_set), config, recipe)
+        assert found.dataset.values[0].shape == (40, 30, 4)
+        assert (domains["deconvolve"].at(0).label == -1).all()
+        assert runs.train_gan(recipe, out=tmp_path / "run") == "finished"
+
+    def test_a_measurement_with_other_bins_is_refused(self, paired_set, tmp_path):
+        path = self.measurement(tmp_path, centre=10.0)
+        recipe = gan_recipe(tmp_path / "r.toml", paired_set, data=f'measured = "{path}"')
+        with pytest.raises(Exp2SimError, match=r"The measurement real.npz: .* no bin|real.npz: Its axis"):
+            runs.train_gan(recipe, out=tmp_path / "run")
+
+    def test_a_built_set_is_a_measurement_too(self, paired_set, unpaired_set, tmp_path):
+        recipe = gan_recipe(tmp_path / "r.toml", paired_set, data=f'measured = "{unpaired_set}"')
+        config = read_config(recipe, GanConfig)
+        *_, found = runs.gan_data(open_dataset(paired_set), config, recipe)
+        assert found.about["volumes"] == len(found.indices) >= 3
+
+    def test_the_published_measurement(self, reference_data, tmp_path):
+        folder = Path(__file__).parents[2] / "data" / "pcsmo-maps"
+        if not (folder / "dataset.json").is_file():
+            pytest.skip(
+                "the simulated set is not here: exp2sim simulate dataset training/recipes/pcsmo-maps.toml"
+            )
+        data = (
+            f'limit = 4\nmeasured = {{ files = "{reference_data}/pcsmo/measured_4K_clipped_120.npy", '
+            f'mask = "{reference_data}/pcsmo/nanmask.mat" }}'
+        )
+        recipe = gan_recipe(tmp_path / "r.toml", folder, data=data)
+        config = read_config(recipe, GanConfig)
+        domains, *_, found = runs.gan_data(open_dataset(folder), config, recipe)
+        assert found.about["volumes"] == 6
+        assert found.about["measured_bins"] == 76689
+        assert not found.about["rebinned"]
+        samples = domains["deconvolve"].at(0)
+        assert samples.x.shape == (4, 40, 40, 10)
+        assert torch.isfinite(samples.x).all()
+
+
+class TestStart:
+    def model(self, folder, tmp_path) -> Path:
+        runs.train_gan(gan_recipe(tmp_path / "first.toml", folder), out=tmp_path / "first")
+        make_bundle(tmp_path / "model", name="mine", gan=tmp_path / "first", classifiers={}, dataset=folder)
+        return tmp_path / "model"
+
+    def test_from_a_model(self, paired_set, unpaired_set, tmp_path, monkeypatch):
+        model = self.model(paired_set, tmp_path)
+        recipe = gan_recipe(tmp_path / "r.toml", unpaired_set, run=f'start = "{model}"')
+        seen = {}
+
+        def task(gan, config, model, *, out, resume):
+            seen["weights"] = {n: g.state_dict() for n, g in gan.generators.items()}
+            seen["scaling"] = model.scaling
+            return "finished"
+
+        monkeypatch.setattr(runs, "run_task", task)
+        runs.train_gan(recipe, out=tmp_path / "run")
+        bundle = load_bundle(model)
+        assert seen["scaling"] == bundle.card.scaling
+        for name, state in seen["weights"].items():
+            wanted = bundle.network(name).state_dict()
+            assert all(torch.equal(state[key], wanted[key]) for key in wanted)
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            (("width = 4", "width = 5"), "another generator"),
+            (("[schedule]", "[scaling]\nintensity_scale = 3.25\n[schedule]"), "another scaling"),
+            (("threads = 1", "threads = 1\n"), ""),
+        ],
+    )
+    def test_other_networks_are_refused(self, change, words, paired_set, tmp_path):
+        model = self.model(paired_set, tmp_path)
+        recipe = gan_recipe(tmp_path / "r.toml", paired_set, run=f'start = "{model}"')
+        recipe.write_text(recipe.read_text().replace(*change))
+        if not words:
+            assert runs.train_gan(recipe, out=tmp_path / "run") == "finished"
+            return
+        with pytest.raises(Exp2SimError, match=words):
+            runs.train_gan(recipe, out=tmp_path / "run")
+
+    def test_what_is_not_there(self, paired_set, tmp_path):
+        recipe = gan_recipe(tmp_path / "r.toml", paired_set, run='start = "no-such-model"')
+        with pytest.raises(Exp2SimError, match="no run and no model"):
+            runs.train_gan(recipe, out=tmp_path / "run")
+
+    def test_runs_of_earlier_versions_can_be_resumed(self, paired_set, tmp_path):
+        recipe = gan_recipe(tmp_path / "r.toml", paired_set)
+        runs.train_gan(recipe, out=tmp_path / "run")
+        path = tmp_path / "run" / "config.json"
+        before = json.loads(path.read_text())
+        for key in ("patch", "patch_measured", "measured"):
+            del before["data"][key]
+        path.write_text(json.dumps(before))
+        assert runs.train_gan(recipe, out=tmp_path / "run", resume=True) == "finished"
+
+
+def test_labels_that_are_not_known_do_not_count():
+    from mantid_exp2sim.training.losses import auxiliary_loss
+
+    ones = torch.ones(2, 1, 3)
+    both = auxiliary_loss(ones, torch.tensor([0, -1]), ones)
+    assert float(both) == float(auxiliary_loss(ones[:1], torch.tensor([0]), ones[:1]))
+
+
+def test_scaling_of_a_start_fills_what_is_left_open():
+    from mantid_exp2sim.training.starting import with_scaling
+
+    theirs = Scaling(kind="linear", intensity_scale=2.0, gain=0.5)
+    assert with_scaling(ScalingSettings(), theirs).model_dump() == theirs.model_dump()
+    assert with_scaling(ScalingSettings(intensity_scale=9.0), theirs).intensity_scale == 9.0

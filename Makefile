@@ -14,7 +14,7 @@ help:
 	@echo 'make env    the virtual environment $(VENV)'
 	@echo 'make demo   simulate a measurement, deconvolve and classify it, draw before / after / truth'
 	@echo 'make test   style, types, tests and doctests'
-	@echo 'make bench  timings, and the figures of the simulator'
+	@echo 'make bench  one table of timings and memory; the figures of the simulator'
 	@echo 'make fuzz   10 000 damaged files for each reader'
 	@echo 'make model  simulate, train and evaluate the shipped model anew (hours on two cores; restart it at will)'
 	@echo 'make clean  remove what was built'
@@ -47,9 +47,8 @@ types: env
 	MYPYPATH=$(TYPES) $(BIN)/mypy algorithms/*.py
 
 bench: env
-	$(BIN)/python benchmarks/simulation.py
+	$(BIN)/python benchmarks/run_all.py
 	$(BIN)/python benchmarks/physics.py
-	$(BIN)/python benchmarks/import_algorithms.py
 
 # Ten thousand damaged files for each reader; minutes.
 fuzz: env

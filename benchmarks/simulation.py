@@ -1,21 +1,29 @@
 """Time of one simulated mosaic on one core, beside the published one and the plain 32 × 32 diagonalisation.
 
-    OMP_NUM_THREADS=1 python benchmarks/simulation.py      (as `make bench` does)
+    OMP_NUM_THREADS=1 python benchmarks/simulation.py [--json]      (as `make bench` does)
 
-Prints seconds and ratios of one run; nothing is asserted, since machines are shared.
+Seconds, ratios and growth of one run; nothing is asserted, since machines are shared.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import statistics
 import time
 from collections.abc import Callable
 
 import numpy as np
 from mantid_exp2sim.training.simulation import manganite, spectrum, spinwave
+from table import Row, finish
 
 PUBLISHED = {"convolved": 720 * 60.0, "integrated": 8 * 60.0, "centre": 8 * 60.0}
 """CPU seconds of the published simulation (Anker et al. 2023)."""
+MODEL = "Goodenough"
+LIMIT, SCALING = 0.5, 1.8
+GRIDS = (15, 30, 60)
+EACH = 6
+"""Mosaics per process in the scaling."""
 
 
 def median(task: Callable[[], object], runs: int = 5) -> float:
@@ -28,29 +36,113 @@ def median(task: Callable[[], object], runs: int = 5) -> float:
     return statistics.median(seconds)
 
 
-def main() -> None:
-    model = "Goodenough"
-    parameters = manganite.BEST_FIT[model]
-    print(f"{'one mosaic, one core':34s} {'seconds':>8s} {'published / ours':>17s}")
-    convolved = median(lambda: spectrum.mosaic_volumes(spectrum.spin_waves(model, parameters)))
-    print(f"{'convolved':34s} {convolved:8.3f} {PUBLISHED['convolved'] / convolved:17.0f}")
+def convolved(grid: int = 30) -> object:
+    options = spectrum.Options(grid=grid)
+    return spectrum.mosaic_volumes(spectrum.spin_waves(MODEL, manganite.BEST_FIT[MODEL], options))
+
+
+def mosaics() -> list[Row]:
+    cpu = time.process_time()
+    first = median(convolved)
+    cpu = (time.process_time() - cpu) / 6
+    rows = [
+        Row(
+            name="convolved mosaic, one core",
+            value=first,
+            reference=PUBLISHED["convolved"],
+            reference_name="published",
+            target=f"≤ {LIMIT} s",
+            met=first <= LIMIT,
+            note=f"{cpu:.2f} s by CPU time",
+        )
+    ]
     for kind in ("integrated", "centre"):
 
         def both(kind: spectrum.Kind = kind) -> None:  # type: ignore[assignment]
-            waves = spectrum.spin_waves(model, parameters)
+            waves = spectrum.spin_waves(MODEL, manganite.BEST_FIT[MODEL])
             spectrum.mosaic_volumes(waves)
             spectrum.mosaic_volumes(waves, kind)
 
-        more = median(both) - convolved
-        print(
-            f"{kind + ', after the convolved one':34s} {more:8.3f} {PUBLISHED[kind] / max(more, 1e-3):17.0f}"
-        )
+        more = max(median(both) - first, 1e-3)
+        name = f"{kind} mosaic, after the convolved one"
+        rows.append(Row(name=name, value=more, reference=PUBLISHED[kind], reference_name="published"))
+    return rows
+
+
+def solvers() -> Row:
     q = np.random.default_rng(0).random((400, 3))
-    structure, bonds, anisotropy = manganite.general_structure(model, parameters)
+    parameters = manganite.BEST_FIT[MODEL]
+    structure, bonds, anisotropy = manganite.general_structure(MODEL, parameters)
     general = median(lambda: spinwave.solve(structure, bonds, q, anisotropy=anisotropy)) / len(q)
-    reduced = median(lambda: manganite.solve_reduced(model, parameters, q[:, :2])) / len(q)
-    print(f"spin waves per q: 32 × 32 {1e6 * general:.0f} µs, two 8 × 8 {1e6 * reduced:.0f} µs, ", end="")
-    print(f"ratio {general / reduced:.1f}")
+    reduced = median(lambda: manganite.solve_reduced(MODEL, parameters, q[:, :2])) / len(q)
+    return Row(
+        name="spin waves of one q, two 8 × 8",
+        value=1e6 * reduced,
+        unit="µs",
+        reference=1e6 * general,
+        reference_name="one 32 × 32",
+    )
+
+
+def growth() -> list[Row]:
+    seconds = {grid: median(lambda grid=grid: convolved(grid), 3) for grid in GRIDS}  # type: ignore[misc]
+    return [
+        Row(
+            name=f"convolved mosaic, {grid} × {grid} points per zone",
+            value=seconds[grid],
+            reference=seconds[GRIDS[0]],
+            reference_name=f"{GRIDS[0]} × {GRIDS[0]}",
+            note=f"points × {(grid / GRIDS[0]) ** 2:.0f}, time × {seconds[grid] / seconds[GRIDS[0]]:.1f}",
+        )
+        for grid in GRIDS[1:]
+    ]
+
+
+def work(start: object) -> tuple[float, float]:
+    """In a process of its own: seconds and CPU seconds of some mosaics, begun when all are ready."""
+    convolved()
+    start.wait()  # type: ignore[attr-defined]
+    begun = time.perf_counter(), time.process_time()
+    for _ in range(EACH):
+        convolved()
+    return time.perf_counter() - begun[0], time.process_time() - begun[1]
+
+
+def report(start: object, answers: object) -> None:
+    answers.put(work(start))  # type: ignore[attr-defined]
+
+
+def together(processes: int) -> tuple[float, float]:
+    """The longest time and the mean CPU time of processes that simulate side by side."""
+    context = multiprocessing.get_context("spawn")
+    start, answers = context.Barrier(processes), context.Queue()
+    workers = [context.Process(target=report, args=(start, answers)) for _ in range(processes)]
+    for worker in workers:
+        worker.start()
+    found = [answers.get() for _ in workers]
+    for worker in workers:
+        worker.join()
+    return max(f[0] for f in found), statistics.mean(f[1] for f in found)
+
+
+def scaling() -> Row:
+    alone, both = together(1), together(2)
+    gain = 2 * alone[0] / both[0]
+    load = os.getloadavg()[0]
+    return Row(
+        name=f"{2 * EACH} mosaics on two processes",
+        value=both[0],
+        reference=2 * alone[0],
+        reference_name="one process",
+        ratio=gain,
+        target=f"≥ {SCALING}",
+        met=gain >= SCALING,
+        note=f"by CPU time {2 * alone[1] / both[1]:.2f}; {os.cpu_count()} cores, load {load:.1f}",
+    )
+
+
+def main() -> None:
+    finish([*mosaics(), solvers(), *growth(), scaling()], "simulation")
 
 
 if __name__ == "__main__":

@@ -8,28 +8,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mantid_exp2sim.cli.options import add_command, add_reading, read
+from mantid_exp2sim.cli.options import READ, add_command, add_reading, read
 from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
     from mantid_exp2sim.bundle import Model
     from mantid_exp2sim.histogram import Histogram
 
-_PLOT = """\
-IN is a Mantid MDHisto file (.nxs), a published picture (.npy) or this package's .npz. Lines get error bars,
-maps and mosaics a colour scale, volumes are drawn as slices; what was not measured is grey.
+_PLOT = f"""\
+IN   {READ}
+
+Lines get error bars, maps and mosaics a colour scale, volumes are drawn as slices; what was not measured is
+grey.
 
 examples:
   exp2sim plot measured.npy
   exp2sim plot measured.npy measured.png --mask nanmask.mat --title "PCSMO, 4 K"
   exp2sim plot measured.npz comparison.png --beside deconvolved.npz --beside truth.npz
 """
-_INFO = """\
-FILE is anything that exp2sim reads; MODEL is the name of an installed model or a model's folder.
+_INFO = f"""\
+FILE   {READ}
+MODEL  the name of an installed model or a model's folder
 
 examples:
   exp2sim info cut.nxs
   exp2sim info measured.npy --mask nanmask.mat --json
+  exp2sim info run.nxspe --lattice 5.4 5.4 19.2
   exp2sim info pcsmo-maps
 """
 ENDINGS = (".png", ".pdf", ".svg")

@@ -12,6 +12,16 @@ if TYPE_CHECKING:
     from mantid_exp2sim.histogram import Histogram
 
 
+READ = """\
+Mantid MDHisto (.nxs), Horace (.sqw, .d1d … .d4d), SpinW results (.mat), NXSPE
+     (.nxspe), the published arrays (.npy) or this package's .npz; told apart by what is in them"""
+"""Formats that are read, for the help."""
+WRITTEN = """\
+.nxs (Mantid MDHisto), .sqw or .d1d … .d4d (Horace), .npy (a mosaic's picture alone, without errors)
+     or .npz (everything)"""
+"""Formats that are written, for the help."""
+
+
 def add_command(
     subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, about: str, epilog: str
 ) -> argparse.ArgumentParser:
@@ -33,6 +43,13 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--index", metavar="I[,J]", help="which entry of a published array that holds several spectra"
     )
+    parser.add_argument(
+        "--lattice",
+        type=float,
+        nargs=3,
+        metavar=("A", "B", "C"),
+        help="lattice constants in Å: an NXSPE file becomes h–k–E with c along the beam (without: |Q|–E)",
+    )
 
 
 def read(path: str, args: argparse.Namespace) -> Histogram:
@@ -45,4 +62,5 @@ def read(path: str, args: argparse.Namespace) -> Histogram:
         raise Exp2SimError(
             f"--index {args.index!r} is not one or more numbers.", why="Such as 3 or 3,0."
         ) from error
-    return load(path, mask=args.mask, index=index)
+    lattice = None if args.lattice is None else (args.lattice[0], args.lattice[1])
+    return load(path, mask=args.mask, index=index, lattice=lattice)

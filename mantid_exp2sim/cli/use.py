@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mantid_exp2sim.cli.options import add_command, add_reading, read
+from mantid_exp2sim.cli.options import READ, WRITTEN, add_command, add_reading, read
 from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
@@ -21,17 +21,20 @@ if TYPE_CHECKING:
     from mantid_exp2sim.uncertainty import Translated
 
 _TRANSLATE = """\
-IN   a Mantid MDHisto file (.nxs), a published picture (.npy) or this package's .npz
-OUT  .nxs, .npy (the picture alone, without errors) or .npz (everything); IN itself is fine: OUT appears whole
-     or not at all
+IN   {1}
+OUT  {2}; IN itself is fine: OUT appears whole or not at all
 
 examples:
   exp2sim {0} measured.npy result.npz --mask nanmask.mat
   exp2sim {0} cut.nxs result.nxs --model my-model/ --incident-energy 70
+  exp2sim {0} cut.sqw result.d3d --model my-model/
+  exp2sim {0} run.nxspe result.nxs --model my-model/ --lattice 5.4 5.4 19.2
   exp2sim {0} measured.npy result.npy --plot result.png --json
   exp2sim {0} measured.nxs result.nxs --errors-out errors.npz
 """
-_CLASSIFY = """\
+_CLASSIFY = f"""\
+IN   {READ}
+
 By default the data are taken as they are by the classifier that was trained on simulation-like data.
 --deconvolve makes measured data simulation-like first; --domain convolved asks the classifier that was
 trained on measurement-like data.
@@ -48,7 +51,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         ("deconvolve", "make a measured spectrum simulation-like: take the instrument's resolution out"),
         ("convolve", "make a simulated spectrum measurement-like: put the instrument's resolution in"),
     ):
-        parser = add_command(subparsers, name, about, _TRANSLATE.format(name))
+        parser = add_command(subparsers, name, about, _TRANSLATE.format(name, READ, WRITTEN))
         parser.add_argument("input", metavar="IN", help="file to read")
         parser.add_argument("output", metavar="OUT", help="file to write; its ending chooses the format")
         data_options(parser)

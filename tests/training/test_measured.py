@@ -244,8 +244,8 @@ class TestFileSets:
     def test_a_classifier_trains(self, paired_set, tmp_path):
         (tmp_path / "duq.toml").write_text(
             f'[data]\nfolder = "{paired_set}"\nkind = "integrated"\n[network]\npanels = 4\nwidth = 4\n'
-            "grid = 3\nfeatures = 8\ncentroid = 8\n[schedule]\nsteps = 3\nbatch = 4\n[validation]\nchecks = 1\n"
-            "[run]\nthreads = 1\ntensorboard = false\n"
+            "grid = 3\nfeatures = 8\ncentroid = 8\n[schedule]\nsteps = 3\nbatch = 4\n"
+            "[validation]\nchecks = 1\n[run]\nthreads = 1\ntensorboard = false\n"
         )
         assert runs.train_duq(tmp_path / "duq.toml", out=tmp_path / "run") == "finished"
         assert runs.load_classifier(tmp_path / "run").model.classes == ("A", "B")

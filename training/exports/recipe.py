@@ -135,8 +135,8 @@ class Source(Table):
     """Files, folders or globs, relative to the recipe."""
     incident_energy: Positive | None = None
     """In meV, where a file does not say."""
-    lattice: tuple[Positive, Positive] | None = None
-    """a and b in Å: takes NXSPE files to h–k–E, for c ∥ ki."""
+    lattice: tuple[Positive, Positive] | tuple[Positive, Positive, Positive] | None = None
+    """a, b (and c, which is not used) in Å: takes NXSPE files to h–k–E, for c ∥ ki."""
     mask: Path | None = None
     """What was not measured in the files (``.npy`` or ``.mat``)."""
     scale: Positive = 1.0

@@ -63,7 +63,9 @@ def read_volumes(entry: Entry, recipe: ExportRecipe, axes: ModelAxes, folder: Pa
     from mantid_exp2sim.formats import load
 
     source = entry.source
-    lattice = source.lattice if entry.path.suffix.lower() == ".nxspe" else None
+    lattice = None
+    if source.lattice is not None and entry.path.suffix.lower() == ".nxspe":
+        lattice = source.lattice[0], source.lattice[1]
     mask = None if source.mask is None else folder / source.mask.expanduser()
     histogram = load(entry.path, mask=mask, lattice=lattice)
     if source.scale != 1:

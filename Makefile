@@ -64,7 +64,7 @@ model: env
 	$(call train,gan,gan-integrated)
 	$(BIN)/exp2sim bundle runs/pcsmo-maps --gan runs/gan-integrated --classifier integrated=runs/duq-integrated \
 	  --classifier convolved=runs/duq-convolved --dataset data/pcsmo-maps --overwrite
-	$(BIN)/exp2sim evaluate runs/pcsmo-maps data/pcsmo-maps --report runs/evaluation.json --on-card
+	$(BIN)/exp2sim evaluate runs/pcsmo-maps data/pcsmo-maps --report runs/evaluation --on-card
 
 clean:
 	rm -rf $(VENV) build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

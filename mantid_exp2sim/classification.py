@@ -133,7 +133,7 @@ def classify(
     Exp2SimError
         If the model has no such classifier or does not take such data.
     """
-    chosen = _choose(model, domain, deconvolve=deconvolve)
+    chosen = choose_domain(model, domain, deconvolve=deconvolve)
     classifier = model.card.classifiers[chosen]
     earlier = histogram.metadata.get("history")
     before = len(earlier) if isinstance(earlier, list) else 0
@@ -169,7 +169,8 @@ def _entry(model: Model, domain: str, options: dict[str, Any]) -> dict[str, Any]
     return history_entry(model, "classify", None, {"domain": domain, **options})
 
 
-def _choose(model: Model, domain: str, *, deconvolve: bool) -> Domain:
+def choose_domain(model: Model, domain: str, *, deconvolve: bool) -> Domain:
+    """The classifier that is meant, by what it was trained on; ``auto``: that of simulation-like data."""
     available = list(model.card.classifiers)
     if not available:
         raise Exp2SimError(
@@ -210,7 +211,7 @@ def _correlations(
 
     from mantid_exp2sim.networks.duq import stack_panels
 
-    intensity, mask, places = _groups(model, classifier, volumes)
+    intensity, mask, places = grouped(model, classifier, volumes)
     scaling = classifier.scaling or model.card.scaling
     with np.errstate(over="ignore"):
         scaled = np.where(mask, 0.0, scaling.forward(intensity * factor)).astype(np.float32)
@@ -249,7 +250,7 @@ def _gradients(logs: torch.Tensor, x: torch.Tensor) -> Floats:
     return torch.stack(columns).double().numpy()
 
 
-def _groups(model: Model, classifier: ClassifierCard, volumes: Volumes) -> tuple[Floats, Any, list[int]]:
+def grouped(model: Model, classifier: ClassifierCard, volumes: Volumes) -> tuple[Floats, Any, list[int]]:
     """Volumes as the classifier's samples (S, N, h, k, E), their mask, and where each volume went in S·N."""
     windows = volumes.intensity.shape[3]
     together = classifier.network.panels // windows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mantid_exp2sim import mdalgorithm, mdworkspace
+from mantid_exp2sim import mdalgorithm, mdmaps, mdworkspace
 from mantid_exp2sim.background import compute
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram
@@ -42,6 +42,7 @@ def declare_choice(algorithm: Any) -> None:
         False,
         "Classify all workspaces together. Needs one workspace for each incident energy of the model.",
     )
+    mdmaps.declare(algorithm)
 
 
 def workspaces(algorithm: Any) -> dict[str, Any]:
@@ -105,11 +106,11 @@ def joined(volumes: Sequence[Histogram]) -> Histogram:
     """One measurement of volumes at several incident energies, with the axes in any order."""
     from mantid_exp2sim import mosaic
 
-    return mosaic.join([_nominal(mdworkspace.in_order(volume)) for volume in volumes])
+    return mosaic.join([nominal(mdworkspace.in_order(volume)) for volume in volumes])
 
 
-def _nominal(volume: Histogram) -> Histogram:
-    """The same volume, with the incident energy of the mosaic that is meant by the logged one."""
+def nominal(volume: Histogram) -> Histogram:
+    """The same volume, with the incident energy of the mosaic that is meant by its own one."""
     from mantid_exp2sim.mosaic import INCIDENT_ENERGIES
 
     logged = volume.metadata.get("incident_energy")
@@ -154,16 +155,24 @@ def execute(algorithm: Any) -> None:
         "domain": str(algorithm.getProperty("Classifier").value),
     }
 
-    def work(progress: Callable[[int, int, str], None]) -> tuple[Model, list[Classification]]:
+    with_maps = mdmaps.wanted(algorithm)
+
+    def work(
+        progress: Callable[[int, int, str], None],
+    ) -> tuple[Model, list[Classification], list[Histogram]]:
+        from mantid_exp2sim.attention import explain
+
         model = load()
-        results = []
+        results, maps = [], []
         for number, (name, histogram) in enumerate(data):
             part = _part(progress, number, len(data), name)
             results.append(model.classify(histogram, progress=part, **options))
-        return model, results
+            if with_maps:
+                maps.append(explain(model, histogram, progress=part, **options).map)
+        return model, results, maps
 
     try:
-        model, results = compute(work, mdalgorithm.reporter(algorithm), message="loading the model")
+        model, results, maps = compute(work, mdalgorithm.reporter(algorithm), message="loading the model")
     except Exp2SimError as error:
         if "takes together" not in error.what:
             raise
@@ -176,6 +185,8 @@ def execute(algorithm: Any) -> None:
     for name, result in rows:
         algorithm.log().notice(verdict(name, result))
     algorithm.setProperty("OutputWorkspace", table(rows, model.card.classes))
+    if with_maps:
+        mdmaps.store(algorithm, workspaces(algorithm), maps)
 
 
 def _part(

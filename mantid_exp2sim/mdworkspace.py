@@ -144,6 +144,15 @@ def _number(value: Any) -> float | None:
     return number if np.isfinite(number) and number > 0 else None
 
 
+def out_of_order(values: Floats, histogram: Histogram) -> Floats:
+    """Values (h, k, E) in the axis order and the shape of a histogram: the inverse of `in_order`."""
+    positions = [histogram.find_axis(kind) for kind in ("h", "k", "energy")]
+    kept = [position for position in positions if position is not None]
+    order = kept + [i for i in range(histogram.ndim) if i not in kept]
+    opened: Floats = values.reshape([histogram.shape[i] for i in order])
+    return opened.transpose(np.argsort(order))
+
+
 def in_order(histogram: Histogram) -> Histogram:
     """The same data with the axes h, k, energy in this order and integrated axes left out.
 

@@ -174,6 +174,9 @@ def _scale(histograms: Mapping[str, Histogram], vmax: float | None) -> Normalize
     values = np.concatenate([h.intensity[~h.mask] for h in histograms.values()])
     if values.size == 0:
         raise Exp2SimError("There is nothing to draw: every bin is masked.")
+    if all(_is_signed(h) for h in histograms.values()):
+        size = float(np.quantile(np.abs(values), 0.995)) if vmax is None else vmax
+        return Normalize(-size, size) if size > 0 else Normalize(-1.0, 1.0)
     low, high = np.quantile(values, [0.005, 0.995])
     top = high if vmax is None else vmax
     if all(is_mosaic(h) for h in histograms.values()):
@@ -182,8 +185,13 @@ def _scale(histograms: Mapping[str, Histogram], vmax: float | None) -> Normalize
     return Normalize(bottom, float(top) if top > bottom else bottom + 1.0)
 
 
-def _colours() -> Colormap:
-    return colormaps["viridis"].with_extremes(bad=MASKED)
+def _is_signed(histogram: Histogram) -> bool:
+    """Whether the intensity is as good below 0 as above, such as a map of what speaks for and against."""
+    return histogram.metadata.get("signed") is True
+
+
+def _colours(histogram: Histogram) -> Colormap:
+    return colormaps["RdBu_r" if _is_signed(histogram) else "viridis"].with_extremes(bad=MASKED)
 
 
 def _colour_bar(
@@ -234,7 +242,12 @@ def _map(axes: Axes, histogram: Histogram, scale: Normalize, first: int, second:
     values = np.ma.masked_invalid(histogram.intensity)
     x, y = histogram.axes[first], histogram.axes[second]
     return axes.pcolormesh(
-        x.edges, y.edges, values.T if first < second else values, norm=scale, cmap=_colours(), rasterized=True
+        x.edges,
+        y.edges,
+        values.T if first < second else values,
+        norm=scale,
+        cmap=_colours(histogram),
+        rasterized=True,
     )
 
 
@@ -328,7 +341,8 @@ def _shape(axes: Sequence[Axis]) -> float:
 def _slice(histogram: Histogram, along: int, i: int) -> Histogram:
     index = tuple(i if axis == along else slice(None) for axis in range(histogram.ndim))
     axes = tuple(axis for n, axis in enumerate(histogram.axes) if n != along)
-    return Histogram(histogram.intensity[index], histogram.variance[index], histogram.mask[index], axes)
+    parts = histogram.intensity[index], histogram.variance[index], histogram.mask[index]
+    return Histogram(*parts, axes, histogram.metadata)
 
 
 def _mosaics(histograms: Mapping[str, Histogram], vmax: float | None) -> Figure:
@@ -352,7 +366,7 @@ def _mosaics(histograms: Mapping[str, Histogram], vmax: float | None) -> Figure:
 def _mosaic(axes: Axes, histogram: Histogram, scale: Normalize, *, size: float) -> Any:
     """The picture with its panels: incident energies at the left, energy windows above, energies inside."""
     values = np.ma.masked_invalid(histogram.intensity)
-    image = axes.imshow(values, norm=scale, cmap=_colours(), interpolation="nearest", aspect="equal")
+    image = axes.imshow(values, norm=scale, cmap=_colours(histogram), interpolation="nearest", aspect="equal")
     for line in range(1, len(INCIDENT_ENERGIES)):
         axes.axhline(line * PANEL - 0.5, color="white", linewidth=1.6)
     for line in range(1, WINDOWS):

@@ -108,15 +108,17 @@ def test_card_tells_where_the_model_comes_from(chain: Path) -> None:
 def test_evaluation_and_use_give_the_same_numbers(chain: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import torch
     from mantid_exp2sim.training.datasets import open_dataset
-    from mantid_exp2sim.training.evaluate import _translate, correlations, evaluate
+    from mantid_exp2sim.training.evaluation import Settings, correlations, evaluate, model_translator
 
     model = mantid_exp2sim.load_model(chain / "tiny")
     data = open_dataset(chain / "data")
-    report = evaluate(model, chain / "data", seed=1)
+    settings = Settings(seed=1, classical=2, extras=1, panels=1)
+    report, _ = evaluate(model, chain / "data", settings=settings)
     assert report["mosaics"] == 6
-    assert set(report["gap_closed"]) == {"deconvolve", "deconvolve_noisy", "convolve"}
-    again = evaluate(model, chain / "data", seed=1)
-    assert json.dumps(again) == json.dumps(report)
+    assert set(report["gap_closed"]) == {"deconvolve", "deconvolve_measured", "convolve"}
+    again, _ = evaluate(model, chain / "data", settings=settings)
+    for key in ("accuracy", "flux", "null_response", "calibration", "coverage", "panels"):
+        assert json.dumps(again[key]) == json.dumps(report[key])
 
     values = data.read("convolved", data.split("test", 1))
     picture = picture_from_volumes(values[0].astype(float))
@@ -126,7 +128,8 @@ def test_evaluation_and_use_give_the_same_numbers(chain: Path, capsys: pytest.Ca
     class Set:
         mask, energies = torch.from_numpy(data.mask), torch.from_numpy(data.energies)
 
-    batch = _translate(model, "deconvolve", torch.from_numpy(values), Set)[0].numpy()  # type: ignore[arg-type]
+    translated = model_translator(model)("deconvolve", torch.from_numpy(values), Set)  # type: ignore[arg-type]
+    batch = translated[0].numpy()
     keep = ~data.mask
     assert np.allclose(volumes_from_picture(used.intensity)[keep], batch[keep], rtol=1e-4, atol=1e-4)
     found = correlations(model, "integrated", torch.from_numpy(values), Set.mask)[0]
@@ -136,12 +139,23 @@ def test_evaluation_and_use_give_the_same_numbers(chain: Path, capsys: pytest.Ca
 def test_evaluate_command_writes_figures_onto_the_card(
     chain: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = chain / "report.json"
+    report = chain / "report"
     capsys.readouterr()
-    arguments = ["evaluate", str(chain / "tiny"), str(chain / "data"), "--limit", "4", "--on-card", "--json"]
+    arguments = [
+        "evaluate",
+        str(chain / "tiny"),
+        str(chain / "data"),
+        "--limit",
+        "4",
+        "--on-card",
+        "--json",
+        "--classical",
+        "2",
+    ]
     assert main([*arguments, "--report", str(report)]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert printed == json.loads(report.read_text())
+    assert printed == json.loads((report / "report.json").read_text())
+    assert "data:image/png" in (report / "index.html").read_text()
     card = mantid_exp2sim.load_model(chain / "tiny").card
     assert card.metrics["mosaics"] == 4
     assert card.metrics["accuracy"] == printed["accuracy"]
@@ -167,7 +181,7 @@ def test_wrong_bundles_and_data_sets(chain: Path, tmp_path: Path, capsys: pytest
     assert main(["evaluate", str(chain / "tiny"), str(tmp_path)]) == 2
     assert main(["evaluate", "no-such-model", data]) == 2
     assert not list(tmp_path.iterdir())
-    from mantid_exp2sim.training.evaluate import evaluate
+    from mantid_exp2sim.training.evaluation import Settings, evaluate
 
     with pytest.raises(Exp2SimError, match="no split"):
-        evaluate(mantid_exp2sim.load_model(chain / "tiny"), chain / "data", split="none")
+        evaluate(mantid_exp2sim.load_model(chain / "tiny"), chain / "data", settings=Settings(split="none"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,8 @@ BUNDLE_EXAMPLES = """example:
 """
 EVALUATE_EXAMPLES = """examples:
   exp2sim evaluate pcsmo-maps data/pcsmo-maps
-  exp2sim evaluate models/mine data/mine --limit 100 --report report.json
+  exp2sim evaluate models/mine data/mine --limit 100 --report report/
+  exp2sim evaluate models/seed-1 data/mine --also models/seed-2 models/seed-3 --paired runs/paired
 """
 
 
@@ -51,20 +51,40 @@ def register_evaluate(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "evaluate",
         help="measure a model on a test set",
-        description="Accuracy raw, translated and at the ceiling, in both directions; errors against the "
-        "true counterpart; flux; response to inputs of no class.",
+        description="Accuracy raw, translated and at the ceiling, in both directions; distance to the true "
+        "counterpart beside Richardson-Lucy and a paired network; intensity, data consistency, calibration, "
+        "response to inputs of no class, coverage of the errors, and which panels decide.",
         epilog=EVALUATE_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL", help="name or folder")
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the data set")
+    parser.add_argument(
+        "--also", nargs="+", default=[], metavar="MODEL", help="other trainings (seeds) of the same model"
+    )
+    parser.add_argument(
+        "--paired", metavar="MODEL|RUN", help="a network of the same size trained on true pairs, as a bound"
+    )
     parser.add_argument("--split", default="test", help="default %(default)s")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N mosaics")
     parser.add_argument(
-        "--noise", type=float, default=0.7, metavar="X", help="of the noisy rows (default 0.7)"
+        "--noise", type=float, default=0.7, metavar="X", help="of measurement-like input (default 0.7)"
     )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--report", type=Path, metavar="FILE.json", help="also write every figure here")
+    parser.add_argument(
+        "--background",
+        type=float,
+        default=0.7,
+        metavar="X",
+        help="mean height of its background (default 0.7)",
+    )
+    parser.add_argument(
+        "--classical", type=int, default=200, metavar="N",
+        help="Richardson-Lucy and data consistency on N mosaics (default 200)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of noise, background and intervals (default 0)")
+    parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="also write index.html and report.json in this folder"
+    )
     parser.add_argument("--on-card", action="store_true", help="also write the figures onto the model's card")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     parser.set_defaults(run=run_evaluate)
@@ -103,23 +123,33 @@ def run_bundle(args: argparse.Namespace) -> int:
 
 def run_evaluate(args: argparse.Namespace) -> int:
     """``exp2sim evaluate``."""
-    from mantid_exp2sim.training.evaluate import evaluate, tables
+    from mantid_exp2sim.training.datasets import open_dataset
+    from mantid_exp2sim.training.evaluation import Settings, evaluate, tables, write_report
 
-    from mantid_exp2sim.atomic import atomic_path
     from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.errors import Exp2SimError
 
-    report = evaluate(
-        args.model,
-        args.dataset,
+    for name in ("limit", "classical", "noise", "background", "seed"):
+        if (value := getattr(args, name)) is not None and not 0 <= value < float("inf"):
+            raise Exp2SimError(f"--{name} is {value}.", why="It takes a number from 0.")
+    settings = Settings(
         split=args.split,
         limit=args.limit,
         noise=args.noise,
+        background=args.background,
         seed=args.seed,
+        classical=args.classical,
+    )
+    report, example = evaluate(
+        args.model,
+        args.dataset,
+        settings=settings,
+        also=args.also,
+        paired=args.paired,
         progress=lambda text: print(text, file=sys.stderr, flush=True),
     )
     if args.report is not None:
-        with atomic_path(args.report) as temporary:
-            temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        write_report(args.report, report, example, open_dataset(args.dataset).mask)
     if args.on_card:
         from mantid_exp2sim.training.package import add_metrics
 

@@ -5,6 +5,7 @@ import pytest
 from mantid.api import AlgorithmManager
 
 from mantid_exp2sim import load_model, mdworkspace, mosaic
+from mantid_exp2sim.attention import explain
 
 ENERGIES = mosaic.INCIDENT_ENERGIES
 
@@ -98,6 +99,34 @@ def test_logged_energies_need_not_be_exact(api, measurement):
     names = measurement(shift=0.01)
     api.ClassifySpinWavesMD(InputWorkspace=names, OutputWorkspace="t", Model="whole", AsOneMeasurement=True)
     assert api.mtd["t"].rowCount() == 1
+
+
+@pytest.mark.parametrize("order", ["hke", "ekh"])
+def test_maps_of_what_it_looked_at(api, measurement, order):
+    names = measurement(order)
+    api.ClassifySpinWavesMD(
+        InputWorkspace=names, OutputWorkspace="t", Model="whole", AsOneMeasurement=True, MapWorkspace="maps"
+    )
+    assert list(api.mtd["maps"].getNames()) == [f"maps_{name}" for name in names]
+    in_order = [mdworkspace.in_order(mdworkspace.read(api.mtd[name]).histogram) for name in names]
+    found = explain(load_model("whole"), mosaic.join(in_order)).map
+    for name, volume, values in zip(names, in_order, mosaic.split(found), strict=True):
+        made = mdworkspace.in_order(mdworkspace.read(api.mtd[f"maps_{name}"]).histogram)
+        np.testing.assert_array_equal(made.mask, volume.mask)
+        np.testing.assert_allclose(made.intensity, values.intensity, atol=1e-12)
+        assert np.nanmin(made.intensity) < 0 < np.nanmax(made.intensity)
+
+
+def test_one_map_of_one_workspace(api, measurement):
+    name = measurement()[0]
+    api.ClassifySpinWavesMD(
+        InputWorkspace=name, OutputWorkspace="t", Model="whole", Classifier="convolved", MapWorkspace="map"
+    )
+    histogram = mdworkspace.read(api.mtd[name]).histogram
+    found = explain(load_model("whole"), histogram, domain="convolved").map
+    np.testing.assert_allclose(
+        mdworkspace.read(api.mtd["map"]).histogram.intensity, found.intensity, atol=1e-12
+    )
 
 
 def messages(**properties):

@@ -53,9 +53,10 @@ def test_a_batch_is_its_samples(pair: Pair) -> None:
 def test_noise_asks_for_fewer_iterations(pair: Pair) -> None:
     operator, data, truth, mask = pair
     noisy = data + (2.0 * data).sqrt() * torch.randn(data.shape, generator=torch.Generator().manual_seed(0))
-    clean = choose_iterations(operator, data[None], truth[None], EI, mask, most=12)
-    less = choose_iterations(operator, noisy[None], truth[None], EI, mask, noise=2.0, most=12)
+    clean, _ = choose_iterations(operator, data[None], truth[None], EI, mask, most=12)
+    less, error = choose_iterations(operator, noisy[None], truth[None], EI, mask, noise=2.0, most=12)
     assert less < clean
+    assert 0 < error < 1
 
 
 def test_data_of_nothing_stay_finite(pair: Pair) -> None:

@@ -1,0 +1,105 @@
+"""``exp2sim explain``: what a classifier looks at."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mantid_exp2sim.cli.options import add_command, read
+from mantid_exp2sim.cli.use import check_output, data_options, progress_bar
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.attention import Attention
+
+SHOWN = 10
+"""Panels that are listed."""
+EXAMPLES = """\
+The map is gradient × input of log K(class) − log K(next class): positive bins speak for the class. A panel's
+occlusion is by how much that score falls where the panel is taken out.
+
+examples:
+  exp2sim explain result.npz
+  exp2sim explain measured.npy --mask nanmask.mat --deconvolve --plot map.png --out map.npz
+  exp2sim explain result.nxs --class Dimer --json
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``explain``."""
+    parser = add_command(subparsers, "explain", "say which bins and panels a classifier looks at", EXAMPLES)
+    parser.add_argument("input", metavar="IN", help="file to read")
+    data_options(parser)
+    parser.add_argument("--deconvolve", action="store_true", help="deconvolve first")
+    parser.add_argument(
+        "--domain",
+        choices=("auto", "integrated", "centre", "convolved"),
+        default="auto",
+        help="which classifier, by the kind of data it was trained on (default: simulation-like)",
+    )
+    parser.add_argument("--class", dest="name", metavar="NAME", help="whose score (default: the highest)")
+    parser.add_argument("--plot", metavar="PNG", type=Path, help="draw the map and the panels")
+    parser.add_argument("--out", metavar="MAP", help="write the map; the ending chooses the format")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """``exp2sim explain``."""
+    from mantid_exp2sim.attention import explain
+    from mantid_exp2sim.bundle import load_model
+    from mantid_exp2sim.cli.output import emit
+
+    if args.out is not None:
+        check_output(Path(args.out))
+    model = load_model(args.model)
+    histogram = read(args.input, args)
+    with progress_bar(args) as progress:
+        found = explain(
+            model,
+            histogram,
+            name=args.name,
+            deconvolve=args.deconvolve,
+            domain=args.domain,
+            tile=args.tile,
+            scale=args.scale,
+            incident_energy=args.incident_energy,
+            progress=progress,
+        )
+    _write(args, found)
+    report = {**found.to_dict(), "input": str(args.input), "model": model.card.name}
+    emit(args, report, _text(args, found))
+    return 0
+
+
+def _write(args: argparse.Namespace, found: Attention) -> None:
+    from mantid_exp2sim.atomic import atomic_path
+    from mantid_exp2sim.errors import Exp2SimError
+    from mantid_exp2sim.formats import save
+
+    with ExitStack() as stack:
+        if args.plot is not None:
+            if args.plot.suffix.lower() != ".png":
+                raise Exp2SimError(f"{args.plot} is no name of a picture.", way_out="Let it end in .png.")
+            from mantid_exp2sim.plotting import plot
+
+            path = stack.enter_context(atomic_path(args.plot))
+            plot(found.map, path, title=f"What speaks for {found.name} (red) and against it (blue)")
+        if args.out is not None:
+            save(found.map, args.out)
+
+
+def _text(args: argparse.Namespace, found: Attention) -> str:
+    import numpy as np
+
+    lines = [f"{args.input}: log K({found.name}) − log K(next) = {found.score:.3f}; panels that decide:"]
+    lines.append(f"  {'Ei':>8}  {'energy':>9}  {'occlusion':>9}  {'map':>6}")
+    size = np.nan_to_num(np.abs(found.occlusion), nan=-1.0)
+    for place in np.argsort(-size, axis=None)[:SHOWN]:
+        e, w = np.unravel_index(place, size.shape)
+        if size[e, w] >= 0:
+            lines.append(
+                f"  {found.incident_energies[e]:>4g} meV  {found.energies[e, w]:>5.1f} meV"
+                f"  {found.occlusion[e, w]:>9.3f}  {100 * found.weights[e, w]:>4.1f} %"
+            )
+    return "\n".join(lines)

@@ -1,0 +1,80 @@
+"""The maps of ClassifySpinWavesMD: what the classifier looked at, as workspaces like the inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mantid_exp2sim import mdalgorithm, mdworkspace, mosaic
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.histogram import Floats, Histogram
+
+PROPERTY = "MapWorkspace"
+
+
+def declare(algorithm: Any) -> None:
+    """Declare the name of the maps."""
+    algorithm.declareProperty(
+        PROPERTY,
+        "",
+        "Name for a map of what the classifier looked at, with the bins of the input. "
+        "Of several workspaces each has one, in a group of this name. Empty makes none.",
+    )
+
+
+def wanted(algorithm: Any) -> bool:
+    """Whether maps are asked for."""
+    return bool(str(algorithm.getProperty(PROPERTY).value))
+
+
+def store(algorithm: Any, inputs: Mapping[str, Any], maps: Sequence[Histogram]) -> None:
+    """Put the maps into the data service, one for each of the workspaces ``inputs``.
+
+    ``maps`` holds one for each workspace, or one mosaic for all of them.
+    """
+    from mantid.api import AlgorithmManager, AnalysisDataService
+
+    title = str(algorithm.getProperty(PROPERTY).value)
+    made = {
+        name: _workspace(algorithm, workspace, _part(maps, number, workspace))
+        for number, (name, workspace) in enumerate(inputs.items())
+    }
+    if len(made) == 1:
+        AnalysisDataService.addOrReplace(title, next(iter(made.values())))
+        return
+    names = [f"{title}_{name}" for name in made]
+    for name, workspace in zip(names, made.values(), strict=True):
+        AnalysisDataService.addOrReplace(name, workspace)
+    group = AlgorithmManager.createUnmanaged("GroupWorkspaces")
+    group.initialize()
+    group.setLogging(False)
+    group.setProperty("InputWorkspaces", names)
+    group.setProperty("OutputWorkspace", title)
+    group.execute()
+
+
+def _part(maps: Sequence[Histogram], number: int, workspace: Any) -> Floats:
+    """The map of one workspace in its own axis order."""
+    from mantid_exp2sim.mdclassify import nominal
+
+    if not mosaic.is_mosaic(maps[0]):
+        return maps[number].intensity
+    histogram = mdworkspace.read(workspace).histogram
+    energy = nominal(histogram).metadata.get("incident_energy")
+    volumes = {volume.metadata["incident_energy"]: volume for volume in mosaic.split(maps[0])}
+    return mdworkspace.out_of_order(volumes[energy].intensity, histogram)
+
+
+def _workspace(algorithm: Any, workspace: Any, values: Floats) -> Any:
+    """A copy of a workspace with the map as its signal; bins that were not measured keep theirs."""
+    snapshot = mdworkspace.read(workspace)
+    output = mdalgorithm.clone(algorithm, workspace)
+    kept = snapshot.histogram.mask
+    output.setSignalArray(np.where(kept, snapshot.signal, values * snapshot.weight))
+    output.setErrorSquaredArray(np.where(kept, snapshot.error_squared, 0.0))
+    if hasattr(output, "clearOriginalWorkspaces"):
+        output.clearOriginalWorkspaces()  # else viewers rebin from the events and ignore the result
+    return output

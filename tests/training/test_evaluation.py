@@ -1,0 +1,182 @@
+"""The evaluation: its figures on inputs whose answer is known, and the report of a small model."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mantid_exp2sim.training.datasets import open_dataset
+from mantid_exp2sim.training.evaluation import Settings, evaluate, tables, write_report
+from mantid_exp2sim.training.evaluation.classifiers import calibration
+from mantid_exp2sim.training.evaluation.inputs import Spectra
+from mantid_exp2sim.training.evaluation.measures import panel_sums, per_panel, relative, structural_similarity
+from mantid_exp2sim.training.evaluation.statistics import Bootstrap, closed, share_of
+
+from mantid_exp2sim.bundle import Model, load_bundle, save_bundle
+from mantid_exp2sim.card import Card, ClassifierCard, mosaic_axes
+from mantid_exp2sim.layout import Layout
+from mantid_exp2sim.networks import (
+    ClassifierSettings,
+    GeneratorSettings,
+    build_classifier,
+    build_generator,
+)
+from mantid_exp2sim.scaling import Scaling
+
+SETTINGS = Settings(limit=4, seed=1, extras=0, panels=2)
+
+
+def make_model(folder: Path, name: str, *, classifiers: bool, seed: int = 0) -> Model:
+    """Generators that are the identity, but for the seed; classifiers with random weights."""
+    torch.manual_seed(seed)
+    network = ClassifierSettings(panels=6, width=4, features=8, centroid=4, fold="none")
+    card = Card(
+        name=name,
+        scaling=Scaling(intensity_scale=1.0),
+        layout=Layout(windows=3),
+        axes=tuple(
+            axis.model_copy(update={"edges": axis.edges[:4]}) if axis.kind == "energy" else axis
+            for axis in mosaic_axes()
+        ),
+        incident_energies=(25.0, 35.0),
+        generator=GeneratorSettings(width=4, blocks=1),
+        classes=("Dimer", "Goodenough") if classifiers else (),
+        classifiers={
+            domain: ClassifierCard(network=network)
+            for domain in (("integrated", "convolved") if classifiers else ())
+        },
+    )
+    networks: dict[Any, torch.nn.Module] = {
+        role: build_generator(card.generator, card.layout) for role in ("deconvolve", "convolve")
+    }
+    if seed:
+        for generator in networks.values():
+            for key, parameter in generator.named_parameters():
+                if key.startswith("last"):
+                    torch.nn.init.normal_(parameter, std=0.02)
+    for domain in card.classifiers:
+        networks[f"classifier_{domain}"] = build_classifier(network)
+        networks[f"classifier_{domain}"].length_scale.fill_(3.0)  # type: ignore[union-attr, operator]
+    save_bundle(folder / name, card, networks)
+    return load_bundle(folder / name)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return make_model(tmp_path_factory.mktemp("m"), "plain", classifiers=True)
+
+
+def test_a_model_that_does_nothing(model: Model, tiny_dataset: Path, tmp_path: Path) -> None:
+    report, example = evaluate(model, tiny_dataset, settings=SETTINGS)
+    assert report["mosaics"] == 4
+    for case in ("deconvolve", "deconvolve_measured", "convolve"):
+        errors = report["relative_l2"][case]
+        assert errors["translated"]["mean"] == pytest.approx(errors["untranslated"]["mean"], rel=1e-3)
+        assert report["better_than"][case]["identity"]["value"] == pytest.approx(1, rel=1e-3)
+    assert report["gap_closed"]["deconvolve"]["value"] in (0.0, None)
+    assert report["accuracy"]["target:convolved"] == report["accuracy"]["target:deconvolved"]
+    assert "does not tell the edges" in report["baseline"]["unknown"]
+    assert report["consistency"] == {}
+    assert "not known" in report["domain"]
+    write_report(tmp_path / "deep" / "report", report, example, open_dataset(tiny_dataset).mask)
+    written = tmp_path / "deep" / "report"
+    assert json.loads((written / "report.json").read_text()) == report
+    html = (written / "index.html").read_text()
+    assert "<script" not in html
+    assert not re.search(r'(src|href)="(?!data:)', html)
+    assert tables(report).count("\n\n") >= 6
+
+
+def test_without_classifiers(tmp_path: Path, tiny_dataset: Path) -> None:
+    report, example = evaluate(
+        make_model(tmp_path, "bare", classifiers=False), tiny_dataset, settings=SETTINGS
+    )
+    assert (
+        report["accuracy"] == report["calibration"] == report["gap_closed"] == report["null_response"] == {}
+    )
+    assert "not known" in report["panels"]
+    write_report(tmp_path / "r", report, example, open_dataset(tiny_dataset).mask)
+    assert "Accuracy of" not in (tmp_path / "r" / "index.html").read_text()
+
+
+def test_other_trainings_and_a_paired_network(tmp_path: Path, model: Model, tiny_dataset: Path) -> None:
+    others = [make_model(tmp_path, f"seed-{n}", classifiers=True, seed=n) for n in (1, 2)]
+    alone, _ = evaluate(model, tiny_dataset, settings=SETTINGS)
+    report, _ = evaluate(model, tiny_dataset, settings=SETTINGS, also=others, paired=tmp_path / "seed-1")
+    assert len(report["seeds"]) == 3
+    found = report["relative_l2"]["deconvolve"]
+    assert found["translated"]["seeds"][0] == pytest.approx(
+        alone["relative_l2"]["deconvolve"]["translated"]["mean"]
+    )
+    assert found["translated"]["mean"] == pytest.approx(np.mean(found["translated"]["seeds"]))
+    assert found["paired"]["mean"] == pytest.approx(found["translated"]["seeds"][1])
+    assert found["translated"]["low"] < found["translated"]["mean"] < found["translated"]["high"]
+
+
+def test_measured_input_depends_on_the_seed_and_the_spectrum_alone(tiny_dataset: Path) -> None:
+    data = open_dataset(tiny_dataset)
+    indices = data.split("test")
+    whole, one, other = (
+        torch.cat([batch.measured for batch in Spectra(data, "integrated", which, 0.7, 0.5, seed).batches()])
+        for which, seed in ((indices, 1), (indices[2:3], 1), (indices, 2))
+    )
+    assert torch.equal(whole[2:3], one)
+    assert not torch.equal(whole, other)
+    assert (whole[:, torch.from_numpy(data.mask)] == 0).all()
+
+
+def test_panel_sums_skip_what_was_not_measured() -> None:
+    truth = torch.ones(2, 1, 8, 8, 2)
+    made = 1.5 * truth
+    mask = torch.zeros(1, 8, 8, 2, dtype=torch.bool)
+    mask[:, :4, :, 1] = True
+    made[:, :, :4, :, 1] = 1e6
+    sums = panel_sums(made, truth, mask)
+    assert relative(sums, 1) == pytest.approx(0.5)
+    assert relative(sums, 2) == pytest.approx(0.5)
+    assert per_panel(sums, "flux") == [[1.5, 1.5]]
+    mask[..., 0] = True
+    assert per_panel(panel_sums(made, truth, mask), "ssim")[0][0] is None
+
+
+def test_structural_similarity_falls_with_noise_and_blur() -> None:
+    x = torch.rand(1, 1, 20, 20, 2, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(1, 20, 20, 2, dtype=torch.bool)
+    noisy = x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    flat = torch.full_like(x, float(x.mean()))
+    values = [float(structural_similarity(y, x, mask).mean()) for y in (x, noisy, flat)]
+    assert values[0] == pytest.approx(1.0)
+    assert 0.5 < values[1] < 0.99
+    assert values[2] < 0.1
+
+
+def test_intervals_cover_spectra_and_seeds() -> None:
+    rng = np.random.default_rng(0)
+    spectra = rng.normal(size=(1, 400))
+    found = Bootstrap(1, 400, 0).mean(spectra)
+    assert found["high"] - found["low"] == pytest.approx(4 / 400**0.5, rel=0.15)
+    seeds = spectra + np.array([[-1.0], [0.0], [1.0]])
+    wider = Bootstrap(3, 400, 0).mean(seeds)
+    assert wider["high"] - wider["low"] > 1.0
+    assert wider["seeds"][2] - wider["seeds"][0] == pytest.approx(2.0)
+
+
+def test_gap_without_an_interval() -> None:
+    values = np.ones((1, 10, 3))
+    assert Bootstrap(1, 10, 0).of(values, closed) == {"value": None, "low": None, "high": None}
+    assert share_of(np.array([1.0, 0.0])) is None
+
+
+def test_calibration_of_a_known_case() -> None:
+    found = np.array([[0.8, 0.2]] * 10)
+    label = np.array([0] * 8 + [1] * 2)
+    right = calibration(found, label)
+    assert right["ece"] == pytest.approx(0, abs=1e-5)
+    assert right["auroc"] == 0.5
+    assert right["nll"] == pytest.approx(-(8 * np.log(0.8) + 2 * np.log(0.2)) / 10, rel=1e-3)
+    assert calibration(found, np.zeros(10, dtype=int))["ece"] == pytest.approx(0.2, abs=1e-5)

@@ -1,0 +1,113 @@
+"""What a classifier looks at: the map, the panels, and the command."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from mantid_exp2sim import mosaic
+from mantid_exp2sim.attention import by_energy, explain, panel_attention
+from mantid_exp2sim.cli import main
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.formats import load, save
+
+
+def test_the_map_has_the_bins_of_the_data(model, picture):
+    found = explain(model, picture)
+    assert found.name == model.classify(picture).prediction
+    assert found.map.axes == picture.axes
+    np.testing.assert_array_equal(found.map.mask, picture.mask)
+    assert np.isfinite(found.map.intensity[~picture.mask]).all()
+    assert found.weights.shape == found.occlusion.shape == found.energies.shape == (6, 10)
+    assert np.nansum(found.weights) == pytest.approx(1)
+    assert np.isnan(found.weights[1, 2])  # a panel that is masked as a whole
+    assert np.isnan(found.occlusion[1, 2])
+    assert found.map.metadata["history"][-1]["command"] == "explain"
+    assert json.loads(json.dumps(found.to_dict()))["class"] == found.name
+
+
+def test_the_score_is_that_of_the_correlations(model, picture):
+    for name, other in (("Dimer", "Goodenough"), ("Goodenough", "Dimer")):
+        correlations = model.classify(picture).correlations
+        expected = np.log(correlations[name] / correlations[other])
+        assert explain(model, picture, name=name).score == pytest.approx(expected, abs=1e-5)
+
+
+def test_occlusion_is_what_masking_the_panel_does(model, picture):
+    found = explain(model, picture, name="Dimer")
+    mask = picture.mask.copy()
+    mask[120:160, 200:240] = True
+    without = explain(model, mosaic.mosaic_histogram(picture.intensity, mask=mask), name="Dimer")
+    assert found.occlusion[3, 5] == pytest.approx(found.score - without.score, abs=1e-5)
+
+
+def test_a_score_that_reads_one_panel(model):
+    """A network of which only one channel matters looks at that one alone."""
+    network = model.network("classifier_integrated")
+
+    class OnePanel:
+        length_scale = torch.tensor(1.0)
+
+        def embed(self, stacked):
+            return stacked[:, 17].mean(dim=(1, 2))
+
+        def distances(self, value):
+            return torch.stack([-value, value], 1)
+
+    assert network is not None
+    x = torch.rand(2, 6, 8, 8, 10)
+    mask = torch.zeros(x.shape, dtype=torch.bool)
+    found = panel_attention(OnePanel(), x, mask, torch.tensor([0, 1]))  # type: ignore[arg-type]
+    only = np.zeros((6, 10), dtype=bool)
+    only[1, 7] = True
+    assert (found.occlusion[:, ~only] == 0).all()
+    assert found.occlusion[0, 1, 7] > 0 > found.occlusion[1, 1, 7]
+    assert (found.bins[0, 1, :, :, 7] > 0).all()
+    assert (found.bins[0, 0] == 0).all()
+    np.testing.assert_allclose(
+        found.bins[:, 1, :, :, 7].sum(axis=(1, 2)), found.occlusion[:, 1, 7], rtol=1e-5
+    )
+
+
+def test_single_volumes(model, volume):
+    found = explain(model, volume, domain="convolved")
+    assert found.map.shape == volume.shape
+    assert found.weights.shape == (1, 10)
+    with pytest.raises(Exp2SimError, match="hold 1 of"):
+        explain(model, volume)
+    with pytest.raises(Exp2SimError, match="knows no"):
+        explain(model, volume, name="Nobody", domain="convolved")
+
+
+def test_panels_nowhere_count_nowhere():
+    weights = np.array([[1.0, np.nan], [3.0, 5.0]])
+    low, high = np.array([[0.0, 2.0], [0.0, 4.0]]), np.array([[2.0, 4.0], [4.0, 6.0]])
+    found = by_energy(weights, low, high)
+    assert found["weight"].tolist() == [2.0, 3.0, 5.0]
+
+
+def test_the_command(models_folder, picture, tmp_path, capsys):
+    save(picture, tmp_path / "in.npz")
+    arguments = ["explain", str(tmp_path / "in.npz"), "--model", str(models_folder / "tiny")]
+    extra = ["--plot", str(tmp_path / "map.png"), "--out", str(tmp_path / "map.npz"), "--json"]
+    assert main([*arguments, *extra]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert len(printed["occlusion"]) == 6
+    assert printed["occlusion"][1][2] is None
+    assert load(tmp_path / "map.npz").intensity[0, 0] == pytest.approx(
+        explain(load_model_of(models_folder), picture).map.intensity[0, 0], nan_ok=True
+    )
+    assert (tmp_path / "map.png").stat().st_size > 10_000
+    assert main(arguments) == 0
+    assert "panels that decide" in capsys.readouterr().out
+    assert main([*arguments, "--plot", str(tmp_path / "map.txt")]) == 2
+    assert main([*arguments, "--class", "Nobody"]) == 2
+
+
+def load_model_of(folder):
+    from mantid_exp2sim.bundle import load_bundle
+
+    return load_bundle(folder / "tiny")

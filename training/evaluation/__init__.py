@@ -1,0 +1,23 @@
+"""What a model does to a test set that it has never seen: figures, tables, pictures.
+
+`evaluate` measures, `tables` and `write_report` show it.
+"""
+
+from __future__ import annotations
+
+from mantid_exp2sim.training.evaluation.classifiers import correlations, null_response
+from mantid_exp2sim.training.evaluation.report import page, tables, write_report
+from mantid_exp2sim.training.evaluation.run import Settings, evaluate
+from mantid_exp2sim.training.evaluation.translators import Translator, model_translator
+
+__all__ = [
+    "Settings",
+    "Translator",
+    "correlations",
+    "evaluate",
+    "model_translator",
+    "null_response",
+    "page",
+    "tables",
+    "write_report",
+]

@@ -1,0 +1,151 @@
+"""What the classifiers of a model say: accuracy, calibration, and what they say of inputs of no class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from mantid_exp2sim.training.evaluation.inputs import Spectra
+from mantid_exp2sim.training.evaluation.statistics import area_under_curve
+from numpy.typing import NDArray
+
+from mantid_exp2sim.bundle import Model
+from mantid_exp2sim.card import classifier_role
+
+if TYPE_CHECKING:
+    import torch
+
+Floats = NDArray[np.float64]
+RELIABILITY_BINS = 10
+NULL_DRAWS = 16
+"""Of each kind of input of no class; the largest answer counts."""
+
+
+def correlations(model: Model, domain: str, x: torch.Tensor, mask: torch.Tensor) -> Floats:
+    """Correlations (n, classes) of mosaics (n, Ei, h, k, E) in physical units.
+
+    Of a classifier of single volumes: the mean over the incident energies, as `classify` gives.
+    """
+    import torch
+
+    from mantid_exp2sim.networks.duq import stack_panels
+
+    network: Any = model.network(classifier_role(domain))  # type: ignore[arg-type]
+    card = model.card.classifiers[domain]  # type: ignore[index]
+    scaling = card.scaling or model.card.scaling
+    whole = card.network.panels == x.shape[1] * x.shape[4]
+    found = []
+    with torch.inference_mode():
+        for part in torch.split(x, 32):
+            scaled = torch.where(mask, 0.0, scaling.forward(part))
+            unknown = mask.float().expand_as(scaled)
+            if whole:
+                found.append(network(stack_panels(scaled, unknown)))
+            else:
+                volumes = (tensor.flatten(0, 1)[:, None] for tensor in (scaled, unknown))
+                found.append(network(stack_panels(*volumes)).reshape(*part.shape[:2], -1).mean(1))
+    return np.asarray(torch.cat(found).double().numpy())
+
+
+def calibration(found: Floats, label: NDArray[np.int64]) -> dict[str, Any]:
+    """NLL, ECE, AUROC and the reliability curve of correlations (n, classes).
+
+    A class's probability is its share of the correlations. ``ece`` is of the largest share,
+    ``ece_correlation`` of the largest correlation itself; in 10 bins of equal width. ``auroc`` is the mean
+    over the classes, each against the others, of their shares.
+    """
+    shares = (found + 1e-6) / (found + 1e-6).sum(axis=1, keepdims=True)
+    right = found.argmax(axis=1) == label
+    curve = reliability(shares.max(axis=1), right)
+    areas = [area_under_curve(shares[label == c, c], shares[label != c, c]) for c in range(found.shape[1])]
+    known = [area for area in areas if area is not None]
+    return {
+        "nll": float(-np.log(shares[np.arange(len(label)), label]).mean()),
+        "ece": expected_error(curve),
+        "ece_correlation": expected_error(reliability(found.max(axis=1), right)),
+        "auroc": float(np.mean(known)) if known else None,
+        "reliability": curve,
+    }
+
+
+def reliability(confidence: Floats, right: NDArray[np.bool_]) -> list[dict[str, float]]:
+    """Mean confidence, accuracy and share of the samples of each bin that has any."""
+    place = np.minimum((confidence * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
+    return [
+        {
+            "confidence": float(confidence[place == b].mean()),
+            "accuracy": float(right[place == b].mean()),
+            "share": float((place == b).mean()),
+        }
+        for b in np.unique(place)
+    ]
+
+
+def expected_error(curve: list[dict[str, float]]) -> float:
+    """The expected calibration error of a reliability curve.
+
+    >>> expected_error([{"confidence": 0.9, "accuracy": 0.8, "share": 1.0}])
+    0.1
+    """
+    return round(sum(b["share"] * abs(b["confidence"] - b["accuracy"]) for b in curve), 12)
+
+
+def null_inputs(x: torch.Tensor, mask: torch.Tensor, level: float, seed: int) -> dict[str, torch.Tensor]:
+    """Inputs of no class, of the shape of ``x`` (n, Ei, h, k, E), in physical units.
+
+    Empty; constant at levels from a fifth to five times the mean; noise; the bins of a mosaic in another
+    order; and whole panels in another order.
+    """
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    count = len(x)
+    levels = level * torch.logspace(-0.7, 0.7, count)[:, None, None, None, None]
+    bins = torch.stack([one.flatten()[torch.randperm(one.numel(), generator=generator)] for one in x])
+    panels = x.permute(0, 1, 4, 2, 3).flatten(1, 2)
+    mixed = torch.stack([one[torch.randperm(len(one), generator=generator)] for one in panels])
+    mixed = mixed.reshape(count, x.shape[1], x.shape[4], *x.shape[2:4]).permute(0, 1, 3, 4, 2)
+    found = {
+        "empty": torch.zeros_like(x),
+        "constant": levels.expand(x.shape),
+        "noise": torch.randn(x.shape, generator=generator) * level,
+        "shuffled": bins.reshape(x.shape),
+        "shuffled panels": mixed,
+    }
+    return {name: torch.where(mask, 0.0, values) for name, values in found.items()}
+
+
+def null_response(model: Model, spectra: Spectra, seed: int = 0) -> dict[str, dict[str, dict[str, float]]]:
+    """The largest correlation with every class of inputs that belong to none, for each classifier."""
+    import torch
+
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    target = torch.cat([batch.target for batch in spectra.batches(NULL_DRAWS)])
+    level = float(target[:, ~spectra.mask].mean())
+    for domain in model.card.classifiers:
+        found[domain] = {}
+        for name, x in null_inputs(target, spectra.mask, level, seed).items():
+            values = correlations(model, domain, x, spectra.mask).max(axis=0)
+            found[domain][name] = dict(zip(model.card.classes, values.tolist(), strict=True))
+    return found
+
+
+def null_areas(model: Model, spectra: Spectra, own: Mapping[str, Floats], seed: int = 0) -> dict[str, Any]:
+    """AUROC of the largest correlation, for telling spectra of a class from shuffled bins and panels.
+
+    ``own``: correlations (n, classes) of each classifier's own kind of spectra.
+    """
+    import torch
+
+    target = torch.cat([batch.target for batch in spectra.batches(4 * NULL_DRAWS)])
+    inputs = null_inputs(target, spectra.mask, float(target[:, ~spectra.mask].mean()), seed)
+    found: dict[str, Any] = {}
+    for domain, values in own.items():
+        found[domain] = {
+            name: area_under_curve(
+                values.max(axis=1), correlations(model, domain, inputs[name], spectra.mask).max(axis=1)
+            )
+            for name in ("noise", "shuffled", "shuffled panels")
+        }
+    return found

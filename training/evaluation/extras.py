@@ -1,0 +1,141 @@
+"""What is measured on some spectra alone: coverage of the errors, panels that decide, the domain."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from mantid_exp2sim.training.datasets import DataSet
+from mantid_exp2sim.training.evaluation.inputs import Spectra
+from numpy.typing import NDArray
+
+from mantid_exp2sim.bundle import Model
+from mantid_exp2sim.card import classifier_role
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Axis, Histogram
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.networks.duq import Duq
+
+NOT_KNOWN = "not known"
+NORMAL_95 = 1.959964
+
+
+def domain_report(model: Model, data: DataSet, seed: int) -> Any:
+    """The domain measure on every control set, or that it is not known."""
+    if getattr(model.card, "domain", None) is None:
+        return {NOT_KNOWN: "the model's card has no domain section"}
+    try:
+        controls = importlib.import_module("mantid_exp2sim.training.domain_controls")
+    except ImportError:
+        return {NOT_KNOWN: "the control sets are not installed"}
+    return controls.control_report(model, data, seed)
+
+
+def coverage_report(model: Model, spectra: Spectra, count: int) -> dict[str, Any]:
+    """How often the truth lies within the errors of `Model.deconvolve`, over measured bins.
+
+    Of measurement-like input, whose own variance is given: volume by volume, as a user would.
+    """
+    edges = _edges(spectra.data)
+    if edges is None or count < 1:
+        return {NOT_KNOWN: "the data set does not tell its edges, or no spectrum was asked for"}
+    inside: list[NDArray[Any]] = []
+    for number, (histogram, truth) in enumerate(_volumes(spectra, edges, count)):
+        try:
+            made = model.deconvolve(histogram, errors=True, seed=number)
+        except Exp2SimError as error:
+            return {NOT_KNOWN: str(error)}
+        distance = np.abs(made.intensity - truth)[~made.mask]
+        deviation = np.sqrt(made.variance[~made.mask])
+        bright = truth[~made.mask] > 0.1 * truth[~made.mask].max()
+        inside.append(np.stack([distance <= deviation, distance <= NORMAL_95 * deviation, bright]))
+    found = np.concatenate(inside, axis=1)
+    bright = found[:, found[2].astype(bool)]
+    return {
+        "spectra": count,
+        "bins": int(found.shape[1]),
+        "68": float(found[0].mean()),
+        "95": float(found[1].mean()),
+        "68_bright": float(bright[0].mean()) if bright.size else None,
+        "95_bright": float(bright[1].mean()) if bright.size else None,
+        "members": len(model.members("deconvolve")),
+    }
+
+
+def _edges(data: DataSet) -> dict[str, NDArray[np.float64]] | None:
+    import json
+
+    try:
+        found = json.loads((data.folder / "dataset.json").read_bytes())["edges"]
+        return {name: np.array(found[name], dtype=float) for name in ("h", "k", "energy_fraction")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _volumes(
+    spectra: Spectra, edges: dict[str, NDArray[np.float64]], count: int
+) -> Iterator[tuple[Histogram, NDArray[np.float64]]]:
+    """Measurement-like volumes as histograms, with their true counterparts."""
+    for batch in spectra.batches(count):
+        for measured, truth in zip(batch.measured.numpy(), batch.target.numpy(), strict=True):
+            for number, energy in enumerate(spectra.data.energies.tolist()):
+                axes = (
+                    Axis("[H,0,0]", edges["h"], unit="r.l.u.", frame="HKL"),
+                    Axis("[0,K,0]", edges["k"], unit="r.l.u.", frame="HKL"),
+                    Axis("DeltaE", edges["energy_fraction"] * energy, unit="meV", frame="General Frame"),
+                )
+                values = measured[number].astype(float)
+                histogram = Histogram.from_arrays(
+                    values,
+                    axes,
+                    variance=spectra.noise * np.maximum(values, 0),
+                    mask=spectra.data.mask[number],
+                    metadata={"incident_energy": energy},
+                )
+                yield histogram, truth[number].astype(float)
+
+
+def panel_report(model: Model, spectra: Spectra, count: int) -> dict[str, Any]:
+    """Which panels the classifier of simulation-like data looks at, over spectra of the target.
+
+    For each spectrum the score of its true class; see `mantid_exp2sim.attention`. ``weights`` and
+    ``occlusion`` (Ei, E) are means over the spectra, ``deciding`` the mean of |occlusion|.
+    """
+    from mantid_exp2sim.attention import by_energy, panel_attention, shares
+
+    domain = model.card.target
+    card = model.card.classifiers.get(domain)
+    if card is None or card.network.panels != spectra.mask.shape[0] * spectra.mask.shape[3] or count < 1:
+        return {NOT_KNOWN: "the model has no classifier of whole spectra"}
+    import torch
+
+    network: Duq = model.network(classifier_role(domain))  # type: ignore[assignment]
+    scaling, known = card.scaling or model.card.scaling, ~spectra.data.mask
+    weights, occlusion = [], []
+    for batch in spectra.batches(count):
+        x = torch.where(spectra.mask, 0.0, scaling.forward(batch.target))
+        found = panel_attention(network, x, spectra.mask.expand_as(x), torch.from_numpy(batch.label))
+        weights += [shares(bins, known) for bins in found.bins]
+        occlusion.append(found.occlusion)
+    dropped = np.concatenate(occlusion)
+    report: dict[str, Any] = {
+        "spectra": len(dropped),
+        "weights": np.mean(weights, axis=0).tolist(),
+        "occlusion": dropped.mean(axis=0).tolist(),
+        "deciding": np.abs(dropped).mean(axis=0).tolist(),
+    }
+    edges = _edges(spectra.data)
+    if edges is not None:
+        energy = edges["energy_fraction"][None] * spectra.data.energies[:, None]
+        report["by_energy"] = {
+            name: [
+                None if np.isnan(value) else float(value)
+                for value in by_energy(np.asarray(report[name]), energy[:, :-1], energy[:, 1:])["weight"]
+            ]
+            for name in ("weights", "occlusion", "deciding")
+        }
+        report["energy"] = by_energy(dropped[0], energy[:, :-1], energy[:, 1:])["energy"].tolist()
+    return report

@@ -1,0 +1,101 @@
+"""The spectra that a model is measured on, a few at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from mantid_exp2sim.training.augment import add_background
+from mantid_exp2sim.training.datasets import DataSet, add_noise
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+BATCH_BINS = 8 * 96_000
+"""At most so many bins are read at once: eight mosaics."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Some spectra: physical units, (n, Ei, h, k, E), 0 where not measured; ``first`` is the place of its
+    first one in the split.
+
+    ``measured`` is ``convolved`` with a background and counting noise.
+    """
+
+    first: int
+    label: NDArray[np.int64]
+    convolved: torch.Tensor
+    target: torch.Tensor
+    measured: torch.Tensor
+
+    def source(self, name: str) -> torch.Tensor:
+        """``convolved``, ``target`` or ``measured``."""
+        found: torch.Tensor = getattr(self, name)
+        return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spectra:
+    """One split of a data set with one mask for all, read lazily.
+
+    ``noise`` is the variance of the counting noise over the intensity, ``background`` the mean height of
+    `mantid_exp2sim.training.augment.add_background`; both depend on ``seed`` and the spectrum alone.
+    """
+
+    data: DataSet
+    target: str
+    indices: NDArray[np.int64]
+    noise: float
+    background: float
+    seed: int
+
+    @property
+    def mask(self) -> torch.Tensor:
+        """(Ei, h, k, E), True = not measured."""
+        import torch
+
+        return torch.from_numpy(self.data.mask)
+
+    @property
+    def energies(self) -> torch.Tensor:
+        """Incident energies in meV, (Ei,)."""
+        import torch
+
+        return torch.from_numpy(np.array(self.data.energies))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def batches(self, limit: int | None = None) -> Iterator[Batch]:
+        """All of them, or the first ``limit``, in order."""
+        size = max(1, BATCH_BINS // int(np.prod(self.data.description.shape)))
+        count = len(self.indices) if limit is None else min(limit, len(self.indices))
+        for first in range(0, count, size):
+            yield self._batch(first, self.indices[first : min(first + size, count)])
+
+    def _batch(self, first: int, indices: NDArray[np.int64]) -> Batch:
+        import torch
+
+        convolved = self.data.read("convolved", indices)
+        measured = np.stack(
+            [self._measured(index, one) for index, one in zip(indices, convolved, strict=True)]
+        )
+        return Batch(
+            first,
+            self.data.labels(indices),
+            torch.from_numpy(convolved),
+            torch.from_numpy(self.data.read(self.target, indices)),
+            torch.from_numpy(measured),
+        )
+
+    def _measured(self, index: np.int64, convolved: NDArray[np.float32]) -> NDArray[np.float32]:
+        rng = np.random.default_rng([self.seed, 1, int(index)])
+        made = convolved[None]
+        if self.background > 0:
+            made = add_background(rng, made, self.background)
+        made = add_noise(rng, made, (self.noise, self.noise))[0]
+        return np.where(self.data.mask, np.float32(0), made)

@@ -1,0 +1,377 @@
+"""The figures of an evaluation as tables and as one page."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mantid_exp2sim.training.evaluation.figures import READERS
+from numpy.typing import NDArray
+
+from mantid_exp2sim.atomic import atomic_path
+from mantid_exp2sim.errors import Exp2SimError
+
+PAGE, REPORT = "index.html", "report.json"
+EM_DASH = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: a title, what the columns are, and rows of text."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def markdown(self) -> str:
+        """As Markdown.
+
+        >>> print(Table("t", ["a", "b"], [["1", "2"]]).markdown())
+        | a | b |
+        | --- | --- |
+        | 1 | 2 |
+        """
+        lines = ["| " + " | ".join(row) + " |" for row in (self.header, *self.rows)]
+        return "\n".join([lines[0], "|" + " --- |" * len(self.header), *lines[1:]])
+
+    def html(self) -> str:
+        """As HTML."""
+        head, *rows = (
+            "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row) + "</tr>"
+            for tag, row in [("th", self.header), *(("td", row) for row in self.rows)]
+        )
+        body = "\n".join(rows)
+        table = f"<table>\n<thead>{head}</thead>\n<tbody>{body}</tbody>\n</table>"
+        return f"<h3>{html.escape(self.title)}</h3>\n{table}"
+
+
+def tables(report: Mapping[str, Any]) -> str:
+    """The report as Markdown tables."""
+    return "\n\n".join(table.markdown() for table in all_tables(report))
+
+
+def all_tables(report: Mapping[str, Any]) -> list[Table]:
+    """Every table of a report; those that the model or the data have nothing for are left out."""
+    made = [
+        _accuracy(report),
+        _gaps(report),
+        _errors(report),
+        _better(report),
+        _flux(report),
+        _consistency(report),
+        _calibration(report),
+        _null(report),
+        _null_areas(report),
+        _coverage(report),
+        *_domain(report),
+        _decide(report),
+        *_panels(report),
+    ]
+    return [table for table in made if table is not None and table.rows]
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _percent(value: float | None, digits: int = 1) -> str:
+    return EM_DASH if value is None else f"{100 * value:.{digits}f} %"
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return EM_DASH if value is None else f"{value:.{digits}f}"
+
+
+def _interval(found: Mapping[str, Any], factor: float = 1.0, digits: int = 3) -> str:
+    if found.get("low") is None:
+        return EM_DASH
+    return f"{factor * found['low']:.{digits}f} to {factor * found['high']:.{digits}f}"
+
+
+def _accuracy(report: Mapping[str, Any]) -> Table:
+    rows = []
+    for key, share in report["accuracy"].items():
+        reader, name = key.split(":")
+        rows.append([READERS[reader][0], _words(name), _percent(share["value"]), _interval(share, 100, 1)])
+    return Table("Accuracy of the classifiers", ["classifier", "input", "accuracy", "95 % interval"], rows)
+
+
+def _gaps(report: Mapping[str, Any]) -> Table:
+    rows = []
+    for case, methods in report["gap_closed_by"].items():
+        for method, gap in methods.items():
+            value = "no gap" if gap["value"] is None else f"{100 * gap['value']:.0f} %"
+            interval = "the gap is not above its noise" if gap["low"] is None else _interval(gap, 100, 0)
+            rows.append([_words(case), _words(method), f"{100 * gap['gap']:.1f}", value, interval])
+    header = ["direction", "by", "gap, points", "closed", "95 % interval"]
+    return Table("Share of the accuracy gap that is closed", header, rows)
+
+
+def _errors(report: Mapping[str, Any]) -> Table:
+    rows = [
+        [
+            _words(case),
+            _words(method),
+            _number(found["mean"]),
+            _interval(found),
+            _number(report["relative_l1"][case][method]["mean"]),
+            _number(report["ssim"][case][method]["mean"]),
+        ]
+        for case, methods in report["relative_l2"].items()
+        for method, found in methods.items()
+    ]
+    header = ["direction", "by", "relative L2", "95 % interval", "relative L1", "SSIM"]
+    return Table("Distance to the true counterpart", header, rows)
+
+
+def _better(report: Mapping[str, Any]) -> Table:
+    rows = [
+        [_words(case), _words(method), _number(found["value"]), _interval(found)]
+        for case, methods in report["better_than"].items()
+        for method, found in methods.items()
+    ]
+    header = ["direction", "against", "relative L2, ratio of the means", "95 % interval"]
+    return Table("Relative L2 of the model over that of others, on the same spectra", header, rows)
+
+
+def _flux(report: Mapping[str, Any]) -> Table:
+    rows = [
+        [
+            _words(case),
+            _number(found["all"]),
+            _interval(found),
+            _number(found["worst_panel"]),
+            _percent(found["within_5_percent"], 0),
+        ]
+        for case, found in report["flux"].items()
+    ]
+    header = ["direction", "total / true", "95 % interval", "worst panel", "panels within 5 %"]
+    return Table("Intensity", header, rows)
+
+
+def _consistency(report: Mapping[str, Any]) -> Table:
+    rows = [
+        [source, _words(method), _number(found["value"]), _interval(found)]
+        for source, methods in report["consistency"].items()
+        for method, found in methods.items()
+    ]
+    title = "Data consistency: ‖R·result − data‖ / ‖data‖ with the known resolution (noise: that of the data)"
+    return Table(title, ["data", "result", "distance", "95 % interval"], rows)
+
+
+def _calibration(report: Mapping[str, Any]) -> Table:
+    rows = [
+        [
+            READERS[reader][0],
+            _number(found["nll"]),
+            _percent(found["ece"]),
+            _percent(found["ece_correlation"]),
+            _number(found["auroc"], 4),
+        ]
+        for reader, found in report["calibration"].items()
+    ]
+    header = ["classifier", "NLL", "ECE of the shares", "ECE of the correlation", "AUROC"]
+    return Table("Calibration on each classifier's own kind of data", header, rows)
+
+
+def _null(report: Mapping[str, Any]) -> Table | None:
+    answers = report["null_response"]
+    if not answers:
+        return None
+    classes = list(next(iter(next(iter(answers.values())).values())))
+    rows = [
+        [name, domain, *(_number(value) for value in values.values())]
+        for domain, inputs in answers.items()
+        for name, values in inputs.items()
+    ]
+    return Table("Largest correlation of inputs of no class", ["input", "classifier", *classes], rows)
+
+
+def _null_areas(report: Mapping[str, Any]) -> Table:
+    rows = [
+        [domain, name, _number(value, 4)]
+        for domain, found in report["null_auroc"].items()
+        for name, value in found.items()
+    ]
+    title = "AUROC of the largest correlation, spectra against inputs of no class"
+    return Table(title, ["classifier", "against", "AUROC"], rows)
+
+
+def _coverage(report: Mapping[str, Any]) -> Table:
+    found = report["coverage"]
+    rows = (
+        [["not known", *[EM_DASH] * 4]]
+        if "68" not in found
+        else [
+            [
+                str(found["spectra"]),
+                _percent(found["68"]),
+                _percent(found["95"]),
+                _percent(found["68_bright"]),
+                _percent(found["95_bright"]),
+            ]
+        ]
+    )
+    header = ["spectra", "within 68 %", "within 95 %", "68 %, bright bins", "95 %, bright bins"]
+    return Table("Coverage of the errors (measurement-like data)", header, rows)
+
+
+def _domain(report: Mapping[str, Any]) -> list[Table]:
+    """Whatever the control report holds: numbers as they are, tables of numbers as tables."""
+    found = report["domain"]
+    if not isinstance(found, Mapping) or "not known" in found:
+        return [Table("Domain measure", ["", ""], [["not known", str(found.get("not known", ""))]])]
+    single = [[_words(str(k)), _cell(v)] for k, v in found.items() if not isinstance(v, Mapping)]
+    made = [Table("Domain measure", ["", ""], single)]
+    for name, inner in found.items():
+        if isinstance(inner, Mapping):
+            rows = [[_words(str(k)), _cell(v)] for k, v in inner.items()]
+            made.append(Table(f"Domain measure: {_words(str(name))}", ["", ""], rows))
+    return made
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{_words(str(k))} {_cell(v)}" for k, v in value.items())
+    text = str(value)
+    return text if len(text) < 200 else text[:200] + " …"
+
+
+def _decide(report: Mapping[str, Any]) -> Table | None:
+    """The ten panels that the classifier's answer depends on most."""
+    found = report["panels"]
+    if "deciding" not in found:
+        return None
+    values = np.array(found["deciding"])
+    rows = []
+    for place in np.argsort(-values, axis=None)[:10]:
+        e, w = (int(n) for n in np.unravel_index(place, values.shape))
+        energy = report["incident_energies"][e]
+        rows.append(
+            [
+                f"{energy:g} meV",
+                _window(report, e, w),
+                _number(values[e, w]),
+                _number(found["occlusion"][e][w]),
+                _percent(found["weights"][e][w]),
+            ]
+        )
+    header = ["Ei", "energy transfer", "mean change", "mean fall of the score without it", "share of the map"]
+    return Table("Panels that decide", header, rows)
+
+
+def _window(report: Mapping[str, Any], energy: int, window: int) -> str:
+    edges = report["energy_edges"]
+    if edges is None:
+        return f"bin {window}"
+    ei = report["incident_energies"][energy]
+    return f"{edges[window] * ei:.3g} to {edges[window + 1] * ei:.3g} meV"
+
+
+def _panels(report: Mapping[str, Any]) -> list[Table]:
+    """Relative L2 per panel, untranslated → translated, where the energy bins are few."""
+    made = []
+    for case, methods in report["relative_l2"].items():
+        before, after = (methods[name]["per_panel"] for name in ("untranslated", "translated"))
+        if len(before[0]) > 16 or case == "deconvolve_measured":
+            continue
+        rows = [
+            [
+                f"{energy:g} meV",
+                *(
+                    EM_DASH if o is None or n is None else f"{o:.2f} → {n:.2f}"
+                    for o, n in zip(old, new, strict=True)
+                ),
+            ]
+            for energy, old, new in zip(report["incident_energies"], before, after, strict=True)
+        ]
+        header = [f"relative L2, {_words(case)}", *(f"window {n}" for n in range(len(before[0])))]
+        made.append(Table(f"Relative L2 per panel, {_words(case)}", header, rows))
+    return made
+
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; color: #222 }
+h1 { font-size: 1.6rem } h2 { border-bottom: 1px solid #ccc; margin-top: 2.5rem } h3 { margin-bottom: .4rem }
+table { border-collapse: collapse; margin-bottom: 1.5rem; font-size: 14px }
+th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #e3e3e3 }
+figure { margin: 1rem 0 2rem } img { max-width: 100% } figcaption { color: #555; font-size: 14px }
+"""
+
+
+def page(report: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
+    """One HTML page with everything inside; ``pictures`` are base64-encoded PNGs by their captions."""
+    figures = "\n".join(
+        f'<figure><img alt="{html.escape(caption)}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+        for caption, data in pictures.items()
+    )
+    shown = "\n".join(table.html() for table in all_tables(report))
+    title = f"Evaluation of {report['model']}"
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">'
+        f"<title>{html.escape(title)}</title>\n"
+        f"<style>{STYLE}</style></head>\n<body>\n<h1>{html.escape(title)}</h1>\n"
+        f"{_about(report)}\n<h2>Figures</h2>\n{shown}\n<h2>Pictures</h2>\n{figures}\n</body>\n</html>\n"
+    )
+
+
+def _about(report: Mapping[str, Any]) -> str:
+    """What was measured, in sentences."""
+    lines = [
+        f"{report['mosaics']} spectra of the split {report['split']!r} of {Path(report['dataset']).name!r}; "
+        f"the target is {report['target']!r}. Trainings of the model: {len(report['seeds'])}, "
+        f"parameters in a generator: {report['parameters']:,}; checksum {report['checksum'][:12]}.",
+        f"Measurement-like input: noise of variance {report['noise']:g}·I and a background of mean height "
+        f"{report['background']:g}, seed {report['seed']}.",
+        "Intervals are 95 % bootstraps, paired, over spectra"
+        + (" and trainings (few trainings make them a lower bound)." if len(report["seeds"]) > 1 else "."),
+        "Untranslated: the input as it is. Identity: through the scaling and back, without the network.",
+    ]
+    if report["paired"] is not None:
+        lines.append(
+            f"Paired: {report['paired']['name']!r}, trained on true pairs, "
+            f"{report['paired']['parameters']:,} parameters in a generator."
+        )
+    baseline = report["baseline"]
+    if "unknown" in baseline:
+        lines.append(f"No Richardson–Lucy and no data consistency: {baseline['unknown']}")
+    else:
+        chosen = "; ".join(
+            f"{source} data: {found['iterations']} iterations"
+            + (", a background taken off first" if found["background_subtracted"] else "")
+            for source, found in baseline.items()
+        )
+        lines.append(
+            f"Richardson–Lucy with the known resolution, set on validation spectra ({chosen}), and the data "
+            f"consistency are of the first {report['classical_mosaics']} spectra."
+        )
+    return "\n".join(f"<p>{html.escape(line)}</p>" for line in lines)
+
+
+def write_report(
+    folder: Path,
+    report: Mapping[str, Any],
+    example: Mapping[str, NDArray[np.float32]],
+    mask: NDArray[np.bool_],
+) -> None:
+    """Write ``index.html`` and ``report.json``; `Exp2SimError` where the folder cannot be made."""
+    from mantid_exp2sim.training.evaluation.pictures import draw
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Exp2SimError(f"The folder {folder} cannot be made: {error}.") from error
+    for name, text in (
+        (REPORT, json.dumps(report, indent=1, allow_nan=False) + "\n"),
+        (PAGE, page(report, draw(report, example, mask))),
+    ):
+        with atomic_path(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")

@@ -485,3 +485,24 @@ class TestInspect:
         path = tmp_path / "r.toml"
         path.write_text(textwrap.dedent(text))
         assert read_recipe(path).name == "mine"
+
+
+def test_the_recipes_of_the_documentation_can_be_read(tmp_path):
+    import re
+
+    from mantid_exp2sim.training.config import DataSettings
+
+    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+    blocks = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    names = []
+    for block in blocks:
+        (tmp_path / "r.toml").write_text(block)
+        if block.startswith("[data]"):
+            import tomllib
+
+            settings = DataSettings.model_validate(tomllib.loads(block)["data"])
+            assert settings.measured is not None
+            assert settings.measured.scale == "auto"
+        else:
+            names.append(read_recipe(tmp_path / "r.toml").name)
+    assert names == ["my-material", "from-mantid", "from-nxspe"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable
 
@@ -83,9 +84,11 @@ def alternate(ways: dict[str, Callable[[], object]], repeats: int) -> tuple[Seco
         for name, step in ways.items():
             start = time.perf_counter(), time.process_time()
             step()
+            took = time.perf_counter() - start[0], time.process_time() - start[1]
+            print(f"{name}: {took[0]:.2f} s, {took[1]:.2f} s by CPU time", file=sys.stderr, flush=True)
             if round_number:
-                wall[name].append(time.perf_counter() - start[0])
-                cpu[name].append(time.process_time() - start[1])
+                wall[name].append(took[0])
+                cpu[name].append(took[1])
     return wall, cpu
 
 

@@ -343,12 +343,15 @@ class _Runner:
         each = self._through(values[None], block)[:, 0]
         made: dict[str, Floats] = {"intensity": each.mean(0)}
         if self.errors:
-            given = self._input_variance(values, made["intensity"], block) if self.replicas else 0.0
+            given = np.zeros_like(made["intensity"])
+            if self.replicas:
+                given = self._input_variance(values, made["intensity"], block)
             sigma, tau = self._own_error(each, made["intensity"], block)
-            made["variance"] = given + sigma**2
+            narrow, wide = self._counted(made["intensity"])
+            made["variance"] = narrow * given + sigma**2
             if parts:
-                made["input"], made["model"] = np.broadcast_to(given, sigma.shape), sigma**2
-                made["half_95"] = np.sqrt(NORMAL_95**2 * given + tau**2)
+                made["input"], made["model"] = narrow * given, sigma**2
+                made["half_95"] = np.sqrt(wide * given + tau**2)
         if not all(np.isfinite(array[measured]).all() for array in made.values()):
             raise Exp2SimError(
                 "The network's result is not finite.",
@@ -405,6 +408,12 @@ class _Runner:
         for pair in range(0, self.replicas, 2):
             keys = [noise_key(self.seed, pair, level) for level in incident]
             yield from standard_normal_pair(keys, numbers)[: self.replicas - pair]
+
+    def _counted(self, mean: Floats) -> tuple[Floats | float, Floats | float]:
+        """How much of the propagated variance counts for the 68 % and for the 95 % interval."""
+        if self.calibration is None:
+            return 1.0, NORMAL_95**2
+        return self.calibration.factors(mean * self.factor)
 
     def _own_error(self, each: Floats, mean: Floats, block: Block) -> tuple[Floats, Floats]:
         """Halves of the 68 % and the 95 % interval of the model's own error."""

@@ -20,17 +20,22 @@ class ErrorModel(BaseModel):
     """The model's own error in one direction, fitted on a validation split and kept on the card.
 
     Beside the spread s of the members the error depends on the result's intensity I and on the incident
-    energy. Half of the 68 % interval is σ and half of the 95 % interval is τ, with
+    energy. Half of the 68 % interval of the model's own error is σ, half of its 95 % interval is τ, with
 
-    ``σ² = (spread · s)² + sigma(|I|)²`` and ``τ² = (1.96 · spread · s)² + wide(|I|)²``,
+    ``σ² = (spread · s)² + sigma(|I|)²`` and ``τ² = (1.96 · spread · s)² + wide(|I|)²``.
 
-    where ``sigma`` and ``wide`` are linear between the tabulated intensities and proportional to |I| above
-    the last one. They are two tables because such errors have heavy tails: τ is not 1.96 σ. All are in the
-    intensity unit of the training data.
+    Of the variance v propagated from the input ``given(|I|) · v`` counts beside σ², and
+    ``given_wide(|I|) · v`` beside τ²: replicas put noise on what has noise already, which overrates it where
+    a network answers zero to all that is weak. ``sigma`` and ``wide`` are linear between the tabulated
+    intensities and proportional to |I| above the last one, the factors constant there. There are two of
+    each because such errors have heavy tails: τ is not 1.96 σ. Intensities are in the unit of the training
+    data.
 
     >>> errors = ErrorModel(spread=0.0, intensity=(0.0, 10.0), sigma=((1.0, 2.0),), wide=((3.0, 6.0),))
     >>> [half.tolist() for half in errors.halves(np.array([[-5.0, 20.0]]), np.zeros((1, 2)), [0])]
     [[[1.5, 4.0]], [[4.5, 12.0]]]
+    >>> [factor.tolist() for factor in errors.factors(np.array([3.0]))]
+    [[1.0], [3.841459]]
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -43,6 +48,10 @@ class ErrorModel(BaseModel):
     """For each incident energy of the card, at each tabulated |I|: half of the 68 % interval."""
     wide: tuple[tuple[float, ...], ...] = Field(min_length=1, max_length=1000)
     """The same for 95 %."""
+    given: tuple[float, ...] | None = Field(default=None, max_length=64)
+    """At each tabulated |I|: how much of the propagated variance counts for 68 %; None: all of it."""
+    given_wide: tuple[float, ...] | None = Field(default=None, max_length=64)
+    """For 95 %; None: 1.96² times all of it."""
 
     @model_validator(mode="after")
     def _consistent(self) -> ErrorModel:
@@ -50,7 +59,8 @@ class ErrorModel(BaseModel):
             raise ValueError("intensity increases from 0 or more")
         if len(self.sigma) != len(self.wide):
             raise ValueError("sigma and wide have a row for each incident energy")
-        for row in (*self.sigma, *self.wide):
+        factors = [row for row in (self.given, self.given_wide) if row is not None]
+        for row in (*self.sigma, *self.wide, *factors):
             if len(row) != len(self.intensity) or min(row) < 0:
                 raise ValueError("each row has a number, not negative, for each intensity")
         return self
@@ -64,6 +74,16 @@ class ErrorModel(BaseModel):
             for total, table in ((sigma, self.sigma[row]), (wide, self.wide[row])):
                 total[number] += (beyond[number] * np.interp(size[number], self.intensity, table)) ** 2
         return np.sqrt(sigma), np.sqrt(wide)
+
+    def factors(self, intensity: Floats) -> tuple[Floats, Floats]:
+        """How much of the propagated variance counts for the 68 % and for the 95 % interval, at each bin."""
+        size = np.abs(intensity)
+        tables = ((self.given, 1.0), (self.given_wide, round(NORMAL_95**2, 6)))
+        one, two = (
+            np.full(size.shape, whole) if table is None else np.interp(size, self.intensity, table)
+            for table, whole in tables
+        )
+        return one, two
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -141,9 +141,10 @@ def _records(
 def fit(records: Records, energies: int) -> ErrorModel:
     """The calibration of these records: 68 and 95 % of them lie within, at each |I| and incident energy.
 
-    With the input's part v known, half of the model's 68 % interval in a class of bins is the root of the
-    68 % quantile of error² − v − (a · spread)²; a is chosen by the mean interval score (Gneiting and Raftery,
-    JASA 102 (2007) 359, eq. 43) of both intervals.
+    Half of the model's 68 % interval in a class of clean bins is the root of the 68 % quantile of
+    error² − (a · spread)². What then counts of the variance v propagated from the input is the 68 % quantile
+    of (error² − that half²) / v over noisy bins. a is chosen by the mean interval score (Gneiting and
+    Raftery, JASA 102 (2007) 359, eq. 43) of both intervals.
     """
     edges = np.unique(np.quantile(records.intensity, LEVELS))
     factors = SPREAD_FACTORS if records.spread.any() else (0.0,)
@@ -154,16 +155,36 @@ def fit(records: Records, energies: int) -> ErrorModel:
 def _fit(records: Records, energies: int, edges: Floats, factor: float) -> ErrorModel:
     bins = np.clip(np.searchsorted(edges, records.intensity, side="right") - 1, 0, len(edges) - 2)
     levels = [float(np.median(records.intensity[bins == number])) for number in range(len(edges) - 1)]
+    clean = records.given == 0
     tables: dict[str, list[tuple[float, ...]]] = {"sigma": [], "wide": []}
     for row in range(energies):
-        own = records.energy == row
+        own = clean & (records.energy == row)
         for name, width, level in (("sigma", 1.0, NORMAL_68), ("wide", NORMAL_95, 0.95)):
-            rest = records.error**2 - width**2 * (records.given + (factor * records.spread) ** 2)
+            rest = records.error**2 - (width * factor * records.spread) ** 2
             halves = [_root(rest[own & (bins == number)], level) for number in range(len(levels))]
             tables[name].append(_rescaled(halves, levels, rest[own], records.intensity[own], level))
-    return ErrorModel(
+    errors = ErrorModel(
         spread=factor, intensity=tuple(levels), sigma=tuple(tables["sigma"]), wide=tuple(tables["wide"])
     )
+    if clean.all():
+        return errors
+    noisy = records.taken(~clean)
+    factors = {
+        name: _factors(half, noisy, bins[~clean], len(levels), level)
+        for name, half, level in zip(
+            ("given", "given_wide"), _own_halves(errors, noisy), (NORMAL_68, 0.95), strict=True
+        )
+    }
+    return errors.model_copy(update=factors)
+
+
+def _factors(
+    half: Floats, noisy: Records, bins: npt.NDArray[np.int64], count: int, level: float
+) -> tuple[float, ...]:
+    """For each class of |I| the share of the propagated variance that makes up for the rest."""
+    shares = (noisy.error**2 - half**2) / noisy.given
+    found = (_root(shares[bins == number], level) ** 2 for number in range(count))
+    return tuple(float(f"{min(share, 100.0):.4g}") for share in found)
 
 
 def _root(squares: Floats, level: float) -> float:
@@ -182,14 +203,21 @@ def _rescaled(
     return tuple(float(f"{factor * half:.4g}") for half in halves)
 
 
-def _halves(errors: ErrorModel, records: Records) -> tuple[Floats, Floats]:
-    """Halves of the whole 68 and 95 % intervals, the input's part included."""
+def _own_halves(errors: ErrorModel, records: Records) -> tuple[Floats, Floats]:
+    """Halves of the 68 and 95 % intervals of the model's own error."""
     own, wide = np.empty_like(records.error), np.empty_like(records.error)
     for row in np.unique(records.energy):
         chosen = records.energy == row
         halves = errors.halves(records.intensity[chosen][None], records.spread[chosen][None], [int(row)])
         own[chosen], wide[chosen] = halves[0][0], halves[1][0]
-    return np.sqrt(records.given + own**2), np.sqrt(NORMAL_95**2 * records.given + wide**2)
+    return own, wide
+
+
+def _halves(errors: ErrorModel, records: Records) -> tuple[Floats, Floats]:
+    """Halves of the whole 68 and 95 % intervals, the input's part included."""
+    parts = zip(errors.factors(records.intensity), _own_halves(errors, records), strict=True)
+    narrow, wide = (np.sqrt(factor * records.given + half**2) for factor, half in parts)
+    return narrow, wide
 
 
 def _score(errors: ErrorModel, records: Records) -> float:
@@ -281,7 +309,8 @@ def _covered(
 
 def _spread_over(indices: npt.NDArray[np.int64], limit: int) -> npt.NDArray[np.int64]:
     places = np.linspace(0, len(indices) - 1, min(limit, len(indices))).round().astype(int)
-    return indices[np.unique(places)]
+    chosen: npt.NDArray[np.int64] = indices[np.unique(places)]
+    return chosen
 
 
 def table(report: Mapping[str, Any]) -> str:

@@ -157,14 +157,14 @@ def _write_errors(stack: ExitStack, path: Path, made: Translated) -> None:
     """The file appears when the stack closes, if nothing went wrong."""
     from mantid_exp2sim.atomic import atomic_path
 
+    parts = {
+        "input_variance": made.input_variance,
+        "model_variance": made.model_variance,
+        "half_68": np.sqrt(made.histogram.variance),
+        "half_95": made.half_95,
+    }
     with stack.enter_context(atomic_path(path)).open("wb") as file:
-        np.savez_compressed(
-            file,
-            input_variance=made.input_variance,
-            model_variance=made.model_variance,
-            half_68=np.sqrt(made.histogram.variance),
-            half_95=made.half_95,
-        )
+        np.savez_compressed(file, **{name: array for name, array in parts.items() if array is not None})
 
 
 def _report(

@@ -1,0 +1,170 @@
+"""Time of a translation, beside the published generator run plainly in the same process.
+
+    python benchmarks/translation.py [--rounds 7] [--threads 2] [--json]
+
+All candidates take turns, so that a busy machine is busy for all; medians over the rounds. Nothing is
+asserted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+import statistics
+import time
+from collections.abc import Callable
+from math import prod
+
+import numpy as np
+import torch
+from reference_dclgan import Generator as PlainGenerator
+from table import Row, finish
+from torch import Tensor, nn
+
+from mantid_exp2sim.bundle import load_model
+from mantid_exp2sim.layout import Layout
+from mantid_exp2sim.mosaic import mosaic_histogram
+from mantid_exp2sim.networks import GeneratorSettings, build_generator
+
+MOSAIC = Layout(windows=10)
+VOLUMES = (6, MOSAIC.in_channels, 40, 40)
+"""A mosaic as the network sees it: six incident energies, 40 × 40 bins."""
+
+
+def take_turns(tasks: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each task in each round, after one that does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    for number in range(rounds + 1):
+        for name, task in tasks.items():
+            start = time.perf_counter()
+            task()
+            if number:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def convolutions(network: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:
+    parts = [part for part in network.modules() if isinstance(part, nn.Conv2d | nn.Conv3d)]
+    return parts, [copy.deepcopy(part) for part in parts]
+
+
+def plain_paper(ours: nn.Module) -> nn.Module:
+    """The published generator from torch's own parts, with the weights of ours."""
+    plain = PlainGenerator(MOSAIC.in_channels)
+    plain.layers[-1] = nn.Conv2d(64, MOSAIC.out_channels, 7)
+    for one, other in zip(convolutions(plain)[0], convolutions(ours)[0], strict=True):
+        one.load_state_dict(other.state_dict())
+    return plain.eval().requires_grad_(False)
+
+
+def convolutions_alone(network: nn.Module, x: Tensor) -> tuple[Callable[[], None], float]:
+    """A task that does nothing but the convolutions of one pass, and their arithmetic in GFLOP."""
+    calls: list[tuple[nn.Module, Tensor]] = []
+    work = 0.0
+
+    def note(part: nn.Module, inputs: tuple[Tensor, ...], made: Tensor) -> None:
+        nonlocal work
+        calls.append((part, inputs[0].clone(memory_format=torch.preserve_format)))
+        work += 2e-9 * prod(part.weight.shape[1:]) * made.numel()  # type: ignore[union-attr, arg-type]
+
+    hooks = [part.register_forward_hook(note) for part in convolutions(network)[0]]
+    network.infer(x)  # type: ignore[operator]
+    for hook in hooks:
+        hook.remove()
+
+    def run() -> None:
+        for part, given in calls:
+            part(given)
+
+    return run, work
+
+
+def error(one: Tensor, other: Tensor) -> float:
+    return float((one.float() - other).abs().max() / other.abs().max())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--model", default="pcsmo-maps")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    intensity = rng.gamma(1.0, 8.0, (240, 400))
+    mosaic = mosaic_histogram(intensity, variance=0.7 * intensity, mask=rng.random((240, 400)) < 0.1)
+    model = load_model(args.model)
+
+    paper = build_generator(GeneratorSettings(preset="paper"), MOSAIC).eval().requires_grad_(False)
+    for part in convolutions(paper)[0]:
+        nn.init.normal_(part.weight, std=0.03)  # type: ignore[arg-type]
+    plain = plain_paper(paper)
+    x = torch.rand(VOLUMES)
+    half = copy.deepcopy(paper).to(torch.bfloat16).prepare()
+    x_half = x.to(torch.bfloat16)
+
+    volume_layout = Layout(dimension=3, energy="axis")
+    volume_net = build_generator(GeneratorSettings(width=16), volume_layout).eval().requires_grad_(False)
+    nn.init.normal_(volume_net.last.weight, std=0.03)  # type: ignore[union-attr, arg-type]
+    cube = torch.rand(1, volume_layout.in_channels, 60, 60, 60)
+    plain_volume_net = copy.deepcopy(volume_net)
+
+    with torch.inference_mode():
+        only, work = convolutions_alone(paper.prepare(), x)
+        off = error(paper.infer(x), plain(x))
+        off_half = error(half.infer(x_half), plain(x))
+        volume_net.prepare()
+        off_cube = error(volume_net.infer(cube), plain_volume_net(cube))
+        tasks: dict[str, Callable[[], object]] = {
+            "plain": lambda: plain(x),
+            "shipped": lambda: model.deconvolve(mosaic, errors=False),
+            "ours": lambda: paper.infer(x),
+            "convolutions": only,
+            "half": lambda: half.infer(x_half),
+            "cube": lambda: volume_net.infer(cube),
+            "plain cube": lambda: plain_volume_net(cube),
+        }
+        seconds = take_turns(tasks, args.rounds)
+        errors = take_turns({"errors": lambda: model.deconvolve(mosaic)}, max(1, args.rounds // 3))
+    middle = {name: statistics.median(values) for name, values in (seconds | errors).items()}
+
+    def ratio(one: str, other: str) -> float:
+        return statistics.median(b / a for a, b in zip(seconds[one], seconds[other], strict=True))
+
+    keys = model.card.keys("deconvolve")
+    speed = work / middle["convolutions"]
+    rows = [
+        Row(
+            name="240 × 400 mosaic, shipped model", value=middle["shipped"], reference=middle["plain"],
+            reference_name="paper-size generator, plain", ratio=ratio("shipped", "plain"),
+            target="≤ 0.5 s, ≥ 2.5×", met=middle["shipped"] <= 0.5 and ratio("shipped", "plain") >= 2.5,
+            note=f"{len(keys)} member(s), histogram to histogram, {args.threads} threads",
+        ),
+        Row(name="the same with errors, 16 replicas", value=middle["errors"]),
+        Row(
+            name="paper-size generator, our path", value=middle["ours"], reference=middle["plain"],
+            reference_name="plain", ratio=ratio("ours", "plain"), target="≥ 1.5×, or the floor",
+            met=ratio("ours", "plain") >= 1.5, note=f"the same to {off:.1e} of the largest value",
+        ),
+        Row(
+            name="its floor: the convolutions alone", value=middle["convolutions"], reference=middle["plain"],
+            reference_name="plain", ratio=ratio("convolutions", "plain"),
+            note=f"{work:.1f} GFLOP in float32 at {speed:.0f} GFLOP/s",
+        ),
+        Row(
+            name="bfloat16 (not used)", value=middle["half"], reference=middle["plain"],
+            reference_name="plain", ratio=ratio("half", "plain"), note=f"differs by {off_half:.1e}",
+        ),
+        Row(
+            name="60³ volume, dimension 3, width 16", value=middle["cube"], reference=middle["plain cube"],
+            reference_name="plain", ratio=ratio("cube", "plain cube"), note=f"the same to {off_cube:.1e}",
+        ),
+    ]  # fmt: skip
+    finish(rows, "translation")
+
+
+if __name__ == "__main__":
+    main()

@@ -6,13 +6,13 @@ themselves are read by :mod:`mantid_exp2sim.training.store`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from mantid_exp2sim.training.augment import add_background, add_noise, apply_symmetries, draw_symmetries
-from mantid_exp2sim.training.config import DataSettings, ScalingSettings
+from mantid_exp2sim.training.config import DataSettings, ScalingSettings, Symmetry
 from mantid_exp2sim.training.patches import find_patch
 from mantid_exp2sim.training.store import WHOLE, DataSet, Floats, Integers, Mask, Region, open_dataset
 
@@ -149,6 +149,7 @@ class Domain:
         self.label = dataset.labels(indices, kind)
         self.energy = dataset.energies_of(kind, indices)
         self.patch = None if whole else settings.patch
+        self.symmetries = allowed_symmetries(dataset, settings.augment)
         self.seed, self.stream = seed, stream
         self.per_mosaic = 1 if whole else dataset.description.shape[0]
         self.order = Order(len(indices) * self.per_mosaic, batch, seed, stream)
@@ -172,7 +173,7 @@ class Domain:
         places = self._places(items, step)
         mosaics = np.array([place[0] for place in places], dtype=np.int64)
         rng = np.random.default_rng([self.seed, _DRAW, self.stream, step])
-        moves = draw_symmetries(rng, len(items), self.settings.augment)
+        moves = draw_symmetries(rng, len(items), self.symmetries)
         factor = np.exp(self.settings.intensity_jitter * rng.standard_normal(len(items)))
         masks = {}
         volumes = {}
@@ -250,6 +251,13 @@ class Domain:
         if self.whole:
             return np.stack([self.dataset.mask_part(kind, index, e) for e in range(self.energy.shape[1])])
         return self.dataset.mask_part(kind, index, energy, region)
+
+
+def allowed_symmetries(dataset: DataSet, wanted: Sequence[Symmetry]) -> tuple[Symmetry, ...]:
+    """The symmetries that are asked for, without h ↔ k where the bins along h and k differ in width."""
+    widths = {axis.kind: axis.width for axis in dataset.description.axes}
+    same = abs(widths.get("h", 1.0) - widths.get("k", 1.0)) <= 1e-6 * widths.get("h", 1.0) or not widths
+    return tuple(name for name in wanted if name != "swap" or same)
 
 
 class Mixture:

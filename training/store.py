@@ -22,6 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mantid_exp2sim.card import AcceptedAxis, Domain, validation_summary
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.formats.arrays import map_npy
+from mantid_exp2sim.formats.limits import Budget
 
 if TYPE_CHECKING:
     import h5py
@@ -44,8 +46,8 @@ class Item(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     file: str = Field(max_length=1000)
-    shard: int = Field(ge=0)
-    row: int = Field(ge=0)
+    shard: int = Field(ge=0, lt=10**6)
+    row: int = Field(ge=0, lt=10**9)
     label: int = Field(default=-1, ge=-1)
     """Class number; −1: of no class that is known."""
     group: int = 0
@@ -91,7 +93,7 @@ class Description(BaseModel):
     kinds: tuple[str, ...]
     shape: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = Field(min_length=4, max_length=4)
     incident_energies: tuple[Annotated[float, Field(gt=0)], ...]
-    count: int = Field(ge=1)
+    count: int = Field(ge=1, le=10**7)
     shard_size: int = Field(default=1, ge=1)
     splits: dict[str, tuple[int, int]]
     seed: int | None = None
@@ -131,7 +133,7 @@ class Shards:
         self._open.move_to_end(shard)
         file, tables = self._open[shard]
         if name not in tables:
-            tables[name] = file[name]
+            tables[name] = _own_table(file, name)
         return tables[name]
 
     def read(self, shard: str, name: str, where: Any, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -141,12 +143,29 @@ class Shards:
                 table = self._table(shard, name)
                 if table.shape[1:] == shape:
                     return np.asarray(table[where])
-        except (OSError, KeyError, IndexError, ValueError) as error:
+        except Exp2SimError:
+            raise
+        except Exception as error:  # a damaged file makes h5py raise nearly anything
             raise Exp2SimError(
                 f"Cannot read {name} from the shard {self.folder / shard}: {error}.",
                 way_out="Make the data set again.",
             ) from error
         raise Exp2SimError(f"{self.folder / shard} has {name} of shape {table.shape[1:]}, not {shape}.")
+
+
+def _own_table(file: h5py.File, name: str) -> Any:
+    """A table of numbers that lies in the file itself; sizes that it cannot hold are refused."""
+    import h5py
+
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise KeyError(f"{name} is missing, or a link")
+    table = file[name]
+    if not isinstance(table, h5py.Dataset) or table.is_virtual or table.external:
+        raise ValueError("it is no table of its own")
+    if table.dtype.kind not in "biuf":
+        raise ValueError(f"it holds {table.dtype}, not numbers")
+    Budget(2**63).take(int(table.nbytes), name, stored=int(table.id.get_storage_size()))
+    return table
 
 
 class DataSet(ABC):
@@ -408,8 +427,8 @@ def open_dataset(folder: Path) -> DataSet:
     try:
         text = (folder / "dataset.json").read_bytes()
         # that of format 2 stands in the shards
-        mask = None if _format(text) == 2 else np.load(folder / "mask.npy", allow_pickle=False)
-    except (OSError, ValueError) as error:
+        mask = None if _format(text) == 2 else np.array(map_npy(folder / "mask.npy"))
+    except (OSError, ValueError, RecursionError) as error:
         raise Exp2SimError(
             f"{folder} holds no complete data set: {error}.",
             way_out="Make one with `exp2sim simulate dataset` or `exp2sim data build RECIPE.toml`.",
@@ -424,6 +443,8 @@ def open_dataset(folder: Path) -> DataSet:
         raise Exp2SimError(
             f"The mask of {folder} has shape {mask.shape}, not {description.shape}, or hides all."
         )
+    if any(not 0 <= start <= stop <= description.count for start, stop in description.splits.values()):
+        raise Exp2SimError(f"A split of {folder} is no range of its {description.count} samples.")
     if len(description.incident_energies) != description.shape[0]:
         raise Exp2SimError(f"{folder} names {len(description.incident_energies)} incident energies.")
     return SimulatedSet(folder, description, mask)

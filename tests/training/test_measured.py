@@ -11,7 +11,7 @@ import pytest
 import torch
 from mantid_exp2sim.training import runs, store
 from mantid_exp2sim.training.config import DataSettings, GanConfig, ScalingSettings, read_config
-from mantid_exp2sim.training.datasets import Domain, Mixture, choose_scaling
+from mantid_exp2sim.training.datasets import Domain, Mixture, allowed_symmetries, choose_scaling
 from mantid_exp2sim.training.exports.build import build_dataset
 from mantid_exp2sim.training.package import make_bundle
 from mantid_exp2sim.training.patches import find_patch, measured_shares
@@ -333,6 +333,14 @@ class TestPatches:
             assert found
             kinds |= set(found)
         assert len(kinds) == 8
+
+    def test_h_and_k_are_not_exchanged_where_their_bins_differ(self, paired_set):
+        dataset = open_dataset(paired_set)
+        assert allowed_symmetries(dataset, ("h", "swap")) == ("h", "swap")
+        h, *rest = dataset.description.axes
+        wider = (h.model_copy(update={"width": 2 * h.width}), *rest)
+        dataset.description = dataset.description.model_copy(update={"axes": wider})
+        assert allowed_symmetries(dataset, ("h", "swap")) == ("h",)
 
     def turned(self, x, h, k, swap):
         x = x.flip(0) if h else x

@@ -10,6 +10,7 @@ import numpy as np
 from mantid_exp2sim.training.store import DataSet, FileSet, Integers, open_dataset, whole_description
 
 from mantid_exp2sim.atomic import atomic_path
+from mantid_exp2sim.card import AcceptedAxis
 from mantid_exp2sim.layout import AXES
 
 SPLITS = ("train", "validation", "test")
@@ -42,11 +43,11 @@ def inspect_dataset(folder: Path) -> dict[str, Any]:
 
 
 def _axes(dataset: DataSet) -> list[dict[str, Any]]:
-    rules = {rule.kind: rule for rule in dataset.description.axes}
+    rules: dict[str, AcceptedAxis] = {rule.kind: rule for rule in dataset.description.axes}
     found: list[dict[str, Any]] = []
     for kind, size in zip(AXES, dataset.description.shape[1:], strict=True):
         entry: dict[str, Any] = {"kind": kind, "bins": size}
-        rule = rules.get(kind)  # type: ignore[arg-type]
+        rule = rules.get(kind)
         if rule is not None:
             entry["width"] = rule.width
             entry["relative_to_incident_energy"] = rule.relative_to_incident_energy

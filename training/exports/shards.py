@@ -124,7 +124,7 @@ def _plain(about: About) -> dict[str, Any]:
 
 
 def _write(path: Path, volumes: list[Volume], about: dict[str, Any]) -> None:
-    import h5py
+    from mantid_exp2sim.formats.hdf5 import created
 
     stacks = {
         name: np.stack([getattr(volume.binned, field)[None] for volume in volumes]).astype(dtype)
@@ -134,7 +134,7 @@ def _write(path: Path, volumes: list[Volume], about: dict[str, Any]) -> None:
             ("mask", "mask", np.uint8),
         )
     }
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_path(path) as temporary, created(temporary) as file:
         for name, data in stacks.items():
             chunks = (1, 1, *(min(CHUNK, n) for n in data.shape[2:]))
             packing = "lzf" if name == "mask" else None

@@ -19,6 +19,7 @@ import tempfile
 import time
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -307,13 +308,13 @@ def run(kind: str, first: int, cases: int, folder: Path, progress: Path | None =
     return found
 
 
-def limited(kind: str, first: int, cases: int, folder: Path, progress: Path) -> None:
+def limited(kind: str, first: int, cases: int, folder: Path, progress: Path, run: Callable = run) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (pages + MAX_BYTES, pages + MAX_BYTES))
     print(json.dumps(run(kind, first, cases, folder, progress)))
 
 
-def supervised(kind: str, first: int, cases: int) -> dict[str, object]:
+def supervised(kind: str, first: int, cases: int, script: str = __file__) -> dict[str, object]:
     """Run cases in processes that may crash; go on after the case where one did."""
     total: dict[str, object] = {"cases": cases, "read": 0, "refused": 0, "slowest": 0.0, "peak": 0}
     wrong: list[str] = []
@@ -324,7 +325,7 @@ def supervised(kind: str, first: int, cases: int) -> dict[str, object]:
         while first < stop:
             count = min(2500, stop - first)
             arguments = ["--worker", "--kind", kind, "--first", str(first), "--cases", str(count)]
-            command = [sys.executable, __file__, *arguments, "--folder", name]
+            command = [sys.executable, script, *arguments, "--folder", name]
             try:
                 done = subprocess.run(command, capture_output=True, text=True, timeout=STALLED + 0.1 * count)
                 result = json.loads(done.stdout) if done.returncode == 0 else None

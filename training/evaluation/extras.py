@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mantid_exp2sim.training.datasets import DataSet
+from mantid_exp2sim.training.errors import coverage
 from mantid_exp2sim.training.evaluation.inputs import Spectra
 from numpy.typing import NDArray
 
@@ -15,12 +16,15 @@ from mantid_exp2sim.bundle import Model
 from mantid_exp2sim.card import classifier_role
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Histogram
+from mantid_exp2sim.translation import translate_parts
+from mantid_exp2sim.uncertainty import NORMAL_95
 
 if TYPE_CHECKING:
+    from mantid_exp2sim.training.evaluation.run import Settings
+
     from mantid_exp2sim.networks.duq import Duq
 
 NOT_KNOWN = "not known"
-NORMAL_95 = 1.959964
 
 
 def domain_report(model: Model, data: DataSet, seed: int) -> Any:
@@ -31,27 +35,42 @@ def domain_report(model: Model, data: DataSet, seed: int) -> Any:
         controls = importlib.import_module("mantid_exp2sim.training.domain_controls")
     except ImportError:
         return {NOT_KNOWN: "the control sets are not installed"}
-    return controls.control_report(model, data, seed)
+    try:
+        return controls.control_report(model, data, seed)
+    except Exp2SimError as error:
+        return {NOT_KNOWN: str(error)}
 
 
-def coverage_report(model: Model, spectra: Spectra, count: int) -> dict[str, Any]:
-    """How often the truth lies within the errors of `Model.deconvolve`, over measured bins.
+def coverage_report(model: Model, spectra: Spectra, settings: Settings) -> dict[str, Any]:
+    """Coverage of the errors: as a user meets them, and of the card's own calibration where it has one."""
+    found = _coverage(model, spectra, settings.extras)
+    if not model.card.errors or settings.extras < 1:
+        return found
+    calibrated = coverage(model, spectra.data.folder, split=settings.split, limit=3 * settings.extras)
+    return {**found, "calibration": calibrated}
+
+
+def _coverage(model: Model, spectra: Spectra, count: int) -> dict[str, Any]:
+    """How often the truth lies within the errors of a deconvolution, over measured bins.
 
     Of measurement-like input, whose own variance is given: volume by volume, as a user would.
     """
-    edges = _edges(spectra.data)
+    edges = spectra.edges
     if edges is None or count < 1:
         return {NOT_KNOWN: "the data set does not tell its edges, or no spectrum was asked for"}
     inside: list[NDArray[Any]] = []
     for number, (histogram, truth) in enumerate(_volumes(spectra, edges, count)):
         try:
-            made = model.deconvolve(histogram, errors=True, seed=number)
+            parts = translate_parts(model, "deconvolve", histogram, seed=number)
         except Exp2SimError as error:
             return {NOT_KNOWN: str(error)}
-        distance = np.abs(made.intensity - truth)[~made.mask]
-        deviation = np.sqrt(made.variance[~made.mask])
-        bright = truth[~made.mask] > 0.1 * truth[~made.mask].max()
-        inside.append(np.stack([distance <= deviation, distance <= NORMAL_95 * deviation, bright]))
+        made = parts.histogram
+        known = ~made.mask
+        distance = np.abs(made.intensity - truth)[known]
+        half = np.sqrt(made.variance[known])
+        wide = NORMAL_95 * half if parts.half_95 is None else parts.half_95[known]
+        bright = truth[known] > 0.1 * truth[known].max()
+        inside.append(np.stack([distance <= half, distance <= wide, bright]))
     found = np.concatenate(inside, axis=1)
     bright = found[:, found[2].astype(bool)]
     return {
@@ -62,17 +81,8 @@ def coverage_report(model: Model, spectra: Spectra, count: int) -> dict[str, Any
         "68_bright": float(bright[0].mean()) if bright.size else None,
         "95_bright": float(bright[1].mean()) if bright.size else None,
         "members": len(model.members("deconvolve")),
+        "calibrated": parts.calibrated,
     }
-
-
-def _edges(data: DataSet) -> dict[str, NDArray[np.float64]] | None:
-    import json
-
-    try:
-        found = json.loads((data.folder / "dataset.json").read_bytes())["edges"]
-        return {name: np.array(found[name], dtype=float) for name in ("h", "k", "energy_fraction")}
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _volumes(
@@ -127,7 +137,7 @@ def panel_report(model: Model, spectra: Spectra, count: int) -> dict[str, Any]:
         "occlusion": dropped.mean(axis=0).tolist(),
         "deciding": np.abs(dropped).mean(axis=0).tolist(),
     }
-    edges = _edges(spectra.data)
+    edges = spectra.edges
     if edges is not None:
         energy = edges["energy_fraction"][None] * spectra.data.energies[:, None]
         report["by_energy"] = {

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from mantid_exp2sim.training.datasets import DataSet
 from mantid_exp2sim.training.evaluation.classifiers import calibration
 from mantid_exp2sim.training.evaluation.measures import per_panel, relative
 from mantid_exp2sim.training.evaluation.statistics import Bootstrap, closed, share_of
@@ -57,15 +55,6 @@ GAPS = {
 def input_name(case: str, method: str) -> str:
     """What an input of a classifier is called."""
     return INPUTS[case, method]
-
-
-def energy_edges(data: DataSet) -> list[float] | None:
-    """Edges of the energy bins over Ei, if the data set tells them."""
-    try:
-        found = json.loads((data.folder / "dataset.json").read_bytes())["edges"]["energy_fraction"]
-        return [float(edge) for edge in found]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def baseline(found: Baseline | None, unknown: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -66,6 +67,20 @@ class Spectra:
         import torch
 
         return torch.from_numpy(np.array(self.data.energies))
+
+    @property
+    def edges(self) -> dict[str, NDArray[np.float64]] | None:
+        """Edges of ``h``, ``k`` (r.l.u.) and ``energy_fraction`` (over Ei), if the data set tells them."""
+        try:
+            found = json.loads((self.data.folder / "dataset.json").read_bytes())["edges"]
+            return {name: np.array(found[name], dtype=float) for name in ("h", "k", "energy_fraction")}
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    @property
+    def energy_edges(self) -> list[float] | None:
+        """Edges of the energy bins over Ei, if the data set tells them."""
+        return None if self.edges is None else self.edges["energy_fraction"].tolist()
 
     def __len__(self) -> int:
         return len(self.indices)

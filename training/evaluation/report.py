@@ -69,7 +69,7 @@ def all_tables(report: Mapping[str, Any]) -> list[Table]:
         _null_areas(report),
         _coverage(report),
         *_domain(report),
-        _decide(report),
+        panels_that_decide(report),
         *_panels(report),
     ]
     return [table for table in made if table is not None and table.rows]
@@ -217,6 +217,12 @@ def _coverage(report: Mapping[str, Any]) -> Table:
             ]
         ]
     )
+    for direction, parts in found.get("calibration", {}).items():
+        if isinstance(parts, Mapping) and "overall" in parts:
+            overall, bright = parts["overall"], parts["bright"]
+            numbers = (overall["68"], overall["95"], bright["68"], bright["95"])
+            spectra = f"{found['calibration']['spectra']}, {direction}, all conditions"
+            rows.append([spectra, *map(_percent, numbers)])
     header = ["spectra", "within 68 %", "within 95 %", "68 %, bright bins", "95 %, bright bins"]
     return Table("Coverage of the errors (measurement-like data)", header, rows)
 
@@ -244,8 +250,8 @@ def _cell(value: Any) -> str:
     return text if len(text) < 200 else text[:200] + " …"
 
 
-def _decide(report: Mapping[str, Any]) -> Table | None:
-    """The ten panels that the classifier's answer depends on most."""
+def panels_that_decide(report: Mapping[str, Any]) -> Table | None:
+    """The ten panels that the classifier's answer depends on most; None where that is not known."""
     found = report["panels"]
     if "deciding" not in found:
         return None

@@ -150,7 +150,7 @@ def evaluate(
         "null_response": null_response(models[0], spectra, settings.seed),
         "null_auroc": null_areas(models[0], spectra, own, settings.seed),
         "domain": domain_report(models[0], data, settings.seed),
-        "coverage": coverage_report(models[0], spectra, settings.extras),
+        "coverage": coverage_report(models[0], spectra, settings),
         "panels": panel_report(models[0], spectra, settings.panels),
     }, record.example
 
@@ -188,7 +188,6 @@ def _baseline(
 def _head(
     models: Sequence[Model], data: DataSet, dataset: str | Path, spectra: Spectra, settings: Settings
 ) -> dict[str, Any]:
-    edges = figures.energy_edges(data)
     return {
         "model": models[0].card.name,
         "checksum": models[0].checksum,
@@ -199,7 +198,7 @@ def _head(
         "classical_mosaics": min(len(spectra), settings.classical),
         "target": spectra.target,
         "incident_energies": data.energies.tolist(),
-        "energy_edges": edges,
+        "energy_edges": spectra.energy_edges,
         "seed": settings.seed,
         "noise": settings.noise,
         "background": settings.background,

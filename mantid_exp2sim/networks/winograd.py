@@ -20,6 +20,8 @@ OUT, IN = 4, 6
 """Bins along each axis of a tile of the output, and of the input it is made from."""
 LEAST_CHANNELS = 128
 """With fewer, moving the tiles costs more than the multiplications saved."""
+LEAST_BINS = 2048
+"""With fewer in the batch, transforming the weights does."""
 CHUNK_BYTES = 4 * 2**20
 """Transformed tiles handled at a time: they stay in the cache, and memory does not grow with the image."""
 
@@ -153,11 +155,12 @@ def winograd(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 class WinogradConv2d(nn.Conv2d):
-    """A 3 × 3 convolution that takes Winograd's way where it can: float32, on the CPU."""
+    """A 3 × 3 convolution that takes Winograd's way where it gains: float32, on the CPU, many bins."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) to (B, K, h', w')."""
-        if x.dtype != torch.float32 or x.device.type != "cpu" or min(x.shape[2:]) < IN:
+        few = len(x) * x.shape[2] * x.shape[3] < LEAST_BINS or min(x.shape[2:]) < IN
+        if few or x.dtype != torch.float32 or x.device.type != "cpu":
             return super().forward(x)
         width = self.padding[0]
         return winograd(F.pad(x, (width,) * 4) if width else x, self.weight, self.bias)

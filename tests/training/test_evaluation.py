@@ -180,3 +180,12 @@ def test_calibration_of_a_known_case() -> None:
     assert right["auroc"] == 0.5
     assert right["nll"] == pytest.approx(-(8 * np.log(0.8) + 2 * np.log(0.2)) / 10, rel=1e-3)
     assert calibration(found, np.zeros(10, dtype=int))["ece"] == pytest.approx(0.2, abs=1e-5)
+
+
+def test_whatever_the_domain_measure_tells_becomes_a_table(model: Model, tiny_dataset: Path) -> None:
+    report, _ = evaluate(model, tiny_dataset, settings=SETTINGS)
+    controls = {"digits": {"auroc": 1.0, "median_p": 0.01}, "shuffled panels": {"auroc": 0.5}}
+    shown = tables({**report, "domain": {"seed": 3, "in_domain": {"ks_p": 0.25}, "controls": controls}})
+    assert "| digits | 1 | 0.01 |" in shown
+    assert "| shuffled panels | 0.5 | – |" in shown
+    assert "| ks p | 0.25 |" in shown

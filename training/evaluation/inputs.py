@@ -72,7 +72,12 @@ class Spectra:
     def edges(self) -> dict[str, NDArray[np.float64]] | None:
         """Edges of ``h``, ``k`` (r.l.u.) and ``energy_fraction`` (over Ei), if the data set tells them."""
         try:
-            found = json.loads((self.data.folder / "dataset.json").read_bytes())["edges"]
+            described = json.loads((self.data.folder / "dataset.json").read_bytes())
+            found = described["edges"]
+            if "energy_fraction" not in found:  # of files: in meV, or over Ei
+                rules = {rule["kind"]: rule for rule in described["axes"]}
+                unit = 1.0 if rules["energy"]["relative_to_incident_energy"] else float(self.data.energies[0])
+                found = {**found, "energy_fraction": np.array(found["energy"], dtype=float) / unit}
             return {name: np.array(found[name], dtype=float) for name in ("h", "k", "energy_fraction")}
         except (OSError, ValueError, KeyError, TypeError):
             return None

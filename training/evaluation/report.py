@@ -235,13 +235,24 @@ def _domain(report: Mapping[str, Any]) -> list[Table]:
     single = [[_words(str(k)), _cell(v)] for k, v in found.items() if not isinstance(v, Mapping)]
     made = [Table("Domain measure", ["", ""], single)]
     for name, inner in found.items():
-        if isinstance(inner, Mapping):
+        if isinstance(inner, Mapping) and inner and all(isinstance(v, Mapping) for v in inner.values()):
+            made.append(_of_mappings(f"Domain measure: {_words(str(name))}", inner))
+        elif isinstance(inner, Mapping):
             rows = [[_words(str(k)), _cell(v)] for k, v in inner.items()]
             made.append(Table(f"Domain measure: {_words(str(name))}", ["", ""], rows))
     return made
 
 
+def _of_mappings(title: str, found: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A row for each mapping, a column for each of their keys."""
+    keys = list(dict.fromkeys(key for inner in found.values() for key in inner))
+    rows = [[_words(name), *(_cell(inner.get(key)) for key in keys)] for name, inner in found.items()]
+    return Table(title, ["", *map(_words, keys)], rows)
+
+
 def _cell(value: Any) -> str:
+    if value is None:
+        return EM_DASH
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from mantid_exp2sim.training.datasets import DataSet, open_dataset
+from mantid_exp2sim.training.datasets import DataSet
 from mantid_exp2sim.training.evaluation import figures
 from mantid_exp2sim.training.evaluation.classifiers import correlations, null_areas, null_response
 from mantid_exp2sim.training.evaluation.extras import coverage_report, domain_report, panel_report
@@ -25,6 +25,7 @@ from mantid_exp2sim.training.evaluation.translators import (
     open_translator,
 )
 from mantid_exp2sim.training.operator import dataset_operator
+from mantid_exp2sim.training.pairs import open_pairs
 from numpy.typing import NDArray
 
 from mantid_exp2sim.bundle import Model, load_model
@@ -117,7 +118,7 @@ def evaluate(
     """
     settings, say = settings or Settings(), progress or (lambda _: None)
     models = [one if isinstance(one, Model) else load_model(one) for one in (model, *also)]
-    data = open_dataset(Path(dataset))
+    data = open_pairs(Path(dataset))
     for one in models:
         _check(one, data)
     spectra = _spectra(data, models[0], settings, settings.split, settings.limit)

@@ -138,7 +138,7 @@ class PaperGenerator(Generator):
         """See :meth:`Generator.features`: the decoder and a part of the residual blocks are left out."""
         check_input(x, self.dimension, self.in_channels)
         hidden, found = pad_to(x, 4)[0], []
-        for number, part in enumerate(self.parts[: max(self.feature_layers) + 1]):
+        for number, part in enumerate(list(self.parts)[: max(self.feature_layers) + 1]):
             hidden = part(hidden)
             if number in self.feature_layers:
                 found.append(hidden)

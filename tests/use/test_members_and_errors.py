@@ -217,3 +217,17 @@ def test_the_command_writes_the_parts(models_folder, picture, tmp_path, capsys, 
         assert set(parts) == {"input_variance", "model_variance", "half_68", "half_95"}
         np.testing.assert_array_equal(np.isnan(parts["half_95"]), picture.mask)
     assert main([*command[:-1], str(tmp_path / "errors.txt")]) != 0
+
+
+def test_memory_does_not_grow_with_the_volume(make_model, free_volume):
+    """Beyond the result itself: of what numpy allocates, which is where whole copies would show."""
+    import tracemalloc
+
+    model, above = make_model("tiny-separate"), []
+    for bins in (40, 320):
+        data = free_volume((40, 40, bins))
+        tracemalloc.start()
+        result = model.deconvolve(data, replicas=3)
+        above.append(tracemalloc.get_traced_memory()[1] - result.intensity.nbytes - result.variance.nbytes)
+        tracemalloc.stop()
+    assert above[1] < above[0] + 0.25 * result.intensity.nbytes

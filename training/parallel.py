@@ -172,7 +172,8 @@ class Share:
 
     def rows(self, whole: Tensor) -> Tensor:
         """Own rows of a tensor with the same number of rows for each sample."""
-        return whole.unflatten(0, (self.batch, -1))[self.number :: self.of].flatten(0, 1)
+        samples = whole.reshape(self.batch, -1, *whole.shape[1:])
+        return samples[self.number :: self.of].flatten(0, 1)
 
     def draw(self, rows: int, make: Callable[[int], Tensor]) -> Tensor:
         """Own ``rows`` of what ``make(rows of all)`` draws for the whole batch."""

@@ -80,7 +80,7 @@ class _Winograd(torch.autograd.Function):
         return whole[:, : size[0], : size[1]].permute(0, 3, 1, 2)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """The transposed transforms; the tiles are transformed again, which is cheaper than to hold them."""
         output, of_weight, of_input = (_both_axes(rows) for rows in (_OUTPUT, _WEIGHT, _INPUT))
@@ -162,7 +162,7 @@ class WinogradConv2d(nn.Conv2d):
         few = len(x) * x.shape[2] * x.shape[3] < LEAST_BINS or min(x.shape[2:]) < IN
         if few or x.dtype != torch.float32 or x.device.type != "cpu":
             return super().forward(x)
-        width = self.padding[0]
+        width = int(self.padding[0])
         return winograd(F.pad(x, (width,) * 4) if width else x, self.weight, self.bias)
 
 

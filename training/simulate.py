@@ -48,8 +48,8 @@ def _register_spectrum(kinds: Subparsers) -> None:
     parser = kinds.add_parser(
         "spectrum",
         help="one Hamiltonian",
-        description="Simulate one Hamiltonian: the 240 x 400 mosaic, or one (h, k, E) volume. Descriptions of "
-        "own models are explained in docs/simulate.md.",
+        description="Simulate one Hamiltonian: the 240 x 400 mosaic, or one (h, k, E) volume. Descriptions "
+        "of own models are explained in docs/simulate.md.",
         epilog=SPECTRUM_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

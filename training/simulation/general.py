@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.interpolate import RegularGridInterpolator
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.instrument import ENERGY_PER_K2, kinematics
@@ -40,7 +41,7 @@ from .binning import (
 from .description import Description
 from .formfactor import coefficients, form_factor
 from .plane import Domain, Plane, domains, make_plane, period
-from .resolution import RadialResolution, beam_fits
+from .resolution import RadialResolution, beam_table
 from .spectrum import Options
 from .spinwave import Bonds, Structure, UnstableStructureError, modes
 from .structure import Assembly, assemble, check_values
@@ -334,16 +335,16 @@ def _width(
     """Variance of the energy (meV²) by the resolution, and its covariance with Q per unit of Q."""
     energies = fine_energies(binning)
     q2 = (plane.q[seen.point] ** 2).sum(axis=1)
-    ee, ee_q2, slope = interpolated(seen.energy, energies, fits, "ee", "ee_q2", "slope")
-    width = ee + ee_q2 * q2
     if flat:
-        return width, slope
-    instrument, ei, q_max = waves.options.instrument, binning.incident_energy, 1.07 * _reach(waves, binning)
-    table = np.stack([beam_fits(instrument, e, ei, q_max) for e in energies])
-    nn, nn_q2, ne, ne_q2, nq = (np.interp(seen.energy, energies, column) for column in table.T)
-    s, stretch = seen.slope, _stretch(seen.slope, np.sqrt(q2), seen.energy, ei)
-    width = (width - 2 * s * (ne + ne_q2 * q2) + s**2 * np.maximum(nn + nn_q2 * q2, 0.0)) / stretch**2
-    return np.maximum(width, 1e-12), (slope - s * nq) / stretch
+        ee, ee_q2, slope = interpolated(seen.energy, energies, fits, "ee", "ee_q2", "slope")
+        return ee + ee_q2 * q2, slope
+    ei, s = binning.incident_energy, seen.slope
+    q, table = beam_table(waves.options.instrument, energies, ei, 1.5 * _reach(waves, binning))
+    at = np.column_stack([np.clip(seen.energy, energies[0], energies[-1]), np.clip(np.sqrt(q2), q[0], q[-1])])
+    width, slope, own, with_energy, with_q = RegularGridInterpolator((np.array(energies), q), table)(at).T
+    stretch = _stretch(s, np.sqrt(q2), seen.energy, ei)
+    width = (width - 2 * s * with_energy + s**2 * own) / stretch**2
+    return np.maximum(width, 1e-12), (slope - s * with_q) / stretch
 
 
 def _stretch(slope: FloatArray, q: FloatArray, energy: FloatArray, ei: float) -> FloatArray:
@@ -414,6 +415,8 @@ def _steep_branches(waves: GeneralWaves, domain: Domain, plane: Plane, binning: 
     first = int(np.floor((ki - np.sqrt((ei - span[0]) / ENERGY_PER_K2)) / step)) - 1
     found: list[_Branches] = []
     before: _Layer | None = None
+    wide = 4 * _largest_change(waves, domain, plane, first % repeat if repeat else first, step)
+    span = max(span[0] - wide, 0.0), min(span[1] + wide, ei)
     for number in range(first, int(ki / step - 0.5) + 1):
         along = (number + 0.5) * step
         energy = ei - ENERGY_PER_K2 * ((ki - along) ** 2 + (plane.q**2).sum(axis=1))
@@ -426,6 +429,12 @@ def _steep_branches(waves: GeneralWaves, domain: Domain, plane: Plane, binning: 
         before = here
     fields = ("point", "energy", "weight", "spread", "slope")
     return _Branches(*(np.concatenate([getattr(part, name) for part in found]) for name in fields))
+
+
+def _largest_change(waves: GeneralWaves, domain: Domain, plane: Plane, number: int, step: float) -> float:
+    """The largest standard deviation in meV of an energy over a grid cell, in one layer."""
+    omega, _ = _solved_layer(waves, domain, plane, number, step)
+    return float(np.sqrt(_spread(omega[plane.row].reshape(*plane.shape, -1)).max()))
 
 
 def _layer_step(waves: GeneralWaves, domain: Domain) -> tuple[float, int]:

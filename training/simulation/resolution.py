@@ -248,31 +248,28 @@ def blur_matrices(
     return value, slope
 
 
-@lru_cache(maxsize=512)
-def _beam_fit(instrument: Instrument, energy: float, incident_energy: float, q_max: float) -> FloatArray:
-    line = np.linspace(-q_max, q_max, 9)
-    qy, qz = (v.ravel() for v in np.meshgrid(line, line, indexing="ij"))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        matrix = linear_map(instrument, qy, qz, energy, incident_energy)
-        _, kf = kinematics(np.hypot(qy, qz), np.asarray(energy), incident_energy)
-        along = np.sqrt(kf**2 - qy**2 - qz**2)
-    good = np.isfinite(matrix).all(axis=(1, 2)) & (along > 0.05 * kf)
-    qy, qz, matrix, along = qy[good], qz[good], matrix[good], along[good]
-    off = matrix[:, 0] - (qy[:, None] * matrix[:, 1] + qz[:, None] * matrix[:, 2]) / along[:, None]
-    variances = variable_variances(instrument, incident_energy)
-    rows = np.stack([np.ones_like(qy), qy**2 + qz**2], axis=1)
-    own = np.linalg.lstsq(rows, (off**2 * variances).sum(axis=1), rcond=None)[0]
-    energies = np.linalg.lstsq(rows, (off * matrix[:, 3] * variances).sum(axis=1), rcond=None)[0]
-    cross = [(off * matrix[:, i] * variances).sum(axis=1) for i in (1, 2)]
-    slope = float((cross[0] @ qy + cross[1] @ qz) / max(float(qy @ qy + qz @ qz), 1e-30))
-    return np.array([*own, *energies, slope])
+@lru_cache(maxsize=32)
+def beam_table(
+    instrument: Instrument, energies: tuple[float, ...], incident_energy: float, q_max: float
+) -> tuple[FloatArray, FloatArray]:
+    """The resolution on and off the kinematic surface, η = δQ∥ − ∂Q∥/∂Q⊥ · δQ⊥, against energy and |Q⊥|.
 
-
-def beam_fits(instrument: Instrument, energy: float, incident_energy: float, q_max: float) -> FloatArray:
-    """How the resolution leaves the kinematic surface: η = δQ∥ − ∂Q∥/∂Q⊥ · δQ⊥, as a smooth function of Q⊥.
-
-    Returns (5,): var(η) = [0] + [1] Q⊥², cov(η, E) = [2] + [3] Q⊥² and cov(η, Q⊥) = [4] Q⊥, in Å⁻¹ and meV,
-    fitted on |Qy|, |Qz| ≤ ``q_max``. Where energies depend on Q∥, a measured energy deviates by
+    Returns (q, table): ``q`` (32,) in Å⁻¹ up to ``q_max`` or the kinematic limit, and ``table``
+    (energies, 32, 5): var(E), cov(E, Q⊥)/Q⊥, var(η), cov(η, E) and cov(η, Q⊥)/Q⊥, the mean of the
+    horizontal and the vertical direction. Where energies depend on Q∥, a measured energy deviates by
     δE − ∂ω/∂Q∥ · η.
     """
-    return _beam_fit(instrument, energy, incident_energy, q_max)
+    limit = np.sqrt((incident_energy - max(energies)) / ENERGY_PER_K2)
+    q = np.linspace(0.0, min(q_max, 0.98 * float(limit)), 32) + 1e-6
+    variances = variable_variances(instrument, incident_energy)
+    energy = np.asarray(energies)[:, None]
+    _, kf = kinematics(q, energy, incident_energy)
+    climb = (q / np.sqrt(kf**2 - q**2))[..., None]
+    found = []
+    for axis, at in ((1, (q, 0.0)), (2, (0.0, q))):
+        matrix = linear_map(instrument, at[0], at[1], energy, incident_energy)
+        beside = matrix[..., 0, :] - climb * matrix[..., axis, :]
+        e, across = matrix[..., 3, :], matrix[..., axis, :] / q[:, None]
+        pairs = ((e, e), (e, across), (beside, beside), (beside, e), (beside, across))
+        found.append(np.stack([(one * other * variances).sum(axis=-1) for one, other in pairs], axis=-1))
+    return q, 0.5 * (found[0] + found[1])

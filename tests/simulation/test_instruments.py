@@ -1,0 +1,81 @@
+"""Instruments as settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mantid_exp2sim.training.simulation import resolution
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.instrument import MAPS, coverage_mask, load_instrument, shipped_instruments
+
+EDGES = np.linspace(-1, 1, 11)
+
+
+@pytest.mark.parametrize(
+    ("name", "ei", "percent"),
+    [
+        ("MERLIN", 25.0, (3, 6)),
+        ("MARI", 25.0, (2, 6)),
+        ("LET", 5.0, (2, 5)),
+        ("ARCS", 60.0, (3, 8)),
+        ("SEQUOIA", 60.0, (1.5, 5)),
+    ],
+)
+def test_shipped_instruments(name: str, ei: float, percent: tuple[float, float]) -> None:
+    """Elastic widths in the range that the instrument is known for; narrower at energy loss."""
+    instrument = load_instrument(name.lower())
+    assert instrument.name == name
+    energy = np.array([0.0, 0.6 * ei])
+    sigma = np.sqrt(resolution.covariance(instrument, 0.2, 0.0, energy, ei)[:, 2, 2])
+    widths = 100 * resolution.FWHM * sigma / ei
+    assert percent[0] < widths[0] < percent[1]
+    assert widths[1] < widths[0]
+    mask = coverage_mask(3 * EDGES, 3 * EDGES, np.linspace(0.1, 0.6, 4) * ei, ei, instrument=instrument)
+    assert 0 < mask.mean() < 1
+
+
+def test_every_file_says_where_its_numbers_are_from() -> None:
+    assert len(shipped_instruments()) == 5
+    for path in shipped_instruments().values():
+        text = path.read_text(encoding="utf-8")
+        for line in text.splitlines():
+            if "=" in line and not line.startswith(("#", "name", "frequencies", "moderator_pulses")):
+                tagged = "[1]" in line or "[2]" in line or "[3]" in line or "approximate" in line
+                within = line.startswith(("horizontal", "height", "aperture", "chopper =")) or tagged
+                assert within or line.startswith("aperture_to_chopper"), (path.name, line)
+
+
+def test_discs_spread_the_time_as_slot_and_beam_do() -> None:
+    let = load_instrument("LET")
+    rng = np.random.default_rng(0)
+    speed = 2 * 2 * np.pi * let.frequency(5.0) * let.chopper_radius
+    slot, beam = (rng.uniform(-0.5, 0.5, 200_000) * w for w in (let.chopper_slit, let.beam_width))
+    assert resolution.chopper_variance(let, 5.0) == pytest.approx(((slot + beam) / speed).var(), rel=0.01)
+
+
+def test_pulse_is_interpolated_and_continued() -> None:
+    own = MAPS.model_copy(update={"moderator_tau": None, "moderator_pulses": ((10.0, 20.0), (40.0, 10.0))})
+    assert own.pulse(20.0) == pytest.approx(np.sqrt(200) * 1e-6)
+    assert own.pulse(160.0) == pytest.approx(5e-6)
+    assert own.pulse(2.5) == pytest.approx(40e-6)
+
+
+def test_own_instrument(tmp_path: Path) -> None:
+    text = shipped_instruments()["MERLIN"].read_text(encoding="utf-8")
+    path = tmp_path / "own.toml"
+    path.write_text(text.replace('name = "MERLIN"', 'name = "own"'), encoding="utf-8")
+    assert load_instrument("own.toml", tmp_path).name == "own"
+    for old, new in (
+        ("sample_to_detector", "sample_to_moon"),
+        ("moderator_pulses = [", "moderator_pulses = [[1e9, 1.0], "),
+        ("chopper_slit = 0.0002", 'chopper_slit = "narrow"'),
+        ("name", "moderator_tau = 3.0\nname"),
+    ):
+        path.write_text(text.replace(old, new, 1) if old != "name" else text.replace("\nname", "\n" + new, 1))
+        with pytest.raises(Exp2SimError, match="does not describe an instrument"):
+            load_instrument(str(path))
+    with pytest.raises(Exp2SimError, match="no instrument 'HET'"):
+        load_instrument("HET")

@@ -1,0 +1,72 @@
+"""The plain implementation that the step is compared with has the same networks."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from mantid_exp2sim.networks.discriminator import PaperDiscriminator
+from mantid_exp2sim.networks.generator import PaperGenerator
+from mantid_exp2sim.networks.projection import paper_projection
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def reference():
+    spec = importlib.util.spec_from_file_location("reference_dclgan", BENCHMARKS / "reference_dclgan.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def give(weights: nn.Module, to: nn.Module) -> None:
+    """Same parameters in the same order, whatever they are called."""
+    with torch.no_grad():
+        for old, new in zip(weights.parameters(), to.parameters(), strict=True):
+            new.copy_(old)
+
+
+def test_generators_and_their_features_agree(reference):
+    torch.manual_seed(0)
+    ours = PaperGenerator(2, in_channels=3, out_channels=1, width=8, blocks=6)
+    plain = reference.Generator(3, width=8, blocks=6)
+    give(ours, plain)
+    x = torch.rand(2, 3, 32, 24)
+    with torch.no_grad():
+        out, features = ours.forward_features(x)
+        torch.testing.assert_close(plain(x), out, rtol=1e-4, atol=1e-5)
+        alone = ours.features(x)
+        for one, two, three in zip(features, plain.encode(x), alone, strict=True):
+            torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-5)
+            assert torch.equal(one, three)
+
+
+def test_judges_agree_and_heads_have_the_same_size(reference):
+    ours, plain = PaperDiscriminator(2, in_channels=3, width=8), reference.Discriminator(3, width=8)
+    give(ours, plain)
+    x = torch.rand(1, 3, 40, 40)
+    with torch.no_grad():
+        for one, two in zip(ours(x), plain(x), strict=True):
+            torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-5)
+    sizes = [
+        [p.shape for p in head.parameters()] for head in (reference.Head((4, 8)), paper_projection([4, 8]))
+    ]
+    assert sizes[0] == sizes[1]
+
+
+def test_a_step_learns(reference):
+    torch.manual_seed(0)
+    task = reference.Reference(1, width=4, blocks=5, learning_rate=1e-3)
+    a, b = torch.rand(1, 1, 32, 32), torch.rand(1, 1, 32, 32)
+    before = [p.clone() for p in task.generating + task.judging]
+    values = [task.step(a, b, 0, 1) for _ in range(12)]
+    assert values[-1]["to_b"] < values[0]["to_b"]
+    moved = [not torch.equal(p, q) for p, q in zip(before, task.generating + task.judging, strict=True)]
+    assert sum(moved) > 0.9 * len(moved)

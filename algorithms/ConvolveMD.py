@@ -28,6 +28,7 @@ class ConvolveMD(PythonAlgorithm):  # type: ignore[misc]
         """Declare the properties."""
         mdproperties.declare_workspaces(self)
         mdproperties.declare_model(self)
+        mdproperties.declare_force(self)
         mdproperties.declare_data(self)
         mdproperties.declare_errors(self)
 

@@ -1,13 +1,13 @@
 """Is this measurement inside the model's domain?
 
-Encoder features of the data's volumes (:mod:`mantid_exp2sim.encoder`) are compared with those of the training
-set, kept in the model's ``domain.safetensors``. Five numbers say how far they are, each conditional on the
-incident energy: the residual of the feature moments off the subspace that the training spectra fill (given how
-far they reach within it), their place on the axis that parts the two domains (its mean, and its largest
-deviation to either side), the Mahalanobis distance of all incident energies together, and the debiased
-optimal-transport distance of feature points. Their upper tails, each in units of its own in-domain spread, add
-up in squares to one score, whose p-value is the rank among held-out in-domain spectra (split conformal: Vovk,
-Gammerman, Shafer 2005): uniform for spectra of the domain, whatever the score.
+Encoder features of the data's volumes (:mod:`mantid_exp2sim.encoder`) are compared with those of the
+training set, kept in the model's ``domain.safetensors``. Five numbers say how far they are, each
+conditional on the incident energy: the residual of the feature moments off the subspace that the training
+spectra fill (given how far they reach within it), their place on the axis that parts the two domains (its
+mean, and its largest deviation to either side), the Mahalanobis distance of all incident energies together,
+and the debiased optimal-transport distance of feature points. Their upper tails, each in units of its own
+in-domain spread, add up in squares to one score, whose p-value is the rank among held-out in-domain spectra
+(split conformal: Vovk, Gammerman, Shafer 2005): uniform for spectra of the domain, whatever the score.
 """
 
 from __future__ import annotations
@@ -89,9 +89,10 @@ class Reference:
     ``energies`` (G,) meV; ``center``, ``scale`` (G, D); ``basis`` (D, R) shared by all; ``white`` (G, R, R)
     from there to independent directions of unit variance, the widest first; ``axis`` (G, R) that parts the
     domains; ``bend`` (G, 3) the residual expected at a given reach, ``bend_limit`` (G,); ``joint`` (G·J, G·J)
-    covariance of the leading directions over all energies; ``point_center`` (C,), ``point_basis`` (C, K) whiten
-    points; ``points``, ``held`` (G, P, K) of the training and of held-out spectra; ``fit`` and ``calibration``
-    (n, G, J + `PARTS`): parts of held-out spectra, which set the scales, and which the p-value ranks among.
+    covariance of the leading directions over all energies; ``point_center`` (C,), ``point_basis`` (C, K)
+    whiten points; ``points``, ``held`` (G, P, K) of the training and of held-out spectra; ``fit`` and
+    ``calibration`` (n, G, J + `PARTS`): parts of held-out spectra, which set the scales, and which the
+    p-value ranks among.
     """
 
     energies: Floats
@@ -213,7 +214,7 @@ def measure(model: Model, volumes: Volumes, factor: float, role: Role) -> tuple[
                 model.network(role), model.card.layout, scaled[None], mask[None], energy,
                 points=settings.points, seed=settings.seed,
             )  # fmt: skip
-            parts = reference.parts(found, [group], settings.regularisation)[0]
+            parts = reference.parts(found, [group], settings.directions[role].regularisation)[0]
             made.setdefault(group, []).append((parts, float(np.exp(parts[-1]))))
     groups = sorted(made)
     parts = np.stack([np.mean([p for p, _ in made[group]], axis=0) for group in groups])

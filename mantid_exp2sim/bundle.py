@@ -229,8 +229,9 @@ class Model:
     ) -> Classification:
         """Which spin-wave model the data show; see :func:`mantid_exp2sim.classification.classify`."""
         from mantid_exp2sim.classification import classify
+        from mantid_exp2sim.opinions import with_warnings
 
-        return classify(
+        found = classify(
             self,
             histogram,
             deconvolve=deconvolve,
@@ -241,6 +242,7 @@ class Model:
             incident_energy=incident_energy,
             progress=progress,
         )
+        return with_warnings(self, histogram, found, scale=scale, incident_energy=incident_energy)
 
 
 def _load_network(model: Model, key: str) -> torch.nn.Module:

@@ -179,6 +179,8 @@ DOMAIN_FILE = "domain.safetensors"
 class DirectionCard(_Strict):
     """The domain that one direction was trained on."""
 
+    regularisation: float = Field(gt=0, lt=1e12)
+    """ε of the entropic transport, in squared units of the whitened features."""
     limit: float = Field(ge=1, le=1e6)
     """Untrustworthy beyond so many times the largest score of the calibration spectra."""
     fit: int = Field(ge=1, le=10_000)
@@ -202,8 +204,6 @@ class DomainCard(_Strict):
     """Measured bins of a calibration volume, on average."""
     points: int = Field(default=32, ge=2, le=512)
     """Feature points on both sides of the transport problem."""
-    regularisation: float = Field(gt=0, lt=1e12)
-    """ε of the entropic transport, in squared units of the whitened features."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Of the points and of breaking ties."""
     settings: dict[Word, JsonValue] = Field(default_factory=dict)

@@ -61,6 +61,13 @@ class Classification:
         Model, checksum and options, in JSON.
     attribution
         Where it comes from, if asked for.
+    second_opinion
+        Prediction and correlations of the model's other classifier on the data as they were given, if it has
+        one that takes them.
+    domain_check
+        Whether the data are inside the domain they are taken for (`DomainCheck.to_dict`).
+    warnings
+        Sentences for the user, where the classifiers disagree or the data are not known to be trustworthy.
 
     Examples
     --------
@@ -77,6 +84,9 @@ class Classification:
     deconvolved: bool = False
     history: tuple[Mapping[str, Any], ...] = ()
     attribution: Attribution | None = None
+    second_opinion: Mapping[str, Any] | None = None
+    domain_check: Mapping[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON; of the attribution the sums per panel."""
@@ -88,6 +98,9 @@ class Classification:
             "threshold": self.threshold,
             "deconvolved": self.deconvolved,
             "history": [dict(entry) for entry in self.history],
+            "second_opinion": self.second_opinion,
+            "domain_check": self.domain_check,
+            "warnings": list(self.warnings),
         }
         if self.attribution is not None:
             result["attribution"] = {name: array.tolist() for name, array in self.attribution.panels.items()}

@@ -57,7 +57,7 @@ def encode(
     with torch.inference_mode():
         for values, hidden, energy in zip(scaled, mask, energies, strict=True):
             x = torch.from_numpy(np.where(hidden, 0.0, values).astype(np.float32))[None]
-            gone = torch.from_numpy(np.ascontiguousarray(hidden)).float()[None]
+            gone = torch.from_numpy(np.array(hidden)).float()[None]
             stacked = layout.stack(x, gone, torch.tensor([float(energy)]))
             found.append(_one(network, stacked, layout.channels, points, seed))
     return Features(np.stack([m for m, _ in found]), np.stack([p for _, p in found]))

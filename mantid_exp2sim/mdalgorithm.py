@@ -185,6 +185,7 @@ def translate(algorithm: Any, direction: Literal["deconvolve", "convolve"]) -> N
     workspace = algorithm.getProperty("InputWorkspace").value
     snapshot = mdworkspace.read(workspace, incident_energy=incident_energy(algorithm))
     options = {**data_options(algorithm), **error_options(algorithm)}
+    options["force"] = bool(algorithm.getProperty("Force").value)
     load = loader(algorithm)
 
     def work(progress: Callable[[int, int, str], None]) -> tuple[Model, Any]:
@@ -218,6 +219,12 @@ def note(algorithm: Any, model: Model, metadata: Mapping[str, Any]) -> None:
     if energy is not None:
         algorithm.setProperty("IncidentEnergy", float(energy))
     last = metadata["history"][-1]
+    domain = last["domain"]
+    log = algorithm.log()
+    p_value = "" if domain["p_value"] is None else f" (p = {domain['p_value']:.2g})"
+    (log.notice if domain["verdict"] == "trustworthy" else log.warning)(
+        f"Domain of the model: {domain['verdict']}{p_value}"
+    )
     algorithm.log().information(
         f"Model {model.card.name} {model.card.version} ({model.folder}, {model.checksum[:12]}): "
         + ", ".join(f"{key} {value}" for key, value in last["options"].items())

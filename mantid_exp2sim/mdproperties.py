@@ -70,6 +70,14 @@ def declare_model(algorithm: Any) -> None:
     group(algorithm, MODEL, "Model", "ModelFile", "ModelChecksum")
 
 
+def declare_force(algorithm: Any) -> None:
+    """Declare ``Force``."""
+    algorithm.declareProperty(
+        "Force", False, "Also translate data outside the model's domain. They are refused otherwise."
+    )
+    group(algorithm, MODEL, "Force")
+
+
 def declare_data(algorithm: Any, *, several: bool = False) -> None:
     """Declare what is known of the data, and the tiles; ``several`` takes several incident energies."""
     from mantid.kernel import (

@@ -412,3 +412,27 @@ def _energies(axes: Axes, size: float) -> None:
         va="bottom",
         color="0.3",
     )
+
+
+def ridges(distances: Mapping[str, Any], path: PathLike | None = None, *, title: str = "") -> Figure:
+    """Draw distributions of distances (name → 1D array) above each other, on one scale: a ridge plot.
+
+    >>> figure = ridges({"training": np.arange(9.0), "new": np.arange(9.0) + 5})
+    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    ['training', 'new']
+    """
+    figure = Figure(figsize=(6.4, 0.9 * len(distances) + 1.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    everything = np.concatenate([np.asarray(values, dtype=float) for values in distances.values()])
+    low, high = float(everything.min()), float(everything.max())
+    edges = np.linspace(low, max(high, low + 1e-9), 61)
+    for height, values in enumerate(distances.values()):
+        density = np.histogram(values, edges)[0].astype(float)
+        outline = height + 0.9 * np.append(density, density[-1]) / max(density.max(), 1.0)
+        axes.fill_between(edges, height, outline, step="post", alpha=0.6, color=f"C{height}")
+        axes.plot([np.median(values)] * 2, [height, height + 0.9], color="0.2", linewidth=1)
+    axes.set_yticks(range(len(distances)), list(distances))
+    axes.set_xlabel("transport distance of 20 feature points to 20 of the training set")
+    axes.set_title(title)
+    return _finish(figure, path)

@@ -32,13 +32,12 @@ TINY = 1e-200
 @dataclass(frozen=True, slots=True, eq=False)
 class Transport:
     """Solutions of B problems: ``cost`` ⟨P, C⟩ and ``dual`` value (the entropic cost), float64 (B,);
-    ``marginal_error`` (B,), total variation; ``iterations`` made.
+    ``marginal_error`` (B,), total variation.
     """
 
     cost: Floats
     dual: Floats
     marginal_error: Floats
-    iterations: int
 
 
 def squared_distances(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Floats:
@@ -77,7 +76,7 @@ def sinkhorn(
     kernel = -np.asarray(cost, dtype=np.float64) / epsilon[:, None, None]
     f, g = np.zeros((len(kernel), n)), np.zeros((len(kernel), m))
     error, active = np.full(len(kernel), np.inf), np.arange(len(kernel))
-    for step in range(0, max_iterations + 1, INNER):
+    for _ in range(0, max_iterations + 1, INNER):
         part = kernel[active]
         f[active] = np.log(m) - _logsumexp(part + g[active][:, None, :], 2)
         columns = np.log(n) - _logsumexp(part + f[active][:, :, None], 1)
@@ -96,7 +95,7 @@ def sinkhorn(
         )
     plan = np.exp(kernel + f[:, :, None] + g[:, None, :]) / (n * m)
     dual = epsilon * (f.mean(axis=1) + g.mean(axis=1))
-    return Transport((plan * cost).sum(axis=(1, 2)), dual, error, step)
+    return Transport((plan * cost).sum(axis=(1, 2)), dual, error)
 
 
 def _scale(plan: Floats) -> tuple[Floats, Floats]:

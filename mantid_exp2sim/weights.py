@@ -68,7 +68,7 @@ def read_domain(folder: Path, card: Card) -> bytes:
         raise Exp2SimError(
             f"The model {card.name!r} keeps no reference of its domain.",
             why="It was made without one, so it cannot say whether data are like its training data.",
-            way_out="Make one with `exp2sim train domain`, or use another model.",
+            way_out="Make one with `exp2sim domain MODEL DATASET`, or use another model.",
         )
     return _read_checked(folder / DOMAIN_FILE, card.domain.file)
 

@@ -29,9 +29,11 @@ def register(subparsers: Subparsers) -> None:
     from mantid_exp2sim.training.calibrate import register as register_calibrate
     from mantid_exp2sim.training.data import register_data
     from mantid_exp2sim.training.demo import register as register_demo
+    from mantid_exp2sim.training.domain import register as register_domain
     from mantid_exp2sim.training.simulate import register_simulate
 
     register_demo(subparsers)
+    register_domain(subparsers)
     register_simulate(subparsers)
     register_data(subparsers)
     register_train(subparsers)

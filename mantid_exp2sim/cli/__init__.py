@@ -25,6 +25,7 @@ from mantid_exp2sim.errors import Cancelled, Exp2SimError
 
 COMMANDS = (
     "mantid_exp2sim.cli.use",
+    "mantid_exp2sim.cli.check",
     "mantid_exp2sim.cli.explain",
     "mantid_exp2sim.cli.look",
     "mantid_exp2sim.cli.models",

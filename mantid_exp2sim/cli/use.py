@@ -67,6 +67,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
             help="also write the parts of the errors: variances of input and model, halves of the intervals",
         )
         parser.add_argument("--plot", metavar="PNG", type=Path, help="also draw before and after")
+        parser.add_argument(
+            "--force", action="store_true", help="also where the data are outside the model's domain"
+        )
         parser.set_defaults(run=_translate, command=name)
     parser = add_command(subparsers, "classify", "say which spin-wave model a spectrum shows", _CLASSIFY)
     parser.add_argument("input", metavar="IN", help="file to read")
@@ -111,8 +114,9 @@ def _scale(text: str) -> float | str:
 
 
 def _translate(args: argparse.Namespace) -> int:
+    from mantid_exp2sim.applicability import require_domain, with_verdict
     from mantid_exp2sim.bundle import load_model
-    from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.cli.output import complain, emit
     from mantid_exp2sim.formats import save
 
     start = perf_counter()
@@ -124,9 +128,19 @@ def _translate(args: argparse.Namespace) -> int:
     model = load_model(args.model)
     histogram = read(args.input, args)
     errors = args.errors_out is not None or (not args.no_errors and suffix != ".npy")
+    checked = require_domain(
+        model,
+        histogram,
+        args.command,
+        force=args.force,
+        scale=args.scale,
+        incident_energy=args.incident_energy,
+    )
+    if checked.verdict != "trustworthy":
+        complain(f"warning: {checked.words()}")
     with progress_bar(args) as progress:
         made = _made(args, model, histogram, errors=errors, progress=progress)
-    result = made.histogram
+    result = with_verdict(made.histogram, checked)
     with ExitStack() as stack:
         if args.errors_out is not None:
             _write_errors(stack, args.errors_out, made)
@@ -188,6 +202,7 @@ def _report(
         "total_after": float(np.nansum(after.intensity)),
         "errors": errors,
         "model": model.card.name,
+        "domain": after.metadata["history"][-1]["domain"],
         "history": after.metadata["history"][-1],
         "seconds": round(seconds, 3),
     }
@@ -235,6 +250,7 @@ def _classify(args: argparse.Namespace) -> int:
     lines.append(
         f"  (data {kind}, classifier trained on {found.domain} data, 'none' below {found.threshold:g})"
     )
+    lines += [f"  warning: {text}" for text in found.warnings]
     emit(args, report, "\n".join(lines))
     return 0
 

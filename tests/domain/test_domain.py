@@ -1,0 +1,166 @@
+"""The domain check: calibrated, able to tell, refusing, and as bounded and checked as weights are."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mantid_exp2sim.training.domain import Settings, add_domain
+from mantid_exp2sim.training.domain_controls import auroc, control_report, words
+from mantid_exp2sim.training.store import open_dataset
+from scipy.stats import kstest
+
+from mantid_exp2sim.applicability import check_domain, conformal_p, distributions
+from mantid_exp2sim.bundle import load_bundle, load_model, save_bundle
+from mantid_exp2sim.cli import main
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.formats import save
+
+
+def test_the_wrong_kind_scores_above_the_right_one(model, inside, wrong_kind):
+    right, wrong = ([check_domain(model, h).score for h in some] for some in (inside, wrong_kind))
+    assert auroc(np.array(right), np.array(wrong)) > 0.95
+    back = [check_domain(model, h, direction="convolve").score for h in wrong_kind]
+    away = [check_domain(model, h, direction="convolve").score for h in inside]
+    assert auroc(np.array(back), np.array(away)) > 0.95
+
+
+def test_p_values_of_the_domain_are_uniform(domain_models, domain_dataset):
+    report = control_report(
+        load_bundle(domain_models / "mosaic"), open_dataset(domain_dataset), seed=1, count=40
+    )
+    assert report["in_domain"]["ks_p"] > 0.01
+    assert report["controls"]["digits"]["auroc"] > 0.9
+    assert report["controls"]["shuffled bins"]["auroc"] > 0.9
+    assert set(report["error_correlation"]) == {"in_domain", "with_wrong_domain_and_masks"}
+    json.dumps(report, allow_nan=False)
+    assert "Kolmogorov" in words(report)
+
+
+def test_ranks_of_exchangeable_scores_are_uniform():
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(400):
+        scores = rng.integers(0, 3, 41).astype(float)  # mostly ties
+        found.append(conformal_p(scores[0], scores[1:], float(rng.random())))
+    assert kstest(found, "uniform").pvalue > 0.01
+    assert conformal_p(9.0, np.arange(5.0), 0.5) < 1 / 6
+
+
+@pytest.mark.parametrize("name", ["mosaic", "volumes", "cuts"])
+def test_untrustworthy_data_are_refused_and_forced(domain_models, inside, foreign, name):
+    model = load_bundle(domain_models / name)
+    before = foreign.intensity.copy()
+    assert model.check_domain(foreign).verdict == "untrustworthy"
+    with pytest.raises(Exp2SimError, match="outside what the model"):
+        model.deconvolve(foreign)
+    assert np.array_equal(foreign.intensity, before, equal_nan=True)
+    forced = model.deconvolve(foreign, force=True, errors=False)
+    assert forced.metadata["history"][-1]["domain"]["verdict"] == "untrustworthy"
+    verdicts = [model.check_domain(h).verdict for h in inside[:20]]
+    assert verdicts.count("untrustworthy") <= 1
+    assert verdicts.count("trustworthy") >= 14
+
+
+def test_the_same_data_give_the_same_answer(model, domain_models, inside):
+    other = load_bundle(domain_models / "mosaic")
+    assert check_domain(model, inside[0]) == check_domain(other, inside[0])
+    hidden = inside[0].replace(intensity=np.where(inside[0].mask, 1e9, inside[0].intensity))
+    assert check_domain(model, hidden).score == check_domain(model, inside[0]).score
+
+
+def test_too_few_bins_are_never_untrustworthy(model, foreign):
+    mask = foreign.mask.copy()
+    mask[:9] = True
+    found = check_domain(
+        model, foreign.replace(mask=mask, intensity=np.where(mask, np.nan, foreign.intensity))
+    )
+    assert found.verdict != "untrustworthy"
+    assert "%" in found.note
+
+
+def test_larger_data_are_compared_in_blocks(domain_models, inside):
+    model = load_bundle(domain_models / "mosaic")
+    from conftest import volume  # type: ignore[import-not-found]
+
+    one = inside[0]
+    wide = volume(np.tile(np.nan_to_num(one.intensity), (2, 1, 1)), np.tile(one.mask, (2, 1, 1)), 25.0)
+    assert check_domain(model, wide).p_value is not None
+
+
+def test_a_model_without_reference_says_so(plain_models, inside):
+    model = load_bundle(plain_models / "mosaic")
+    found = model.check_domain(inside[0])
+    assert (found.verdict, found.p_value) == ("not known", None)
+    made = model.deconvolve(inside[0], errors=False)
+    assert made.metadata["history"][-1]["domain"]["verdict"] == "not known"
+    with pytest.raises(Exp2SimError, match="no reference"):
+        distributions(model, inside[0])
+
+
+def test_calibration_is_a_function_of_the_seed(plain_models, domain_dataset, tmp_path):
+    sums = []
+    for number, seed in enumerate((0, 0, 1)):
+        folder = Path(shutil.copytree(plain_models / "cuts", tmp_path / str(number) / "cuts"))
+        model = load_bundle(folder)
+        chosen = Settings.of(model.card, foreign=4, train=60, held=60, points=8, seed=seed)
+        card = add_domain(model, domain_dataset, settings=chosen)
+        sums.append(card.domain.file.sha256)
+        assert card.domain.file.size <= 2**20
+        assert (folder / "domain.safetensors").stat().st_size == card.domain.file.size
+    assert sums[0] == sums[1] != sums[2]
+
+
+def test_a_damaged_reference_is_refused(domain_models, inside, tmp_path):
+    folder = Path(shutil.copytree(domain_models / "mosaic", tmp_path / "mosaic"))
+    path = folder / "domain.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(Exp2SimError, match="not the file"):
+        load_bundle(folder)
+    path.unlink()
+    with pytest.raises(Exp2SimError, match="has no file"):
+        load_bundle(folder, verify=False).check_domain(inside[0])
+
+
+def test_a_reference_goes_with_its_encoder_alone(domain_models, tmp_path):
+    folder = Path(shutil.copytree(domain_models / "mosaic", tmp_path / "mosaic"))
+    model = load_bundle(folder)
+    networks = {key: model.network(key) for key in model.card.weights}
+    kept = save_bundle(folder, model.card, networks, overwrite=True)
+    assert kept.domain == model.card.domain
+    networks["deconvolve"] = networks["convolve"]
+    assert save_bundle(folder, model.card, networks, overwrite=True).domain is None
+
+
+def test_too_few_spectra_cannot_be_calibrated(plain_models, domain_dataset, tmp_path):
+    model = load_bundle(Path(shutil.copytree(plain_models / "cuts", tmp_path / "cuts")))
+    with pytest.raises(Exp2SimError, match="At least 20"):
+        add_domain(model, domain_dataset, settings=replace(Settings.of(model.card), held=10))
+
+
+def test_the_command(domain_models, inside, foreign, tmp_path, capsys):
+    good, bad = tmp_path / "good.npz", tmp_path / "bad.npz"
+    save(inside[0], good)
+    save(foreign, bad)
+    options = ["--model", str(domain_models / "mosaic"), "--json"]
+    assert main(["check", str(good), *options, "--plot", str(tmp_path / "ridge.png")]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert {"p_value", "distance", "verdict"} <= set(report)
+    assert (tmp_path / "ridge.png").read_bytes()[:4] == b"\x89PNG"
+    out = tmp_path / "out.npz"
+    assert main(["deconvolve", str(bad), str(out), *options]) == 2
+    assert not out.exists()
+    assert "outside" in json.loads(capsys.readouterr().out)["error"]
+    assert main(["deconvolve", str(bad), str(out), *options, "--force"]) == 0
+    assert json.loads(capsys.readouterr().out)["domain"]["verdict"] == "untrustworthy"
+    assert out.exists()
+
+
+def test_loading_by_name_sees_a_new_reference(domain_models):
+    assert load_model(domain_models / "mosaic").card.domain is not None

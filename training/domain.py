@@ -1,0 +1,381 @@
+"""The reference of the domain check: ``exp2sim domain MODEL DATASET``.
+
+Each direction's training domain is sampled as the generator met it (symmetries, intensity, and for
+measurement-like data the background and noise of the recipe). The training split gives the directions of the
+features, one half of the validation split the scales of the score, the other half the calibration.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from mantid_exp2sim.training.augment import add_background, add_noise, apply_symmetries, draw_symmetries
+from mantid_exp2sim.training.datasets import halves
+from mantid_exp2sim.training.store import DataSet, open_dataset
+from numpy.typing import NDArray
+
+from mantid_exp2sim.applicability import FLOOR, PARTS, TOP, Reference, spread
+from mantid_exp2sim.bundle import Model, load_model, save_bundle
+from mantid_exp2sim.card import Card, DirectionCard, DomainCard, WeightFile
+from mantid_exp2sim.encoder import Features, Role, encode
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.reference import reference_bytes, rounded
+from mantid_exp2sim.transport import REGULARISATION, squared_distances
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Floats: TypeAlias = NDArray[np.float64]
+Subparsers: TypeAlias = Any
+
+DIRECTIONS: tuple[Role, Role] = ("deconvolve", "convolve")
+RANK, POINT_RANK = 64, 8
+"""Directions kept of the feature moments, and of the feature points."""
+KEPT = 256
+"""Feature points kept per incident energy."""
+MIN_SPECTRA = 20
+"""Fewer held-out spectra cannot tell a p-value of 0.05."""
+RIDGE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How many spectra are taken at most, and with what they are made like the generator's input."""
+
+    train: int = 400
+    other: int = 200
+    held: int = 600
+    foreign: int = 24
+    points: int = 32
+    seed: int = 0
+    noise: tuple[float, float] = (0.0, 0.0)
+    background: float = 0.0
+    intensity_jitter: float = 0.0
+    augment: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, card: Card, **changes: Any) -> Settings:
+        """With the noise, background, jitter and symmetries of the recipe on a model's card."""
+        recipe: Any = card.training.get("recipes", {})
+        data = recipe.get("gan", {}).get("data", {}) if isinstance(recipe, dict) else {}
+        low, high = data.get("noise", (0.0, 0.0))
+        return cls(
+            noise=(float(low), float(high)),
+            background=float(data.get("background", 0.0)),
+            intensity_jitter=float(data.get("intensity_jitter", 0.0)),
+            augment=tuple(data.get("augment", ())),
+            **changes,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spectra:
+    """n spectra of G volumes in physical units: ``x`` (n, G, h, k, E), ``mask`` alike, ``energies``
+    (n, G).
+    """
+
+    x: NDArray[Any]
+    mask: NDArray[np.bool_]
+    energies: NDArray[Any]
+
+    def __getitem__(self, rows: Any) -> Spectra:
+        """Some of them."""
+        return Spectra(self.x[rows], self.mask[rows], self.energies[rows])
+
+    @property
+    def means(self) -> Floats:
+        """Mean over measured bins (n,)."""
+        good = ~self.mask
+        total = np.where(good, self.x, 0).sum(axis=(1, 2, 3, 4), dtype=float)
+        found: Floats = total / np.maximum(good.sum(axis=(1, 2, 3, 4)), 1)
+        return found
+
+
+def kind_of(card: Card, direction: Role) -> Literal["convolved", "integrated", "centre"]:
+    """The kind of data a direction starts from."""
+    return "convolved" if direction == "deconvolve" else card.target
+
+
+def read_spectra(data: DataSet, kind: str, split: str, limit: int, rng: np.random.Generator) -> Spectra:
+    """At most ``limit`` spectra of a split, chosen at random."""
+    found = data.split(split, None, kind) if data.description.format == 2 else data.split(split)
+    chosen = np.sort(rng.permutation(found)[:limit])
+    return Spectra(
+        data.read(kind, chosen), np.array(data.masks(kind, chosen)), np.array(data.energies_of(kind, chosen))
+    )
+
+
+def as_in_training(
+    spectra: Spectra, settings: Settings, rng: np.random.Generator, *, noisy: bool, augment: bool = True
+) -> Spectra:
+    """Spectra as a generator meets them: symmetries, a factor, and where ``noisy`` background and noise."""
+    n = len(spectra.x)
+    moves = draw_symmetries(rng, n, settings.augment if augment else ())
+    x = apply_symmetries(spectra.x.astype(np.float32), moves)
+    mask = apply_symmetries(spectra.mask, moves)
+    x *= np.exp(settings.intensity_jitter * rng.standard_normal(n)).astype(np.float32)[
+        :, None, None, None, None
+    ]
+    if noisy:
+        volumes = x.reshape(-1, *x.shape[2:])  # a background and a level of noise for each volume
+        if settings.background > 0:
+            volumes = add_background(rng, volumes, settings.background)
+        x = add_noise(rng, volumes, settings.noise).reshape(x.shape)
+    return Spectra(np.where(mask, np.float32(0), x), mask, spectra.energies)
+
+
+def encode_spectra(model: Model, direction: Role, spectra: Spectra, settings: Settings) -> Features:
+    """Features (n, G, D) and points (n, G, N, C)."""
+    shape = spectra.x.shape
+    with np.errstate(over="ignore"):
+        scaled = model.card.scaling.forward(spectra.x.reshape(-1, *shape[2:]))
+    found = encode(
+        model.network(direction), model.card.layout, scaled, spectra.mask.reshape(-1, *shape[2:]),
+        spectra.energies.reshape(-1), points=settings.points, seed=settings.seed,
+    )  # fmt: skip
+    return Features(
+        found.moments.reshape(*shape[:2], -1), found.points.reshape(*shape[:2], *found.points.shape[1:])
+    )
+
+
+def parts_of(reference: Reference, features: Features, regularisation: float) -> Floats:
+    """Parts (n, G, J + `PARTS`) of spectra with all incident energies."""
+    groups = list(range(features.moments.shape[1]))
+    rows = zip(features.moments, features.points, strict=True)
+    return np.stack([reference.parts(Features(m, p), groups, regularisation) for m, p in rows])
+
+
+def fit_reference(
+    train: Features, other: Features, held: Features, energies: Floats, rng: np.random.Generator
+) -> tuple[Reference, float]:
+    """Directions, axis and points of a reference, without its ``fit`` and ``calibration``; and ε."""
+    n, groups, size = train.moments.shape
+    center, scale = train.moments.mean(axis=0), train.moments.std(axis=0) + RIDGE
+    z, foreign = ((f.moments - center) / scale for f in (train, other))
+    rank = max(min(RANK, size, n // 4), TOP + 1)
+    _, vectors = np.linalg.eigh(np.einsum("ngi,ngj->ij", z, z))
+    basis = vectors[:, ::-1][:, :rank]
+    reduced, away = z @ basis, foreign @ basis
+    white, axis = np.empty((groups, basis.shape[1], basis.shape[1])), np.empty((groups, basis.shape[1]))
+    for g in range(groups):
+        covariance = np.cov(reduced[:, g].T)
+        values, own = np.linalg.eigh(covariance)
+        white[g] = (own / np.sqrt(np.maximum(values, 0) + RIDGE))[:, ::-1]
+        both = covariance + np.cov(away[:, g].T) + 20 * RIDGE * np.eye(len(covariance))
+        axis[g] = np.linalg.solve(both, away[:, g].mean(axis=0) - reduced[:, g].mean(axis=0))
+    lead = 3 * np.arcsinh(np.einsum("ngi,gij->ngj", reduced, white)[..., :TOP] / 3)
+    joint = np.cov(lead.reshape(n, -1).T) + 0.01 * np.eye(groups * TOP)
+    flat = train.points.reshape(-1, train.points.shape[-1])
+    values, own = np.linalg.eigh(np.cov(flat.T) + 1e-12 * np.eye(flat.shape[1]))
+    point_basis = (own / np.sqrt(values + 1e-4 * values.max()))[:, ::-1][:, :POINT_RANK]
+    points, unseen = (
+        np.stack([(_some(f.points[:, g], rng) - flat.mean(axis=0)) @ point_basis for g in range(groups)])
+        for f in (train, held)
+    )
+    empty = np.zeros((1, groups, TOP + PARTS))
+    reference = Reference(
+        energies, center, scale, basis, white, axis, np.zeros((groups, 3)), np.zeros(groups), joint,
+        flat.mean(axis=0), point_basis, points, unseen, empty, empty,
+    )  # fmt: skip
+    count = train.points.shape[2]
+    typical = np.median([squared_distances(p[:count], p[count:]) for p in points])
+    return reference, REGULARISATION * max(float(typical), FLOOR)
+
+
+def _some(points: Floats, rng: np.random.Generator) -> Floats:
+    flat = points.reshape(-1, points.shape[-1])
+    return flat[rng.choice(len(flat), KEPT, replace=len(flat) < KEPT)]
+
+
+def bend_of(reference: Reference, features: Features) -> tuple[Floats, Floats]:
+    """How the residual grows with the reach in each group, quadratically: (G, 3), and where it ends (G,)."""
+    groups = features.moments.shape[1]
+    bend, ends = np.zeros((groups, 3)), np.zeros(groups)
+    for g in range(groups):
+        y, _ = reference.reduce(features.moments[:, g], [g] * len(features.moments))
+        reach, residual = spread(y)
+        design = np.stack([np.ones_like(reach), reach, reach**2], axis=1)
+        bend[g] = np.linalg.lstsq(design, residual, rcond=None)[0]
+        ends[g] = np.quantile(reach, 0.99)
+    return bend, ends
+
+
+def make_reference(
+    model: Model, data: DataSet, direction: Role, settings: Settings, say: Callable[[str], None]
+) -> tuple[Reference, DirectionCard, Spectra]:
+    """Reference and card of one direction, and the calibration spectra."""
+    number = DIRECTIONS.index(direction)
+    rng = np.random.default_rng([settings.seed, number])
+    noisy = direction == "deconvolve"
+    own, wrong = kind_of(model.card, direction), kind_of(model.card, DIRECTIONS[1 - number])
+    say(f"{direction}: features of the training split")
+    train = as_in_training(read_spectra(data, own, "train", settings.train, rng), settings, rng, noisy=noisy)
+    other = read_spectra(data, wrong, "train", settings.other, rng)
+    half = len(other.x) // 2
+    clean = as_in_training(other[:half], settings, rng, noisy=False)
+    spoilt = as_in_training(other[half:], settings, rng, noisy=True)
+    held = as_in_training(
+        read_spectra(data, own, "validation", settings.held, rng), settings, rng, noisy=noisy
+    )
+    if len(held.x) < MIN_SPECTRA:
+        raise Exp2SimError(
+            f"The validation split has {len(held.x)} spectra of {own!r}.",
+            why=f"At least {MIN_SPECTRA} are needed to calibrate a p-value.",
+        )
+    encoded = encode_spectra(model, direction, train, settings)
+    away = [encode_spectra(model, direction, part, settings) for part in (clean, spoilt)]
+    say(f"{direction}: features of the validation split")
+    unseen = encode_spectra(model, direction, held, settings)
+    first, second = halves(np.zeros(len(held.x), dtype=np.int64), settings.seed)
+    one, two = (Features(unseen.moments[part], unseen.points[part]) for part in (first, second))
+    joined = Features(np.concatenate([a.moments for a in away]), np.concatenate([a.points for a in away]))
+    energies = np.median(held.energies, axis=0).astype(float)
+    reference, epsilon = fit_reference(encoded, joined, two, energies, rng)
+    bend, ends = bend_of(reference, one)
+    reference = rounded(replace(reference, bend=bend, bend_limit=ends))
+    reference = rounded(
+        replace(
+            reference,
+            fit=parts_of(reference, one, epsilon),
+            calibration=parts_of(reference, two, epsilon),
+        )
+    )
+    say(f"{direction}: foreign data")
+    card = _limit(model, direction, reference, epsilon, held[first], other, settings, rng)
+    return reference, card, held[second]
+
+
+def _limit(
+    model: Model, direction: Role, reference: Reference, epsilon: float, held: Spectra, wrong: Spectra,
+    settings: Settings, rng: np.random.Generator,
+) -> DirectionCard:  # fmt: skip
+    """Where untrustworthy begins: half way (in the logarithm) from in-domain to foreign data."""
+    from mantid_exp2sim.training.domain_controls import foreign_for_limit
+
+    groups = list(range(reference.fit.shape[1]))
+    inside = reference.scores(reference.calibration, groups)
+    scores: dict[str, Floats] = {}
+    for name, spectra in foreign_for_limit(
+        held, wrong, settings, rng, noisy=direction == "deconvolve"
+    ).items():
+        found = encode_spectra(model, direction, spectra, settings)
+        scores[name] = reference.scores(parts_of(reference, found, epsilon), groups)
+    nearest = float(np.quantile(np.concatenate(list(scores.values())), 0.05))
+    worst = float(inside.max())
+    figures: dict[str, Any] = {f"median score, {name}": float(np.median(s)) for name, s in scores.items()}
+    figures |= {"largest score of the calibration": worst, "0.05 quantile of foreign scores": nearest}
+    return DirectionCard(
+        regularisation=epsilon,
+        limit=max(1.1, float(np.sqrt(max(nearest / worst, 1.0)))),
+        fit=len(reference.fit),
+        calibration=len(reference.calibration),
+        figures=figures,
+    )
+
+
+def add_domain(
+    model: Model, dataset: Path, *, settings: Settings | None = None, say: Callable[[str], None] | None = None
+) -> Card:
+    """Write the reference of the domain check into a model's folder, and the thresholds onto its card.
+
+    Nothing else of the model changes. Both directions that the model has are calibrated, where the data set
+    has their kind. The same seed, data and machine give the same bytes.
+
+    Raises
+    ------
+    Exp2SimError
+        If the data set does not go with the model or is too small.
+    """
+    from hashlib import sha256
+
+    chosen = settings or Settings.of(model.card)
+    data = open_dataset(dataset)
+    kinds = {"convolved", model.card.target}
+    if not kinds <= set(data.description.kinds):
+        raise Exp2SimError(
+            f"The data set holds {', '.join(data.description.kinds)}.",
+            why=f"The model {model.card.name!r} translates between {' and '.join(sorted(kinds))}.",
+        )
+    references: dict[str, Reference] = {}
+    cards: dict[str, DirectionCard] = {}
+    spectra: Spectra | None = None
+    for direction in DIRECTIONS:
+        if model.card.keys(direction):
+            made = make_reference(model, data, direction, chosen, say or (lambda _: None))
+            references[direction], cards[direction], spectra = made
+    if spectra is None:
+        raise Exp2SimError(f"The model {model.card.name!r} has no generator.")
+    content = reference_bytes(references)
+    section = DomainCard.model_validate(
+        {
+            "file": WeightFile(sha256=sha256(content).hexdigest(), size=len(content)),
+            "directions": cards,
+            "shape": spectra.x.shape[2:],
+            "measured_bins": float((~spectra.mask).sum() / spectra.mask[:, :, 0, 0, 0].size),
+            "points": chosen.points,
+            "seed": chosen.seed,
+            "settings": {
+                "noise": list(chosen.noise),
+                "background": chosen.background,
+                "intensity_jitter": chosen.intensity_jitter,
+                "augment": list(chosen.augment),
+                "training_spectra": chosen.train,
+            },
+        }
+    )
+    networks: dict[str, nn.Module] = {key: model.network(key) for key in model.card.weights}
+    card = model.card.model_copy(update={"domain": section})
+    return save_bundle(model.folder, card, networks, overwrite=True, domain=content)
+
+
+EXAMPLES = """examples:
+  exp2sim domain runs/pcsmo-maps data/pcsmo-maps
+  exp2sim domain models/mine data/mine --seed 3 --json
+"""
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add ``domain``."""
+    parser = subparsers.add_parser(
+        "domain",
+        help="calibrate a model's domain check on its data set",
+        description="Write the reference of the domain check into a model's folder and thresholds onto its "
+        "card: features of the training split, scales and calibration from halves of the validation split.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="MODEL", help="folder of the model; its card is written anew")
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of what it was trained on")
+    parser.add_argument("--seed", type=int, default=0, help="of noise, points and ties (default 0)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """``exp2sim domain``."""
+    import sys
+
+    from mantid_exp2sim.cli.output import emit
+
+    model = load_model(args.model)
+    card = add_domain(
+        model,
+        args.dataset,
+        settings=Settings.of(model.card, seed=args.seed),
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    assert card.domain is not None
+    limits: Mapping[str, Any] = {name: entry.model_dump() for name, entry in card.domain.directions.items()}
+    report = {"model": card.name, "bytes": card.domain.file.size, "directions": limits}
+    lines = [
+        f"{card.name}: {name}: {entry['calibration']} calibration spectra, untrustworthy beyond "
+        f"{entry['limit']:.2f} times their largest score"
+        for name, entry in limits.items()
+    ]
+    emit(args, report, "\n".join(lines))
+    return 0

@@ -1,0 +1,369 @@
+"""Data that are not in a model's domain, or that are, and what the domain check says of them.
+
+Every control is brought to the mean intensity of an in-domain spectrum and gets the same background and
+noise, so that neither gives it away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from mantid_exp2sim.training.domain import (
+    DIRECTIONS,
+    Settings,
+    Spectra,
+    as_in_training,
+    encode_spectra,
+    kind_of,
+    parts_of,
+    read_spectra,
+)
+from numpy.typing import NDArray
+
+from mantid_exp2sim.applicability import conformal_p, judge
+from mantid_exp2sim.errors import Exp2SimError
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.training.store import DataSet
+
+    from mantid_exp2sim.bundle import Model
+    from mantid_exp2sim.encoder import Role
+
+Floats: TypeAlias = NDArray[np.float64]
+Shape: TypeAlias = tuple[int, ...]
+VERDICTS = ("trustworthy", "expert opinion", "untrustworthy")
+GLYPHS = 60
+"""Digits that are drawn; each picture takes one."""
+
+
+def antiferromagnet(shape: Shape, energies: NDArray[Any], rng: np.random.Generator, *, top: float) -> Floats:
+    """One spectrum (G, h, k, E) of the square-lattice antiferromagnet of Rb2MnF4, with resolution.
+
+    ω(q) = ω_max √(1 − (γ/1.0048)²), S ∝ √((1.0048 − γ)/(1.0048 + γ)), γ = (cos 2πh + cos 2πk)/2 (Huberman et
+    al., PRB 72 (2005) 014413: ω_max = 6.6 meV with the gap); ``top`` is ω_max in meV. h and k from −1 to 1,
+    energies from 0.1 to 0.7 Ei, σ_E = 2.5 % of Ei.
+    """
+    from scipy.special import ndtr
+
+    _, nh, nk, ne = shape
+    sub = (np.arange(3) - 1) / 3
+    h, k = ((2.05 * (np.arange(n)[:, None] + 0.5 + sub).ravel() / n) - 1.025 for n in (nh, nk))
+    gamma = 0.5 * (np.cos(2 * np.pi * h)[:, None] + np.cos(2 * np.pi * k)[None])
+    omega = top * np.sqrt(1 - (gamma / 1.0048) ** 2)
+    falling = np.exp(-0.8 * (h[:, None] ** 2 + k[None] ** 2))  # the form factor of Mn2+, roughly
+    weight = falling * np.sqrt((1.0048 - gamma) / (1.0048 + gamma))
+    out = np.empty(shape)
+    for number, energy in enumerate(energies):
+        edges = energy * np.linspace(0.1, 0.7, ne + 1)
+        below = ndtr((edges - omega[..., None]) / (0.025 * energy))
+        volume = weight[..., None] * np.diff(below, axis=-1) / np.diff(edges)
+        out[number] = volume.reshape(nh, 3, nk, 3, ne).mean(axis=(1, 3))
+    return out
+
+
+def digits(count: int, height: int, width: int, rng: np.random.Generator) -> Floats:
+    """Pictures (count, height, width) of digits, in several fonts, sizes, places and rotations."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from scipy.ndimage import gaussian_filter, zoom
+
+    fonts = ("DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono", "STIXGeneral", "cmr10")
+    pool = []
+    for _ in range(min(count, GLYPHS)):
+        figure = Figure(figsize=(1, 1), dpi=48)
+        canvas = FigureCanvasAgg(figure)
+        x, y = 0.5 + 0.06 * rng.standard_normal(2)
+        figure.text(
+            x, y, str(rng.integers(10)), fontsize=rng.uniform(36, 62), rotation=rng.uniform(-25, 25),
+            ha="center", va="center", family=fonts[rng.integers(len(fonts))],
+        )  # fmt: skip
+        canvas.draw()
+        ink = 255.0 - np.asarray(canvas.buffer_rgba())[..., 0]
+        small = zoom(ink, (height / ink.shape[0], width / ink.shape[1]), order=1)
+        pool.append(gaussian_filter(small, 0.6).clip(0))
+    return np.array(pool)[rng.integers(len(pool), size=count)]
+
+
+def photograph(height: int, width: int, rng: np.random.Generator, *, real: bool) -> Floats:
+    """A picture (height, width): part of matplotlib's sample photograph, or a texture with a 1/f spectrum."""
+    from scipy.ndimage import zoom
+
+    picture = _sample_photograph() if real else None
+    if picture is not None:
+        size = [int(n * rng.uniform(0.4, 1.0)) for n in picture.shape]
+        top, left = (int(rng.integers(n - s + 1)) for n, s in zip(picture.shape, size, strict=True))
+        picture = picture[top : top + size[0], left : left + size[1]][:, :: rng.choice([-1, 1])]
+    else:
+        frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])
+        frequency[0, 0] = 1
+        white = np.fft.fft2(rng.standard_normal((height, width)))
+        picture = np.fft.ifft2(white / frequency ** rng.uniform(0.8, 1.6)).real
+        picture = picture - np.quantile(picture, 0.05)
+    grown = zoom(picture, (height / picture.shape[0], width / picture.shape[1]), order=1)
+    return np.asarray(grown[:height, :width].clip(0), dtype=float)
+
+
+def _sample_photograph() -> Floats | None:
+    from matplotlib.cbook import get_sample_data
+    from matplotlib.image import imread
+
+    try:
+        with get_sample_data("grace_hopper.jpg") as file:
+            return np.asarray(imread(file, format="jpg"), dtype=float).mean(axis=-1)
+    except (OSError, FileNotFoundError, ValueError):
+        return None
+
+
+def _panels(pictures: Floats) -> Floats:
+    """Pictures (G, E, h, k) as volumes (G, h, k, E)."""
+    return np.moveaxis(pictures, 1, -1)
+
+
+def _cut(picture: Floats, shape: Shape) -> Floats:
+    groups, nh, nk, ne = shape
+    return np.asarray(picture.reshape(groups, nh, ne, nk).transpose(0, 1, 3, 2))
+
+
+def _shuffled_panels(x: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+    """A spectrum (G, h, k, E) with its panels, over all energies, in another order."""
+    panels = np.moveaxis(x, -1, 1)
+    flat = panels.reshape(-1, *panels.shape[2:])
+    return np.moveaxis(flat[rng.permutation(len(flat))].reshape(panels.shape), 1, -1)
+
+
+def _shuffled_bins(x: NDArray[Any], mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[Any]:
+    out = np.array(x)
+    good = np.flatnonzero(~mask.ravel())
+    out.ravel()[good] = out.ravel()[good[rng.permutation(good.size)]]
+    return out
+
+
+def controls(inside: Spectra, rng: np.random.Generator, *, seen: bool = True) -> dict[str, Spectra]:
+    """Foreign spectra, as many of each kind as in-domain ones (without background and noise).
+
+    ``seen`` leaves out those that the limits are never chosen on (Rb2MnF4, photographs, exchanged masks).
+    """
+    shape = inside.x.shape[1:]
+    groups, nh, nk, ne = shape
+    made: dict[str, Callable[[int], Any]] = {
+        "shuffled panels": lambda i: _shuffled_panels(inside.x[i], rng),
+        "shuffled bins": lambda i: _shuffled_bins(inside.x[i], inside.mask[i], rng),
+        "digits": lambda i: _panels(digits(groups * ne, nh, nk, rng).reshape(groups, ne, nh, nk)),
+        "textures": lambda i: _cut(photograph(groups * nh, ne * nk, rng, real=False), shape),
+    }
+    if not seen:
+        made |= {
+            "Rb2MnF4": lambda i: antiferromagnet(
+                shape, inside.energies[i], rng, top=6.6 * np.exp(0.1 * rng.standard_normal())
+            ),
+            "Rb2MnF4, wider band": lambda i: antiferromagnet(
+                shape, inside.energies[i], rng, top=float(inside.energies[i].max() * rng.uniform(0.2, 0.6))
+            ),
+            "photographs": lambda i: _cut(photograph(groups * nh, ne * nk, rng, real=True), shape),
+            "featureless": lambda i: np.ones(shape) * np.exp(-np.arange(ne) / (rng.uniform(0.2, 2) * ne)),
+        }
+    found = {}
+    for name, make in made.items():
+        x = np.stack([make(i) for i in range(len(inside.x))])
+        found[name] = _same_mean(Spectra(x, inside.mask, inside.energies), inside)
+    if not seen:
+        found |= _exchanged_masks(inside)
+    return found
+
+
+def _same_mean(spectra: Spectra, inside: Spectra) -> Spectra:
+    x = np.where(spectra.mask, 0, spectra.x)
+    factor = inside.means / np.maximum(Spectra(x, spectra.mask, spectra.energies).means, 1e-12)
+    return Spectra((x * factor[:, None, None, None, None]).astype(np.float32), spectra.mask, spectra.energies)
+
+
+def _exchanged_masks(inside: Spectra) -> dict[str, Spectra]:
+    """The data as they are (0 in their gaps) with a mask that is not theirs."""
+    other = np.roll(inside.mask, 1, axis=1) if inside.x.shape[1] > 1 else inside.mask[..., ::-1]
+    masks = {"mask of another energy": other, "mask mirrored in h": inside.mask[:, :, ::-1]}
+    return {
+        name: Spectra(np.where(mask | inside.mask, 0, inside.x), mask, inside.energies)
+        for name, mask in masks.items()
+    }
+
+
+def foreign_for_limit(
+    held: Spectra, wrong: Spectra, settings: Settings, rng: np.random.Generator, *, noisy: bool
+) -> dict[str, Spectra]:
+    """The foreign data that "untrustworthy" is chosen on: never those that are reported as never seen."""
+    some = held[: settings.foreign]
+    found = {"wrong domain": as_in_training(wrong[: settings.foreign], settings, rng, noisy=noisy)}
+    for name, spectra in controls(some, rng).items():
+        found[name] = as_in_training(spectra, settings, rng, noisy=noisy, augment=False)
+    return found
+
+
+def auroc(inside: NDArray[Any], outside: NDArray[Any]) -> float:
+    """Probability that a foreign spectrum scores above an in-domain one (ties count half).
+
+    >>> auroc(np.array([1.0, 2.0]), np.array([3.0, 2.0]))
+    0.875
+    """
+    above = (outside[:, None] > inside[None]).mean() + 0.5 * (outside[:, None] == inside[None]).mean()
+    return float(above)
+
+
+def control_report(
+    model: Model, dataset: DataSet, seed: int = 0, *, count: int = 100, direction: Role = "deconvolve"
+) -> dict[str, Any]:
+    """AUROC, p-values and verdicts of every control set against held-out in-domain spectra.
+
+    ``count`` spectra of the test split and as many of each control, seeded. JSON: ``in_domain`` with the
+    Kolmogorov–Smirnov p of the uniformity of the p-values, ``controls`` by name (``auroc`` of the score,
+    ``median_p``, share of each verdict), ``error_correlation``: Spearman's rank correlation of the score with
+    the relative L2 of the translation to the true counterpart, where pairs exist, in domain alone and with
+    the wrong domain and exchanged masks.
+
+    Raises `Exp2SimError` where the model keeps no reference for this direction.
+    """
+    from scipy.stats import kstest
+
+    card = model.domain_card()
+    if direction not in card.directions:
+        raise Exp2SimError(f"The model {model.card.name!r} keeps no reference for {direction}.")
+    settings = Settings.of(model.card, seed=card.seed, points=card.points)
+    rng = np.random.default_rng([seed, 7, DIRECTIONS.index(direction)])
+    noisy = direction == "deconvolve"
+    own = kind_of(model.card, direction)
+    wrong = kind_of(model.card, DIRECTIONS[1 - DIRECTIONS.index(direction)])
+    clean = read_spectra(dataset, own, "test", 2 * count, rng)
+    half = min(count, len(clean.x))
+    sets = {"in domain": as_in_training(clean, settings, rng, noisy=noisy)}
+    away = read_spectra(dataset, wrong, "test", half, rng)
+    sets["wrong domain"] = as_in_training(away, settings, rng, noisy=noisy)
+    sets["wrong domain, clean"] = as_in_training(away, settings, rng, noisy=False)
+    for name, spectra in controls(clean[:half], rng, seen=False).items():
+        sets[name] = as_in_training(spectra, settings, rng, noisy=noisy, augment=False)
+    scores, distances = {}, {}
+    for name, spectra in sets.items():
+        scores[name], distances[name] = _scores(model, direction, spectra, settings)
+    reference = model.domain_reference(direction)
+    groups = list(range(reference.fit.shape[1]))
+    calibration = reference.scores(reference.calibration, groups)
+    limit = card.directions[direction].limit * float(calibration.max())
+    p_values = {
+        name: np.array([conformal_p(float(v), calibration, float(rng.random())) for v in values])
+        for name, values in scores.items()
+    }
+    shares = {
+        name: _shares([judge(card, p, s, limit) for p, s in zip(p_values[name], scores[name], strict=True)])
+        for name in sets
+    }
+    inside = scores["in domain"]
+    uniform = kstest(p_values["in domain"], "uniform")
+    return {
+        "direction": direction,
+        "seed": seed,
+        "spectra": {name: len(spectra.x) for name, spectra in sets.items()},
+        "in_domain": {
+            "ks_p": float(uniform.pvalue),
+            "ks_statistic": float(uniform.statistic),
+            "share_below_0.05": float((p_values["in domain"] < 0.05).mean()),
+            "verdicts": shares["in domain"],
+        },
+        "controls": {
+            name: {
+                "auroc": auroc(inside, scores[name]),
+                "auroc_distance_alone": auroc(distances["in domain"], distances[name]),
+                "median_p": float(np.median(p_values[name])),
+                "share_below_0.05": float((p_values[name] < 0.05).mean()),
+                "verdicts": shares[name],
+            }
+            for name in sets
+            if name != "in domain"
+        },
+        "error_correlation": _error_correlation(model, dataset, direction, settings, half, rng),
+    }
+
+
+def _scores(model: Model, direction: Role, spectra: Spectra, settings: Settings) -> tuple[Floats, Floats]:
+    reference = model.domain_reference(direction)
+    regularisation = model.domain_card().directions[direction].regularisation
+    parts = parts_of(reference, encode_spectra(model, direction, spectra, settings), regularisation)
+    groups = list(range(parts.shape[1]))
+    return reference.scores(parts, groups), np.exp(parts[..., -1]).mean(axis=1)
+
+
+def _shares(verdicts: list[Any]) -> dict[str, float]:
+    return {name: verdicts.count(name) / max(len(verdicts), 1) for name in VERDICTS}
+
+
+def _error_correlation(
+    model: Model, dataset: DataSet, direction: Role, settings: Settings, count: int, rng: np.random.Generator
+) -> dict[str, float] | None:
+    """Spearman of the score with the relative L2 of the translation to its counterpart, where pairs exist."""
+    from mantid_exp2sim.training.validation import translate_volumes
+    from scipy.stats import spearmanr
+
+    if not dataset.shares_mask:
+        return None
+    import torch
+
+    kinds = [kind_of(model.card, d) for d in (direction, DIRECTIONS[1 - DIRECTIONS.index(direction)])]
+    chosen = np.sort(rng.permutation(dataset.split("test"))[:count])
+    source, truth = (
+        Spectra(
+            dataset.read(k, chosen),
+            np.array(dataset.masks(k, chosen)),
+            np.array(dataset.energies_of(k, chosen)),
+        )
+        for k in kinds
+    )  # fmt: skip
+    plain = Settings(
+        points=settings.points, seed=settings.seed, noise=settings.noise, background=settings.background
+    )
+    inside = as_in_training(source, plain, rng, noisy=direction == "deconvolve")
+    swapped = next(iter(_exchanged_masks(source).values()))
+    errors, scores = [], []
+    network: Any = model.network(direction)
+    for spectra in (inside, Spectra(truth.x, truth.mask, truth.energies), swapped):
+        parts = []
+        for x in torch.split(torch.from_numpy(np.ascontiguousarray(spectra.x)), 8):
+            made = translate_volumes(
+                network, model.card.scaling.forward(x), torch.from_numpy(spectra.mask[0].copy()),
+                torch.from_numpy(spectra.energies[0].copy()), model.card.layout,
+            )  # fmt: skip
+            parts.append(model.card.scaling.inverse(made).numpy())
+        keep = ~(spectra.mask | truth.mask)
+        wrong = ((np.concatenate(parts) - truth.x) ** 2 * keep).sum(axis=(1, 2, 3, 4))
+        errors.append(np.sqrt(wrong / np.maximum((truth.x**2 * keep).sum(axis=(1, 2, 3, 4)), 1e-30)))
+        scores.append(_scores(model, direction, spectra, settings)[0])
+    return {
+        "in_domain": float(spearmanr(scores[0], errors[0]).statistic),
+        "with_wrong_domain_and_masks": float(
+            spearmanr(np.concatenate(scores), np.concatenate(errors)).statistic
+        ),
+    }
+
+
+def words(report: Mapping[str, Any]) -> str:
+    """The report as Markdown."""
+    inside = report["in_domain"]
+    lines = [
+        f"{report['direction']}: p-values of held-out in-domain spectra uniform: Kolmogorov-Smirnov "
+        f"p = {inside['ks_p']:.2f}, {100 * inside['share_below_0.05']:.0f} % below 0.05, refused "
+        f"{100 * inside['verdicts']['untrustworthy']:.1f} %",
+        "",
+        "| control | AUROC | of the transport distance alone | p < 0.05 | untrustworthy |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, entry in report["controls"].items():
+        lines.append(
+            f"| {name} | {entry['auroc']:.3f} | {entry['auroc_distance_alone']:.3f} "
+            f"| {100 * entry['share_below_0.05']:.0f} % | {100 * entry['verdicts']['untrustworthy']:.0f} % |"
+        )
+    if report["error_correlation"] is not None:
+        found = report["error_correlation"]
+        lines += [
+            "",
+            f"Spearman of the score with the true translation error: {found['in_domain']:.2f} in domain, "
+            f"{found['with_wrong_domain_and_masks']:.2f} with the wrong domain and exchanged masks.",
+        ]
+    return "\n".join(lines)

@@ -15,7 +15,7 @@ help:
 	@echo 'make demo   simulate a measurement, deconvolve and classify it, draw before / after / truth'
 	@echo 'make test   style, types, tests and doctests'
 	@echo 'make bench  one table of timings and memory; the figures of the simulator'
-	@echo 'make fuzz   10 000 damaged files for each reader'
+	@echo 'make fuzz   10 000 damaged files for each reader, and hostile models'
 	@echo 'make model  simulate, train and evaluate the shipped model anew (hours on two cores; restart it at will)'
 	@echo 'make clean  remove what was built'
 
@@ -50,9 +50,10 @@ bench: env
 	$(BIN)/python benchmarks/run_all.py
 	$(BIN)/python benchmarks/physics.py
 
-# Ten thousand damaged files for each reader; minutes.
+# Ten thousand damaged files for each reader, and as many hostile models; minutes.
 fuzz: env
 	$(BIN)/python benchmarks/fuzz_readers.py
+	$(BIN)/python benchmarks/fuzz_bundles.py
 
 # Every step goes on where it was stopped. The result is runs/pcsmo-maps; the shipped one lies in mantid_exp2sim/models.
 RECIPES := training/recipes

@@ -220,7 +220,7 @@ def in_names(files: Files, rng: Rng, room: Path) -> Path:
             for name, content in files.items():
                 archive.writestr(name if way != 0 else f"{some(rng, NAMES)}/{name}", content)
             if way == 1:
-                archive.writestr(str(some(rng, NAMES)) or "x", b"evil")
+                archive.writestr(str(some(rng, NAMES)).split("\0")[0] or "x", b"evil")
             elif way == 2:
                 link = zipfile.ZipInfo(str(some(rng, ("domain.safetensors", *files))))
                 link.external_attr = (0o120777 if rng.random() < 0.5 else int(rng.integers(2**16))) << 16
@@ -459,7 +459,7 @@ def run(kind: str, first: int, cases: int, folder: Path, progress: Path | None =
         if progress is not None:
             progress.write_text(str(number))
         source = MODELS[kind](files, rng, room) if kind in MODELS else room
-        start = time.perf_counter()
+        start = time.process_time()  # of a loaded machine too; one that waits for ever is seen from outside
         watch.outside, watch.allowed = [], target if kind in MODELS else room
         try:
             if kind == "checkpoint":
@@ -474,7 +474,7 @@ def run(kind: str, first: int, cases: int, folder: Path, progress: Path | None =
         except BaseException as error:
             wrong.append(f"{number}: {type(error).__name__}: {error}"[:300])
         watch.allowed = None
-        slowest = max(slowest, time.perf_counter() - start)
+        slowest = max(slowest, time.process_time() - start)
         wrong += [f"{number}: outside: {each}" for each in watch.outside]
         try:
             installed(target)

@@ -54,7 +54,7 @@ def add_model(source: str | Path, *, name: str | None = None, overwrite: bool = 
         text = parcel.read(CARD_FILE, MAX_CARD_BYTES)
         card = read_card(text, where=f"{CARD_FILE} in {path}")
         files = _checked(parcel, card, path)
-        target = _place(name or card.name, overwrite=overwrite)
+        target = _place(card.name if name is None else name, overwrite=overwrite)
         with atomic_folder(target) as folder:
             (folder / CARD_FILE).write_bytes(text)
             for file, expected in files.items():
@@ -125,9 +125,11 @@ def remove_model(name: str) -> Path:
 
 
 def check_model(model: Model) -> None:
-    """Load every network of a model: names, shapes, types and finite values are what its card says."""
+    """Load every network of a model, and its domain: names, shapes and types are those on its card."""
     for key in model.card.weights:
         model.network(key)
+    if model.card.domain is not None:
+        model.domain_reference("deconvolve")
 
 
 def _checked(parcel: Parcel, card: Card, path: Path) -> Mapping[str, WeightFile]:

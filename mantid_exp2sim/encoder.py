@@ -101,25 +101,19 @@ def _sums(layer: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
     """Rows: Σw, Σwf, Σwf², Σ pairs, Σ|difference| of pairs; a column for each channel, float64."""
     import torch
 
-    layer, gate = layer.double(), gate.double()
-    over = (0, *range(2, layer.ndim))
+    def total(values: torch.Tensor) -> torch.Tensor:
+        return values.sum(dim=(0, *range(2, layer.ndim)), dtype=torch.float64)
+
     weighted = layer * gate
     pairs = torch.zeros((), dtype=torch.float64)
     rough = torch.zeros(layer.shape[1], dtype=torch.float64)
     for axis in range(2, layer.ndim):
         if layer.shape[axis] > 1:
             both = gate.narrow(axis, 1, gate.shape[axis] - 1) * gate.narrow(axis, 0, gate.shape[axis] - 1)
-            pairs = pairs + both.sum()
-            rough += (layer.diff(dim=axis).abs() * both).sum(dim=over)
-    columns = layer.shape[1]
-    rows = [
-        gate.sum().expand(columns),
-        weighted.sum(dim=over),
-        (weighted * layer).sum(dim=over),
-        pairs.expand(columns),
-        rough,
-    ]
-    return torch.stack(rows)
+            pairs = pairs + both.sum(dtype=torch.float64)
+            rough += total(layer.diff(dim=axis).abs() * both)
+    rows = [total(gate).expand_as(rough), total(weighted), total(weighted * layer)]
+    return torch.stack([*rows, pairs.expand_as(rough), rough])
 
 
 def _moments(sums: Floats) -> Floats:

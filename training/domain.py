@@ -47,9 +47,9 @@ RIDGE = 1e-3
 class Settings:
     """How many spectra are taken at most, and with what they are made like the generator's input."""
 
-    train: int = 400
-    other: int = 200
-    held: int = 600
+    train: int = 300
+    other: int = 150
+    held: int = 500
     foreign: int = 24
     points: int = 32
     seed: int = 0

@@ -219,10 +219,13 @@ def test_the_command_writes_the_parts(models_folder, picture, tmp_path, capsys, 
     assert main([*command[:-1], str(tmp_path / "errors.txt")]) != 0
 
 
-def test_memory_does_not_grow_with_the_volume(make_model, free_volume):
+def test_memory_does_not_grow_with_the_volume(make_model, free_volume, monkeypatch):
     """Beyond the result itself: of what numpy allocates, which is where whole copies would show."""
     import tracemalloc
 
+    from mantid_exp2sim import tiles
+
+    monkeypatch.setattr(tiles, "BATCH_BINS", 16_384)  # a block is smaller than either volume
     model, above = make_model("tiny-separate"), []
     for bins in (40, 320):
         data = free_volume((40, 40, bins))

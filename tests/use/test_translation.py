@@ -351,4 +351,4 @@ def test_heavy_networks_go_in_small_batches():
         layout = Layout(energy="separate")
         return len(blocks((6, 40, 40, 10), layout, tile=None, reach=(1, 1), parameters=parameters))
 
-    assert (count(100_000), count(11_000_000)) == (6, 60)
+    assert (count(100_000), count(11_000_000)) == (2, 60)

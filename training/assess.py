@@ -123,8 +123,8 @@ def run_bundle(args: argparse.Namespace) -> int:
 
 def run_evaluate(args: argparse.Namespace) -> int:
     """``exp2sim evaluate``."""
-    from mantid_exp2sim.training.datasets import open_dataset
     from mantid_exp2sim.training.evaluation import Settings, evaluate, tables, write_report
+    from mantid_exp2sim.training.pairs import open_pairs
 
     from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.errors import Exp2SimError
@@ -149,7 +149,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         progress=lambda text: print(text, file=sys.stderr, flush=True),
     )
     if args.report is not None:
-        write_report(args.report, report, example, open_dataset(args.dataset).mask)
+        write_report(args.report, report, example, open_pairs(args.dataset).mask)
     if args.on_card:
         from mantid_exp2sim.training.package import add_metrics
 

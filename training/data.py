@@ -1,4 +1,4 @@
-"""The commands for data sets from files: ``exp2sim data build | inspect``."""
+"""The commands for data sets from files: ``exp2sim data build | inspect | export``."""
 
 from __future__ import annotations
 
@@ -37,6 +37,12 @@ INSPECT_EXAMPLES = """examples:
   exp2sim data inspect data/mine --plot mine.png
   exp2sim data inspect data/pcsmo-maps --json
 """
+EXPORT_EXAMPLES = """examples:
+  exp2sim data export data/rb2mnf4 exports
+  exp2sim data export data/rb2mnf4 exports --convolved nxs --integrated npz --limit 20
+
+Files lie in exports/convolved and exports/integrated; exports/labels.csv tells their classes and parameters.
+"""
 
 
 def register_data(subparsers: Subparsers) -> None:
@@ -71,6 +77,32 @@ def register_data(subparsers: Subparsers) -> None:
     look.add_argument("--plot", type=Path, metavar="PNG", help="also draw some samples")
     look.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     look.set_defaults(run=run_inspect)
+    _register_export(kinds)
+
+
+def _register_export(kinds: Subparsers) -> None:
+    export = kinds.add_parser(
+        "export",
+        help="samples of a simulated data set as files of Mantid, Horace and SpinW",
+        description="Write each sample of a simulated data set as a file, with a table of labels: to look at "
+        "them in other programs, or to build a data set together with files from elsewhere.",
+        epilog=EXPORT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    export.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a simulated data set")
+    export.add_argument("out", type=Path, metavar="DIR")
+    for kind, default in (("convolved", ["nxs", "d3d"]), ("integrated", ["mat"])):
+        export.add_argument(
+            f"--{kind}",
+            nargs="+",
+            choices=("nxs", "d3d", "mat", "npz"),
+            default=default,
+            metavar="FORMAT",
+            help=f"nxs, d3d, mat (SpinW's) or npz; several take turns (default {' '.join(default)})",
+        )
+    export.add_argument("--limit", type=int, metavar="N", help="only the first N samples")
+    export.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    export.set_defaults(run=run_export)
 
 
 def run_build(args: argparse.Namespace) -> int:
@@ -110,4 +142,30 @@ def run_inspect(args: argparse.Namespace) -> int:
         report["plot"] = str(args.plot)
         text += f"\n{args.plot}: some samples"
     emit(args, report, text)
+    return 0
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """``exp2sim data export``."""
+    from mantid_exp2sim.training.exports.write import export_dataset
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.errors import Exp2SimError
+
+    if args.limit is not None and args.limit < 1:
+        raise Exp2SimError(f"--limit is {args.limit}; it takes 1 or more.")
+    formats = {"convolved": args.convolved, "integrated": args.integrated}
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("write", total=None)
+        found = export_dataset(
+            args.dataset,
+            args.out,
+            formats=formats,
+            limit=args.limit,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    counts = ", ".join(f"{count} {kind}" for kind, count in found["files"].items())
+    emit(args, found, f"{counts} -> {args.out}, with {found['labels']}")
     return 0

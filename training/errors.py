@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from mantid_exp2sim.training.augment import add_background, add_noise
-from mantid_exp2sim.training.datasets import DataSet, open_dataset
+from mantid_exp2sim.training.datasets import DataSet
+from mantid_exp2sim.training.pairs import open_pairs
 
 from mantid_exp2sim.bundle import Model, load_model
 from mantid_exp2sim.translation import Direction, translate_volumes
@@ -244,7 +245,7 @@ def calibrate(
     from mantid_exp2sim.training.package import change_card
 
     loaded = model if isinstance(model, Model) else load_model(model)
-    data = open_dataset(Path(dataset))
+    data = open_pairs(Path(dataset))
     indices = _spread_over(data.split(split), limit)
     errors = {}
     for direction in CONDITIONS:
@@ -273,7 +274,7 @@ def coverage(
     dict with ``68`` and ``95``. ``{"not known": why}`` where the card has no calibration.
     """
     loaded = model if isinstance(model, Model) else load_model(model)
-    data = open_dataset(Path(dataset))
+    data = open_pairs(Path(dataset))
     indices = data.split(split) if limit is None else _spread_over(data.split(split), limit)
     report: dict[str, Any] = {"split": split, "spectra": len(indices)}
     for direction, names in CONDITIONS.items():

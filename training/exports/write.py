@@ -180,8 +180,8 @@ def write_spinw(histogram: Histogram, path: Path) -> None:
         "component": "Sperp",
         "formfact": True,
     }
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        savemat(file, {"spec": spectrum})
+    with atomic_path(path) as temporary:
+        savemat(str(temporary), {"spec": spectrum}, appendmat=False)
 
 
 def _write_labels(rows: list[dict[str, Any]], path: Path) -> None:

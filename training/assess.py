@@ -1,11 +1,11 @@
-"""The commands after a training: ``exp2sim bundle`` and ``exp2sim evaluate``."""
+"""The commands after a training: ``exp2sim bundle``, ``domain`` and ``evaluate``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -20,6 +20,10 @@ EVALUATE_EXAMPLES = """examples:
   exp2sim evaluate pcsmo-maps data/pcsmo-maps
   exp2sim evaluate models/mine data/mine --limit 100 --report report/
   exp2sim evaluate models/seed-1 data/mine --also models/seed-2 models/seed-3 --paired runs/paired
+"""
+DOMAIN_EXAMPLES = """examples:
+  exp2sim domain runs/pcsmo-maps data/pcsmo-maps
+  exp2sim domain models/mine data/mine --seed 3 --json
 """
 
 
@@ -157,4 +161,47 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
         add_metrics(load_model(args.model).folder, report)
     emit(args, report, tables(report))
+    return 0
+
+
+def register_domain(subparsers: Subparsers) -> None:
+    """Add ``domain``."""
+    parser = subparsers.add_parser(
+        "domain",
+        help="calibrate a model's domain check on its data set",
+        description="Write the reference of the domain check into a model's folder and thresholds onto its "
+        "card: features of the training split, scales and calibration from halves of the validation split.",
+        epilog=DOMAIN_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="MODEL", help="folder of the model; its card is written anew")
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of what it was trained on")
+    parser.add_argument("--seed", type=int, default=0, help="of noise, points and ties (default 0)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.set_defaults(run=run_domain)
+
+
+def run_domain(args: argparse.Namespace) -> int:
+    """``exp2sim domain``."""
+    from mantid_exp2sim.training.domain import Settings, add_domain
+
+    from mantid_exp2sim.bundle import load_model
+    from mantid_exp2sim.cli.output import emit
+
+    model = load_model(args.model)
+    card = add_domain(
+        model,
+        args.dataset,
+        settings=Settings.of(model.card, seed=args.seed),
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    assert card.domain is not None
+    limits: dict[str, Any] = {name: entry.model_dump() for name, entry in card.domain.directions.items()}
+    report = {"model": card.name, "bytes": card.domain.file.size, "directions": limits}
+    lines = [
+        f"{card.name}: {name}: {entry['calibration']} calibration spectra, untrustworthy beyond "
+        f"{entry['limit']:.2f} times their largest score"
+        for name, entry in limits.items()
+    ]
+    emit(args, report, "\n".join(lines))
     return 0

@@ -25,11 +25,10 @@ TRAIN_EXAMPLES = """examples:
 
 def register(subparsers: Subparsers) -> None:
     """Add the training commands."""
-    from mantid_exp2sim.training.assess import register_bundle, register_evaluate
+    from mantid_exp2sim.training.assess import register_bundle, register_domain, register_evaluate
     from mantid_exp2sim.training.calibrate import register as register_calibrate
     from mantid_exp2sim.training.data import register_data
     from mantid_exp2sim.training.demo import register as register_demo
-    from mantid_exp2sim.training.domain import register as register_domain
     from mantid_exp2sim.training.simulate import register_simulate
 
     register_demo(subparsers)

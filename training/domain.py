@@ -7,8 +7,7 @@ features, one half of the validation split the scales of the score, the other ha
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -20,7 +19,7 @@ from mantid_exp2sim.training.store import DataSet, open_dataset
 from numpy.typing import NDArray
 
 from mantid_exp2sim.applicability import FLOOR, PARTS, TOP, Reference, spread
-from mantid_exp2sim.bundle import Model, load_model, save_bundle
+from mantid_exp2sim.bundle import Model, save_bundle
 from mantid_exp2sim.card import Card, DirectionCard, DomainCard, WeightFile
 from mantid_exp2sim.encoder import Features, Role, encode
 from mantid_exp2sim.errors import Exp2SimError
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 Floats: TypeAlias = NDArray[np.float64]
-Subparsers: TypeAlias = Any
 
 DIRECTIONS: tuple[Role, Role] = ("deconvolve", "convolve")
 RANK, POINT_RANK = 64, 8
@@ -331,51 +329,3 @@ def add_domain(
     networks: dict[str, nn.Module] = {key: model.network(key) for key in model.card.weights}
     card = model.card.model_copy(update={"domain": section})
     return save_bundle(model.folder, card, networks, overwrite=True, domain=content)
-
-
-EXAMPLES = """examples:
-  exp2sim domain runs/pcsmo-maps data/pcsmo-maps
-  exp2sim domain models/mine data/mine --seed 3 --json
-"""
-
-
-def register(subparsers: Subparsers) -> None:
-    """Add ``domain``."""
-    parser = subparsers.add_parser(
-        "domain",
-        help="calibrate a model's domain check on its data set",
-        description="Write the reference of the domain check into a model's folder and thresholds onto its "
-        "card: features of the training split, scales and calibration from halves of the validation split.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("model", metavar="MODEL", help="folder of the model; its card is written anew")
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of what it was trained on")
-    parser.add_argument("--seed", type=int, default=0, help="of noise, points and ties (default 0)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    parser.set_defaults(run=run)
-
-
-def run(args: argparse.Namespace) -> int:
-    """``exp2sim domain``."""
-    import sys
-
-    from mantid_exp2sim.cli.output import emit
-
-    model = load_model(args.model)
-    card = add_domain(
-        model,
-        args.dataset,
-        settings=Settings.of(model.card, seed=args.seed),
-        say=lambda text: print(text, file=sys.stderr, flush=True),
-    )
-    assert card.domain is not None
-    limits: Mapping[str, Any] = {name: entry.model_dump() for name, entry in card.domain.directions.items()}
-    report = {"model": card.name, "bytes": card.domain.file.size, "directions": limits}
-    lines = [
-        f"{card.name}: {name}: {entry['calibration']} calibration spectra, untrustworthy beyond "
-        f"{entry['limit']:.2f} times their largest score"
-        for name, entry in limits.items()
-    ]
-    emit(args, report, "\n".join(lines))
-    return 0

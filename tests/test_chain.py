@@ -6,6 +6,7 @@ What comes out is not good, but real.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,15 @@ def test_card_tells_where_the_model_comes_from(chain: Path) -> None:
     assert card.classifiers["integrated"].partial
 
 
+def numbers(value: Any) -> Iterator[float]:
+    """Every number of a report, in order."""
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from numbers(inner)
+    elif isinstance(value, int | float):
+        yield value
+
+
 def test_evaluation_and_use_give_the_same_numbers(chain: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import torch
     from mantid_exp2sim.training.datasets import open_dataset
@@ -117,8 +127,7 @@ def test_evaluation_and_use_give_the_same_numbers(chain: Path, capsys: pytest.Ca
     assert report["mosaics"] == 6
     assert set(report["gap_closed"]) == {"deconvolve", "deconvolve_measured", "convolve"}
     again, _ = evaluate(model, chain / "data", settings=settings)
-    for key in ("accuracy", "flux", "null_response", "calibration", "coverage", "panels"):
-        assert json.dumps(again[key]) == json.dumps(report[key])
+    assert list(numbers(again)) == pytest.approx(list(numbers(report)), rel=1e-4, abs=1e-6)
 
     values = data.read("convolved", data.split("test", 1))
     picture = picture_from_volumes(values[0].astype(float))

@@ -57,15 +57,21 @@ fuzz: env
 
 # Every step goes on where it was stopped. The result is runs/pcsmo-maps; the shipped one lies in mantid_exp2sim/models.
 RECIPES := training/recipes
-train = $(BIN)/exp2sim train $(1) $(RECIPES)/$(2).toml --out runs/$(2) $$(test -f runs/$(2)/config.json && echo --resume)
+SEEDS := 0 1 2
+# $(call train,gan or duq,recipe,seed)
+train = $(BIN)/exp2sim train $(1) $(RECIPES)/$(2).toml --seed $(3) --out runs/$(2)-$(3) $$(test -f runs/$(2)-$(3)/config.json && echo --resume)
+comma := ,
+members = $(1)-0$(comma)$(1)-1$(comma)$(1)-2
 model: env
 	$(BIN)/exp2sim simulate dataset $(RECIPES)/pcsmo-maps.toml
-	$(call train,duq,duq-integrated)
-	$(call train,duq,duq-convolved)
-	$(call train,gan,gan-integrated)
-	$(BIN)/exp2sim bundle runs/pcsmo-maps --gan runs/gan-integrated --classifier integrated=runs/duq-integrated \
-	  --classifier convolved=runs/duq-convolved --dataset data/pcsmo-maps --overwrite
-	$(BIN)/exp2sim evaluate runs/pcsmo-maps data/pcsmo-maps --report runs/evaluation --on-card
+	for seed in $(SEEDS); do $(call train,duq,duq-integrated,$$seed) && $(call train,gan,gan-paired,$$seed) || exit 1; done
+	$(call train,duq,duq-convolved,0)
+	$(BIN)/exp2sim bundle runs/pcsmo-maps --gan $(SEEDS:%=runs/gan-paired-%) \
+	  --classifier integrated=$(call members,runs/duq-integrated) --classifier convolved=runs/duq-convolved-0 \
+	  --dataset data/pcsmo-maps --overwrite
+	$(BIN)/exp2sim domain runs/pcsmo-maps data/pcsmo-maps
+	$(BIN)/exp2sim calibrate runs/pcsmo-maps data/pcsmo-maps
+	$(BIN)/exp2sim evaluate runs/pcsmo-maps data/pcsmo-maps --paired runs/gan-paired-0 --report runs/evaluation --on-card
 
 clean:
 	rm -rf $(VENV) build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,4 +1,4 @@
-"""A measured mosaic through a model: correlations raw and deconvolved, intensity ratio per panel, a picture.
+"""A measured mosaic through a model: domain, correlations raw and deconvolved, intensity per panel, a picture.
 
     python examples/measurement_report.py measured.npy --mask nanmask.mat --out report/
 
@@ -42,8 +42,11 @@ def main() -> None:
     measured = mantid_exp2sim.load(args.measured, mask=args.mask)
     model = mantid_exp2sim.load_model(args.model)
     report: dict[str, Any] = {"model": model.card.name, "checksum": model.checksum}
+    check = model.check_domain(measured)
+    report["domain"] = check.to_dict()
+    print(check.words())
     for scale in (1.0, "auto"):
-        sharp = model.deconvolve(measured, scale=scale, errors=False)
+        sharp = model.deconvolve(measured, scale=scale, errors=False, force=True)
         found = {
             "raw, simulation-like classifier": model.classify(measured, scale=scale),
             "raw, measurement-like classifier": model.classify(measured, scale=scale, domain="convolved"),
@@ -59,7 +62,7 @@ def main() -> None:
             compare({"measured": measured, "deconvolved": sharp}, args.out / "report.png")
     (args.out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     for scale, part in report.items():
-        if isinstance(part, dict):
+        if "correlations" in part:
             for name, values in part["correlations"].items():
                 shown = ", ".join(f"{c} {v:.3f}" for c, v in values.items())
                 print(f"{scale:11s} {name:34s} {shown} -> {part['prediction'][name]}")

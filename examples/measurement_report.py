@@ -1,4 +1,4 @@
-"""A measured mosaic through a model: domain, correlations raw and deconvolved, intensity per panel, a picture.
+"""A measured mosaic through a model: domain, correlations raw and deconvolved, intensities, a picture.
 
     python examples/measurement_report.py measured.npy --mask nanmask.mat --out report/
 

@@ -171,7 +171,7 @@ def _write_errors(stack: ExitStack, path: Path, made: Translated) -> None:
     """The file appears when the stack closes, if nothing went wrong."""
     from mantid_exp2sim.atomic import atomic_path
 
-    parts = {
+    parts: dict[str, Any] = {
         "input_variance": made.input_variance,
         "model_variance": made.model_variance,
         "half_68": np.sqrt(made.histogram.variance),

@@ -51,7 +51,7 @@ class DomainCheck:
     ``p_value``: share of in-domain spectra that look as foreign or more (None: not known). ``distance``: the
     debiased optimal-transport distance of encoder features to those of the training set, mean over volumes,
     in units of the whitened features. ``score``: what the p-value ranks, and ``limit`` the score above which
-    nothing of the domain has been seen. ``note`` says what limits the answer, if anything does.
+    the data are untrustworthy. ``note`` says what limits the answer, if anything does.
     """
 
     p_value: float | None
@@ -184,6 +184,15 @@ def spread(y: Floats) -> tuple[Floats, Floats]:
     return reach, np.log((rest**2).mean(axis=1) + 1e-12)
 
 
+def extreme(scores: Floats) -> float:
+    """The 99 % quantile of in-domain scores: the limit is a multiple of it.
+
+    >>> extreme(np.arange(101.0))
+    99.0
+    """
+    return float(np.quantile(scores, 0.99))
+
+
 def conformal_p(score: float, calibration: Floats, uniform: float) -> float:
     """Rank p-value of a score among n in-domain scores, ties broken by a uniform number.
 
@@ -252,7 +261,7 @@ def check_volumes(model: Model, volumes: Volumes, factor: float, role: Role) -> 
     distance = float(far.mean())
     limit_factor = settings.directions[role].limit
     inside = reference.scores(reference.calibration[:, groups], groups)
-    limit = limit_factor * float(inside.max())
+    limit = limit_factor * extreme(inside)
     score = float(reference.scores(parts[None], groups)[0]) if np.isfinite(parts).all() else np.inf
     text = np.ascontiguousarray(volumes.intensity).tobytes()
     uniform = float(np.random.default_rng([settings.seed, zlib.crc32(text)]).random())
@@ -356,7 +365,7 @@ def distributions(
     found = encode(
         model.network(direction), model.card.layout, scaled[(slice(None), *region)],
         volumes.mask[measured][(slice(None), *region)], volumes.incident_energies[measured],
-        points=settings.points, seed=settings.seed,
+        points=reference.points.shape[1], seed=settings.seed,
     )  # fmt: skip
     flat = {
         "training": reference.points[groups][:, 1::2],

@@ -182,7 +182,7 @@ class DirectionCard(_Strict):
     regularisation: float = Field(gt=0, lt=1e12)
     """ε of the entropic transport, in squared units of the whitened features."""
     limit: float = Field(ge=1, le=1e6)
-    """Untrustworthy beyond so many times the largest score of the calibration spectra."""
+    """Untrustworthy beyond so many times the 0.99 quantile of the calibration spectra's scores."""
     fit: int = Field(ge=1, le=10_000)
     """Held-out spectra that set the scales of the score."""
     calibration: int = Field(ge=1, le=10_000)

@@ -18,7 +18,7 @@ from mantid_exp2sim.training.datasets import halves
 from mantid_exp2sim.training.store import DataSet, open_dataset
 from numpy.typing import NDArray
 
-from mantid_exp2sim.applicability import FLOOR, PARTS, TOP, Reference, spread
+from mantid_exp2sim.applicability import FLOOR, PARTS, TOP, Reference, extreme, spread
 from mantid_exp2sim.bundle import Model, save_bundle
 from mantid_exp2sim.card import Card, DirectionCard, DomainCard, WeightFile
 from mantid_exp2sim.encoder import Features, Role, encode
@@ -264,9 +264,9 @@ def _limit(
         found = encode_spectra(model, direction, spectra, settings)
         scores[name] = reference.scores(parts_of(reference, found, epsilon), groups)
     nearest = float(np.quantile(np.concatenate(list(scores.values())), 0.05))
-    worst = float(inside.max())
+    worst = extreme(inside)
     figures: dict[str, Any] = {f"median score, {name}": float(np.median(s)) for name, s in scores.items()}
-    figures |= {"largest score of the calibration": worst, "0.05 quantile of foreign scores": nearest}
+    figures |= {"0.99 quantile of the calibration": worst, "0.05 quantile of foreign scores": nearest}
     return DirectionCard(
         regularisation=epsilon,
         limit=max(1.1, float(np.sqrt(max(nearest / worst, 1.0)))),

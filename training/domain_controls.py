@@ -22,7 +22,7 @@ from mantid_exp2sim.training.domain import (
 )
 from numpy.typing import NDArray
 
-from mantid_exp2sim.applicability import conformal_p, judge
+from mantid_exp2sim.applicability import conformal_p, extreme, judge
 from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def control_report(
     reference = model.domain_reference(direction)
     groups = list(range(reference.fit.shape[1]))
     calibration = reference.scores(reference.calibration, groups)
-    limit = card.directions[direction].limit * float(calibration.max())
+    limit = card.directions[direction].limit * extreme(calibration)
     p_values = {
         name: np.array([conformal_p(float(v), calibration, float(rng.random())) for v in values])
         for name, values in scores.items()

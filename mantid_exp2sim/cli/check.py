@@ -12,7 +12,7 @@ from mantid_exp2sim.errors import Exp2SimError
 EXAMPLES = """\
 p-value     share of spectra of the training domain that look as foreign as these data, or more
 distance    optimal-transport distance of the network's features to those of the training set
-verdict     trustworthy, expert opinion (rarer than 1 in 20, but seen), untrustworthy (never seen there)
+verdict     trustworthy, expert opinion (rarer than 1 in 20), untrustworthy (as good as never seen there)
 
 examples:
   exp2sim check measured.npy --mask nanmask.mat

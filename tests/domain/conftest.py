@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -116,6 +117,11 @@ def volume(values: np.ndarray, mask: np.ndarray, energy: float) -> Histogram:
         Axis("DeltaE", energy * (0.1 + 0.2 * np.arange(values.shape[2] + 1)), unit="meV"),
     )
     return Histogram.from_arrays(values, axes, np.abs(values), mask, metadata={"incident_energy": energy})
+
+
+@pytest.fixture
+def make_volume() -> Callable[..., Histogram]:
+    return volume
 
 
 @pytest.fixture(scope="session")

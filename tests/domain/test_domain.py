@@ -83,12 +83,9 @@ def test_too_few_bins_are_never_untrustworthy(model, foreign):
     assert "%" in found.note
 
 
-def test_larger_data_are_compared_in_blocks(domain_models, inside):
-    model = load_bundle(domain_models / "mosaic")
-    from conftest import volume  # type: ignore[import-not-found]
-
+def test_larger_data_are_compared_in_blocks(model, inside, make_volume):
     one = inside[0]
-    wide = volume(np.tile(np.nan_to_num(one.intensity), (2, 1, 1)), np.tile(one.mask, (2, 1, 1)), 25.0)
+    wide = make_volume(np.tile(np.nan_to_num(one.intensity), (2, 1, 1)), np.tile(one.mask, (2, 1, 1)), 25.0)
     assert check_domain(model, wide).p_value is not None
 
 

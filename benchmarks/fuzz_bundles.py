@@ -218,9 +218,9 @@ def in_names(files: Files, rng: Rng, room: Path) -> Path:
         warnings.simplefilter("ignore")
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in files.items():
-                archive.writestr(name if way != 0 else f"{some(rng, NAMES)}/{name}", content)
+                archive.writestr(name if way != 0 else f"{_packable(rng)}/{name}", content)
             if way == 1:
-                archive.writestr(str(some(rng, NAMES)).split("\0")[0] or "x", b"evil")
+                archive.writestr(_packable(rng), b"evil")
             elif way == 2:
                 link = zipfile.ZipInfo(str(some(rng, ("domain.safetensors", *files))))
                 link.external_attr = (0o120777 if rng.random() < 0.5 else int(rng.integers(2**16))) << 16
@@ -242,6 +242,11 @@ def in_names(files: Files, rng: Rng, room: Path) -> Path:
             content[place + 8 : place + 12] = struct.pack("<HH", *rng.integers(0, 100, 2).tolist())
     path.write_bytes(content)
     return path
+
+
+def _packable(rng: Rng) -> str:
+    """A bad name that zipfile can write."""
+    return str(some(rng, NAMES)).split("\0")[0] or "x"
 
 
 def _places(content: bytearray, mark: bytes) -> list[int]:

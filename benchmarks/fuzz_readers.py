@@ -30,7 +30,7 @@ from mantid_exp2sim import Axis, Exp2SimError, Histogram, load, save
 
 MAX_SECONDS = 1.0
 MAX_BYTES = 2**30
-STALLED = 20.0
+STALLED = 120.0
 ABSURD = (0, 1, 2, 255, 65535, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**32 - 8)
 ABSURD_LONG = (0, 2**31, 2**32, 2**40, 2**62, 2**63 - 1, 2**63, 2**64 - 1)
 AXES = (
@@ -327,7 +327,7 @@ def supervised(kind: str, first: int, cases: int, script: str = __file__) -> dic
             arguments = ["--worker", "--kind", kind, "--first", str(first), "--cases", str(count)]
             command = [sys.executable, script, *arguments, "--folder", name]
             try:
-                done = subprocess.run(command, capture_output=True, text=True, timeout=STALLED + 0.1 * count)
+                done = subprocess.run(command, capture_output=True, text=True, timeout=STALLED + 0.5 * count)
                 result = json.loads(done.stdout) if done.returncode == 0 else None
                 how = f"exit status {done.returncode}: {done.stderr[-200:]}"
             except subprocess.TimeoutExpired:

@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 TYPES := build/types
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help env demo test lint types bench fuzz model clean
+.PHONY: help env demo test lint types bench fuzz model tutorial clean
 
 help:
 	@echo 'make env    the virtual environment $(VENV)'
@@ -17,6 +17,7 @@ help:
 	@echo 'make bench  one table of timings and memory; the figures of the simulator'
 	@echo 'make fuzz   10 000 damaged files for each reader, and hostile models'
 	@echo 'make model  simulate, train and evaluate the shipped model anew (hours on two cores; restart it at will)'
+	@echo 'make tutorial  docs/tutorial.md from nothing to a model of Rb2MnF4, in tutorial-run'
 	@echo 'make clean  remove what was built'
 
 env: $(STAMP)
@@ -72,6 +73,10 @@ model: env
 	$(BIN)/exp2sim domain runs/pcsmo-maps data/pcsmo-maps
 	$(BIN)/exp2sim calibrate runs/pcsmo-maps data/pcsmo-maps
 	$(BIN)/exp2sim evaluate runs/pcsmo-maps data/pcsmo-maps --paired runs/gan-paired-0 --report runs/evaluation --on-card
+
+# The commands of docs/tutorial.md, and the time of each. A second run needs another folder, or none of this name.
+tutorial: env
+	$(BIN)/python examples/tutorial/run.py tutorial-run
 
 clean:
 	rm -rf $(VENV) build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

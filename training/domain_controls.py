@@ -35,7 +35,7 @@ Floats: TypeAlias = NDArray[np.float64]
 Shape: TypeAlias = tuple[int, ...]
 VERDICTS = ("trustworthy", "expert opinion", "untrustworthy")
 GLYPHS = 60
-"""Digits that are drawn; each picture takes one."""
+"""Digits that are drawn; each panel takes one of them."""
 
 
 def antiferromagnet(shape: Shape, energies: NDArray[Any], rng: np.random.Generator, *, top: float) -> Floats:
@@ -71,7 +71,7 @@ def digits(count: int, height: int, width: int, rng: np.random.Generator) -> Flo
 
     fonts = ("DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono", "STIXGeneral", "cmr10")
     pool = []
-    for _ in range(min(count, GLYPHS)):
+    for _ in range(count):
         figure = Figure(figsize=(1, 1), dpi=48)
         canvas = FigureCanvasAgg(figure)
         x, y = 0.5 + 0.06 * rng.standard_normal(2)
@@ -83,7 +83,7 @@ def digits(count: int, height: int, width: int, rng: np.random.Generator) -> Flo
         ink = 255.0 - np.asarray(canvas.buffer_rgba())[..., 0]
         small = zoom(ink, (height / ink.shape[0], width / ink.shape[1]), order=1)
         pool.append(gaussian_filter(small, 0.6).clip(0))
-    return np.array(pool)[rng.integers(len(pool), size=count)]
+    return np.array(pool)
 
 
 def photograph(height: int, width: int, rng: np.random.Generator, *, real: bool) -> Floats:
@@ -147,10 +147,11 @@ def controls(inside: Spectra, rng: np.random.Generator, *, seen: bool = True) ->
     """
     shape = inside.x.shape[1:]
     groups, nh, nk, ne = shape
+    drawn = digits(GLYPHS, nh, nk, rng)
     made: dict[str, Callable[[int], Any]] = {
         "shuffled panels": lambda i: _shuffled_panels(inside.x[i], rng),
         "shuffled bins": lambda i: _shuffled_bins(inside.x[i], inside.mask[i], rng),
-        "digits": lambda i: _panels(digits(groups * ne, nh, nk, rng).reshape(groups, ne, nh, nk)),
+        "digits": lambda i: _panels(drawn[rng.integers(GLYPHS, size=(groups, ne))]),
         "textures": lambda i: _cut(photograph(groups * nh, ne * nk, rng, real=False), shape),
     }
     if not seen:

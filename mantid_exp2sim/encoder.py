@@ -121,4 +121,4 @@ def _moments(sums: Floats) -> Floats:
     mean = first / np.maximum(weight, 1)
     deviation = np.sqrt(np.maximum(second / np.maximum(weight, 1) - mean**2, 0))
     # like the intensity scaling: linear for weak, logarithmic for strong features
-    return np.arcsinh(10 * np.concatenate([mean, deviation, rough / np.maximum(pairs, 1)]))
+    return np.asarray(np.arcsinh(10 * np.concatenate([mean, deviation, rough / np.maximum(pairs, 1)])))

@@ -49,7 +49,7 @@ def squared_distances(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Floats:
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     inner = a @ np.swapaxes(b, -1, -2)
     found = (a**2).sum(-1)[..., :, None] + (b**2).sum(-1)[..., None, :] - 2 * inner
-    return np.maximum(found, 0.0)
+    return np.asarray(np.maximum(found, 0.0))
 
 
 def sinkhorn(

@@ -7,7 +7,7 @@ noise, so that neither gives it away.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 from mantid_exp2sim.training.domain import (
@@ -73,7 +73,7 @@ def digits(count: int, height: int, width: int, rng: np.random.Generator) -> Flo
     pool = []
     for _ in range(count):
         figure = Figure(figsize=(1, 1), dpi=48)
-        canvas = FigureCanvasAgg(figure)
+        canvas: Any = FigureCanvasAgg(figure)
         x, y = 0.5 + 0.06 * rng.standard_normal(2)
         figure.text(
             x, y, str(rng.integers(10)), fontsize=rng.uniform(36, 62), rotation=rng.uniform(-25, 25),
@@ -110,8 +110,8 @@ def _sample_photograph() -> Floats | None:
     from matplotlib.image import imread
 
     try:
-        with get_sample_data("grace_hopper.jpg") as file:
-            return np.asarray(imread(file, format="jpg"), dtype=float).mean(axis=-1)
+        with cast(BinaryIO, get_sample_data("grace_hopper.jpg")) as file:
+            return np.asarray(np.asarray(imread(file, format="jpg"), dtype=np.float64).mean(axis=-1))
     except (OSError, FileNotFoundError, ValueError):
         return None
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -185,15 +185,33 @@ def _along_energy(matrix: Tensor, planes: Tensor) -> Tensor:
     return (matrix @ planes.flatten(2)).reshape(planes.shape)
 
 
-def dataset_operator(dataset: DataSet, *, instrument: Instrument = MAPS) -> ResolutionOperator:
-    """The resolution on a data set's own bins; `Exp2SimError` where it does not tell their edges."""
+def dataset_operator(dataset: DataSet, *, instrument: Instrument | None = None) -> ResolutionOperator:
+    """The resolution on a data set's own bins, of its own instrument and lattice unless another is given.
+
+    Raises `Exp2SimError` where it does not tell the edges of its bins.
+    """
     try:
         described = json.loads((dataset.folder / "dataset.json").read_bytes())
         h, k, fraction = (np.array(described["edges"][n], dtype=float) for n in ("h", "k", "energy_fraction"))
         energies = [float(energy) for energy in described["incident_energies"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Exp2SimError(f"The data set {dataset.folder} does not tell the edges of its bins.") from error
-    return ResolutionOperator([Binning(h, k, fraction * ei, ei) for ei in energies], instrument=instrument)
+    own, lattice = _where_simulated(described.get("recipe"))
+    return ResolutionOperator(
+        [Binning(h, k, fraction * ei, ei) for ei in energies], instrument=instrument or own, lattice=lattice
+    )
+
+
+def _where_simulated(recipe: Any) -> tuple[Instrument, tuple[float, float]]:
+    """Instrument and lattice of a recipe; of one that cannot be read MAPS and the manganite's."""
+    from mantid_exp2sim.training.simulation.dataset import Recipe
+    from pydantic import ValidationError
+
+    try:
+        found = Recipe.model_validate(recipe)
+    except ValidationError:
+        return MAPS, (LATTICE[0], LATTICE[1])
+    return found.options.instrument, found.lattice
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -114,3 +116,14 @@ def test_wrong_shapes_and_energies_are_refused(mosaic: ResolutionOperator) -> No
         mosaic(torch.zeros(1, 40, 40, 10), torch.tensor([60.0]))
     with pytest.raises(Exp2SimError, match="same shape"):
         ResolutionOperator([mosaic_binnings()[0], FINE])
+
+
+def test_instrument_and_lattice_are_those_of_the_recipe():
+    from mantid_exp2sim.training.operator import _where_simulated
+    from mantid_exp2sim.training.simulation.dataset import read_recipe
+
+    recipe = read_recipe(Path(__file__).resolve().parents[2] / "training" / "recipes" / "rb2mnf4.toml")
+    instrument, lattice = _where_simulated(recipe.model_dump(mode="json", exclude_none=True))
+    assert instrument.name == "MERLIN"
+    assert lattice == pytest.approx((4.215, 4.215))
+    assert _where_simulated({})[0].name == "MAPS"

@@ -35,7 +35,7 @@ def panel_ratio(after: Any, before: Any) -> list[list[float | None]]:
 def read(model: Model, measured: Histogram, sharp: Histogram, scale: float | str) -> dict[str, Any]:
     """What the classifiers say of the measurement and of its deconvolution, and the change of the total."""
     found = {
-        "raw, simulation-like classifier": model.classify(measured, scale=scale),
+        "raw, simulation-like classifier": model.classify(measured, scale=scale, domain=model.card.target),
         "raw, measurement-like classifier": model.classify(measured, scale=scale, domain="convolved"),
         "deconvolved": model.classify(measured, scale=scale, deconvolve=True),
     }

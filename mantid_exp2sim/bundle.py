@@ -227,10 +227,16 @@ class Model:
         incident_energy: float | None = None,
         progress: Progress | None = None,
     ) -> Classification:
-        """Which spin-wave model the data show; see :func:`mantid_exp2sim.classification.classify`."""
-        from mantid_exp2sim.classification import classify
-        from mantid_exp2sim.opinions import with_warnings
+        """Which spin-wave model the data show; see :func:`mantid_exp2sim.classification.classify`.
 
+        ``domain="auto"`` takes the classifier of the domain that the data look more like
+        (:func:`mantid_exp2sim.opinions.likelier_domain`).
+        """
+        from mantid_exp2sim.classification import classify
+        from mantid_exp2sim.opinions import likelier_domain, with_warnings
+
+        if domain == "auto" and not deconvolve:
+            domain = likelier_domain(self, histogram, scale=scale, incident_energy=incident_energy)
         found = classify(
             self,
             histogram,

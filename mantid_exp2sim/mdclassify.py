@@ -35,7 +35,7 @@ def declare_choice(algorithm: Any) -> None:
         "auto",
         StringListValidator(domains),
         "Which classifier, by the data it was trained on. "
-        "The automatic choice is for simulated or deconvolved data, convolved for measurements as they are.",
+        "The automatic choice is that of the data they look more like, by the model's domain check.",
     )
     algorithm.declareProperty(
         "AsOneMeasurement",

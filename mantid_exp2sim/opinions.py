@@ -8,10 +8,47 @@ from typing import TYPE_CHECKING, Any
 from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
+    from mantid_exp2sim.applicability import DomainCheck
     from mantid_exp2sim.bundle import Model
     from mantid_exp2sim.classification import Classification
     from mantid_exp2sim.encoder import Role
     from mantid_exp2sim.histogram import Histogram
+
+
+def likelier_domain(
+    model: Model,
+    histogram: Histogram,
+    *,
+    scale: float | str = 1.0,
+    incident_energy: float | None = None,
+) -> str:
+    """Which classifier ``auto`` means for data as they are: that of the domain they look more like.
+
+    Data that were translated by us say so in their history. Else the domain check of both directions decides,
+    by the p-value, then by the score over its limit. "auto" where the model has no domain check or not both
+    classifiers: then `mantid_exp2sim.classification.choose_domain` takes that of simulation-like data.
+    """
+    card = model.card
+    if "convolved" not in card.classifiers or card.target not in card.classifiers:
+        return "auto"
+    history = histogram.metadata.get("history")
+    for entry in reversed(history if isinstance(history, list) else []):
+        command = entry.get("command") if isinstance(entry, dict) else None
+        if command in ("deconvolve", "convolve"):
+            return card.target if command == "deconvolve" else "convolved"
+    if card.domain is None or not {"deconvolve", "convolve"} <= set(card.domain.directions):
+        return "auto"
+    options: dict[str, Any] = {"scale": scale, "incident_energy": incident_energy}
+    likeness = {
+        kind: _likeness(model.check_domain(histogram, direction=direction, **options))
+        for kind, direction in (("convolved", "deconvolve"), (card.target, "convolve"))
+    }
+    return max(likeness, key=lambda kind: likeness[kind])
+
+
+def _likeness(check: DomainCheck) -> tuple[float, float]:
+    over = (check.score or 0.0) / check.limit if check.limit else 0.0
+    return (-1.0 if check.p_value is None else check.p_value, -over)
 
 
 def with_warnings(

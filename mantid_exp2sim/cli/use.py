@@ -79,7 +79,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--domain",
         choices=("auto", "integrated", "centre", "convolved"),
         default="auto",
-        help="which classifier, by the kind of data it was trained on (default: simulation-like)",
+        help="which classifier, by the kind of data it was trained on (default: what the data look like)",
     )
     parser.add_argument(
         "--attribution", action="store_true", help="also say which panels the answer comes from"

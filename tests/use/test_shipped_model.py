@@ -1,0 +1,62 @@
+"""The model that ships: what a user gets without setting anything."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from mantid_exp2sim.training.simulation.manganite import BEST_FIT
+from mantid_exp2sim.training.simulation.mosaic import simulate_mosaic
+
+import mantid_exp2sim
+from mantid_exp2sim.bundle import Model
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Histogram
+from mantid_exp2sim.mosaic import mosaic_histogram
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Model:
+    return mantid_exp2sim.load_model("pcsmo-maps")
+
+
+@pytest.fixture(scope="module")
+def measured() -> Histogram:
+    return simulate_mosaic("Goodenough", BEST_FIT["Goodenough"], noise=0.7, seed=4)
+
+
+@pytest.fixture(scope="module")
+def ideal() -> Histogram:
+    return simulate_mosaic("Dimer", BEST_FIT["Dimer"], kind="integrated")
+
+
+def test_each_kind_of_data_meets_its_own_classifier(
+    shipped: Model, measured: Histogram, ideal: Histogram
+) -> None:
+    for data, domain, name in ((measured, "convolved", "Goodenough"), (ideal, "integrated", "Dimer")):
+        found = shipped.classify(data)
+        assert (found.domain, found.prediction) == (domain, name)
+        assert found.domain_check is not None
+        assert found.domain_check["verdict"] == "trustworthy"
+
+
+def test_deconvolution_comes_nearer_to_the_truth(shipped: Model, measured: Histogram) -> None:
+    truth = simulate_mosaic("Goodenough", BEST_FIT["Goodenough"], kind="integrated")
+    sharp = shipped.deconvolve(measured, errors=False)
+    keep = ~measured.mask
+    before, after = (np.linalg.norm(h.intensity[keep] - truth.intensity[keep]) for h in (measured, sharp))
+    assert after < 0.85 * before
+    assert shipped.classify(sharp).domain == "integrated"
+
+
+def test_what_is_foreign_is_refused_unless_forced(shipped: Model, measured: Histogram) -> None:
+    rng = np.random.default_rng(0)
+    values = measured.intensity.copy()
+    bins = np.flatnonzero(~measured.mask)
+    values.flat[bins] = values.flat[rng.permutation(bins)]
+    shuffled = mosaic_histogram(values, mask=measured.mask)
+    with pytest.raises(Exp2SimError, match="untrustworthy"):
+        shipped.deconvolve(shuffled, errors=False)
+    forced = shipped.deconvolve(shuffled, errors=False, force=True)
+    assert forced.metadata["history"][-1]["domain"]["verdict"] == "untrustworthy"
+    answer = shipped.classify(shuffled)
+    assert any("untrustworthy" in warning for warning in answer.warnings)

@@ -52,7 +52,7 @@ class Item(BaseModel):
     """Class number; −1: of no class that is known."""
     group: int = 0
     """Number of the parameter set."""
-    incident_energy: float = Field(gt=0)
+    incident_energy: float = Field(gt=0, lt=1e6)
     split: Literal["train", "validation", "test"]
     pair: int = Field(default=-1, ge=-1)
     """Which item of the other domain is the counterpart; −1: none."""
@@ -92,9 +92,9 @@ class Description(BaseModel):
     classes: tuple[str, ...] = Field(min_length=1, max_length=1000)
     kinds: tuple[str, ...]
     shape: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = Field(min_length=4, max_length=4)
-    incident_energies: tuple[Annotated[float, Field(gt=0)], ...]
+    incident_energies: tuple[Annotated[float, Field(gt=0, lt=1e6)], ...]
     count: int = Field(ge=1, le=10**7)
-    shard_size: int = Field(default=1, ge=1)
+    shard_size: int = Field(default=1, ge=1, le=10**6)
     splits: dict[str, tuple[int, int]]
     seed: int | None = None
     axes: tuple[AcceptedAxis, ...] = ()
@@ -316,6 +316,8 @@ class SimulatedSet(DataSet):
             rows = np.flatnonzero(shards == shard)
             local = indices[rows] - shard * self.description.shard_size
             found = self.shards.read(self._shard(int(shard)), "label", slice(None), ())
+            if found.dtype.kind not in "iu":
+                raise Exp2SimError(f"The labels in shard {int(shard)} of {self.folder} are no whole numbers.")
             if int(local.max()) >= len(found):
                 raise Exp2SimError(f"The shard {self._shard(int(shard))} of {self.folder} has too few rows.")
             out[rows] = found[local]

@@ -23,7 +23,7 @@ NULL_DRAWS = 16
 
 
 def correlations(model: Model, domain: str, x: torch.Tensor, mask: torch.Tensor) -> Floats:
-    """Correlations (n, classes) of mosaics (n, Ei, h, k, E) in physical units.
+    """Correlations (n, classes) of mosaics (n, Ei, h, k, E) in physical units, the mean over the members.
 
     Of a classifier of single volumes: the mean over the incident energies, as `classify` gives.
     """
@@ -31,7 +31,7 @@ def correlations(model: Model, domain: str, x: torch.Tensor, mask: torch.Tensor)
 
     from mantid_exp2sim.networks.duq import stack_panels
 
-    network: Any = model.network(classifier_role(domain))  # type: ignore[arg-type]
+    members: list[Any] = model.members(classifier_role(domain))  # type: ignore[arg-type]
     card = model.card.classifiers[domain]  # type: ignore[index]
     scaling = card.scaling or model.card.scaling
     whole = card.network.panels == x.shape[1] * x.shape[4]
@@ -41,10 +41,11 @@ def correlations(model: Model, domain: str, x: torch.Tensor, mask: torch.Tensor)
             scaled = torch.where(mask, 0.0, scaling.forward(part))
             unknown = mask.float().expand_as(scaled)
             if whole:
-                found.append(network(stack_panels(scaled, unknown)))
+                stacked = stack_panels(scaled, unknown)
             else:
-                volumes = (tensor.flatten(0, 1)[:, None] for tensor in (scaled, unknown))
-                found.append(network(stack_panels(*volumes)).reshape(*part.shape[:2], -1).mean(1))
+                stacked = stack_panels(*(tensor.flatten(0, 1)[:, None] for tensor in (scaled, unknown)))
+            each = torch.stack([network(stacked) for network in members]).mean(0)
+            found.append(each.reshape(len(part), -1, each.shape[1]).mean(1))
     return np.asarray(torch.cat(found).double().numpy())
 
 

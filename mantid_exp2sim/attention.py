@@ -10,7 +10,7 @@ not been measured: the ``occlusion`` of a panel is by how much the score falls w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from mantid_exp2sim.card import Domain, classifier_role
 from mantid_exp2sim.classification import choose_domain, grouped
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Floats, Histogram
+from mantid_exp2sim.opinions import likelier_domain
 from mantid_exp2sim.translation import history_entry, intensity_factor, translate, with_history
 from mantid_exp2sim.volumes import Volumes, open_volumes
 
@@ -97,6 +98,8 @@ def explain(
     Exp2SimError
         If the model has no such classifier or class, or does not take such data.
     """
+    if domain == "auto" and not deconvolve:
+        domain = likelier_domain(model, histogram, scale=scale, incident_energy=incident_energy)
     chosen = choose_domain(model, domain, deconvolve=deconvolve)
     if name is not None and name not in model.card.classes:
         raise Exp2SimError(
@@ -118,7 +121,7 @@ def explain(
 def _explained(
     model: Model, domain: Domain, data: Histogram, volumes: Volumes, factor: float, name: str | None
 ) -> Attention:
-    network: Duq = model.network(classifier_role(domain))  # type: ignore[assignment]
+    members: list[Duq] = model.members(classifier_role(domain))  # type: ignore[assignment]
     import torch  # after the network, which says so if torch is missing
 
     classifier = model.card.classifiers[domain]
@@ -127,8 +130,8 @@ def _explained(
     with np.errstate(over="ignore"):
         scaled = np.where(mask, 0.0, scaling.forward(intensity * factor)).astype(np.float32)
     x, unknown = torch.from_numpy(scaled), torch.tensor(mask)
-    number = _best(network, x, unknown) if name is None else model.card.classes.index(name)
-    found = panel_attention(network, x, unknown, torch.full((len(x),), number))
+    number = _best(members, x, unknown) if name is None else model.card.classes.index(name)
+    found = panel_attention(members, x, unknown, torch.full((len(x),), number))
     bins, occlusion = (part.reshape(-1, *part.shape[2:])[places] for part in (found.bins, found.occlusion))
     known = ~volumes.mask
     history = history_entry(
@@ -173,16 +176,16 @@ class Panels:
 
 
 def panel_attention(
-    network: Duq, x: torch.Tensor, mask: torch.Tensor, classes: torch.Tensor, *, batch: int = 32
+    members: Sequence[Duq], x: torch.Tensor, mask: torch.Tensor, classes: torch.Tensor, *, batch: int = 32
 ) -> Panels:
     """Map and occlusion of samples (S, N, h, k, E), scaled, 0 where ``mask`` (the same shape) is True.
 
-    ``classes`` (S,): the number of the class whose score is looked at.
+    ``classes`` (S,): the number of the class whose score is looked at, the mean over the members.
     """
     import torch
 
     x = x.detach().clone().requires_grad_()
-    score = _score(network, x, mask, classes)
+    score = _score(members, x, mask, classes)
     gradient = torch.autograd.grad(score.sum(), x)[0]
     bins = (gradient * x).detach().double().numpy()
     whole = score.detach()
@@ -196,17 +199,24 @@ def panel_attention(
                 for row, (n, e) in enumerate(part):
                     hidden[row, n, :, :, e] = True
                 left = torch.where(hidden, 0.0, x[sample].detach())
-                scores = _score(network, left, hidden, classes[sample].expand(len(part)))
+                scores = _score(members, left, hidden, classes[sample].expand(len(part)))
                 for (n, e), value in zip(part, scores.tolist(), strict=True):
                     without[sample, n, e] = whole[sample] - value
     return Panels(bins, without.double().numpy(), whole.double().numpy())
 
 
-def _score(network: Duq, x: torch.Tensor, mask: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+def _score(
+    members: Sequence[Duq], x: torch.Tensor, mask: torch.Tensor, classes: torch.Tensor
+) -> torch.Tensor:
     """log K of a class less the largest of the others (B,); log K alone where there is only one."""
+    import torch
+
     from mantid_exp2sim.networks.duq import stack_panels
 
-    logs = -network.distances(network.embed(stack_panels(x, mask))) / (2 * network.length_scale**2)
+    stacked = stack_panels(x, mask)
+    logs = torch.stack(
+        [-each.distances(each.embed(stacked)) / (2 * each.length_scale**2) for each in members]
+    ).mean(0)
     own = logs.gather(1, classes[:, None])[:, 0]
     if logs.shape[1] == 1:
         return own
@@ -214,14 +224,15 @@ def _score(network: Duq, x: torch.Tensor, mask: torch.Tensor, classes: torch.Ten
     return own - others.max(1).values
 
 
-def _best(network: Duq, x: torch.Tensor, mask: torch.Tensor) -> int:
+def _best(members: Sequence[Duq], x: torch.Tensor, mask: torch.Tensor) -> int:
     import torch
 
     from mantid_exp2sim.networks.duq import stack_panels
 
     with torch.inference_mode():
         measured = ~mask.flatten(1).all(1)
-        return int(network(stack_panels(x, mask))[measured].mean(0).argmax())
+        stacked = stack_panels(x, mask)[measured]
+        return int(torch.stack([each(stacked) for each in members]).mean((0, 1)).argmax())
 
 
 def shares(bins: Floats, known: Any) -> Floats:

@@ -60,7 +60,7 @@ def test_a_score_that_reads_one_panel(model):
     assert network is not None
     x = torch.rand(2, 6, 8, 8, 10)
     mask = torch.zeros(x.shape, dtype=torch.bool)
-    found = panel_attention(OnePanel(), x, mask, torch.tensor([0, 1]))  # type: ignore[arg-type]
+    found = panel_attention([OnePanel()], x, mask, torch.tensor([0, 1]))  # type: ignore[arg-type]
     only = np.zeros((6, 10), dtype=bool)
     only[1, 7] = True
     assert (found.occlusion[:, ~only] == 0).all()

@@ -122,12 +122,12 @@ def panel_report(model: Model, spectra: Spectra, count: int) -> dict[str, Any]:
         return {NOT_KNOWN: "the model has no classifier of whole spectra"}
     import torch
 
-    network: Duq = model.network(classifier_role(domain))  # type: ignore[assignment]
+    members: list[Duq] = model.members(classifier_role(domain))  # type: ignore[assignment]
     scaling, known = card.scaling or model.card.scaling, ~spectra.data.mask
     weights, occlusion = [], []
     for batch in spectra.batches(count):
         x = torch.where(spectra.mask, 0.0, scaling.forward(batch.target))
-        found = panel_attention(network, x, spectra.mask.expand_as(x), torch.from_numpy(batch.label))
+        found = panel_attention(members, x, spectra.mask.expand_as(x), torch.from_numpy(batch.label))
         weights += [shares(bins, known) for bins in found.bins]
         occlusion.append(found.occlusion)
     dropped = np.concatenate(occlusion)

@@ -39,9 +39,10 @@ def likelier_domain(
     if card.domain is None or not {"deconvolve", "convolve"} <= set(card.domain.directions):
         return "auto"
     options: dict[str, Any] = {"scale": scale, "incident_energy": incident_energy}
+    directions: dict[str, Role] = {"convolved": "deconvolve", card.target: "convolve"}
     likeness = {
         kind: _likeness(model.check_domain(histogram, direction=direction, **options))
-        for kind, direction in (("convolved", "deconvolve"), (card.target, "convolve"))
+        for kind, direction in directions.items()
     }
     return max(likeness, key=lambda kind: likeness[kind])
 

@@ -10,7 +10,6 @@ the variables of the resolution; the numbers of MAPS are those of the instrument
 
 from __future__ import annotations
 
-import tomllib
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -18,9 +17,10 @@ from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 from .errors import Exp2SimError
+from .toml_file import read_toml
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -192,12 +192,7 @@ def load_instrument(name: str, beside: Path | None = None) -> Instrument:
             why=f"It is no file, and the known ones are MAPS, {', '.join(known)}.",
             way_out="Give one of these names or the path of a TOML file.",
         )
-    try:
-        return Instrument.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError) as error:
-        raise Exp2SimError(f"Cannot read the instrument {path}.", why=str(error)) from error
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise Exp2SimError(f"{path} does not describe an instrument.", why=str(error)) from error
+    return read_toml(path, Instrument, what="instrument")
 
 
 def kinematics(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from mantid_exp2sim.card import validation_summary
-from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.layout import Layout
 from mantid_exp2sim.networks.settings import ClassifierSettings, DiscriminatorSettings, GeneratorSettings
+from mantid_exp2sim.toml_file import read_toml
 
 Kind = Literal["convolved", "integrated", "centre"]
 Symmetry = Literal["h", "k", "swap"]
@@ -370,15 +368,6 @@ def read_config(path: Path, kind: type[Config]) -> Config:
     Exp2SimError
         If the file is missing, is no TOML, or holds something unknown or out of range.
     """
-    try:
-        text = path.read_bytes()
-        return kind.model_validate(tomllib.loads(text.decode("utf-8")))
-    except OSError as error:
-        raise Exp2SimError(f"Cannot read the recipe {path}: {error.strerror or error}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Exp2SimError(f"{path} is no TOML file: {error}.") from error
-    except ValidationError as error:
-        raise Exp2SimError(
-            f"The recipe {path} cannot be used: {validation_summary(error)}.",
-            way_out="The settings are described in mantid_exp2sim.training.config.",
-        ) from error
+    return read_toml(
+        path, kind, what="recipe", way_out="The settings are described in mantid_exp2sim.training.config."
+    )

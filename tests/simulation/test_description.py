@@ -187,7 +187,7 @@ def test_files_of_descriptions(tmp_path: Path) -> None:
         find_description(str(path))
     path.write_text("name = ", encoding="utf-8")
     assert find_description("own.toml", tmp_path) == path
-    with pytest.raises(Exp2SimError, match="is not a description"):
+    with pytest.raises(Exp2SimError, match="no TOML"):
         read_description(path)
     with pytest.raises(Exp2SimError, match="Cannot read"):
         read_description(tmp_path)

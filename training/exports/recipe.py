@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mantid_exp2sim.card import ClassName, Name, Word, validation_summary
-from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.card import ClassName, Name, Word
+from mantid_exp2sim.toml_file import read_toml
 
 ExportKind = Literal["convolved", "integrated"]
 KINDS: tuple[ExportKind, ...] = ("convolved", "integrated")
@@ -185,14 +184,4 @@ class ExportRecipe(Table):
 
 def read_recipe(path: Path) -> ExportRecipe:
     """Read a recipe from TOML; `Exp2SimError` where it is missing, no TOML, or has wrong or unknown keys."""
-    try:
-        return ExportRecipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise Exp2SimError(f"Cannot read the recipe {path}: {error.strerror or error}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Exp2SimError(f"{path} is no TOML file: {error}.") from error
-    except ValidationError as error:
-        raise Exp2SimError(
-            f"{path} is no recipe of a data set: {validation_summary(error)}.",
-            way_out="The settings are described in docs/data.md.",
-        ) from error
+    return read_toml(path, ExportRecipe, what="recipe", way_out="The settings are described in docs/data.md.")

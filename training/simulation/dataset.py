@@ -15,7 +15,6 @@ import json
 import multiprocessing
 import os
 import threading
-import tomllib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -24,13 +23,14 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mantid_exp2sim.atomic import atomic_path, make_folder, sweep
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.instrument import MAPS, Instrument, coverage_mask, load_instrument
 from mantid_exp2sim.locks import locked
 from mantid_exp2sim.mosaic import H_EDGES, K_EDGES, WINDOW_EDGES
+from mantid_exp2sim.toml_file import read_toml
 
 from .description import Description, find_description, read_description
 from .general import general_waves
@@ -188,17 +188,15 @@ def read_recipe(path: Path) -> Recipe:
     name or a path. Paths may be relative to the recipe. Raises `Exp2SimError` where a file is missing, no
     TOML, or has wrong or unknown keys.
     """
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+
+    def named(raw: dict[str, Any]) -> dict[str, Any]:
         if isinstance(raw.get("classes"), list):
             raw["classes"] = [_class(entry, path.parent) for entry in raw["classes"]]
         if isinstance(raw.get("instrument"), str):
             raw["instrument"] = load_instrument(raw["instrument"], path.parent)
-        recipe = Recipe.model_validate(raw)
-    except (OSError, UnicodeDecodeError) as error:
-        raise Exp2SimError(f"Cannot read the recipe {path}.", why=str(error)) from error
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise Exp2SimError(f"{path} is not a recipe of a data set.", why=str(error)) from error
+        return raw
+
+    recipe = read_toml(path, Recipe, what="recipe", prepare=named)
     _ = recipe.lattice  # refuses classes of different lattices
     return recipe
 

@@ -8,7 +8,6 @@ a hard axis. `mantid_exp2sim.training.simulation.structure` makes numbers of it.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
@@ -16,9 +15,10 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.toml_file import read_toml
 
 FloatArray = NDArray[np.float64]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -280,9 +280,5 @@ def find_description(name: str, beside: Path | None = None) -> Path:
 
 def read_description(path: Path) -> Description:
     """Read a description; `Exp2SimError` where it is missing, no TOML, or has wrong or unknown keys."""
-    try:
-        return Description.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError) as error:
-        raise Exp2SimError(f"Cannot read the description {path}.", why=str(error)) from error
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise Exp2SimError(f"{path} is not a description of a spin model.", why=str(error)) from error
+    way_out = "What a description of a spin model holds is told in docs/simulate.md."
+    return read_toml(path, Description, what="description", way_out=way_out)

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mantid_exp2sim.card import Domain, classifier_role
-from mantid_exp2sim.classification import choose_domain, grouped
+from mantid_exp2sim.classification import choose_domain, classifier_data, grouped
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Floats, Histogram
 from mantid_exp2sim.opinions import likelier_domain
-from mantid_exp2sim.translation import history_entry, intensity_factor, translate, with_history
-from mantid_exp2sim.volumes import Volumes, open_volumes
+from mantid_exp2sim.translation import history_entry, with_history
+from mantid_exp2sim.volumes import Volumes
 
 if TYPE_CHECKING:
     import torch
@@ -106,13 +106,15 @@ def explain(
             f"The model {model.card.name!r} knows no {name!r}.",
             why=f"It knows {', '.join(model.card.classes)}.",
         )
-    data, left = histogram, scale
-    if deconvolve:
-        options = {"tile": tile, "incident_energy": incident_energy, "progress": progress}
-        data = translate(model, "deconvolve", histogram, errors=False, scale=scale, **options)  # type: ignore[arg-type]
-        left = data.metadata["history"][-1]["options"]["factor"]
-    volumes = open_volumes(data, model.card, incident_energy=incident_energy)
-    factor = intensity_factor(left, volumes, model.card)
+    data, volumes, factor = classifier_data(
+        model,
+        histogram,
+        deconvolve=deconvolve,
+        tile=tile,
+        scale=scale,
+        incident_energy=incident_energy,
+        progress=progress,
+    )
     if progress is not None:
         progress(0, 1, "explain")
     return _explained(model, chosen, data, volumes, factor, name)

@@ -150,13 +150,15 @@ def classify(
     classifier = model.card.classifiers[chosen]
     earlier = histogram.metadata.get("history")
     before = len(earlier) if isinstance(earlier, list) else 0
-    data, left = histogram, scale
-    if deconvolve:
-        options = {"tile": tile, "incident_energy": incident_energy, "progress": progress}
-        data = translate(model, "deconvolve", histogram, errors=False, scale=scale, **options)  # type: ignore[arg-type]
-        left = data.metadata["history"][-1]["options"]["factor"]
-    volumes = open_volumes(data, model.card, incident_energy=incident_energy)
-    factor = intensity_factor(left, volumes, model.card)
+    data, volumes, factor = classifier_data(
+        model,
+        histogram,
+        deconvolve=deconvolve,
+        tile=tile,
+        scale=scale,
+        incident_energy=incident_energy,
+        progress=progress,
+    )
     if progress is not None:
         progress(0, 1, "classify")
     correlations, gradients = _correlations(
@@ -180,6 +182,28 @@ def _entry(model: Model, domain: str, options: dict[str, Any]) -> dict[str, Any]
     from mantid_exp2sim.translation import history_entry
 
     return history_entry(model, "classify", None, {"domain": domain, **options})
+
+
+def classifier_data(
+    model: Model,
+    histogram: Histogram,
+    *,
+    deconvolve: bool,
+    tile: int | None,
+    scale: float | str,
+    incident_energy: float | None,
+    progress: Progress | None,
+) -> tuple[Histogram, Volumes, float]:
+    """What a classifier reads: the data (deconvolved first, if asked for), their volumes, and the factor that
+    takes their intensity to the model's.
+    """
+    data, left = histogram, scale
+    if deconvolve:
+        options = {"tile": tile, "incident_energy": incident_energy, "progress": progress}
+        data = translate(model, "deconvolve", histogram, errors=False, scale=scale, **options)  # type: ignore[arg-type]
+        left = data.metadata["history"][-1]["options"]["factor"]
+    volumes = open_volumes(data, model.card, incident_energy=incident_energy)
+    return data, volumes, intensity_factor(left, volumes, model.card)
 
 
 def choose_domain(model: Model, domain: str, *, deconvolve: bool) -> Domain:

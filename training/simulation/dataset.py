@@ -479,6 +479,8 @@ def _pool(recipe: Recipe, folder: Path, missing: list[int], processes: int) -> D
                 pool.shutdown(wait=False, cancel_futures=True)
                 for worker in workers:
                     worker.terminate()
+                for worker in workers:  # what a dead one has left is only swept once it is gone
+                    worker.join(10)
                 raise
     finally:
         for name, value in before.items():

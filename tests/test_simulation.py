@@ -316,7 +316,7 @@ def test_dataset_refuses_a_folder_of_another_recipe(tmp_path: Path) -> None:
 def test_wrong_recipes(tmp_path: Path, text: str) -> None:
     path = tmp_path / "r.toml"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(Exp2SimError, match="no TOML|cannot be used"):
+    with pytest.raises(Exp2SimError, match=r"no TOML|cannot be used"):
         read_recipe(path)
     with pytest.raises(Exp2SimError, match="Cannot read"):
         read_recipe(tmp_path / "none.toml")

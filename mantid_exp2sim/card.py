@@ -333,14 +333,17 @@ def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no JSON number")
 
 
-def validation_summary(error: ValidationError, limit: int = 3) -> str:
-    """First troubles of a pydantic error on one line, without the values (they may be long or hostile)."""
+def validation_summary(error: ValidationError, limit: int = 3, *, whole: str = "card") -> str:
+    """First troubles of a pydantic error on one line, without the values (they may be long or hostile).
+
+    ``whole`` names what was checked, for troubles that no single field has.
+    """
     troubles: list[Any] = list(error.errors(include_url=False, include_input=False, include_context=False))
-    lines = [f"{_location(trouble['loc'])}: {trouble['msg']}" for trouble in troubles[:limit]]
+    lines = [f"{_location(trouble['loc']) or whole}: {trouble['msg']}" for trouble in troubles[:limit]]
     more = [f"and {len(troubles) - limit} more"] if len(troubles) > limit else []
     return "; ".join([*lines, *more])
 
 
 def _location(parts: tuple[int | str, ...]) -> str:
-    text = ".".join(str(part) for part in parts) or "card"
+    text = ".".join(str(part) for part in parts)
     return re.sub(r"[^\x20-\x7e]", "?", text)[:100]

@@ -42,5 +42,5 @@ def read_toml(
         return kind.model_validate(raw if prepare is None else prepare(raw))
     except ValidationError as error:
         raise Exp2SimError(
-            f"The {what} {path} cannot be used: {validation_summary(error)}.", way_out=way_out
+            f"The {what} {path} cannot be used: {validation_summary(error, whole=what)}.", way_out=way_out
         ) from error

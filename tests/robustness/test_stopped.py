@@ -173,7 +173,9 @@ def test_a_worker_that_dies_is_replaced(tmp_path, content):
 def test_workers_that_keep_dying_end_the_simulation_and_what_is_done_stays(tmp_path, content):
     from mantid_exp2sim.training.simulation.dataset import simulate_dataset
 
-    more = recipe(train=40)
+    more = recipe(
+        train=12, kinds=("integrated",), grid=30
+    )  # slow enough not to be done before the second kill
     with pytest.raises(Exp2SimError, match="died twice") as found:
         simulate_dataset(more, tmp_path / "killed", processes=2, progress=kill_workers(2))
     assert "--processes" in found.value.way_out

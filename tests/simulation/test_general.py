@@ -303,7 +303,7 @@ def test_dataset_refuses_what_does_not_fit(tmp_path: Path) -> None:
     for old, new, why in (
         ('"rb2mnf4"]', '"Dimer"]', "same lattice"),
         ('"rb2mnf4"]', '"nowhere.toml"]', "no description"),
-        ("own.toml", "rb2mnf4", "not a recipe"),
+        ("own.toml", "rb2mnf4", "the same name"),
         ("J2 = [0, 0]", "J7 = [0, 0]", "no parameter 'J7'"),
         ('"MERLIN"', '"HET"', "no instrument"),
     ):

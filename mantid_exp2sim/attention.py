@@ -98,8 +98,9 @@ def explain(
     Exp2SimError
         If the model has no such classifier or class, or does not take such data.
     """
-    if domain == "auto" and not deconvolve:
-        domain = likelier_domain(model, histogram, scale=scale, incident_energy=incident_energy)
+    domain, _ = likelier_domain(
+        model, histogram, domain, deconvolve=deconvolve, scale=scale, incident_energy=incident_energy
+    )
     chosen = choose_domain(model, domain, deconvolve=deconvolve)
     if name is not None and name not in model.card.classes:
         raise Exp2SimError(

@@ -235,8 +235,9 @@ class Model:
         from mantid_exp2sim.classification import classify
         from mantid_exp2sim.opinions import likelier_domain, with_warnings
 
-        if domain == "auto" and not deconvolve:
-            domain = likelier_domain(self, histogram, scale=scale, incident_energy=incident_energy)
+        domain, checks = likelier_domain(
+            self, histogram, domain, deconvolve=deconvolve, scale=scale, incident_energy=incident_energy
+        )
         found = classify(
             self,
             histogram,
@@ -248,7 +249,9 @@ class Model:
             incident_energy=incident_energy,
             progress=progress,
         )
-        return with_warnings(self, histogram, found, scale=scale, incident_energy=incident_energy)
+        return with_warnings(
+            self, histogram, found, scale=scale, incident_energy=incident_energy, checks=checks
+        )
 
 
 def _load_network(model: Model, key: str) -> torch.nn.Module:

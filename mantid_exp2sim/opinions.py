@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,33 +19,39 @@ if TYPE_CHECKING:
 def likelier_domain(
     model: Model,
     histogram: Histogram,
+    domain: str,
     *,
+    deconvolve: bool,
     scale: float | str = 1.0,
     incident_energy: float | None = None,
-) -> str:
-    """Which classifier ``auto`` means for data as they are: that of the domain they look more like.
+) -> tuple[str, Mapping[Role, DomainCheck]]:
+    """Which classifier ``auto`` means for data as they are, and the domain checks that were made to tell.
 
-    Data that were translated by us say so in their history. Else the domain check of both directions decides,
-    by the p-value, then by the score over its limit. "auto" where the model has no domain check or not both
-    classifiers: then `mantid_exp2sim.classification.choose_domain` takes that of simulation-like data.
+    That of the domain the data look more like. Data that were translated by us say so in their history. Else
+    the domain check of both directions decides, by the p-value, then by the score over its limit. ``domain``
+    is given back where it is not "auto", where the data are deconvolved first, and where the model has no
+    domain check or not both classifiers: then `mantid_exp2sim.classification.choose_domain` takes that of
+    simulation-like data.
     """
     card = model.card
-    if "convolved" not in card.classifiers or card.target not in card.classifiers:
-        return "auto"
+    asked = domain == "auto" and not deconvolve
+    if not asked or "convolved" not in card.classifiers or card.target not in card.classifiers:
+        return domain, {}
     history = histogram.metadata.get("history")
     for entry in reversed(history if isinstance(history, list) else []):
         command = entry.get("command") if isinstance(entry, dict) else None
         if command in ("deconvolve", "convolve"):
-            return card.target if command == "deconvolve" else "convolved"
+            return (card.target if command == "deconvolve" else "convolved"), {}
     if card.domain is None or not {"deconvolve", "convolve"} <= set(card.domain.directions):
-        return "auto"
-    options: dict[str, Any] = {"scale": scale, "incident_energy": incident_energy}
-    directions: dict[str, Role] = {"convolved": "deconvolve", card.target: "convolve"}
-    likeness = {
-        kind: _likeness(model.check_domain(histogram, direction=direction, **options))
-        for kind, direction in directions.items()
+        return domain, {}
+    kinds: dict[Role, str] = {"deconvolve": "convolved", "convolve": card.target}
+    checks = {
+        direction: model.check_domain(
+            histogram, direction=direction, scale=scale, incident_energy=incident_energy
+        )
+        for direction in kinds
     }
-    return max(likeness, key=lambda kind: likeness[kind])
+    return kinds[max(checks, key=lambda direction: _likeness(checks[direction]))], checks
 
 
 def _likeness(check: DomainCheck) -> tuple[float, float]:
@@ -59,10 +66,14 @@ def with_warnings(
     *,
     scale: float | str = 1.0,
     incident_energy: float | None = None,
+    checks: Mapping[Role, DomainCheck] | None = None,
 ) -> Classification:
-    """A classification with a second opinion, a domain check, and a warning where either gives cause."""
+    """A classification with a second opinion, a domain check, and a warning where either gives cause.
+
+    ``checks`` are those of these data that were made already.
+    """
     second = _second_opinion(model, histogram, found, scale=scale, incident_energy=incident_energy)
-    domain = _domain(model, histogram, found, scale=scale, incident_energy=incident_energy)
+    domain = _domain(model, histogram, found, checks or {}, scale=scale, incident_energy=incident_energy)
     warnings = []
     if second is not None and second["prediction"] != found.prediction:
         warnings.append(
@@ -93,7 +104,13 @@ def _second_opinion(
     }  # fmt: skip
 
 
-def _domain(model: Model, histogram: Histogram, found: Classification, **options: Any) -> dict[str, Any]:
+def _domain(
+    model: Model,
+    histogram: Histogram,
+    found: Classification,
+    checks: Mapping[Role, DomainCheck],
+    **options: Any,
+) -> dict[str, Any]:
     """The verdict on the data a translation started from, if these come from one; else on these data."""
     history = histogram.metadata.get("history")
     if isinstance(history, list):
@@ -104,4 +121,5 @@ def _domain(model: Model, histogram: Histogram, found: Classification, **options
                     return earlier
     measured = found.deconvolved or found.domain == "convolved"
     direction: Role = "deconvolve" if measured else "convolve"
-    return model.check_domain(histogram, direction=direction, **options).to_dict()
+    made = checks.get(direction) or model.check_domain(histogram, direction=direction, **options)
+    return made.to_dict()

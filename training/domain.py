@@ -101,8 +101,7 @@ def kind_of(card: Card, direction: Role) -> Literal["convolved", "integrated", "
 
 def read_spectra(data: DataSet, kind: str, split: str, limit: int, rng: np.random.Generator) -> Spectra:
     """At most ``limit`` spectra of a split, chosen at random."""
-    found = data.split(split, None, kind) if data.description.format == 2 else data.split(split)
-    chosen = np.sort(rng.permutation(found)[:limit])
+    chosen = np.sort(rng.permutation(data.split(split, kind=kind))[:limit])
     return Spectra(
         data.read(kind, chosen), np.array(data.masks(kind, chosen)), np.array(data.energies_of(kind, chosen))
     )

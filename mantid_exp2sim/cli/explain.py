@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mantid_exp2sim.cli.options import add_command, read
-from mantid_exp2sim.cli.use import check_output, data_options, progress_bar
+from mantid_exp2sim.cli.use import check_output, classifier_options, progress_bar
 
 if TYPE_CHECKING:
     from mantid_exp2sim.attention import Attention
@@ -30,14 +30,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add ``explain``."""
     parser = add_command(subparsers, "explain", "say which bins and panels a classifier looks at", EXAMPLES)
     parser.add_argument("input", metavar="IN", help="file to read")
-    data_options(parser)
-    parser.add_argument("--deconvolve", action="store_true", help="deconvolve first")
-    parser.add_argument(
-        "--domain",
-        choices=("auto", "integrated", "centre", "convolved"),
-        default="auto",
-        help="which classifier, by the kind of data it was trained on (default: simulation-like)",
-    )
+    classifier_options(parser)
     parser.add_argument("--class", dest="name", metavar="NAME", help="whose score (default: the highest)")
     parser.add_argument("--plot", metavar="PNG", type=Path, help="draw the map and the panels")
     parser.add_argument("--out", metavar="MAP", help="write the map; the ending chooses the format")

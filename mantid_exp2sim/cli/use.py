@@ -73,6 +73,15 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         parser.set_defaults(run=_translate, command=name)
     parser = add_command(subparsers, "classify", "say which spin-wave model a spectrum shows", _CLASSIFY)
     parser.add_argument("input", metavar="IN", help="file to read")
+    classifier_options(parser)
+    parser.add_argument(
+        "--attribution", action="store_true", help="also say which panels the answer comes from"
+    )
+    parser.set_defaults(run=_classify)
+
+
+def classifier_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a command that reads data for a classifier."""
     data_options(parser)
     parser.add_argument("--deconvolve", action="store_true", help="deconvolve first")
     parser.add_argument(
@@ -81,10 +90,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default="auto",
         help="which classifier, by the kind of data it was trained on (default: what the data look like)",
     )
-    parser.add_argument(
-        "--attribution", action="store_true", help="also say which panels the answer comes from"
-    )
-    parser.set_defaults(run=_classify)
 
 
 def data_options(parser: argparse.ArgumentParser) -> None:

@@ -20,6 +20,7 @@ from mantid_exp2sim.training.domain import (
     parts_of,
     read_spectra,
 )
+from mantid_exp2sim.training.evaluation.statistics import area_under_curve
 from numpy.typing import NDArray
 
 from mantid_exp2sim.applicability import conformal_p, extreme, judge
@@ -201,16 +202,6 @@ def foreign_for_limit(
     return found
 
 
-def auroc(inside: NDArray[Any], outside: NDArray[Any]) -> float:
-    """Probability that a foreign spectrum scores above an in-domain one (ties count half).
-
-    >>> auroc(np.array([1.0, 2.0]), np.array([3.0, 2.0]))
-    0.875
-    """
-    above = (outside[:, None] > inside[None]).mean() + 0.5 * (outside[:, None] == inside[None]).mean()
-    return float(above)
-
-
 def control_report(
     model: Model, dataset: DataSet, seed: int = 0, *, count: int = 100, direction: Role = "deconvolve"
 ) -> dict[str, Any]:
@@ -271,8 +262,8 @@ def control_report(
         },
         "controls": {
             name: {
-                "auroc": auroc(inside, scores[name]),
-                "auroc_distance_alone": auroc(distances["in domain"], distances[name]),
+                "auroc": area_under_curve(scores[name], inside),
+                "auroc_distance_alone": area_under_curve(distances[name], distances["in domain"]),
                 "median_p": float(np.median(p_values[name])),
                 "share_below_0.05": float((p_values[name] < 0.05).mean()),
                 "verdicts": shares[name],
@@ -324,7 +315,7 @@ def _error_correlation(
     swapped = next(iter(_exchanged_masks(source).values()))
     errors, scores = [], []
     network: Any = model.network(direction)
-    for spectra in (inside, Spectra(truth.x, truth.mask, truth.energies), swapped):
+    for spectra in (inside, truth, swapped):
         parts = []
         for x in torch.split(torch.from_numpy(np.ascontiguousarray(spectra.x)), 8):
             made = translate_volumes(

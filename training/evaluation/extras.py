@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -29,14 +28,12 @@ NOT_KNOWN = "not known"
 
 def domain_report(model: Model, data: DataSet, seed: int) -> Any:
     """The domain measure on every control set, or that it is not known."""
-    if getattr(model.card, "domain", None) is None:
+    from mantid_exp2sim.training.domain_controls import control_report
+
+    if model.card.domain is None:
         return {NOT_KNOWN: "the model's card has no domain section"}
     try:
-        controls = importlib.import_module("mantid_exp2sim.training.domain_controls")
-    except ImportError:
-        return {NOT_KNOWN: "the control sets are not installed"}
-    try:
-        return controls.control_report(model, data, seed)
+        return control_report(model, data, seed)
     except Exp2SimError as error:
         return {NOT_KNOWN: str(error)}
 

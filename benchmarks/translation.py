@@ -26,10 +26,11 @@ from mantid_exp2sim.bundle import load_model
 from mantid_exp2sim.layout import Layout
 from mantid_exp2sim.mosaic import mosaic_histogram
 from mantid_exp2sim.networks import GeneratorSettings, build_generator
+from mantid_exp2sim.networks.generator import PaperGenerator
+from mantid_exp2sim.networks.winograd import use_winograd
 
-MOSAIC = Layout(windows=10)
-VOLUMES = (6, MOSAIC.in_channels, 40, 40)
-"""A mosaic as the network sees it: six incident energies, 40 × 40 bins."""
+PICTURE = (1, 1, 240, 400)
+"""A mosaic as the published network sees it: one picture of one channel."""
 
 
 Seconds = dict[str, list[float]]
@@ -56,8 +57,7 @@ def convolutions(network: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:
 
 def plain_paper(ours: nn.Module) -> nn.Module:
     """The published generator from torch's own parts, with the weights of ours."""
-    plain = PlainGenerator(MOSAIC.in_channels)
-    plain.layers[-1] = nn.Conv2d(64, MOSAIC.out_channels, 7)
+    plain = PlainGenerator(1)
     for one, other in zip(convolutions(plain)[0], convolutions(ours)[0], strict=True):
         one.load_state_dict(other.state_dict())
     return plain.eval().requires_grad_(False)
@@ -103,11 +103,14 @@ def main() -> None:
     mosaic = mosaic_histogram(intensity, variance=0.7 * intensity, mask=rng.random((240, 400)) < 0.1)
     model = load_model(args.model)
 
-    paper = build_generator(GeneratorSettings(preset="paper"), MOSAIC).eval().requires_grad_(False)
+    paper = PaperGenerator(2, in_channels=1, out_channels=1).eval().requires_grad_(False)
     for part in convolutions(paper)[0]:
         nn.init.normal_(part.weight, std=0.03)  # type: ignore[arg-type]
     plain = plain_paper(paper)
-    x = torch.rand(VOLUMES)
+    x = torch.rand(PICTURE)
+    fewer = copy.deepcopy(paper)
+    use_winograd(fewer)
+    fewer.prepare()
     half = copy.deepcopy(paper).to(torch.bfloat16).prepare()
     x_half = x.to(torch.bfloat16)
 
@@ -120,20 +123,24 @@ def main() -> None:
     with torch.inference_mode():
         only, work = convolutions_alone(paper.prepare(), x)
         off = error(paper.infer(x), plain(x))
+        off_fewer = error(fewer.infer(x), plain(x))
         off_half = error(half.infer(x_half), plain(x))
         volume_net.prepare()
         off_cube = error(volume_net.infer(cube), plain_volume_net(cube))
         tasks: dict[str, Callable[[], object]] = {
             "plain": lambda: plain(x),
-            "shipped": lambda: model.deconvolve(mosaic, errors=False),
+            "shipped": lambda: model.deconvolve(mosaic, errors=False, force=True),
             "ours": lambda: paper.infer(x),
             "convolutions": only,
+            "winograd": lambda: fewer.infer(x),
             "half": lambda: half.infer(x_half),
             "cube": lambda: volume_net.infer(cube),
             "plain cube": lambda: plain_volume_net(cube),
         }
         seconds, processor = take_turns(tasks, args.rounds)
-        errors, _ = take_turns({"errors": lambda: model.deconvolve(mosaic)}, max(1, args.rounds // 3))
+        errors, _ = take_turns(
+            {"errors": lambda: model.deconvolve(mosaic, force=True)}, max(1, args.rounds // 3)
+        )
     middle = {name: statistics.median(values) for name, values in (seconds | errors).items()}
 
     def ratio(one: str, other: str) -> float:
@@ -163,6 +170,11 @@ def main() -> None:
             name="its floor: the convolutions alone", value=middle["convolutions"], reference=middle["plain"],
             reference_name="plain", ratio=ratio("convolutions", "plain"),
             note=f"{work:.1f} GFLOP at {speed:.0f} GFLOP/s and core, {cpu('convolutions', 'plain')}",
+        ),
+        Row(
+            name="Winograd's convolutions (training's)", value=middle["winograd"], reference=middle["plain"],
+            reference_name="plain", ratio=ratio("winograd", "plain"),
+            note=f"the same to {off_fewer:.1e}, {cpu('winograd', 'plain')}",
         ),
         Row(
             name="bfloat16 (not used)", value=middle["half"], reference=middle["plain"],

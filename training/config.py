@@ -62,6 +62,9 @@ class DataSettings(Table):
     noise: tuple[float, float] = (0.0, 0.0)
     """Counting noise: standard deviation √(noise · intensity), noise drawn from this range. On domain A only,
     where there are two domains; a classifier meets it whatever it is trained on."""
+    clean_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of the samples that get neither background nor noise: as simulated, so that what is without
+    noise is known to be without background too."""
     intensity_jitter: float = Field(default=0.0, ge=0, le=2)
     """Standard deviation of a random factor's logarithm on the intensity of each sample."""
     patch: tuple[PatchSize, PatchSize, PatchSize] | None = None
@@ -271,7 +274,8 @@ class RunSettings(Table):
 
     start: Path | None = None
     """What this run starts from: the run folder of the same kind and networks (its last weights), or the
-    name or folder of a model (its generators). Where ``[scaling]`` sets no scale it is that one's."""
+    name or folder of a model (its generators). Where ``[scaling]`` sets no scale it is that one's. ``{seed}``
+    in it is the run's seed."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     threads: int = Field(default=0, ge=0)
     """Threads of torch; 0 = what torch finds. The same bytes need the same number."""

@@ -182,11 +182,7 @@ class Domain:
                 masks[kind] = apply_symmetries(np.stack([self._mask(kind, *p) for p in places]), moves)
             volumes[kind] = apply_symmetries(np.stack([self._take(kind, *p) for p in places]), moves)
             volumes[kind] *= factor.astype(np.float32).reshape(-1, *[1] * (volumes[kind].ndim - 1))
-        if self.background > 0:
-            volumes[self.kind] = add_background(
-                rng, volumes[self.kind], self.background, share=self.settings.background_share
-            )
-        volumes[self.kind] = add_noise(rng, volumes[self.kind], self.noise)
+        volumes[self.kind] = self._as_measured(rng, volumes[self.kind])
         unknown = {kind: torch.from_numpy(mask) for kind, mask in masks.items()}
         scaled = {
             kind: self.scaling.forward(torch.from_numpy(v)).masked_fill_(
@@ -204,6 +200,17 @@ class Domain:
             counterpart=None if self.other is None else scaled[self.other],
             counterpart_mask=torch.stack(list(unknown.values())).any(0).float() if joint else None,
         )
+
+    def _as_measured(self, rng: np.random.Generator, clean: Floats) -> Floats:
+        """Background and noise on all samples (B, ...) but those that stay as they are simulated."""
+        made = clean
+        if self.background > 0:
+            made = add_background(rng, made, self.background, share=self.settings.background_share)
+        made = add_noise(rng, made, self.noise)
+        if self.settings.clean_share > 0:
+            stay = rng.random(len(made)) < self.settings.clean_share
+            made[stay] = clean[stay]
+        return made
 
     def _places(self, items: Integers, step: int) -> list[tuple[int, int, Region]]:
         """Position in ``indices``, energy and region of each sample."""

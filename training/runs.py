@@ -239,12 +239,18 @@ def start_scaling(settings: ScalingSettings, run: RunSettings, recipe: Path) -> 
 
 
 def with_seed(config: Config, seed: int | None) -> Config:
-    """The recipe with another seed, checked like the recipe's own; None: the recipe's."""
-    if seed is None:
-        return config
-    if not 0 <= seed < 2**32:
-        raise Exp2SimError(f"The seed is {seed}.", why="It takes a whole number from 0 to 2**32 - 1.")
-    return config.model_copy(update={"run": config.run.model_copy(update={"seed": seed})})
+    """The recipe with another seed, checked like the recipe's own; None: the recipe's.
+
+    Either way ``{seed}`` in ``[run] start`` becomes the number.
+    """
+    run = config.run
+    if seed is not None:
+        if not 0 <= seed < 2**32:
+            raise Exp2SimError(f"The seed is {seed}.", why="It takes a whole number from 0 to 2**32 - 1.")
+        run = run.model_copy(update={"seed": seed})
+    if run.start is not None:
+        run = run.model_copy(update={"start": Path(str(run.start).replace("{seed}", str(run.seed)))})
+    return config.model_copy(update={"run": run})
 
 
 def start_from(

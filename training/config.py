@@ -183,6 +183,10 @@ class LossSettings(Table):
     temperature: float = Field(default=0.07, gt=0)
     patches: int = Field(default=256, ge=2)
     """Positions per feature layer in the contrastive loss."""
+    negatives: Literal["uniform", "modulated"] = "uniform"
+    """How much they count as negatives: all alike, or the similar ones more (MoNCE), by ``modulation``."""
+    modulation: float = Field(default=1.0, gt=0)
+    """β of modulated negatives: the smaller, the more the similar ones count."""
 
     @model_validator(mode="before")
     @classmethod

@@ -317,8 +317,9 @@ class DualGan:
 
     def _contrast(self, name: str, mask: Tensor, made: _Pass, draws: torch.Generator) -> Tensor:
         """PatchNCE averaged over the feature layers."""
+        w = self.weights
         sampled = [
-            losses.sample_positions(mask, layer.shape[2:], self.weights.patches, draws, self.share)
+            losses.sample_positions(mask, layer.shape[2:], w.patches, draws, self.share)
             for layer in made.keys
         ]
         positions = [where for where, _ in sampled]
@@ -327,7 +328,7 @@ class DualGan:
         with self._autocast():
             queries = self.projections[OTHER[name]](made.queries, positions)
         each = [
-            losses.patch_nce(query, key, valid, self.weights.temperature)
+            losses.patch_nce(query, key, valid, w.temperature, negatives=w.negatives, beta=w.modulation)
             for query, key, (_, valid) in zip(queries, keys, sampled, strict=True)
         ]
         return torch.stack(each).mean()

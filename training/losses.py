@@ -17,6 +17,9 @@ from torch import Tensor
 from mantid_exp2sim.networks.blocks import average_to
 
 GanKind = Literal["log", "least_squares", "hinge"]
+Negatives = Literal["uniform", "modulated"]
+
+SINKHORN_ITERATIONS = 10
 
 
 def masked_mean(values: Tensor, weight: Tensor) -> Tensor:
@@ -146,18 +149,55 @@ def sample_positions(
     return positions, best >= 0
 
 
-def patch_nce(queries: Tensor, keys: Tensor, valid: Tensor, temperature: float = 0.07) -> Tensor:
+def patch_nce(
+    queries: Tensor,
+    keys: Tensor,
+    valid: Tensor,
+    temperature: float = 0.07,
+    *,
+    negatives: Negatives = "uniform",
+    beta: float = 1.0,
+) -> Tensor:
     """PatchNCE: a position of the output must be recognised among the other positions of its own input.
 
     ``queries`` and ``keys`` (B, P, width) unit vectors at the same positions; keys are detached; negatives
     come from the same sample only; ``valid`` (B, P) says which positions count, as query or as negative.
-    Source: Park et al., ECCV 2020 (CUT); Han et al., CVPRW 2021.
+    ``negatives``: ``uniform`` counts each once, ``modulated`` by :func:`log_modulation` of ``beta``.
+    Source: Park et al., ECCV 2020 (CUT); Han et al., CVPRW 2021; modulated: Zhan et al., CVPR 2022 (MoNCE).
 
     >>> vectors = torch.eye(4)[None]
     >>> float(patch_nce(vectors, vectors, torch.ones(1, 4).bool())) < 1e-5
     True
     """
-    logits = torch.einsum("bpw,bqw->bpq", queries, keys.detach()) / temperature
+    similarity = torch.einsum("bpw,bqw->bpq", queries, keys.detach())
+    logits = similarity / temperature
+    if negatives == "modulated":
+        logits = logits + log_modulation(similarity, valid, beta)
     logits = logits.masked_fill(~valid[:, None, :], -1e4)
     losses = -F.log_softmax(logits, dim=2).diagonal(dim1=1, dim2=2)
     return masked_mean(losses, valid.to(losses.dtype))
+
+
+@torch.no_grad()
+def log_modulation(similarity: Tensor, valid: Tensor, beta: float) -> Tensor:
+    """Logarithm of how often each negative counts: an entropic transport plan that prefers the similar ones.
+
+    ``similarity`` (B, P, P) of queries with keys, ``valid`` (B, P) to (B, P, P): log w, 0 for the positive
+    and wherever query or key is not valid. Over the n valid positions w is exp(similarity / ``beta``) off the
+    diagonal, its rows and columns scaled to n − 1 by `SINKHORN_ITERATIONS` in the log domain; rows last, so
+    that the weights of a query sum to its number of negatives. No gradient passes the plan.
+    Source: MoNCE, Zhan et al., CVPR 2022 (the "hard" weights, for unpaired data).
+
+    >>> alike = torch.tensor([[[1.0, 0.5, 0.1], [0.5, 1.0, 0.1], [0.1, 0.1, 1.0]]])
+    >>> w = log_modulation(alike, torch.ones(1, 3).bool(), 0.5).exp()
+    >>> w[0, 0].sum().round(decimals=4).item(), float(w[0, 0, 0])
+    (3.0, 1.0)
+    """
+    same = torch.eye(valid.shape[1], dtype=torch.bool, device=valid.device)
+    pairs = valid[:, :, None] & valid[:, None, :] & ~same
+    # a finite "never", so that a row without any negative gives no nan
+    plan = (similarity.float() / beta).masked_fill(~pairs, -1e9)
+    total = (valid.sum(1) - 1).clamp_min(1).log()[:, None, None]
+    for dim in SINKHORN_ITERATIONS * (1, 2):
+        plan = plan + (total - plan.logsumexp(dim, keepdim=True)).clamp(-1e6, 1e6)
+    return plan.masked_fill(~pairs, 0.0)

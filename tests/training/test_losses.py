@@ -40,6 +40,56 @@ class TestPatchNce:
         expected = torch.log1p(torch.exp(torch.tensor(-1 / 0.07)))
         torch.testing.assert_close(losses.patch_nce(queries, queries, torch.ones(1, 2).bool()), expected)
 
+    def test_equal_similarities_modulated_are_uniform(self):
+        queries = unit(1, 1, 5).expand(2, 7, 5)
+        valid = torch.ones(2, 7).bool()
+        valid[1, 4:] = False
+        modulated = losses.patch_nce(queries, queries, valid, negatives="modulated", beta=0.1)
+        torch.testing.assert_close(modulated, losses.patch_nce(queries, queries, valid))
+
+    @pytest.mark.parametrize("beta", [1.0, 0.1])
+    def test_weights_of_a_query_sum_to_its_negatives(self, beta):
+        similarity = unit(3, 9, 5) @ unit(3, 9, 5, seed=1).transpose(1, 2)
+        valid = torch.ones(3, 9).bool()
+        valid[1, 5:] = False
+        weights = losses.log_modulation(similarity, valid, beta).exp() - torch.eye(9)
+        torch.testing.assert_close(weights[0].sum(1), torch.full((9,), 8.0))
+        torch.testing.assert_close(weights[1, :5, :5].sum(1), torch.full((5,), 4.0))
+        if beta == 1:
+            torch.testing.assert_close(weights[0].sum(0), torch.full((9,), 8.0), rtol=1e-3, atol=1e-3)
+
+    def test_harder_negative_weighs_more_and_the_loss_grows(self):
+        similarity = torch.eye(4)
+        similarity[0, 1] = similarity[1, 0] = 0.9
+        weights = losses.log_modulation(similarity[None], torch.ones(1, 4).bool(), 0.5)[0].exp()
+        assert weights[0, 1] > 1 > weights[0, 2]
+        torch.testing.assert_close(weights[0, 2], weights[0, 3])
+        vectors = torch.linalg.cholesky(similarity)[None]
+        every = torch.ones(1, 4).bool()
+        plain = losses.patch_nce(vectors, vectors, every)
+        assert losses.patch_nce(vectors, vectors, every, negatives="modulated", beta=0.5) > plain
+
+    @pytest.mark.parametrize("count", [0, 1, 2, 4])
+    def test_modulated_invalid_positions_have_no_influence(self, count):
+        queries, keys, valid = unit(1, 6, 5), unit(1, 6, 5, seed=1), torch.ones(1, 6).bool()
+        valid[0, count:] = False
+        short = losses.patch_nce(queries[:, :4], keys[:, :4], valid[:, :4], negatives="modulated")
+        queries.requires_grad_()
+        value = losses.patch_nce(queries, keys, valid, negatives="modulated")
+        torch.testing.assert_close(value.detach(), short)
+        value.backward()
+        assert queries.grad.isfinite().all()
+        assert not queries.grad[:, count:].any()
+
+    def test_no_gradient_passes_the_modulation(self):
+        keys, valid = unit(1, 5, 4, seed=1).double(), torch.ones(1, 5).bool()
+        queries = unit(1, 5, 4).double().requires_grad_()
+        losses.patch_nce(queries, keys, valid, 0.5, negatives="modulated", beta=0.5).backward()
+        logits = torch.einsum("bpw,bqw->bpq", queries.detach(), keys) / 0.5
+        fixed = losses.log_modulation(logits * 0.5, valid, 0.5)
+        shares = torch.softmax(logits + fixed, 2) - torch.eye(5)
+        torch.testing.assert_close(queries.grad, torch.einsum("bpq,bqw->bpw", shares, keys) / 0.5 / 5)
+
     def test_positions_lie_where_measured(self):
         mask = torch.ones(2, 1, 8, 8)
         mask[0, :, :4] = 0

@@ -85,6 +85,10 @@ def register_evaluate(subparsers: Subparsers) -> None:
         "--classical", type=int, default=200, metavar="N",
         help="Richardson-Lucy and data consistency on N mosaics (default 200)",
     )  # fmt: skip
+    parser.add_argument(
+        "--foreign", type=int, default=100, metavar="N",
+        help="correlations raw and deconvolved of N spectra of each foreign material (default 100)",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of noise, background and intervals (default 0)")
     parser.add_argument(
         "--report", type=Path, metavar="DIR", help="also write index.html and report.json in this folder"
@@ -133,7 +137,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.errors import Exp2SimError
 
-    for name in ("limit", "classical", "noise", "background", "seed"):
+    for name in ("limit", "classical", "foreign", "noise", "background", "seed"):
         if (value := getattr(args, name)) is not None and not 0 <= value < float("inf"):
             raise Exp2SimError(f"--{name} is {value}.", why="It takes a number from 0.")
     settings = Settings(
@@ -143,6 +147,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         background=args.background,
         seed=args.seed,
         classical=args.classical,
+        foreign=args.foreign,
     )
     report, example = evaluate(
         args.model,

@@ -13,6 +13,7 @@ import torch
 from mantid_exp2sim.training.datasets import open_dataset
 from mantid_exp2sim.training.evaluation import Settings, evaluate, tables, write_report
 from mantid_exp2sim.training.evaluation.classifiers import calibration
+from mantid_exp2sim.training.evaluation.foreign import OWN, foreign_report, foreign_spectra, phonons
 from mantid_exp2sim.training.evaluation.inputs import Spectra
 from mantid_exp2sim.training.evaluation.measures import panel_sums, per_panel, relative, structural_similarity
 from mantid_exp2sim.training.evaluation.statistics import Bootstrap, closed, share_of
@@ -28,7 +29,7 @@ from mantid_exp2sim.networks import (
 )
 from mantid_exp2sim.scaling import Scaling
 
-SETTINGS = Settings(limit=4, seed=1, extras=0, panels=2)
+SETTINGS = Settings(limit=4, seed=1, extras=0, panels=2, foreign=0)
 
 
 def make_model(folder: Path, name: str, *, classifiers: bool, seed: int = 0) -> Model:
@@ -189,3 +190,71 @@ def test_whatever_the_domain_measure_tells_becomes_a_table(model: Model, tiny_da
     assert "| digits | 1 | 0.01 |" in shown
     assert "| shuffled panels | 0.5 | – |" in shown
     assert "| ks p | 0.25 |" in shown
+
+
+def test_foreign_materials_gain_nothing_from_a_model_that_does_nothing(
+    model: Model, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    data, said = open_dataset(tiny_dataset), []
+    spectra = Spectra(data, "integrated", data.split("test"), 0.7, 0.5, 1)
+    found = foreign_report(model, spectra, 3, said.append)
+    assert found["spectra"] == 3
+    assert said[-1] == "foreign materials: 3 of 3 of each kind"
+    kinds = {"Rb2MnF4", "phonons", "featureless", "shuffled panels", "photographs", "digits", OWN}
+    assert kinds <= set(found["controls"])
+    assert not any("mask" in name for name in found["controls"])
+    for each in found["controls"].values():
+        assert each["change"]["value"] == pytest.approx(0, abs=1e-5)
+        assert each["deconvolved"]["mean"]["value"] == pytest.approx(
+            each["raw_target"]["mean"]["value"], abs=1e-5
+        )
+        assert each["refused"] is None  # the model has no domain check
+    report, example = evaluate(model, tiny_dataset, settings=SETTINGS)
+    assert "not known" in report["foreign"]
+    assert "phonons" not in tables(report)
+    write_report(tmp_path, {**report, "foreign": found}, example, data.mask)
+    assert "<td>phonons</td>" in (tmp_path / "index.html").read_text()
+    assert json.loads((tmp_path / "report.json").read_text())["foreign"] == found
+
+
+def test_the_change_is_paired_and_of_the_same_classifier(
+    model: Model, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    data = open_dataset(tiny_dataset)
+    spectra = Spectra(data, "integrated", data.split("test"), 0.7, 0.5, 1)
+    other = make_model(tmp_path, "moves", classifiers=True, seed=3)
+    found = foreign_report(other, spectra, 4)["controls"]["phonons"]
+    means = [found[name]["mean"]["value"] for name in ("raw_target", "deconvolved")]
+    assert found["change"]["value"] == pytest.approx(means[1] - means[0])
+    assert found["change"]["value"] != 0
+    assert found["change"]["low"] <= found["change"]["value"] <= found["change"]["high"]
+    assert 0 <= found["raw_convolved"]["above"]["value"] <= 1
+
+
+def test_phonons_grow_with_q_squared() -> None:
+    energies = np.array([25.0, 60.0])
+    x = phonons((2, 40, 40, 10), energies, np.random.default_rng(0))
+    assert x.shape == (2, 40, 40, 10)
+    assert (x >= 0).all()
+    assert np.allclose(x, x[:, ::-1])
+    # h = 0.25 and 0.75 are the same place in the zone: the bands are the same, Q² is not
+    inner, outer = x[1, 24, 20], x[1, 34, 20]
+    assert outer.sum() > 2 * inner.sum()
+
+
+def test_foreign_spectra_are_as_bright_and_as_noisy_as_measured_ones(tiny_dataset: Path) -> None:
+    data = open_dataset(tiny_dataset)
+    clean, noisy = (
+        next(Spectra(data, "integrated", data.split("test"), noise, 0.0, 1).batches()) for noise in (0.0, 0.7)
+    )
+    known = ~data.mask
+    quiet, loud = (
+        foreign_spectra(batch, Spectra(data, "integrated", data.split("test"), noise, 0.0, 1))
+        for batch, noise in ((clean, 0.0), (noisy, 0.7))
+    )
+    mean = clean.convolved.numpy()[:, known].mean()
+    for name in ("phonons", "Rb2MnF4", "featureless"):
+        assert quiet[name][:, known].mean() == pytest.approx(mean, rel=1e-3)
+        assert (quiet[name][:, data.mask] == 0).all()
+        spread = (loud[name] - quiet[name])[:, known]
+        assert (spread**2).mean() == pytest.approx(0.7 * quiet[name][:, known].mean(), rel=0.25)

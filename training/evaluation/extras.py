@@ -28,7 +28,7 @@ NOT_KNOWN = "not known"
 
 def domain_report(model: Model, data: DataSet, seed: int) -> Any:
     """The domain measure on every control set, or that it is not known."""
-    from mantid_exp2sim.training.domain_controls import control_report
+    from mantid_exp2sim.training.domain_report import control_report
 
     if model.card.domain is None:
         return {NOT_KNOWN: "the model's card has no domain section"}

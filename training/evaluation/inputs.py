@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -102,7 +102,7 @@ class Spectra:
 
         convolved = self.data.read("convolved", indices)
         measured = np.stack(
-            [self._measured(index, one) for index, one in zip(indices, convolved, strict=True)]
+            [self.as_measured(one, (1, int(index))) for index, one in zip(indices, convolved, strict=True)]
         )
         return Batch(
             first,
@@ -112,9 +112,10 @@ class Spectra:
             torch.from_numpy(measured),
         )
 
-    def _measured(self, index: np.int64, convolved: NDArray[np.float32]) -> NDArray[np.float32]:
-        rng = np.random.default_rng([self.seed, 1, int(index)])
-        made = convolved[None]
+    def as_measured(self, clean: NDArray[np.float32], key: Sequence[int]) -> NDArray[np.float32]:
+        """A spectrum (Ei, h, k, E) with a background and counting noise, both of ``seed`` and ``key``."""
+        rng = np.random.default_rng([self.seed, *key])
+        made = clean[None]
         if self.background > 0:
             made = add_background(rng, made, self.background)
         made = add_noise(rng, made, (self.noise, self.noise))[0]

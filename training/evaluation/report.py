@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from mantid_exp2sim.training.evaluation.figures import READERS
+from mantid_exp2sim.training.evaluation.foreign import READINGS as FOREIGN_READINGS
 from numpy.typing import NDArray
 
 from mantid_exp2sim.atomic import atomic_path
@@ -67,6 +68,7 @@ def all_tables(report: Mapping[str, Any]) -> list[Table]:
         _calibration(report),
         _null(report),
         _null_areas(report),
+        _foreign(report),
         _coverage(report),
         *_domain(report),
         panels_that_decide(report),
@@ -200,6 +202,47 @@ def _null_areas(report: Mapping[str, Any]) -> Table:
     ]
     title = "AUROC of the largest correlation, spectra against inputs of no class"
     return Table(title, ["classifier", "against", "AUROC"], rows)
+
+
+def _foreign(report: Mapping[str, Any]) -> Table | None:
+    """Largest correlations of foreign materials; the change is what a forced deconvolution adds."""
+    found = report.get("foreign", {})
+    if "controls" not in found:
+        return None
+    readings = found["thresholds"]
+    rows = [
+        [
+            _words(name),
+            *(
+                cell
+                for reading in readings
+                for cell in (
+                    _with_interval(each[reading]["mean"]),
+                    _percent(each[reading]["above"]["value"], 0),
+                )
+            ),
+            _with_interval(each["change"], sign="+"),
+            _percent(each["refused"], 0),
+        ]
+        for name, each in found["controls"].items()
+    ]
+    columns = [
+        column
+        for reading, limit in readings.items()
+        for column in (FOREIGN_READINGS[reading][1], f"above {limit:g}")
+    ]
+    header = ["input", *columns, "after − before deconvolving", "refused by the domain check"]
+    title = (
+        f"Largest correlation of foreign materials, {found['spectra']} of each, with the background and "
+        "noise of measurement-like data: mean (95 % interval) and share above the threshold; "
+        "deconvolved by force"
+    )
+    return Table(title, header, rows)
+
+
+def _with_interval(found: Mapping[str, Any], sign: str = "") -> str:
+    low, high = found["low"], found["high"]
+    return f"{found['value']:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
 
 
 def _coverage(report: Mapping[str, Any]) -> Table:

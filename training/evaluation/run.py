@@ -14,6 +14,7 @@ from mantid_exp2sim.training.datasets import DataSet
 from mantid_exp2sim.training.evaluation import figures
 from mantid_exp2sim.training.evaluation.classifiers import correlations, null_areas, null_response
 from mantid_exp2sim.training.evaluation.extras import coverage_report, domain_report, panel_report
+from mantid_exp2sim.training.evaluation.foreign import foreign_report
 from mantid_exp2sim.training.evaluation.inputs import Batch, Spectra
 from mantid_exp2sim.training.evaluation.measures import panel_sums
 from mantid_exp2sim.training.evaluation.translators import (
@@ -64,6 +65,8 @@ class Settings:
     """So many go through `Model.deconvolve` with errors, for the coverage."""
     panels: int = 100
     """So many are asked which panels the classifier looks at."""
+    foreign: int = 100
+    """So many spectra of each foreign material are classified raw and deconvolved."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,6 +153,7 @@ def evaluate(
         **report,
         "null_response": null_response(models[0], spectra, settings.seed),
         "null_auroc": null_areas(models[0], spectra, own, settings.seed),
+        "foreign": foreign_report(models[0], spectra, settings.foreign, say),
         "domain": domain_report(models[0], data, settings.seed),
         "coverage": coverage_report(models[0], spectra, settings),
         "panels": panel_report(models[0], spectra, settings.panels),

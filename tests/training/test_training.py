@@ -150,6 +150,20 @@ class TestGanStep:
         report = make_gan(gan_recipe(), **only).train_step(0)
         assert report["generator_gradient"] > 0
 
+    def test_modulated_negatives_change_the_contrast_alone(self, gan_recipe):
+        plain, modulated, mildly = (
+            make_gan(gan_recipe(), **settings).train_step(0)
+            for settings in (
+                {"nce": 0.1},
+                {"nce": 0.1, "negatives": "modulated"},
+                {"nce": 0.1, "negatives": "modulated", "modulation": 1e6},
+            )
+        )
+        changed = {key for key in plain if plain[key] != modulated[key]}
+        assert {"deconvolve_nce", "convolve_nce"} <= changed
+        assert changed <= {"deconvolve_nce", "convolve_nce", "generator_gradient"}
+        assert mildly["deconvolve_nce"] == pytest.approx(plain["deconvolve_nce"], rel=1e-4)
+
     def test_as_coded_trains_the_auxiliary_head_in_the_discriminator_alone(self, gan_recipe):
         report = make_gan(gan_recipe(), auxiliary=0.0, auxiliary_discriminator=1.0).train_step(0)
         assert "deconvolve_auxiliary" not in report

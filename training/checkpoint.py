@@ -63,7 +63,7 @@ def load_checkpoint(
     tensors, state = read_tensors(path)
     try:
         for name, network in networks.items():
-            network.load_state_dict(_below(tensors, f"{NETWORK}/{name}/"))
+            network.load_state_dict(network_tensors(tensors, name))
         for name, optimiser in optimisers.items():
             _restore(optimiser, _below(tensors, f"{OPTIMISER}/{name}/"))
     except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
@@ -85,6 +85,11 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         raise
     except Exception as error:  # whatever the parsers make of a damaged file
         raise Exp2SimError(f"Cannot read {path}: {error}.", way_out="Start the run anew.") from error
+
+
+def network_tensors(tensors: Mapping[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+    """The weights of one network among the tensors of a checkpoint, by their names in it."""
+    return _below(tensors, f"{NETWORK}/{name}/")
 
 
 def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -277,7 +277,8 @@ class RunSettings(Table):
     """``[run]``: what does not belong to the method."""
 
     start: Path | None = None
-    """What this run starts from: the run folder of the same kind and networks (its last weights), or the
+    """What this run starts from: the run folder of the same kind and networks (its last weights; a dual GAN
+    may be wider than the one it starts from: see :mod:`mantid_exp2sim.training.grow`), or the
     name or folder of a model (its generators). Where ``[scaling]`` sets no scale it is that one's. ``{seed}``
     in it is the run's seed."""
     seed: int = Field(default=0, ge=0, lt=2**32)

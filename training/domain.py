@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from mantid_exp2sim.training.augment import add_background, add_noise, apply_symmetries, draw_symmetries
 from mantid_exp2sim.training.datasets import halves
+from mantid_exp2sim.training.domain_fit import bend_of, fit_reference, parts_of
 from mantid_exp2sim.training.store import DataSet, open_dataset
 from numpy.typing import NDArray
 
-from mantid_exp2sim.applicability import FLOOR, PARTS, TOP, Reference, extreme, spread
 from mantid_exp2sim.bundle import Model, save_bundle
 from mantid_exp2sim.card import Card, DirectionCard, DomainCard, WeightFile
 from mantid_exp2sim.encoder import Features, Role, encode
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.likeness import Reference, extreme
 from mantid_exp2sim.reference import reference_bytes, rounded
-from mantid_exp2sim.transport import REGULARISATION, squared_distances
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,13 +32,8 @@ if TYPE_CHECKING:
 Floats: TypeAlias = NDArray[np.float64]
 
 DIRECTIONS: tuple[Role, Role] = ("deconvolve", "convolve")
-RANK, POINT_RANK = 64, 8
-"""Directions kept of the feature moments, and of the feature points."""
-KEPT = 256
-"""Feature points kept per incident energy."""
 MIN_SPECTRA = 20
 """Fewer held-out spectra cannot tell a p-value of 0.05."""
-RIDGE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +48,7 @@ class Settings:
     seed: int = 0
     noise: tuple[float, float] = (0.0, 0.0)
     background: float = 0.0
+    background_share: float = 1.0
     intensity_jitter: float = 0.0
     augment: tuple[str, ...] = ()
 
@@ -65,6 +61,7 @@ class Settings:
         return cls(
             noise=(float(low), float(high)),
             background=float(data.get("background", 0.0)),
+            background_share=float(data.get("background_share", 1.0)),
             intensity_jitter=float(data.get("intensity_jitter", 0.0)),
             augment=tuple(data.get("augment", ())),
             **changes,
@@ -121,7 +118,7 @@ def as_in_training(
     if noisy:
         volumes = x.reshape(-1, *x.shape[2:])  # a background and a level of noise for each volume
         if settings.background > 0:
-            volumes = add_background(rng, volumes, settings.background)
+            volumes = add_background(rng, volumes, settings.background, share=settings.background_share)
         x = add_noise(rng, volumes, settings.noise).reshape(x.shape)
     return Spectra(np.where(mask, np.float32(0), x), mask, spectra.energies)
 
@@ -138,68 +135,6 @@ def encode_spectra(model: Model, direction: Role, spectra: Spectra, settings: Se
     return Features(
         found.moments.reshape(*shape[:2], -1), found.points.reshape(*shape[:2], *found.points.shape[1:])
     )
-
-
-def parts_of(reference: Reference, features: Features, regularisation: float) -> Floats:
-    """Parts (n, G, J + `PARTS`) of spectra with all incident energies."""
-    groups = list(range(features.moments.shape[1]))
-    rows = zip(features.moments, features.points, strict=True)
-    return np.stack([reference.parts(Features(m, p), groups, regularisation) for m, p in rows])
-
-
-def fit_reference(
-    train: Features, other: Features, held: Features, energies: Floats, rng: np.random.Generator
-) -> tuple[Reference, float]:
-    """Directions, axis and points of a reference, without its ``fit`` and ``calibration``; and ε."""
-    n, groups, size = train.moments.shape
-    center, scale = train.moments.mean(axis=0), train.moments.std(axis=0) + RIDGE
-    z, foreign = ((f.moments - center) / scale for f in (train, other))
-    rank = max(min(RANK, size, n // 4), TOP + 1)
-    _, vectors = np.linalg.eigh(np.einsum("ngi,ngj->ij", z, z))
-    basis = vectors[:, ::-1][:, :rank]
-    reduced, away = z @ basis, foreign @ basis
-    white, axis = np.empty((groups, basis.shape[1], basis.shape[1])), np.empty((groups, basis.shape[1]))
-    for g in range(groups):
-        covariance = np.cov(reduced[:, g].T)
-        values, own = np.linalg.eigh(covariance)
-        white[g] = (own / np.sqrt(np.maximum(values, 0) + RIDGE))[:, ::-1]
-        both = covariance + np.cov(away[:, g].T) + 20 * RIDGE * np.eye(len(covariance))
-        axis[g] = np.linalg.solve(both, away[:, g].mean(axis=0) - reduced[:, g].mean(axis=0))
-    lead = 3 * np.arcsinh(np.einsum("ngi,gij->ngj", reduced, white)[..., :TOP] / 3)
-    joint = np.cov(lead.reshape(n, -1).T) + 0.01 * np.eye(groups * TOP)
-    flat = train.points.reshape(-1, train.points.shape[-1])
-    values, own = np.linalg.eigh(np.cov(flat.T) + 1e-12 * np.eye(flat.shape[1]))
-    point_basis = (own / np.sqrt(values + 1e-4 * values.max()))[:, ::-1][:, :POINT_RANK]
-    points, unseen = (
-        np.stack([(_some(f.points[:, g], rng) - flat.mean(axis=0)) @ point_basis for g in range(groups)])
-        for f in (train, held)
-    )
-    empty = np.zeros((1, groups, TOP + PARTS))
-    reference = Reference(
-        energies, center, scale, basis, white, axis, np.zeros((groups, 3)), np.zeros(groups), joint,
-        flat.mean(axis=0), point_basis, points, unseen, empty, empty,
-    )  # fmt: skip
-    count = train.points.shape[2]
-    typical = np.median([squared_distances(p[:count], p[count:]) for p in points])
-    return reference, REGULARISATION * max(float(typical), FLOOR)
-
-
-def _some(points: Floats, rng: np.random.Generator) -> Floats:
-    flat = points.reshape(-1, points.shape[-1])
-    return flat[rng.choice(len(flat), KEPT, replace=len(flat) < KEPT)]
-
-
-def bend_of(reference: Reference, features: Features) -> tuple[Floats, Floats]:
-    """How the residual grows with the reach in each group, quadratically: (G, 3), and where it ends (G,)."""
-    groups = features.moments.shape[1]
-    bend, ends = np.zeros((groups, 3)), np.zeros(groups)
-    for g in range(groups):
-        y, _ = reference.reduce(features.moments[:, g], [g] * len(features.moments))
-        reach, residual = spread(y)
-        design = np.stack([np.ones_like(reach), reach, reach**2], axis=1)
-        bend[g] = np.linalg.lstsq(design, residual, rcond=None)[0]
-        ends[g] = np.quantile(reach, 0.99)
-    return bend, ends
 
 
 def make_reference(
@@ -319,6 +254,7 @@ def add_domain(
             "settings": {
                 "noise": list(chosen.noise),
                 "background": chosen.background,
+                "background_share": chosen.background_share,
                 "intensity_jitter": chosen.intensity_jitter,
                 "augment": list(chosen.augment),
                 "training_spectra": chosen.train,

@@ -6,35 +6,15 @@ noise, so that neither gives it away.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
+from collections.abc import Callable
+from typing import Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
-from mantid_exp2sim.training.domain import (
-    DIRECTIONS,
-    Settings,
-    Spectra,
-    as_in_training,
-    encode_spectra,
-    kind_of,
-    parts_of,
-    read_spectra,
-)
-from mantid_exp2sim.training.evaluation.statistics import area_under_curve
+from mantid_exp2sim.training.domain import Settings, Spectra, as_in_training
 from numpy.typing import NDArray
-
-from mantid_exp2sim.applicability import conformal_p, extreme, judge
-from mantid_exp2sim.errors import Exp2SimError
-
-if TYPE_CHECKING:
-    from mantid_exp2sim.training.store import DataSet
-
-    from mantid_exp2sim.bundle import Model
-    from mantid_exp2sim.encoder import Role
 
 Floats: TypeAlias = NDArray[np.float64]
 Shape: TypeAlias = tuple[int, ...]
-VERDICTS = ("trustworthy", "expert opinion", "untrustworthy")
 GLYPHS = 60
 """Digits that are drawn; each panel takes one of them."""
 
@@ -171,7 +151,7 @@ def controls(inside: Spectra, rng: np.random.Generator, *, seen: bool = True) ->
         x = np.stack([make(i) for i in range(len(inside.x))])
         found[name] = _same_mean(Spectra(x, inside.mask, inside.energies), inside)
     if not seen:
-        found |= _exchanged_masks(inside)
+        found |= exchanged_masks(inside)
     return found
 
 
@@ -181,7 +161,7 @@ def _same_mean(spectra: Spectra, inside: Spectra) -> Spectra:
     return Spectra((x * factor[:, None, None, None, None]).astype(np.float32), spectra.mask, spectra.energies)
 
 
-def _exchanged_masks(inside: Spectra) -> dict[str, Spectra]:
+def exchanged_masks(inside: Spectra) -> dict[str, Spectra]:
     """The data as they are (0 in their gaps) with a mask that is not theirs."""
     other = np.roll(inside.mask, 1, axis=1) if inside.x.shape[1] > 1 else inside.mask[..., ::-1]
     masks = {"mask of another energy": other, "mask mirrored in h": inside.mask[:, :, ::-1]}
@@ -200,162 +180,3 @@ def foreign_for_limit(
     for name, spectra in controls(some, rng).items():
         found[name] = as_in_training(spectra, settings, rng, noisy=noisy, augment=False)
     return found
-
-
-def control_report(
-    model: Model, dataset: DataSet, seed: int = 0, *, count: int = 100, direction: Role = "deconvolve"
-) -> dict[str, Any]:
-    """AUROC, p-values and verdicts of every control set against held-out in-domain spectra.
-
-    ``count`` spectra of the test split and as many of each control, seeded. JSON: ``in_domain`` with the
-    Kolmogorov–Smirnov p of the uniformity of the p-values, ``controls`` by name (``auroc`` of the score,
-    ``median_p``, share of each verdict), ``error_correlation``: Spearman's rank correlation of the score with
-    the relative L2 of the translation to the true counterpart, where pairs exist, in domain alone and with
-    the wrong domain and exchanged masks.
-
-    Raises `Exp2SimError` where the model keeps no reference for this direction.
-    """
-    from scipy.stats import kstest
-
-    card = model.domain_card()
-    if direction not in card.directions:
-        raise Exp2SimError(f"The model {model.card.name!r} keeps no reference for {direction}.")
-    settings = Settings.of(model.card, seed=card.seed, points=card.points)
-    rng = np.random.default_rng([seed, 7, DIRECTIONS.index(direction)])
-    noisy = direction == "deconvolve"
-    own = kind_of(model.card, direction)
-    wrong = kind_of(model.card, DIRECTIONS[1 - DIRECTIONS.index(direction)])
-    clean = read_spectra(dataset, own, "test", 2 * count, rng)
-    half = min(count, len(clean.x))
-    sets = {"in domain": as_in_training(clean, settings, rng, noisy=noisy)}
-    away = read_spectra(dataset, wrong, "test", half, rng)
-    sets["wrong domain"] = as_in_training(away, settings, rng, noisy=noisy)
-    sets["wrong domain, clean"] = as_in_training(away, settings, rng, noisy=False)
-    for name, spectra in controls(clean[:half], rng, seen=False).items():
-        sets[name] = as_in_training(spectra, settings, rng, noisy=noisy, augment=False)
-    scores, distances = {}, {}
-    for name, spectra in sets.items():
-        scores[name], distances[name] = _scores(model, direction, spectra, settings)
-    reference = model.domain_reference(direction)
-    groups = list(range(reference.fit.shape[1]))
-    calibration = reference.scores(reference.calibration, groups)
-    limit = card.directions[direction].limit * extreme(calibration)
-    p_values = {
-        name: np.array([conformal_p(float(v), calibration, float(rng.random())) for v in values])
-        for name, values in scores.items()
-    }
-    shares = {
-        name: _shares([judge(card, p, s, limit) for p, s in zip(p_values[name], scores[name], strict=True)])
-        for name in sets
-    }
-    inside = scores["in domain"]
-    uniform = kstest(p_values["in domain"], "uniform")
-    return {
-        "direction": direction,
-        "seed": seed,
-        "spectra": {name: len(spectra.x) for name, spectra in sets.items()},
-        "in_domain": {
-            "ks_p": float(uniform.pvalue),
-            "ks_statistic": float(uniform.statistic),
-            "share_below_0.05": float((p_values["in domain"] < 0.05).mean()),
-            "verdicts": shares["in domain"],
-        },
-        "controls": {
-            name: {
-                "auroc": area_under_curve(scores[name], inside),
-                "auroc_distance_alone": area_under_curve(distances[name], distances["in domain"]),
-                "median_p": float(np.median(p_values[name])),
-                "share_below_0.05": float((p_values[name] < 0.05).mean()),
-                "verdicts": shares[name],
-            }
-            for name in sets
-            if name != "in domain"
-        },
-        "error_correlation": _error_correlation(model, dataset, direction, settings, half, rng),
-    }
-
-
-def _scores(model: Model, direction: Role, spectra: Spectra, settings: Settings) -> tuple[Floats, Floats]:
-    reference = model.domain_reference(direction)
-    regularisation = model.domain_card().directions[direction].regularisation
-    parts = parts_of(reference, encode_spectra(model, direction, spectra, settings), regularisation)
-    groups = list(range(parts.shape[1]))
-    return reference.scores(parts, groups), np.exp(parts[..., -1]).mean(axis=1)
-
-
-def _shares(verdicts: list[Any]) -> dict[str, float]:
-    return {name: verdicts.count(name) / max(len(verdicts), 1) for name in VERDICTS}
-
-
-def _error_correlation(
-    model: Model, dataset: DataSet, direction: Role, settings: Settings, count: int, rng: np.random.Generator
-) -> dict[str, float] | None:
-    """Spearman of the score with the relative L2 of the translation to its counterpart, where pairs exist."""
-    from mantid_exp2sim.training.validation import translate_volumes
-    from scipy.stats import spearmanr
-
-    if not dataset.shares_mask:
-        return None
-    import torch
-
-    kinds = [kind_of(model.card, d) for d in (direction, DIRECTIONS[1 - DIRECTIONS.index(direction)])]
-    chosen = np.sort(rng.permutation(dataset.split("test"))[:count])
-    source, truth = (
-        Spectra(
-            dataset.read(k, chosen),
-            np.array(dataset.masks(k, chosen)),
-            np.array(dataset.energies_of(k, chosen)),
-        )
-        for k in kinds
-    )  # fmt: skip
-    plain = Settings(
-        points=settings.points, seed=settings.seed, noise=settings.noise, background=settings.background
-    )
-    inside = as_in_training(source, plain, rng, noisy=direction == "deconvolve")
-    swapped = next(iter(_exchanged_masks(source).values()))
-    errors, scores = [], []
-    network: Any = model.network(direction)
-    for spectra in (inside, truth, swapped):
-        parts = []
-        for x in torch.split(torch.from_numpy(np.ascontiguousarray(spectra.x)), 8):
-            made = translate_volumes(
-                network, model.card.scaling.forward(x), torch.from_numpy(spectra.mask[0].copy()),
-                torch.from_numpy(spectra.energies[0].copy()), model.card.layout,
-            )  # fmt: skip
-            parts.append(model.card.scaling.inverse(made).numpy())
-        keep = ~(spectra.mask | truth.mask)
-        wrong = ((np.concatenate(parts) - truth.x) ** 2 * keep).sum(axis=(1, 2, 3, 4))
-        errors.append(np.sqrt(wrong / np.maximum((truth.x**2 * keep).sum(axis=(1, 2, 3, 4)), 1e-30)))
-        scores.append(_scores(model, direction, spectra, settings)[0])
-    return {
-        "in_domain": float(spearmanr(scores[0], errors[0]).statistic),
-        "with_wrong_domain_and_masks": float(
-            spearmanr(np.concatenate(scores), np.concatenate(errors)).statistic
-        ),
-    }
-
-
-def words(report: Mapping[str, Any]) -> str:
-    """The report as Markdown."""
-    inside = report["in_domain"]
-    lines = [
-        f"{report['direction']}: p-values of held-out in-domain spectra uniform: Kolmogorov-Smirnov "
-        f"p = {inside['ks_p']:.2f}, {100 * inside['share_below_0.05']:.0f} % below 0.05, refused "
-        f"{100 * inside['verdicts']['untrustworthy']:.1f} %",
-        "",
-        "| control | AUROC | of the transport distance alone | p < 0.05 | untrustworthy |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for name, entry in report["controls"].items():
-        lines.append(
-            f"| {name} | {entry['auroc']:.3f} | {entry['auroc_distance_alone']:.3f} "
-            f"| {100 * entry['share_below_0.05']:.0f} % | {100 * entry['verdicts']['untrustworthy']:.0f} % |"
-        )
-    if report["error_correlation"] is not None:
-        found = report["error_correlation"]
-        lines += [
-            "",
-            f"Spearman of the score with the true translation error: {found['in_domain']:.2f} in domain, "
-            f"{found['with_wrong_domain_and_masks']:.2f} with the wrong domain and exchanged masks.",
-        ]
-    return "\n".join(lines)

@@ -26,6 +26,7 @@ from mantid_exp2sim.training.datasets import (
     mean_intensity,
     open_dataset,
 )
+from mantid_exp2sim.training.grow import load_grown
 from mantid_exp2sim.training.measured import KIND, Measurement, open_measurement
 from mantid_exp2sim.training.sources import domain_indices, gan_domains
 from mantid_exp2sim.training.starting import find_model, start_from_model, with_scaling
@@ -44,6 +45,7 @@ from mantid_exp2sim.networks import (
 from mantid_exp2sim.scaling import Scaling
 
 if TYPE_CHECKING:
+    from mantid_exp2sim.training.gan import DualGan
     from mantid_exp2sim.training.known_operator import KnownOperator
     from mantid_exp2sim.training.loop import Task
     from torch import Tensor
@@ -263,7 +265,8 @@ def start_from(
     Raises
     ------
     Exp2SimError
-        If that run or model has other networks or another scaling, or cannot be read.
+        If that run or model has other networks or another scaling, or cannot be read. The generators of a
+        run may be narrower than the recipe's (see :mod:`mantid_exp2sim.training.grow`).
     """
     from mantid_exp2sim.training.checkpoint import load_checkpoint
     from mantid_exp2sim.training.gan import DualGan
@@ -287,7 +290,16 @@ def start_from(
             why="Its weights belong to other network values.",
             way_out="Give both recipes the same intensity_scale and gain in [scaling].",
         )
+    if isinstance(task, DualGan) and _is_narrower(start, task):
+        load_grown(start / CHECKPOINT, task.networks())
+        return
     load_checkpoint(start / CHECKPOINT, task.networks(), {})
+
+
+def _is_narrower(start: Path, task: DualGan) -> bool:
+    """Whether the generators of a run have a smaller width than a task's."""
+    theirs, mine = GanModel.model_validate(read_json(start / MODEL)).generator, task.config.network.generator
+    return (theirs.width or 0) < (mine.width or 0)
 
 
 def run_task(task: Task, config: GanConfig | DuqConfig, model: BaseModel, *, out: Path, resume: bool) -> str:

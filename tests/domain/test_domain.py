@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mantid_exp2sim.training.domain import Settings, add_domain
-from mantid_exp2sim.training.domain_controls import control_report, words
+from mantid_exp2sim.training.domain_report import control_report, words
 from mantid_exp2sim.training.evaluation.statistics import area_under_curve
 from mantid_exp2sim.training.store import open_dataset
 from scipy.stats import kstest
 
-from mantid_exp2sim.applicability import check_domain, conformal_p, distributions
+from mantid_exp2sim.applicability import check_domain, distributions
 from mantid_exp2sim.bundle import load_bundle, load_model, save_bundle
 from mantid_exp2sim.cli import main
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.formats import save
+from mantid_exp2sim.likeness import conformal_p
 
 
 def test_the_wrong_kind_scores_above_the_right_one(model, inside, wrong_kind):

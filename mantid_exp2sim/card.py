@@ -169,6 +169,8 @@ class ClassifierCard(_Strict):
     """The prediction is "none" where every correlation is below this."""
     partial: bool = False
     """Trained with whole incident energies left out, so that it takes some of its volumes alone."""
+    calibration: dict[str, float] | None = None
+    """Number of validation spectra on which the length scale was chosen, ``nll`` and ``ece`` on them."""
 
 
 MAX_DOMAIN_BYTES = 2**20

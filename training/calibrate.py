@@ -21,9 +21,10 @@ def register(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "calibrate",
         help="measure a model's own error, put it on its card, and see how often it covers the truth",
-        description="Fits the errors of both directions on the validation split, to clean spectra and to "
-        "spectra with noise and a background, writes them onto the model's card, and counts on the test "
-        "split how often the truth lies within the 68 % and the 95 % interval.",
+        description="Chooses on the validation split how sharp the classifiers are, fits there the errors "
+        "of both directions, to clean spectra and to spectra with noise and a background, writes all of it "
+        "into the model, and counts on the test split how often the truth lies within the 68 % and the 95 % "
+        "interval.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -44,6 +45,7 @@ def register(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """``exp2sim calibrate``."""
     from mantid_exp2sim.training.errors import Conditions, calibrate, coverage, table
+    from mantid_exp2sim.training.sharpness import sharpen
 
     from mantid_exp2sim.bundle import load_model
     from mantid_exp2sim.cli.output import emit
@@ -62,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
         print(text, file=sys.stderr, flush=True)
 
     if not args.only_test:
+        sharpen(folder, args.dataset, conditions=conditions, progress=say)
         calibrate(folder, args.dataset, limit=args.limit, conditions=conditions, progress=say)
     report = coverage(folder, args.dataset, limit=args.test, conditions=conditions, progress=say)
     emit(args, report, table(report))

@@ -150,3 +150,40 @@ def duq_recipe(tiny_dataset: Path, tmp_path: Path):
         return path
 
     return write
+
+
+@pytest.fixture
+def tiny_model(tmp_path):
+    """Folder of an untrained model for the tiny data set: members in one direction, and one classifier."""
+    import torch
+
+    from mantid_exp2sim.bundle import save_bundle
+    from mantid_exp2sim.card import AcceptedAxis, Card, ClassifierCard
+    from mantid_exp2sim.layout import Layout
+    from mantid_exp2sim.networks import GeneratorSettings, build_classifier, build_generator
+    from mantid_exp2sim.networks.settings import ClassifierSettings
+    from mantid_exp2sim.scaling import Scaling
+
+    layout = Layout(windows=3)
+    generator = GeneratorSettings(width=4, blocks=1)
+    classifier = ClassifierSettings(panels=6, width=8, grid=4, features=32)
+    card = Card(
+        name="tiny",
+        scaling=Scaling(),
+        layout=layout,
+        axes=(
+            AcceptedAxis(kind="h", width=0.1),
+            AcceptedAxis(kind="k", width=0.1),
+            AcceptedAxis(kind="energy", width=1.0, edges=(0.0, 1.0, 2.0, 3.0)),
+        ),
+        incident_energies=(25.0, 35.0),
+        generator=generator,
+        classes=("Dimer", "Goodenough"),
+        classifiers={"integrated": ClassifierCard(network=classifier)},
+    )
+    torch.manual_seed(0)
+    keys = ("deconvolve", "deconvolve-2", "convolve")
+    networks = {key: build_generator(generator, layout) for key in keys}
+    networks["classifier_integrated"] = build_classifier(classifier)
+    save_bundle(tmp_path / "tiny", card, networks)
+    return tmp_path / "tiny"

@@ -27,6 +27,27 @@ def correlations(model: Model, domain: str, x: torch.Tensor, mask: torch.Tensor)
 
     Of a classifier of single volumes: the mean over the incident energies, as `classify` gives.
     """
+    return mean_correlations(*member_distances(model, domain, x, mask))
+
+
+def mean_correlations(distances: Floats, scales: Floats) -> Floats:
+    """Correlations (n, classes), the mean over members and volumes.
+
+    ``distances`` (members, n, volumes, classes) to the centroids; ``scales`` (members,) are length scales.
+
+    >>> mean_correlations(np.array([[[[0.0, 2.0]]], [[[0.0, 0.0]]]]), np.array([1.0, 1.0])).round(3)
+    array([[1.   , 0.684]])
+    """
+    squares = 2 * scales[:, None, None, None] ** 2
+    found: Floats = np.exp(-distances / squares).mean(axis=(0, 2))
+    return found
+
+
+def member_distances(model: Model, domain: str, x: torch.Tensor, mask: torch.Tensor) -> tuple[Floats, Floats]:
+    """Distances to the centroids (members, n, volumes, classes) and the length scales (members,).
+
+    ``x`` (n, Ei, h, k, E) in physical units; a classifier of whole mosaics has one volume.
+    """
     import torch
 
     from mantid_exp2sim.networks.duq import stack_panels
@@ -44,9 +65,10 @@ def correlations(model: Model, domain: str, x: torch.Tensor, mask: torch.Tensor)
                 stacked = stack_panels(scaled, unknown)
             else:
                 stacked = stack_panels(*(tensor.flatten(0, 1)[:, None] for tensor in (scaled, unknown)))
-            each = torch.stack([network(stacked) for network in members]).mean(0)
-            found.append(each.reshape(len(part), -1, each.shape[1]).mean(1))
-    return np.asarray(torch.cat(found).double().numpy())
+            each = torch.stack([network.distances(network.embed(stacked)) for network in members])
+            found.append(each.reshape(len(members), len(part), -1, each.shape[2]))
+    scales = np.array([float(network.length_scale) for network in members])
+    return torch.cat(found, 1).double().numpy(), scales
 
 
 def calibration(found: Floats, label: NDArray[np.int64]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def speed(repeats: int) -> None:
 
 
 def controls(model: str, dataset: Path, *, count: int, seed: int, as_json: bool) -> None:
-    from mantid_exp2sim.training.domain_controls import control_report, words
+    from mantid_exp2sim.training.domain_report import control_report, words
     from mantid_exp2sim.training.store import open_dataset
 
     from mantid_exp2sim.bundle import load_model

@@ -1,11 +1,12 @@
 """Is this measurement inside the model's domain?
 
 Encoder features of the data's volumes (:mod:`mantid_exp2sim.encoder`) are compared with those of the
-training set, kept in the model's ``domain.safetensors``. Five numbers say how far they are, each
+training set, kept in the model's ``domain.safetensors``. Seven numbers say how far they are, each
 conditional on the incident energy: the residual of the feature moments off the subspace that the training
 spectra fill (given how far they reach within it), their place on the axis that parts the two domains (its
 mean, and its largest deviation to either side), the Mahalanobis distance of all incident energies together,
-and the debiased optimal-transport distance of feature points. Their upper tails, each in units of its own
+the debiased optimal-transport distance of feature points, how the intensity is shared between the incident
+energies, and how far the gaps are from those of the training set. Their upper tails, each in units of its own
 in-domain spread, add up in squares to one score, whose p-value is the rank among held-out in-domain spectra
 (split conformal: Vovk, Gammerman, Shafer 2005): uniform for spectra of the domain, whatever the score.
 """
@@ -21,9 +22,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from mantid_exp2sim.encoder import Features, Role, encode
+from mantid_exp2sim.encoder import Role, encode
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.transport import published_distribution, sinkhorn_divergence
+from mantid_exp2sim.likeness import FAR, conformal_p, extreme
+from mantid_exp2sim.transport import published_distribution
 
 if TYPE_CHECKING:
     from mantid_exp2sim.bundle import Model
@@ -34,11 +36,6 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Verdict = Literal["trustworthy", "expert opinion", "untrustworthy", "not known"]
 
-TOP = 8
-"""Leading directions of the feature moments that are kept one by one."""
-PARTS = 3
-"""Further columns of the parts of a volume: residual, domain axis, log of the transport distance."""
-FLOOR = 0.05
 MAX_BLOCKS = 16
 ENOUGH = 0.5
 """Data with less than this share of the measured bins of the calibration are never called untrustworthy."""
@@ -82,133 +79,14 @@ class DomainCheck:
         return f"domain: {self.verdict} (p = {self.p_value:.2g}, distance {self.distance:.3g}{note})"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Reference:
-    """What a direction's training set looks like; G incident energies, D moments, R directions, J = `TOP`.
-
-    ``energies`` (G,) meV; ``center``, ``scale`` (G, D); ``basis`` (D, R) shared by all; ``white`` (G, R, R)
-    from there to independent directions of unit variance, the widest first; ``axis`` (G, R) that parts the
-    domains; ``bend`` (G, 3) the residual expected at a given reach, ``bend_limit`` (G,); ``joint`` (G·J, G·J)
-    covariance of the leading directions over all energies; ``point_center`` (C,), ``point_basis`` (C, K)
-    whiten points; ``points``, ``held`` (G, P, K) of the training and of held-out spectra; ``fit`` and
-    ``calibration`` (n, G, J + `PARTS`): parts of held-out spectra, which set the scales, and which the
-    p-value ranks among.
-    """
-
-    energies: Floats
-    center: Floats
-    scale: Floats
-    basis: Floats
-    white: Floats
-    axis: Floats
-    bend: Floats
-    bend_limit: Floats
-    joint: Floats
-    point_center: Floats
-    point_basis: Floats
-    points: Floats
-    held: Floats
-    fit: Floats
-    calibration: Floats
-
-    def group(self, energies: npt.NDArray[Any]) -> list[int]:
-        """The number of the nearest incident energy (in its logarithm) of each."""
-        distances = np.abs(np.log(np.asarray(energies)[:, None] / self.energies[None]))
-        return [int(index) for index in distances.argmin(axis=1)]
-
-    def whiten(self, points: Floats) -> Floats:
-        """Feature points (…, C) to (…, K) of unit variance over the training set."""
-        whitened: Floats = (points - self.point_center) @ self.point_basis
-        return whitened
-
-    def reduce(self, moments: Floats, groups: Sequence[int]) -> tuple[Floats, Floats]:
-        """Moments (V, D) to independent directions (V, R) and the place on the domain axis (V,)."""
-        g = list(groups)
-        reduced = ((moments - self.center[g]) / self.scale[g]) @ self.basis
-        return np.einsum("vi,vij->vj", reduced, self.white[g]), (reduced * self.axis[g]).sum(axis=1)
-
-    def distances(self, points: Floats, groups: Sequence[int], regularisation: float) -> Floats:
-        """Debiased transport distance (V,) of points (V, N, C) to as many of the training set."""
-        count = points.shape[1]
-        return sinkhorn_divergence(
-            self.whiten(points), self.points[list(groups), :count], regularisation=regularisation
-        )
-
-    def parts(self, features: Features, groups: Sequence[int], regularisation: float) -> Floats:
-        """Per volume what the score is made of: (V, J + `PARTS`)."""
-        g = list(groups)
-        y, place = self.reduce(features.moments, g)
-        reach, residual = spread(y)
-        bent = np.minimum(reach, self.bend_limit[g])
-        residual = residual - (self.bend[g] * np.stack([np.ones_like(bent), bent, bent**2], axis=1)).sum(
-            axis=1
-        )
-        far = np.log(np.maximum(self.distances(features.points, g, regularisation), 1e-6))
-        return np.column_stack([3 * np.arcsinh(y[:, :TOP] / 3), residual, place, far])
-
-    def scores(self, parts: Floats, groups: Sequence[int]) -> Floats:
-        """Score (n,) of spectra whose volumes at ``groups`` have ``parts`` (n, len(groups), J + `PARTS`)."""
-        g = list(groups)
-        raw = self._raw(parts, g, self.fit[:, g])
-        usual = self._raw(self.fit[:, g], g, self.fit[:, g])
-        middle = np.median(usual, axis=0)
-        width = np.maximum(np.quantile(usual, 0.95, axis=0) - middle, 1e-9)
-        tails = np.maximum((raw - middle) / width, 0.0)
-        total: Floats = np.sqrt((tails**2).sum(axis=1))
-        return total
-
-    def _raw(self, parts: Floats, groups: list[int], fit: Floats) -> Floats:
-        """The five numbers (n, 5) of spectra."""
-        columns = np.concatenate([np.arange(TOP) + TOP * group for group in groups])
-        covariance = self.joint[np.ix_(columns, columns)]
-        lead = parts[..., :TOP].reshape(len(parts), -1)
-        mahalanobis = (lead * np.linalg.solve(covariance, lead.T).T).sum(axis=1) / lead.shape[1]
-        residual, place, far = (parts[..., TOP + number] for number in range(PARTS))
-        middle = np.median(fit[..., TOP + 1], axis=0)
-        width = np.maximum(fit[..., TOP + 1].std(axis=0), 1e-9)
-        return np.column_stack(
-            [
-                residual.mean(axis=1),
-                place.mean(axis=1),
-                np.abs((place - middle) / width).max(axis=1),
-                np.log(np.maximum(mahalanobis, 1e-12)),
-                far.mean(axis=1),
-            ]
-        )
-
-
-def spread(y: Floats) -> tuple[Floats, Floats]:
-    """Logarithmic reach within the leading directions and residual in the others, of whitened (V, R)."""
-    reach = np.log((y[:, :TOP] ** 2).mean(axis=1) + FLOOR)
-    rest = y[:, TOP:] if y.shape[1] > TOP else y
-    return reach, np.log((rest**2).mean(axis=1) + 1e-12)
-
-
-def extreme(scores: Floats) -> float:
-    """The 99 % quantile of in-domain scores: the limit is a multiple of it.
-
-    >>> extreme(np.arange(101.0))
-    99.0
-    """
-    return float(np.quantile(scores, 0.99))
-
-
-def conformal_p(score: float, calibration: Floats, uniform: float) -> float:
-    """Rank p-value of a score among n in-domain scores, ties broken by a uniform number.
-
-    >>> round(conformal_p(2.5, np.array([1.0, 2.0, 3.0]), 0.5), 3)
-    0.375
-    """
-    above, same = int((calibration > score).sum()), int((calibration == score).sum())
-    return float((above + uniform * (same + 1)) / (len(calibration) + 1))
-
-
 def measure(model: Model, volumes: Volumes, factor: float, role: Role) -> tuple[Floats, list[int], Floats]:
-    """Parts (groups, J + `PARTS`), groups and transport distances of the volumes of one histogram.
+    """Parts (groups, Y), groups and transport distances of the volumes of one histogram.
 
     A volume with more bins than the calibration's is cut into blocks of their size, and their parts averaged.
+    The gaps are looked at where the volume has the bins of the calibration.
     """
     settings, reference = model.domain_card(), model.domain_reference(role)
+    aligned = volumes.intensity.shape[1:] == settings.shape
     made: dict[int, list[tuple[Floats, float]]] = {}
     for number, group in enumerate(reference.group(volumes.incident_energies)):
         if bool(volumes.mask[number].all()):
@@ -223,8 +101,9 @@ def measure(model: Model, volumes: Volumes, factor: float, role: Role) -> tuple[
                 model.network(role), model.card.layout, scaled[None], mask[None], energy,
                 points=settings.points, seed=settings.seed,
             )  # fmt: skip
-            parts = reference.parts(found, [group], settings.directions[role].regularisation)[0]
-            made.setdefault(group, []).append((parts, float(np.exp(parts[-1]))))
+            epsilon = settings.directions[role].regularisation
+            parts = reference.parts(found, [group], epsilon, aligned=aligned)[0]
+            made.setdefault(group, []).append((parts, float(np.exp(parts[FAR]))))
     groups = sorted(made)
     parts = np.stack([np.mean([p for p, _ in made[group]], axis=0) for group in groups])
     return parts, groups, np.array([np.mean([d for _, d in made[group]]) for group in groups])
@@ -262,13 +141,16 @@ def check_volumes(model: Model, volumes: Volumes, factor: float, role: Role) -> 
     limit_factor = settings.directions[role].limit
     inside = reference.scores(reference.calibration[:, groups], groups)
     limit = limit_factor * extreme(inside)
-    score = float(reference.scores(parts[None], groups)[0]) if np.isfinite(parts).all() else np.inf
+    score, plain = (
+        float(reference.scores(parts[None], groups, gaps=gaps)[0]) if np.isfinite(parts).all() else np.inf
+        for gaps in (True, False)
+    )
     text = np.ascontiguousarray(volumes.intensity).tobytes()
     uniform = float(np.random.default_rng([settings.seed, zlib.crc32(text)]).random())
     p_value = conformal_p(score, inside, uniform)
     share = float((~volumes.mask).sum()) / max(settings.measured_bins * len(groups), 1)
     note = "" if share >= ENOUGH else f"calibrated on larger data: {100 * share:.0f} % of their measured bins"
-    verdict = judge(settings, p_value, score, limit)
+    verdict = judge(settings, p_value, plain, limit)
     if note and verdict == "untrustworthy":
         verdict = "expert opinion"
     if not np.isfinite([distance, score]).all():
@@ -277,7 +159,9 @@ def check_volumes(model: Model, volumes: Volumes, factor: float, role: Role) -> 
 
 
 def judge(settings: DomainCard, p_value: float, score: float, limit: float) -> Verdict:
-    """p → verdict, by the thresholds on the card."""
+    """p → verdict, by the thresholds on the card. ``score`` is the one without the gaps: other gaps than
+    those of the training set ask for an expert, and refuse nothing.
+    """
     if p_value >= settings.trustworthy:
         return "trustworthy"
     return "untrustworthy" if score > limit else "expert opinion"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from mantid_exp2sim.gaps import Bits, packed
 from mantid_exp2sim.layout import Layout
 
 if TYPE_CHECKING:
@@ -22,18 +23,35 @@ BATCH_BINS = 65_536
 """At most so many bins go through the network at once (but always one sample)."""
 
 
+LEVEL_FLOOR = 0.01
+"""Added to the mean of scaled intensities before its logarithm: an empty volume has no level of its own."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """Of V volumes: ``moments`` float64 (V, D) and ``points`` float64 (V, N, C).
+    """Of V volumes: ``moments`` float64 (V, D), ``points`` float64 (V, N, C), ``levels`` float64 (V,) and
+    ``hidden`` (V, bytes), their masks as bits.
 
     The moments are, for each layer, the mean, the standard deviation and the roughness (mean absolute
     difference of neighbours) of each channel over measured positions: its distribution over the volume, for
     which mean and standard deviation are what optimal transport between Gaussians compares. The points are
-    the last layer's features at N measured positions.
+    the last layer's features at N measured positions. The levels are the logarithms of the mean (scaled)
+    intensity of measured bins.
     """
 
     moments: Floats
     points: Floats
+    levels: Floats
+    hidden: Bits
+
+    def __getitem__(self, rows: Any) -> Features:
+        """Some of them."""
+        return Features(self.moments[rows], self.points[rows], self.levels[rows], self.hidden[rows])
+
+    def reshape(self, *shape: int) -> Features:
+        """With the first axis in another shape."""
+        parts = (self.moments, self.points, self.levels, self.hidden)
+        return Features(*(part.reshape(*shape, *part.shape[1:]) for part in parts))
 
 
 def encode(
@@ -60,7 +78,14 @@ def encode(
             gone = torch.from_numpy(np.array(hidden)).float()[None]
             stacked = layout.stack(x, gone, torch.tensor([float(energy)]))
             found.append(_one(network, stacked, layout.channels, points, seed))
-    return Features(np.stack([m for m, _ in found]), np.stack([p for _, p in found]))
+    moments, points = (np.stack(part) for part in zip(*found, strict=True))
+    return Features(moments, points, _levels(scaled, mask), packed(mask))
+
+
+def _levels(scaled: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> Floats:
+    inner = tuple(range(1, mask.ndim))
+    total = np.where(mask, 0.0, scaled).sum(axis=inner, dtype=np.float64)
+    return np.asarray(np.log(np.maximum(total / np.maximum((~mask).sum(axis=inner), 1), 0) + LEVEL_FLOOR))
 
 
 def _one(network: Any, stacked: torch.Tensor, channels: int, count: int, seed: int) -> tuple[Floats, Floats]:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mantid_exp2sim.applicability import PARTS, TOP, Reference
 from mantid_exp2sim.card import MAX_DOMAIN_BYTES
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.likeness import COLUMNS, EARLIER_COLUMNS, TOP, Reference
 
 if TYPE_CHECKING:
     from mantid_exp2sim.card import DomainCard
 
-HALF = ("basis", "white", "points", "held")
-"""Kept in half precision; the others in single."""
+HALF = ("basis", "white", "points", "held", "fit", "calibration")
+"""Kept in half precision; the others in single, but for the bits of the gaps."""
 NAMES = tuple(field.name for field in fields(Reference))
 _DIMENSIONS = {
     "energies": "G",
@@ -33,6 +33,7 @@ _DIMENSIONS = {
     "point_basis": "CK",
     "points": "GPK",
     "held": "GHK",
+    "gaps": "G2B",
     "fit": "FGY",
     "calibration": "NGY",
 }
@@ -42,7 +43,7 @@ __all__ = ["Reference", "read_reference", "reference_bytes", "rounded"]
 
 def rounded(reference: Reference) -> Reference:
     """The reference as it will be read back: what is calibrated must have the precision of what is kept."""
-    return Reference(**{name: _stored(name, getattr(reference, name)).astype(np.float64) for name in NAMES})
+    return Reference(**{name: _used(_stored(name, getattr(reference, name))) for name in NAMES})
 
 
 def reference_bytes(references: Mapping[str, Reference]) -> bytes:
@@ -64,8 +65,12 @@ def reference_bytes(references: Mapping[str, Reference]) -> bytes:
     return bytes(data)
 
 
+def _used(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return array if array.dtype == np.uint8 else array.astype(np.float64)
+
+
 def _stored(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return array.astype(np.float16 if name in HALF else np.float32)
+    return array if name == "gaps" else array.astype(np.float16 if name in HALF else np.float32)
 
 
 def read_reference(data: bytes, card: DomainCard) -> dict[str, Reference]:
@@ -77,24 +82,37 @@ def read_reference(data: bytes, card: DomainCard) -> dict[str, Reference]:
     except Exception as error:  # whatever the parser makes of foreign bytes
         raise _damaged(f"it cannot be read: {error!s:.200}") from error
     wanted = {f"{direction}.{name}" for direction in card.directions for name in NAMES}
+    for direction in card.directions:  # an earlier reference has no gaps
+        groups = len(np.atleast_1d(tensors.get(f"{direction}.energies", np.zeros(0))))
+        tensors.setdefault(f"{direction}.gaps", np.zeros((groups, 2, 0), dtype=np.uint8))
     if set(tensors) != wanted:
         raise _damaged("it does not hold the arrays of the directions on the card")
     return {direction: _one(tensors, direction, card) for direction in card.directions}
 
 
 def _one(tensors: Mapping[str, npt.NDArray[Any]], direction: str, card: DomainCard) -> Reference:
-    sizes = {"3": 3, "Y": TOP + PARTS}
-    arrays: dict[str, npt.NDArray[np.float64]] = {}
+    sizes = {"2": 2, "3": 3}
+    arrays: dict[str, npt.NDArray[Any]] = {}
     for name in NAMES:
         array = tensors[f"{direction}.{name}"]
         letters = _DIMENSIONS[name]
         same = array.ndim == len(letters) and all(
             sizes.setdefault(letter, size) == size for letter, size in zip(letters, array.shape, strict=True)
         )
-        if not same or array.dtype not in (np.float16, np.float32) or not np.isfinite(array).all():
+        kinds = (np.uint8,) if name == "gaps" else (np.float16, np.float32)
+        if not same or array.dtype not in kinds or not np.isfinite(array).all():
             raise _damaged(f"{direction}.{name} has a wrong shape or type, or is not finite")
-        arrays[name] = array.astype(np.float64)
-    expected = (sizes["J"] == sizes["G"] * TOP, sizes["P"] >= card.points, sizes["N"] > 0, sizes["F"] > 0)
+        arrays[name] = _used(array)
+    columns = EARLIER_COLUMNS if sizes["B"] == 0 else COLUMNS
+    bins = -(-int(np.prod(card.shape)) // 8)
+    expected = (
+        sizes["Y"] == columns,
+        sizes["B"] in (0, bins),
+        sizes["J"] == sizes["G"] * TOP,
+        sizes["P"] >= card.points,
+        sizes["N"] > 0,
+        sizes["F"] > 0,
+    )
     counted = (card.directions[direction].fit, card.directions[direction].calibration)  # type: ignore[index]
     if not all(expected) or (sizes["F"], sizes["N"]) != counted or (arrays["energies"] <= 0).any():
         raise _damaged("its sizes are not those on the card")

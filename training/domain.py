@@ -1,8 +1,8 @@
 """The reference of the domain check: ``exp2sim domain MODEL DATASET``.
 
 Each direction's training domain is sampled as the generator met it (symmetries, intensity, and for
-measurement-like data the background and noise of the recipe). The training split gives the directions of the
-features, one half of the validation split the scales of the score, the other half the calibration.
+measurement-like data the background and noise of the recipe). One part of the training split gives the
+directions of the features, another the scales of the score; the validation split is the calibration.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from mantid_exp2sim.training.augment import add_background, add_noise, apply_symmetries, draw_symmetries
-from mantid_exp2sim.training.datasets import halves
-from mantid_exp2sim.training.domain_fit import bend_of, fit_reference, parts_of
+from mantid_exp2sim.training.domain_fit import bend_of, fit_reference, joined, parts_of
 from mantid_exp2sim.training.store import DataSet, open_dataset
 from numpy.typing import NDArray
 
@@ -23,6 +22,7 @@ from mantid_exp2sim.bundle import Model, save_bundle
 from mantid_exp2sim.card import Card, DirectionCard, DomainCard, WeightFile
 from mantid_exp2sim.encoder import Features, Role, encode
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.gaps import usual_gaps
 from mantid_exp2sim.likeness import Reference, extreme
 from mantid_exp2sim.reference import reference_bytes, rounded
 
@@ -41,8 +41,9 @@ class Settings:
     """How many spectra are taken at most, and with what they are made like the generator's input."""
 
     train: int = 300
+    fit: int = 250
     other: int = 150
-    held: int = 500
+    held: int = 600
     foreign: int = 24
     points: int = 32
     seed: int = 0
@@ -124,7 +125,7 @@ def as_in_training(
 
 
 def encode_spectra(model: Model, direction: Role, spectra: Spectra, settings: Settings) -> Features:
-    """Features (n, G, D) and points (n, G, N, C)."""
+    """Features of spectra: their arrays begin with (n, G)."""
     shape = spectra.x.shape
     with np.errstate(over="ignore"):
         scaled = model.card.scaling.forward(spectra.x.reshape(-1, *shape[2:]))
@@ -132,9 +133,7 @@ def encode_spectra(model: Model, direction: Role, spectra: Spectra, settings: Se
         model.network(direction), model.card.layout, scaled, spectra.mask.reshape(-1, *shape[2:]),
         spectra.energies.reshape(-1), points=settings.points, seed=settings.seed,
     )  # fmt: skip
-    return Features(
-        found.moments.reshape(*shape[:2], -1), found.points.reshape(*shape[:2], *found.points.shape[1:])
-    )
+    return found.reshape(*shape[:2])
 
 
 def make_reference(
@@ -146,7 +145,9 @@ def make_reference(
     noisy = direction == "deconvolve"
     own, wrong = kind_of(model.card, direction), kind_of(model.card, DIRECTIONS[1 - number])
     say(f"{direction}: features of the training split")
-    train = as_in_training(read_spectra(data, own, "train", settings.train, rng), settings, rng, noisy=noisy)
+    seen = as_in_training(
+        read_spectra(data, own, "train", settings.train + settings.fit, rng), settings, rng, noisy=noisy
+    )
     other = read_spectra(data, wrong, "train", settings.other, rng)
     half = len(other.x) // 2
     clean = as_in_training(other[:half], settings, rng, noisy=False)
@@ -159,27 +160,29 @@ def make_reference(
             f"The validation split has {len(held.x)} spectra of {own!r}.",
             why=f"At least {MIN_SPECTRA} are needed to calibrate a p-value.",
         )
-    encoded = encode_spectra(model, direction, train, settings)
+    encoded = encode_spectra(model, direction, seen, settings)
     away = [encode_spectra(model, direction, part, settings) for part in (clean, spoilt)]
     say(f"{direction}: features of the validation split")
     unseen = encode_spectra(model, direction, held, settings)
-    first, second = halves(np.zeros(len(held.x), dtype=np.int64), settings.seed)
-    one, two = (Features(unseen.moments[part], unseen.points[part]) for part in (first, second))
-    joined = Features(np.concatenate([a.moments for a in away]), np.concatenate([a.points for a in away]))
+    order = rng.permutation(len(seen.x))
+    shares = settings.train / (settings.train + settings.fit)
+    one, two = np.split(order, [round(shares * len(order))])
     energies = np.median(held.energies, axis=0).astype(float)
-    reference, epsilon = fit_reference(encoded, joined, two, energies, rng)
-    bend, ends = bend_of(reference, one)
+    reference, epsilon = fit_reference(
+        encoded[one], joined(away), unseen, energies, usual_gaps(seen.mask), rng
+    )
+    bend, ends = bend_of(reference, encoded[two])
     reference = rounded(replace(reference, bend=bend, bend_limit=ends))
     reference = rounded(
         replace(
             reference,
-            fit=parts_of(reference, one, epsilon),
-            calibration=parts_of(reference, two, epsilon),
+            fit=parts_of(reference, encoded[two], epsilon),
+            calibration=parts_of(reference, unseen, epsilon),
         )
     )
     say(f"{direction}: foreign data")
-    card = _limit(model, direction, reference, epsilon, held[first], other, settings, rng)
-    return reference, card, held[second]
+    card = _limit(model, direction, reference, epsilon, held, other, settings, rng)
+    return reference, card, held
 
 
 def _limit(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import fields
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mantid_exp2sim.encoder import Features
-from mantid_exp2sim.likeness import FLOOR, PARTS, TOP, Reference, spread
+from mantid_exp2sim.gaps import Bits
+from mantid_exp2sim.likeness import COLUMNS, FLOOR, TOP, Reference, spread
 from mantid_exp2sim.transport import REGULARISATION, squared_distances
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -21,16 +24,25 @@ RIDGE = 1e-3
 
 
 def parts_of(reference: Reference, features: Features, regularisation: float) -> Floats:
-    """Parts (n, G, J + `PARTS`) of spectra with all incident energies."""
+    """Parts (n, G, Y) of spectra with all incident energies."""
     groups = list(range(features.moments.shape[1]))
-    rows = zip(features.moments, features.points, strict=True)
-    return np.stack([reference.parts(Features(m, p), groups, regularisation) for m, p in rows])
+    rows = [features[row] for row in range(len(features.moments))]
+    return np.stack([reference.parts(row, groups, regularisation) for row in rows])
+
+
+def joined(parts: Sequence[Features]) -> Features:
+    """Features of several sets of spectra as one."""
+    arrays = ([getattr(p, f.name) for p in parts] for f in fields(Features))
+    return Features(*(np.concatenate(a) for a in arrays))
 
 
 def fit_reference(
-    train: Features, other: Features, held: Features, energies: Floats, rng: np.random.Generator
+    train: Features, other: Features, held: Features, energies: Floats, gaps: Bits, rng: np.random.Generator
 ) -> tuple[Reference, float]:
-    """Directions, axis and points of a reference, without its ``fit`` and ``calibration``; and ε."""
+    """Directions, axis and points of a reference, without its ``fit`` and ``calibration``; and ε.
+
+    ``other`` are spectra of the other domain, ``gaps`` as `usual_gaps` makes them.
+    """
     n, groups, size = train.moments.shape
     center, scale = train.moments.mean(axis=0), train.moments.std(axis=0) + RIDGE
     z, foreign = ((f.moments - center) / scale for f in (train, other))
@@ -54,10 +66,10 @@ def fit_reference(
         np.stack([(_some(f.points[:, g], rng) - flat.mean(axis=0)) @ point_basis for g in range(groups)])
         for f in (train, held)
     )
-    empty = np.zeros((1, groups, TOP + PARTS))
+    empty = np.zeros((1, groups, COLUMNS))
     reference = Reference(
         energies, center, scale, basis, white, axis, np.zeros((groups, 3)), np.zeros(groups), joint,
-        flat.mean(axis=0), point_basis, points, unseen, empty, empty,
+        flat.mean(axis=0), point_basis, points, unseen, gaps, empty, empty,
     )  # fmt: skip
     count = train.points.shape[2]
     typical = np.median([squared_distances(p[:count], p[count:]) for p in points])

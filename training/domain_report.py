@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from mantid_exp2sim.applicability import judge
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.likeness import conformal_p, extreme
+from mantid_exp2sim.likeness import FAR, conformal_p, extreme
 
 if TYPE_CHECKING:
     from mantid_exp2sim.training.store import DataSet
@@ -66,9 +66,9 @@ def control_report(
     sets["wrong domain, clean"] = as_in_training(away, settings, rng, noisy=False)
     for name, spectra in controls(clean[:half], rng, seen=False).items():
         sets[name] = as_in_training(spectra, settings, rng, noisy=noisy, augment=False)
-    scores, distances = {}, {}
+    scores, plain, distances = {}, {}, {}
     for name, spectra in sets.items():
-        scores[name], distances[name] = _scores(model, direction, spectra, settings)
+        scores[name], plain[name], distances[name] = _scores(model, direction, spectra, settings)
     reference = model.domain_reference(direction)
     groups = list(range(reference.fit.shape[1]))
     calibration = reference.scores(reference.calibration, groups)
@@ -78,7 +78,7 @@ def control_report(
         for name, values in scores.items()
     }
     shares = {
-        name: _shares([judge(card, p, s, limit) for p, s in zip(p_values[name], scores[name], strict=True)])
+        name: _shares([judge(card, p, s, limit) for p, s in zip(p_values[name], plain[name], strict=True)])
         for name in sets
     }
     inside = scores["in domain"]
@@ -108,12 +108,14 @@ def control_report(
     }
 
 
-def _scores(model: Model, direction: Role, spectra: Spectra, settings: Settings) -> tuple[Floats, Floats]:
+def _scores(model: Model, direction: Role, spectra: Spectra, settings: Settings) -> Sequence[Floats]:
+    """Scores with and without the gaps, and transport distances: (n,) each."""
     reference = model.domain_reference(direction)
     regularisation = model.domain_card().directions[direction].regularisation
     parts = parts_of(reference, encode_spectra(model, direction, spectra, settings), regularisation)
     groups = list(range(parts.shape[1]))
-    return reference.scores(parts, groups), np.exp(parts[..., -1]).mean(axis=1)
+    scores = [reference.scores(parts, groups, gaps=gaps) for gaps in (True, False)]
+    return [*scores, np.exp(parts[..., FAR]).mean(axis=1)]
 
 
 def _shares(verdicts: list[Any]) -> dict[str, float]:

@@ -1,30 +1,106 @@
-"""A measured mosaic through a model: domain, correlations raw and deconvolved, intensities, a picture.
+"""A measured mosaic through a model, in one figure: what it shows, and how far that can be trusted.
 
     python examples/measurement_report.py measured.npy --mask nanmask.mat --out report/
     python examples/measurement_report.py measured.npy --model pcsmo-maps models/fine-tuned --out report/
 
-Writes ``report.json`` and ``report.png`` and prints a table. The data are taken in their own units (scale 1)
-and once more with the mean intensity of the training data (scale "auto"), since the absolute normalisation
-of a measurement is uncertain.
+Writes ``report.json`` and ``report.png`` (a block for each model) and prints a table: the data raw,
+deconvolved and with the error of that, the correlations by both classifiers, the domain check against its
+in-domain distribution, the data consistency with the known resolution of MAPS beside the noise, and the
+intensity of each panel. The data are taken in their own units (scale 1) and once more with the mean intensity
+of the training data (scale "auto"), since the absolute normalisation of a measurement is uncertain.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import mantid_exp2sim
 from mantid_exp2sim.bundle import Model
+from mantid_exp2sim.classification import NONE, Classification
 from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.mosaic import volumes_from_picture
-from mantid_exp2sim.plotting import compare
+from mantid_exp2sim.translation import intensity_factor
+from mantid_exp2sim.volumes import open_volumes
+
+Floats = NDArray[np.float64]
+SCALES = (1.0, "auto")
+RAW, RAW_AS_SIMULATED, DECONVOLVED = (
+    "raw, measurement-like classifier",
+    "raw, simulation-like classifier",
+    "deconvolved, simulation-like classifier",
+)
 
 
-def panel_ratio(after: Any, before: Any) -> list[list[float | None]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Findings:
+    """Everything that the figure shows of one model; the JSON holds all but the pictures."""
+
+    name: str
+    measured: Histogram
+    sharp: Histogram
+    in_domain: Floats | None
+    """Scores of held-out spectra of the domain, where the model keeps a reference."""
+    report: dict[str, Any]
+
+
+def examine(model: Model, measured: Histogram) -> Findings:
+    """Send a measured mosaic through a model."""
+    check = model.check_domain(measured)
+    sharp = model.deconvolve(measured, errors=True, force=True)
+    in_domain = in_domain_scores(model, measured)
+    readings = {f"scale {scale}": read(model, measured, scale) for scale in SCALES}
+    before, after = (float(np.nansum(h.intensity)) for h in (measured, sharp))
+    report = {
+        "checksum": model.checksum,
+        "domain": check.to_dict(),
+        "correlations": readings,
+        "consistency": consistency(measured, sharp),
+        "intensity_ratio": after / before,
+        "intensity_ratio_per_panel": panel_ratio(sharp, measured),
+    }
+    report["shows"] = shows(report)
+    return Findings(model.card.name, measured, sharp, in_domain, report)
+
+
+def in_domain_scores(model: Model, measured: Histogram) -> Floats | None:
+    """Scores of the calibration, over the incident energies that the data have: what p ranks among."""
+    if model.card.domain is None or "deconvolve" not in model.card.domain.directions:
+        return None
+    reference, volumes = model.domain_reference("deconvolve"), open_volumes(measured, model.card)
+    known = ~volumes.mask.all(axis=(1, 2, 3))
+    groups = sorted(set(reference.group(volumes.incident_energies[known])))
+    return reference.scores(reference.calibration[:, groups], groups)
+
+
+def read(model: Model, measured: Histogram, scale: float | str) -> dict[str, Any]:
+    """What the classifiers say of the measurement and of its deconvolution."""
+    target = model.card.target
+    found = {
+        RAW: model.classify(measured, scale=scale, domain="convolved"),
+        RAW_AS_SIMULATED: model.classify(measured, scale=scale, domain=target),
+        DECONVOLVED: model.classify(measured, scale=scale, deconvolve=True),
+    }
+    factor = intensity_factor(scale, open_volumes(measured, model.card), model.card)
+    return {"factor": factor, **{name: answer(one) for name, one in found.items()}}
+
+
+def answer(found: Classification) -> dict[str, Any]:
+    """A classification, as far as the report needs it."""
+    return {
+        "correlations": dict(found.correlations),
+        "prediction": found.prediction,
+        "threshold": found.threshold,
+    }
+
+
+def panel_ratio(after: Histogram, before: Histogram) -> list[list[float | None]]:
     """Total intensity after / before per (Ei, window); None where the panel has no intensity before."""
     sums = [np.nansum(volumes_from_picture(h.intensity), axis=(1, 2)) for h in (after, before)]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -32,27 +108,93 @@ def panel_ratio(after: Any, before: Any) -> list[list[float | None]]:
     return [[round(float(r), 4) if np.isfinite(r) else None for r in row] for row in ratio]
 
 
-def read(model: Model, measured: Histogram, sharp: Histogram, scale: float | str) -> dict[str, Any]:
-    """What the classifiers say of the measurement and of its deconvolution, and the change of the total."""
-    found = {
-        "raw, simulation-like classifier": model.classify(measured, scale=scale, domain=model.card.target),
-        "raw, measurement-like classifier": model.classify(measured, scale=scale, domain="convolved"),
-        "deconvolved": model.classify(measured, scale=scale, deconvolve=True),
-    }
+def consistency(measured: Histogram, sharp: Histogram) -> dict[str, Any]:
+    """‖R·y − x‖/‖x‖ of the deconvolution y of x, with the known resolution R of MAPS, and what is beside it.
+
+    ``untranslated`` is with y = x, ``noise`` ‖noise‖/‖x‖: of the data's errors where they have any, else
+    estimated from the data (`noise_of`).
+    """
+    import torch
+    from mantid_exp2sim.training.operator import ResolutionOperator
+    from mantid_exp2sim.training.simulation.spectrum import mosaic_binnings
+
+    binnings = mosaic_binnings()
+    energies = torch.tensor([binning.incident_energy for binning in binnings])
+    x, y, variance = (
+        volumes_from_picture(values) for values in (measured.intensity, sharp.intensity, measured.variance)
+    )
+    mask = np.isnan(x) | np.isnan(y)
+    resolution = ResolutionOperator(binnings).at(energies, torch.from_numpy(mask))
+    size = float(np.linalg.norm(x[~mask]))
+
+    def distance(made: Floats) -> float:
+        again = resolution.blur(torch.from_numpy(np.where(mask, 0, made))).numpy()
+        return float(np.linalg.norm((again - x)[~mask])) / size
+
+    given = bool((variance[~mask] > 0).any())
+    noise = float(np.sqrt(variance[~mask].sum())) if given else noise_of(x, mask)
     return {
-        "correlations": {name: dict(c.correlations) for name, c in found.items()},
-        "prediction": {name: c.prediction for name, c in found.items()},
-        "intensity_ratio": float(np.nansum(sharp.intensity) / np.nansum(measured.intensity)),
-        "intensity_ratio_per_panel": panel_ratio(sharp, measured),
+        "deconvolved": distance(y),
+        "untranslated": distance(x),
+        "noise": noise / size,
+        "noise_is": "of the data's errors" if given else "from the symmetry of the data",
     }
 
 
-def show(scale: str, part: dict[str, Any]) -> None:
-    """Print the correlations at one scale."""
-    for name, values in part["correlations"].items():
-        shown = ", ".join(f"{c} {v:.3f}" for c, v in values.items())
-        print(f"{scale:11s} {name:34s} {shown} -> {part['prediction'][name]}")
-    print(f"{scale:11s} total intensity after / before {part['intensity_ratio']:.3f}")
+def noise_of(x: Floats, mask: NDArray[np.bool_]) -> float:
+    """‖noise‖ of volumes (Ei, h, k, E) over their known bins, from half the squared difference of (h, k) and
+    (−h, −k), which the crystal makes equal.
+
+    Whatever the instrument does differently on both sides counts as noise, so it is an upper bound.
+    """
+    other, known = x[:, ::-1, ::-1], ~(mask | mask[:, ::-1, ::-1])
+    twice = float(np.mean((x - other)[known] ** 2)) if known.any() else 0.0
+    return float(np.sqrt(0.5 * twice * np.count_nonzero(~mask)))
+
+
+def shows(report: dict[str, Any]) -> str:
+    """What the measurement shows, in words."""
+    found, domain, near = report["correlations"]["scale 1.0"], report["domain"], report["consistency"]
+    raw, sharp = ((found[name]["prediction"], *_largest(found[name])) for name in (RAW, DECONVOLVED))
+    if raw[0] == sharp[0] == NONE:
+        said = f"Like no class, raw ({raw[1]} {raw[2]:.2f}) and deconvolved ({sharp[1]} {sharp[2]:.2f})"
+    elif raw[0] == sharp[0]:
+        said = f"{raw[0]}, raw ({raw[2]:.2f}) and deconvolved ({sharp[2]:.2f})"
+    else:
+        said = f"Raw: {_answer(*raw)}; deconvolved: {_answer(*sharp)}. The two disagree"
+    p_value = "" if domain["p_value"] is None else f" (p = {domain['p_value']:.2g})"
+    side = "below" if near["deconvolved"] <= near["noise"] else "above"
+    return (
+        f"{said}. Domain: {domain['verdict']}{p_value}. Blurred again, the deconvolution is "
+        f"{near['deconvolved']:.2f} from the data, {side} their noise ({near['noise']:.2f}). "
+        f"{100 * report['intensity_ratio']:.0f} % of the intensity is left."
+    )
+
+
+def _largest(reading: dict[str, Any]) -> tuple[str, float]:
+    name = max(reading["correlations"], key=reading["correlations"].get)
+    return name, reading["correlations"][name]
+
+
+def _answer(prediction: str, best: str, value: float) -> str:
+    return f"no class (largest {best} {value:.2f})" if prediction == NONE else f"{prediction} ({value:.2f})"
+
+
+def show(findings: Findings) -> None:
+    """Print what was found."""
+    report = findings.report
+    print(f"{findings.name} {report['checksum'][:12]}")
+    for scale, readings in report["correlations"].items():
+        for name in (RAW, RAW_AS_SIMULATED, DECONVOLVED):
+            one = readings[name]
+            shown = ", ".join(f"{c} {v:.3f}" for c, v in one["correlations"].items())
+            print(f"{scale:11s} {name:41s} {shown} -> {one['prediction']}")
+    near = report["consistency"]
+    print(
+        f"data consistency {near['deconvolved']:.3f}, untranslated {near['untranslated']:.3f}, "
+        f"noise {near['noise']:.3f} ({near['noise_is']})"
+    )
+    print(report["shows"])
 
 
 def main() -> None:
@@ -61,26 +203,20 @@ def main() -> None:
     )
     parser.add_argument("measured", type=Path)
     parser.add_argument("--mask", type=Path)
-    parser.add_argument("--model", nargs="+", default=["pcsmo-maps"], help="one or several, side by side")
+    parser.add_argument("--model", nargs="+", default=["pcsmo-maps"], help="a block of the figure for each")
     parser.add_argument("--out", type=Path, default=Path("report"))
     args = parser.parse_args()
+    from measurement_figure import draw
+
     args.out.mkdir(parents=True, exist_ok=True)
     measured = mantid_exp2sim.load(args.measured, mask=args.mask)
-    pictures, report = {"measured": measured}, {}
+    found = []
     for name in args.model:
-        model = mantid_exp2sim.load_model(name)
-        check = model.check_domain(measured)
-        print(f"{model.card.name} {model.checksum[:12]}: {check.words()}")
-        found: dict[str, Any] = {"checksum": model.checksum, "domain": check.to_dict()}
-        for scale in (1.0, "auto"):
-            sharp = model.deconvolve(measured, scale=scale, errors=False, force=True)
-            found[f"scale {scale}"] = read(model, measured, sharp, scale)
-            show(f"scale {scale}", found[f"scale {scale}"])
-            if scale == 1.0:
-                pictures[f"deconvolved, {model.card.name}"] = sharp
-        report[model.card.name] = found
-    compare(pictures, args.out / "report.png")
-    (args.out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        found.append(examine(mantid_exp2sim.load_model(name), measured))
+        show(found[-1])
+    draw(found).savefig(args.out / "report.png", dpi=110)
+    text = json.dumps({one.name: one.report for one in found}, indent=1)
+    (args.out / "report.json").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

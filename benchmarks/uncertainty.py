@@ -35,6 +35,7 @@ class Reader:
     """Correlations (n, classes) and features (n, F) of a model's first classifier of one kind."""
 
     def __init__(self, model: Model, kind: Any) -> None:
+        self.kind, self.other = kind, model.card.target if kind == "convolved" else "convolved"
         self.network: Any = model.network(classifier_role(kind))
         self.scaling = model.card.classifiers[kind].scaling or model.card.scaling
 
@@ -61,14 +62,26 @@ def parts(data: DataSet, kind: str, split: str, count: int) -> Iterator[tuple[Sp
         yield Spectra(data.read(kind, some), masks, energies), data.labels(some, kind)
 
 
+def observe(
+    reader: Reader, spectra: Spectra, settings: Settings, stream: tuple[int, ...], *, noisy: bool, move: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Correlations and features of spectra as in training; ``move``: with the recipe's symmetries."""
+    rng = np.random.default_rng([settings.seed, *stream])
+    return reader(as_in_training(spectra, settings, rng, noisy=noisy, augment=move))
+
+
 def read(
-    reader: Reader, data: DataSet, kind: str, split: str, count: int, settings: Settings, *, noisy: bool
+    reader: Reader,
+    some: Iterator[tuple[Spectra, np.ndarray]],
+    settings: Settings,
+    stream: int,
+    *,
+    noisy: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Correlations, features and labels of a split's spectra as in training."""
-    rng = np.random.default_rng([settings.seed, len(kind), len(split)])
+    """Correlations, features and labels of spectra of a split."""
     found = [
-        (*reader(as_in_training(some, settings, rng, noisy=noisy)), labels)
-        for some, labels in parts(data, kind, split, count)
+        (*observe(reader, spectra, settings, (stream, number), noisy=noisy, move=True), labels)
+        for number, (spectra, labels) in enumerate(some)
     ]
     correlation, feature, label = (np.concatenate(each) for each in zip(*found, strict=True))
     return correlation, feature, label
@@ -112,31 +125,45 @@ def wrong_answers(name: str, density: ClassDensity, found: tuple[np.ndarray, ...
     return rows
 
 
-def measure(model: Model, data: DataSet, kind: str, args: argparse.Namespace) -> list[Row]:
-    """Both scores of one classifier."""
-    settings = Settings.of(model.card, seed=args.seed)
-    reader, noisy = Reader(model, kind), kind == "convolved"
-    other = model.card.target if noisy else "convolved"
-    train = read(reader, data, kind, "train", args.train, settings, noisy=noisy)
-    density = fit_density(train[1], train[2])
-    held = read(reader, data, kind, "validation", args.answers, settings, noisy=noisy)
-    away = read(reader, data, other, "validation", args.answers, settings, noisy=not noisy)
-    rng = np.random.default_rng([args.seed, 11])
+def against(
+    reader: Reader, data: DataSet, density: ClassDensity, settings: Settings, args: argparse.Namespace
+) -> list[Row]:
+    """AUROC of in-domain spectra against each kind of foreign ones, all with the same noise."""
+    kind, noisy = reader.kind, reader.kind == "convolved"
     clean = [some for some, _ in parts(data, kind, "validation", args.count)]
     inside = Spectra(
         *(np.concatenate([getattr(part, name) for part in clean]) for name in ("x", "mask", "energies"))
     )
-    base = trust(density, reader(as_in_training(inside, settings, rng, noisy=noisy)))
+    base = trust(density, observe(reader, inside, settings, (3,), noisy=noisy, move=True))
+    seen = {
+        name: observe(reader, spectra, settings, (4, number), noisy=noisy, move=False)
+        for number, (name, spectra) in enumerate(foreign(inside, np.random.default_rng(args.seed)).items())
+    }
+    near = parts(data, reader.other, "validation", args.count)
+    seen[f"{reader.other} with the same noise"] = read(reader, near, settings, 5, noisy=noisy)[:2]
     rows = []
-    for name, spectra in foreign(inside, rng).items():
-        seen = trust(density, reader(as_in_training(spectra, settings, rng, noisy=noisy, augment=False)))
-        areas = {each: area_under_curve(base[each], seen[each]) for each in base}
+    for name, found in seen.items():
+        scores = trust(density, found)
+        areas = {each: area_under_curve(base[each], scores[each]) for each in base}
         rows.append(row(f"{kind} against {name}, AUROC", areas))
-    near = trust(density, read(reader, data, other, "validation", args.count, settings, noisy=noisy))
-    areas = {each: area_under_curve(base[each], near[each]) for each in base}
-    rows.append(row(f"{kind} against {other} with the same noise, AUROC", areas))
-    about = f"{kind} reads {other}" + ("" if noisy else " with noise")
-    return rows + wrong_answers(kind, density, held) + wrong_answers(about, density, away)
+    return rows
+
+
+def measure(model: Model, data: DataSet, kind: str, args: argparse.Namespace) -> list[Row]:
+    """Both scores of one classifier."""
+    settings = Settings.of(model.card, seed=args.seed)
+    reader, noisy = Reader(model, kind), kind == "convolved"
+    train = read(reader, parts(data, kind, "train", args.train), settings, 0, noisy=noisy)
+    density = fit_density(train[1], train[2])
+    rows = against(reader, data, density, settings, args)
+    held = parts(data, kind, "validation", args.answers)
+    away = parts(data, reader.other, "validation", args.answers)
+    about = f"{kind} reads {reader.other}" + ("" if noisy else " with noise")
+    return [
+        *rows,
+        *wrong_answers(kind, density, read(reader, held, settings, 1, noisy=noisy)),
+        *wrong_answers(about, density, read(reader, away, settings, 2, noisy=not noisy)),
+    ]
 
 
 def main() -> None:
@@ -147,8 +174,8 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--kind", help="only this classifier")
     parser.add_argument("--count", type=int, default=100, help="spectra of each control")
-    parser.add_argument("--train", type=int, default=800, help="training spectra the Gaussians are fitted to")
-    parser.add_argument("--answers", type=int, default=600, help="validation spectra whose answer is judged")
+    parser.add_argument("--train", type=int, default=400, help="training spectra the Gaussians are fitted to")
+    parser.add_argument("--answers", type=int, default=300, help="validation spectra whose answer is judged")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()

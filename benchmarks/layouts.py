@@ -1,0 +1,102 @@
+"""Panels, volumes with the energies as channels, or true (h, k, E) volumes: which sees a mosaic best?
+
+    python benchmarks/layouts.py data/pcsmo-maps [--minutes 4] [--limit 1000]
+
+Each layout is trained from the same recipe for the same processor time (the speed of its first steps sets the
+number of steps), then compared by relative L2 on validation mosaics, clean, as in every training run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from mantid_exp2sim.training.runs import train_gan
+from table import Row, finish
+
+RECIPE = Path(__file__).parent.parent / "training" / "recipes" / "gan-paired.toml"
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "volumes of one Ei, energies as channels (2D)": {
+        "width": 32,
+        "layout": {"dimension": 2, "energy": "channels", "windows": 10},
+    },
+    "every panel alone (2D)": {"width": 32, "layout": {"dimension": 2, "energy": "separate"}},
+    "volumes (h, k, E) of one Ei (3D)": {"width": 16, "layout": {"dimension": 3, "energy": "axis"}},
+    "slices (h, E) at each k (2D)": {"width": 32, "layout": {"dimension": 2, "energy": "axis"}},
+}
+TRIAL = 12
+"""Steps that are timed, of which the first half does not count."""
+
+
+def recipe_text(settings: dict[str, Any]) -> str:
+    """TOML of a recipe of tables of plain values."""
+    lines = []
+    for table, values in settings.items():
+        lines.append(f"[{table}]")
+        lines += [f"{key} = {_value(value)}" for key, value in values.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_value(each)}" for key, each in value.items()) + " }"
+    return json.dumps(value)
+
+
+def train(folder: Path, settings: dict[str, Any], steps: int) -> tuple[float, dict[str, Any]]:
+    """Processor seconds of a run, and what it says of its best step."""
+    settings["schedule"]["steps"] = steps
+    recipe = folder / f"{steps}.toml"
+    recipe.write_text(recipe_text(settings))
+    start = time.process_time()
+    train_gan(recipe, out=folder / str(steps))
+    took = time.process_time() - start
+    found: dict[str, Any] = json.loads((folder / str(steps) / "best" / "best.json").read_text())
+    return took, found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("dataset", type=Path, nargs="?", default=Path("data/pcsmo-maps"))
+    parser.add_argument("--minutes", type=float, default=4.0, help="processor time of each")
+    parser.add_argument("--limit", type=int, default=1000, help="training mosaics")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        for number, (layout, network) in enumerate(LAYOUTS.items()):
+            settings = tomllib.loads(RECIPE.read_text())
+            settings["data"] |= {"folder": str(args.dataset.resolve()), "limit": args.limit}
+            settings["network"] |= network
+            settings["schedule"] |= {"warmup": 20}
+            settings["validation"] |= {"checks": 1, "count": 2, "pictures": False}
+            folder = Path(name) / str(number)
+            folder.mkdir()
+            few, _ = train(folder, settings, TRIAL // 2)
+            more, _ = train(folder, settings, TRIAL + TRIAL // 2)
+            steps = max(50, int(args.minutes * 60 / ((more - few) / TRIAL)))
+            settings["validation"]["count"] = 32
+            took, best = train(folder, settings, steps)
+            metrics = best["deconvolve"]["metrics"]
+            convolved = best["convolve"]["score"]
+            rows.append(
+                Row(
+                    name=layout,
+                    value=best["deconvolve"]["score"],
+                    unit="",
+                    reference=metrics["raw_deconvolve_relative_l2"],
+                    reference_name="raw",
+                    note=f"convolve {convolved:.3f} of {metrics['raw_convolve_relative_l2']:.3f}; "
+                    f"{steps} steps, {took:.0f} s of the processor, width {network['width']}",
+                )
+            )
+    finish(rows, "relative L2 on validation mosaics, deconvolving")
+
+
+if __name__ == "__main__":
+    main()

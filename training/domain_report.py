@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -60,15 +60,10 @@ def control_report(
     wrong = kind_of(model.card, DIRECTIONS[1 - DIRECTIONS.index(direction)])
     clean = read_spectra(dataset, own, "test", 2 * count, rng)
     half = min(count, len(clean.x))
-    sets = {"in domain": as_in_training(clean, settings, rng, noisy=noisy)}
-    away = read_spectra(dataset, wrong, "test", half, rng)
-    sets["wrong domain"] = as_in_training(away, settings, rng, noisy=noisy)
-    sets["wrong domain, clean"] = as_in_training(away, settings, rng, noisy=False)
-    for name, spectra in controls(clean[:half], rng, seen=False).items():
-        sets[name] = as_in_training(spectra, settings, rng, noisy=noisy, augment=False)
-    scores, plain, distances = {}, {}, {}
-    for name, spectra in sets.items():
-        scores[name], plain[name], distances[name] = _scores(model, direction, spectra, settings)
+    spectra, scores, plain, distances = {}, {}, {}, {}
+    for name, one in _sets(dataset, clean, wrong, half, settings, rng, noisy=noisy):
+        spectra[name] = len(one.x)
+        scores[name], plain[name], distances[name] = _scores(model, direction, one, settings)
     reference = model.domain_reference(direction)
     groups = list(range(reference.fit.shape[1]))
     calibration = reference.scores(reference.calibration, groups)
@@ -79,14 +74,14 @@ def control_report(
     }
     shares = {
         name: _shares([judge(card, p, s, limit) for p, s in zip(p_values[name], plain[name], strict=True)])
-        for name in sets
+        for name in spectra
     }
     inside = scores["in domain"]
     uniform = kstest(p_values["in domain"], "uniform")
     return {
         "direction": direction,
         "seed": seed,
-        "spectra": {name: len(spectra.x) for name, spectra in sets.items()},
+        "spectra": spectra,
         "in_domain": {
             "ks_p": float(uniform.pvalue),
             "ks_statistic": float(uniform.statistic),
@@ -101,11 +96,26 @@ def control_report(
                 "share_below_0.05": float((p_values[name] < 0.05).mean()),
                 "verdicts": shares[name],
             }
-            for name in sets
+            for name in spectra
             if name != "in domain"
         },
         "error_correlation": _error_correlation(model, dataset, direction, settings, half, rng),
     }
+
+
+def _sets(
+    dataset: DataSet, clean: Spectra, wrong: str, count: int, settings: Settings, rng: np.random.Generator,
+    *, noisy: bool,
+) -> Iterator[tuple[str, Spectra]]:  # fmt: skip
+    """In-domain spectra and all controls by name, one set after the other: together they fill the memory."""
+    yield "in domain", as_in_training(clean, settings, rng, noisy=noisy)
+    away = read_spectra(dataset, wrong, "test", count, rng)
+    yield "wrong domain", as_in_training(away, settings, rng, noisy=noisy)
+    yield "wrong domain, clean", as_in_training(away, settings, rng, noisy=False)
+    del away
+    made = controls(clean[:count], rng, seen=False)
+    for name in list(made):
+        yield name, as_in_training(made.pop(name), settings, rng, noisy=noisy, augment=False)
 
 
 def _scores(model: Model, direction: Role, spectra: Spectra, settings: Settings) -> Sequence[Floats]:

@@ -258,3 +258,18 @@ def test_foreign_spectra_are_as_bright_and_as_noisy_as_measured_ones(tiny_datase
         assert (quiet[name][:, data.mask] == 0).all()
         spread = (loud[name] - quiet[name])[:, known]
         assert (spread**2).mean() == pytest.approx(0.7 * quiet[name][:, known].mean(), rel=0.25)
+
+
+@pytest.mark.parametrize(("shape", "count"), [((6, 40, 40, 10), 100), ((6, 40, 40, 60), 27)])
+def test_large_spectra_are_fewer_controls(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], count: int
+) -> None:
+    from types import SimpleNamespace as Made
+
+    from mantid_exp2sim.training import domain_report as controls
+    from mantid_exp2sim.training.evaluation.extras import domain_report
+
+    monkeypatch.setattr(controls, "control_report", lambda *_, count: {"count": count})
+    data: Any = Made(description=Made(shape=shape))
+    model: Any = Made(card=Made(domain="known"))
+    assert domain_report(model, data, 0) == {"count": count}

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mantid_exp2sim.networks.duq import Duq
 
 NOT_KNOWN = "not known"
+CONTROLS, CONTROL_BINS = 100, 16_000_000
+"""So many spectra of each control of the domain check, and at most so many bins, of 135 bytes each."""
 
 
 def domain_report(model: Model, data: DataSet, seed: int) -> Any:
@@ -32,8 +34,9 @@ def domain_report(model: Model, data: DataSet, seed: int) -> Any:
 
     if model.card.domain is None:
         return {NOT_KNOWN: "the model's card has no domain section"}
+    count = min(CONTROLS, max(1, CONTROL_BINS // int(np.prod(data.description.shape))))
     try:
-        return control_report(model, data, seed)
+        return control_report(model, data, seed, count=count)
     except Exp2SimError as error:
         return {NOT_KNOWN: str(error)}
 

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from mantid_exp2sim.encoder import Role, encode
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.likeness import FAR, conformal_p, extreme
+from mantid_exp2sim.likeness import FAR, conformal_p, extreme, together
 from mantid_exp2sim.transport import published_distribution
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ class DomainCheck:
     ``p_value``: share of in-domain spectra that look as foreign or more (None: not known). ``distance``: the
     debiased optimal-transport distance of encoder features to those of the training set, mean over volumes,
     in units of the whitened features. ``score``: what the p-value ranks, and ``limit`` the score above which
-    the data are untrustworthy. ``note`` says what limits the answer, if anything does.
+    the data are untrustworthy. ``expected_error``: relative L2 distance of the translation to the truth that
+    the features foretell for data of the domain (None: not known). ``note`` says what limits the answer, if
+    anything does.
     """
 
     p_value: float | None
@@ -58,6 +60,7 @@ class DomainCheck:
     limit: float | None = None
     direction: str = "deconvolve"
     note: str = ""
+    expected_error: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON.
@@ -79,15 +82,25 @@ class DomainCheck:
         return f"domain: {self.verdict} (p = {self.p_value:.2g}, distance {self.distance:.3g}{note})"
 
 
-def measure(model: Model, volumes: Volumes, factor: float, role: Role) -> tuple[Floats, list[int], Floats]:
-    """Parts (groups, Y), groups and transport distances of the volumes of one histogram.
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """Of a histogram: parts (groups, Y), groups, mean transport distance, expected error (NaN: not known)."""
+
+    parts: Floats
+    groups: list[int]
+    distance: float
+    expected_error: float
+
+
+def measure(model: Model, volumes: Volumes, factor: float, role: Role) -> Measured:
+    """What the volumes of one histogram are made of.
 
     A volume with more bins than the calibration's is cut into blocks of their size, and their parts averaged.
     The gaps are looked at where the volume has the bins of the calibration.
     """
     settings, reference = model.domain_card(), model.domain_reference(role)
     aligned = volumes.intensity.shape[1:] == settings.shape
-    made: dict[int, list[tuple[Floats, float]]] = {}
+    made: dict[int, list[tuple[Floats, float, float]]] = {}
     for number, group in enumerate(reference.group(volumes.incident_energies)):
         if bool(volumes.mask[number].all()):
             continue
@@ -103,10 +116,17 @@ def measure(model: Model, volumes: Volumes, factor: float, role: Role) -> tuple[
             )  # fmt: skip
             epsilon = settings.directions[role].regularisation
             parts = reference.parts(found, [group], epsilon, aligned=aligned)[0]
-            made.setdefault(group, []).append((parts, float(np.exp(parts[FAR]))))
+            error = reference.errors(found.moments, [group])
+            square = float(np.square(volumes.intensity[number][region][~mask], dtype=np.float64).sum())
+            made.setdefault(group, []).append((parts, np.nan if error is None else float(error[0]), square))
     groups = sorted(made)
-    parts = np.stack([np.mean([p for p, _ in made[group]], axis=0) for group in groups])
-    return parts, groups, np.array([np.mean([d for _, d in made[group]]) for group in groups])
+    errors, squares = (np.array([block[n] for group in groups for block in made[group]]) for n in (1, 2))
+    return Measured(
+        np.stack([np.mean([block[0] for block in made[group]], axis=0) for group in groups]),
+        groups,
+        float(np.mean([np.mean([np.exp(block[0][FAR]) for block in made[group]]) for group in groups])),
+        float(together(errors, squares)),
+    )
 
 
 def blocks(shape: Sequence[int], size: Sequence[int]) -> list[tuple[slice, ...]]:
@@ -136,8 +156,8 @@ def check_volumes(model: Model, volumes: Volumes, factor: float, role: Role) -> 
         )
     reference = model.domain_reference(role)
     with np.errstate(over="ignore", invalid="ignore"):
-        parts, groups, far = measure(model, volumes, factor, role)
-    distance = float(far.mean())
+        found = measure(model, volumes, factor, role)
+    parts, groups, distance = found.parts, found.groups, found.distance
     limit_factor = settings.directions[role].limit
     inside = reference.scores(reference.calibration[:, groups], groups)
     limit = limit_factor * extreme(inside)
@@ -155,7 +175,8 @@ def check_volumes(model: Model, volumes: Volumes, factor: float, role: Role) -> 
         verdict = "expert opinion"
     if not np.isfinite([distance, score]).all():
         distance, score = float("inf"), float("inf")
-    return DomainCheck(p_value, distance, verdict, score, limit, role, note)
+    expected = found.expected_error if np.isfinite(found.expected_error) else None
+    return DomainCheck(p_value, distance, verdict, score, limit, role, note, expected)
 
 
 def judge(settings: DomainCard, p_value: float, score: float, limit: float) -> Verdict:

@@ -50,8 +50,12 @@ class Features:
 
     def reshape(self, *shape: int) -> Features:
         """With the first axis in another shape."""
-        parts = (self.moments, self.points, self.levels, self.hidden)
-        return Features(*(part.reshape(*shape, *part.shape[1:]) for part in parts))
+        return Features(
+            self.moments.reshape(*shape, *self.moments.shape[1:]),
+            self.points.reshape(*shape, *self.points.shape[1:]),
+            self.levels.reshape(shape),
+            self.hidden.reshape(*shape, *self.hidden.shape[1:]),
+        )
 
 
 def encode(
@@ -78,8 +82,8 @@ def encode(
             gone = torch.from_numpy(np.array(hidden)).float()[None]
             stacked = layout.stack(x, gone, torch.tensor([float(energy)]))
             found.append(_one(network, stacked, layout.channels, points, seed))
-    moments, points = (np.stack(part) for part in zip(*found, strict=True))
-    return Features(moments, points, _levels(scaled, mask), packed(mask))
+    moments, clouds = (np.stack(part) for part in zip(*found, strict=True))
+    return Features(moments, clouds, _levels(scaled, mask), packed(mask))
 
 
 def _levels(scaled: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> Floats:

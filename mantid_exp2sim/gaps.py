@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -34,7 +32,7 @@ def usual_gaps(masks: npt.NDArray[np.bool_]) -> Bits:
     return np.stack([packed(missing > 1 - RARE), packed(missing < RARE)], axis=1)
 
 
-def departures(hidden: Bits, usual: Bits) -> npt.NDArray[Any]:
+def departures(hidden: Bits, usual: Bits) -> npt.NDArray[np.float64]:
     """Share (V,) of the bins that are measured against the habit, or missing against it.
 
     ``hidden`` (V, bytes) of data; ``usual`` (V, 2, bytes), `usual_gaps` at their incident energies. The share
@@ -47,8 +45,10 @@ def departures(hidden: Bits, usual: Bits) -> npt.NDArray[Any]:
     never, always = usual[:, 0], usual[:, 1]
     strange = (~hidden & never) | (hidden & always)
     known = 8 * never.shape[1] - _count(never)
-    return _count(strange) / np.maximum(known, 1)
+    found: npt.NDArray[np.float64] = _count(strange) / np.maximum(known, 1)
+    return found
 
 
 def _count(bits: Bits) -> npt.NDArray[np.int64]:
-    return np.unpackbits(bits, axis=1).sum(axis=1, dtype=np.int64)
+    found: npt.NDArray[np.int64] = np.unpackbits(bits, axis=1).sum(axis=1, dtype=np.int64)
+    return found

@@ -24,6 +24,10 @@ COLUMNS = GAPS + 1
 EARLIER_COLUMNS = FAR + 1
 """References of before know neither levels nor gaps, and do not ask for them."""
 FLOOR = 0.05
+CLIP = 2.0
+"""Standardised features that foretell an error are cut here: nothing is extrapolated."""
+ErrorFit = tuple[Floats, Floats]
+"""`Reference.error` and `Reference.error_level`."""
 LEAST = np.array([1e-9] * 6 + [TOLERANCE])
 """Smallest in-domain spread of each number."""
 
@@ -37,8 +41,10 @@ class Reference:
     domains; ``bend`` (G, 3) the residual expected at a given reach, ``bend_limit`` (G,); ``joint`` (G·J, G·J)
     covariance of the leading directions over all energies; ``point_center`` (C,), ``point_basis`` (C, K)
     whiten points; ``points``, ``held`` (G, P, K) of the training and of held-out spectra; ``gaps`` (G, 2,
-    bytes), `usual_gaps`; ``fit`` and ``calibration`` (n, G, Y): parts of other training spectra, which set
-    the scales, and of held-out ones, which the p-value ranks among. Y is `COLUMNS` or `EARLIER_COLUMNS`.
+    bytes), `usual_gaps`; ``error`` (G, 3, Q) mean, width and weight of the features that foretell the
+    logarithm of the error, and its mean ``error_level`` (G,), Q = 0 where it is not known; ``fit`` and
+    ``calibration`` (n, G, Y): parts of other training spectra, which set the scales, and of held-out ones,
+    which the p-value ranks among. Y is `COLUMNS` or `EARLIER_COLUMNS`.
     """
 
     energies: Floats
@@ -55,6 +61,8 @@ class Reference:
     points: Floats
     held: Floats
     gaps: Bits
+    error: Floats
+    error_level: Floats
     fit: Floats
     calibration: Floats
 
@@ -80,6 +88,16 @@ class Reference:
         return sinkhorn_divergence(
             self.whiten(points), self.points[list(groups), :count], regularisation=regularisation
         )
+
+    def errors(self, moments: Floats, groups: Sequence[int]) -> Floats | None:
+        """The relative L2 error (V,) that a translation of volumes will have, from their moments (V, D)."""
+        if not self.error.shape[-1]:
+            return None
+        g = list(groups)
+        middle, width, weight = np.moveaxis(self.error[g], 1, 0)
+        reduced = ((moments - self.center[g]) / self.scale[g]) @ self.basis[:, : self.error.shape[-1]]
+        x = np.clip((reduced - middle) / width, -CLIP, CLIP)
+        return np.asarray(np.exp(self.error_level[g] + (x * weight).sum(axis=1)))
 
     def parts(
         self, features: Features, groups: Sequence[int], regularisation: float, *, aligned: bool = True
@@ -134,6 +152,12 @@ def mahalanobis(x: Floats, covariance: Floats) -> Floats:
     """Logarithm (n,) of the squared Mahalanobis distance per dimension of rows (n, d)."""
     squared = (x * np.linalg.solve(covariance, x.T).T).sum(axis=1) / x.shape[1]
     return np.asarray(np.log(np.maximum(squared, 1e-12)))
+
+
+def together(errors: Floats, squares: Floats) -> Floats:
+    """The relative L2 (n,) of spectra of the ``errors`` (n, g) and Σ x² of their volumes."""
+    whole = np.maximum(squares.sum(axis=-1), 1e-30)
+    return np.asarray(np.sqrt((squares * errors**2).sum(axis=-1) / whole))
 
 
 def sharing(levels: Floats, usual: Floats) -> Floats:

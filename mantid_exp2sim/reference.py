@@ -34,6 +34,8 @@ _DIMENSIONS = {
     "points": "GPK",
     "held": "GHK",
     "gaps": "G2B",
+    "error": "G3Q",
+    "error_level": "G",
     "fit": "FGY",
     "calibration": "NGY",
 }
@@ -82,9 +84,11 @@ def read_reference(data: bytes, card: DomainCard) -> dict[str, Reference]:
     except Exception as error:  # whatever the parser makes of foreign bytes
         raise _damaged(f"it cannot be read: {error!s:.200}") from error
     wanted = {f"{direction}.{name}" for direction in card.directions for name in NAMES}
-    for direction in card.directions:  # an earlier reference has no gaps
+    for direction in card.directions:  # an earlier reference has neither
         groups = len(np.atleast_1d(tensors.get(f"{direction}.energies", np.zeros(0))))
         tensors.setdefault(f"{direction}.gaps", np.zeros((groups, 2, 0), dtype=np.uint8))
+        tensors.setdefault(f"{direction}.error", np.zeros((groups, 3, 0), dtype=np.float32))
+        tensors.setdefault(f"{direction}.error_level", np.zeros(groups, dtype=np.float32))
     if set(tensors) != wanted:
         raise _damaged("it does not hold the arrays of the directions on the card")
     return {direction: _one(tensors, direction, card) for direction in card.directions}
@@ -109,6 +113,7 @@ def _one(tensors: Mapping[str, npt.NDArray[Any]], direction: str, card: DomainCa
         sizes["Y"] == columns,
         sizes["B"] in (0, bins),
         sizes["J"] == sizes["G"] * TOP,
+        sizes["Q"] <= sizes["R"],
         sizes["P"] >= card.points,
         sizes["N"] > 0,
         sizes["F"] > 0,

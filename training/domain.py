@@ -8,19 +8,28 @@ directions of the features, another the scales of the score; the validation spli
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from mantid_exp2sim.training.augment import add_background, add_noise, apply_symmetries, draw_symmetries
+from mantid_exp2sim.training.domain_errors import draw_pairs, fit_errors, squared_errors
 from mantid_exp2sim.training.domain_fit import bend_of, fit_reference, joined, parts_of
+from mantid_exp2sim.training.domain_spectra import (
+    DIRECTIONS,
+    Settings,
+    Spectra,
+    as_in_training,
+    encode_spectra,
+    kind_of,
+    read_spectra,
+)
 from mantid_exp2sim.training.store import DataSet, open_dataset
 from numpy.typing import NDArray
 
 from mantid_exp2sim.bundle import Model, save_bundle
 from mantid_exp2sim.card import Card, DirectionCard, DomainCard, WeightFile
-from mantid_exp2sim.encoder import Features, Role, encode
+from mantid_exp2sim.encoder import Role
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.gaps import usual_gaps
 from mantid_exp2sim.likeness import Reference, extreme
@@ -31,109 +40,10 @@ if TYPE_CHECKING:
 
 Floats: TypeAlias = NDArray[np.float64]
 
-DIRECTIONS: tuple[Role, Role] = ("deconvolve", "convolve")
+__all__ = ["DIRECTIONS", "Settings", "Spectra", "add_domain", "as_in_training", "kind_of", "read_spectra"]
+
 MIN_SPECTRA = 20
 """Fewer held-out spectra cannot tell a p-value of 0.05."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How many spectra are taken at most, and with what they are made like the generator's input."""
-
-    train: int = 300
-    fit: int = 250
-    other: int = 150
-    held: int = 600
-    foreign: int = 24
-    points: int = 32
-    seed: int = 0
-    noise: tuple[float, float] = (0.0, 0.0)
-    background: float = 0.0
-    background_share: float = 1.0
-    intensity_jitter: float = 0.0
-    augment: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, card: Card, **changes: Any) -> Settings:
-        """With the noise, background, jitter and symmetries of the recipe on a model's card."""
-        recipe: Any = card.training.get("recipes", {})
-        data = recipe.get("gan", {}).get("data", {}) if isinstance(recipe, dict) else {}
-        low, high = data.get("noise", (0.0, 0.0))
-        return cls(
-            noise=(float(low), float(high)),
-            background=float(data.get("background", 0.0)),
-            background_share=float(data.get("background_share", 1.0)),
-            intensity_jitter=float(data.get("intensity_jitter", 0.0)),
-            augment=tuple(data.get("augment", ())),
-            **changes,
-        )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Spectra:
-    """n spectra of G volumes in physical units: ``x`` (n, G, h, k, E), ``mask`` alike, ``energies``
-    (n, G).
-    """
-
-    x: NDArray[Any]
-    mask: NDArray[np.bool_]
-    energies: NDArray[Any]
-
-    def __getitem__(self, rows: Any) -> Spectra:
-        """Some of them."""
-        return Spectra(self.x[rows], self.mask[rows], self.energies[rows])
-
-    @property
-    def means(self) -> Floats:
-        """Mean over measured bins (n,)."""
-        good = ~self.mask
-        total = np.where(good, self.x, 0).sum(axis=(1, 2, 3, 4), dtype=float)
-        found: Floats = total / np.maximum(good.sum(axis=(1, 2, 3, 4)), 1)
-        return found
-
-
-def kind_of(card: Card, direction: Role) -> Literal["convolved", "integrated", "centre"]:
-    """The kind of data a direction starts from."""
-    return "convolved" if direction == "deconvolve" else card.target
-
-
-def read_spectra(data: DataSet, kind: str, split: str, limit: int, rng: np.random.Generator) -> Spectra:
-    """At most ``limit`` spectra of a split, chosen at random."""
-    chosen = np.sort(rng.permutation(data.split(split, kind=kind))[:limit])
-    return Spectra(
-        data.read(kind, chosen), np.array(data.masks(kind, chosen)), np.array(data.energies_of(kind, chosen))
-    )
-
-
-def as_in_training(
-    spectra: Spectra, settings: Settings, rng: np.random.Generator, *, noisy: bool, augment: bool = True
-) -> Spectra:
-    """Spectra as a generator meets them: symmetries, a factor, and where ``noisy`` background and noise."""
-    n = len(spectra.x)
-    moves = draw_symmetries(rng, n, settings.augment if augment else ())
-    x = apply_symmetries(spectra.x.astype(np.float32), moves)
-    mask = apply_symmetries(spectra.mask, moves)
-    x *= np.exp(settings.intensity_jitter * rng.standard_normal(n)).astype(np.float32)[
-        :, None, None, None, None
-    ]
-    if noisy:
-        volumes = x.reshape(-1, *x.shape[2:])  # a background and a level of noise for each volume
-        if settings.background > 0:
-            volumes = add_background(rng, volumes, settings.background, share=settings.background_share)
-        x = add_noise(rng, volumes, settings.noise).reshape(x.shape)
-    return Spectra(np.where(mask, np.float32(0), x), mask, spectra.energies)
-
-
-def encode_spectra(model: Model, direction: Role, spectra: Spectra, settings: Settings) -> Features:
-    """Features of spectra: their arrays begin with (n, G)."""
-    shape = spectra.x.shape
-    with np.errstate(over="ignore"):
-        scaled = model.card.scaling.forward(spectra.x.reshape(-1, *shape[2:]))
-    found = encode(
-        model.network(direction), model.card.layout, scaled, spectra.mask.reshape(-1, *shape[2:]),
-        spectra.energies.reshape(-1), points=settings.points, seed=settings.seed,
-    )  # fmt: skip
-    return found.reshape(*shape[:2])
 
 
 def make_reference(
@@ -173,6 +83,12 @@ def make_reference(
     )
     bend, ends = bend_of(reference, encoded[two])
     reference = rounded(replace(reference, bend=bend, bend_limit=ends))
+    pairs = draw_pairs(model, data, direction, "validation", settings, rng)
+    if pairs is not None:
+        say(f"{direction}: errors of the validation split")
+        moments = encode_spectra(model, direction, pairs[0], settings).moments
+        error, level = fit_errors(reference, moments, *squared_errors(model, direction, *pairs))
+        reference = replace(reference, error=error, error_level=level)
     reference = rounded(
         replace(
             reference,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
-from mantid_exp2sim.training.domain import Settings, Spectra, as_in_training
+from mantid_exp2sim.training.domain_spectra import Settings, Spectra, as_in_training
 from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float64]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,10 @@ def parts_of(reference: Reference, features: Features, regularisation: float) ->
 
 def joined(parts: Sequence[Features]) -> Features:
     """Features of several sets of spectra as one."""
-    arrays = ([getattr(p, f.name) for p in parts] for f in fields(Features))
-    return Features(*(np.concatenate(a) for a in arrays))
+    arrays: dict[str, Any] = {
+        field.name: np.concatenate([getattr(p, field.name) for p in parts]) for field in fields(Features)
+    }
+    return Features(**arrays)
 
 
 def fit_reference(
@@ -69,7 +71,8 @@ def fit_reference(
     empty = np.zeros((1, groups, COLUMNS))
     reference = Reference(
         energies, center, scale, basis, white, axis, np.zeros((groups, 3)), np.zeros(groups), joint,
-        flat.mean(axis=0), point_basis, points, unseen, gaps, empty, empty,
+        flat.mean(axis=0), point_basis, points, unseen, gaps,
+        np.zeros((groups, 3, 0)), np.zeros(groups), empty, empty,
     )  # fmt: skip
     count = train.points.shape[2]
     typical = np.median([squared_distances(p[:count], p[count:]) for p in points])

@@ -7,7 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from mantid_exp2sim.training.domain import (
+from mantid_exp2sim.training.domain_controls import controls, exchanged_masks
+from mantid_exp2sim.training.domain_errors import draw_pairs, squared_errors
+from mantid_exp2sim.training.domain_fit import parts_of
+from mantid_exp2sim.training.domain_spectra import (
     DIRECTIONS,
     Settings,
     Spectra,
@@ -16,14 +19,12 @@ from mantid_exp2sim.training.domain import (
     kind_of,
     read_spectra,
 )
-from mantid_exp2sim.training.domain_controls import controls, exchanged_masks
-from mantid_exp2sim.training.domain_fit import parts_of
 from mantid_exp2sim.training.evaluation.statistics import area_under_curve
 from numpy.typing import NDArray
 
 from mantid_exp2sim.applicability import judge
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.likeness import FAR, conformal_p, extreme
+from mantid_exp2sim.likeness import FAR, conformal_p, extreme, together
 
 if TYPE_CHECKING:
     from mantid_exp2sim.training.store import DataSet
@@ -48,12 +49,13 @@ def control_report(
 
     Raises `Exp2SimError` where the model keeps no reference for this direction.
     """
-    from scipy.stats import kstest
+    from scipy.stats import ks_2samp, kstest
 
     card = model.domain_card()
     if direction not in card.directions:
         raise Exp2SimError(f"The model {model.card.name!r} keeps no reference for {direction}.")
     settings = Settings.of(model.card, seed=card.seed, points=card.points)
+    settings = replace(settings, paired=count)
     rng = np.random.default_rng([seed, 7, DIRECTIONS.index(direction)])
     noisy = direction == "deconvolve"
     own = kind_of(model.card, direction)
@@ -85,6 +87,7 @@ def control_report(
         "in_domain": {
             "ks_p": float(uniform.pvalue),
             "ks_statistic": float(uniform.statistic),
+            "ks_p_two_sample": float(ks_2samp(scores["in domain"], calibration).pvalue),
             "share_below_0.05": float((p_values["in domain"] < 0.05).mean()),
             "verdicts": shares["in domain"],
         },
@@ -99,7 +102,7 @@ def control_report(
             for name in spectra
             if name != "in domain"
         },
-        "error_correlation": _error_correlation(model, dataset, direction, settings, half, rng),
+        "error_correlation": _error_correlation(model, dataset, direction, settings, rng),
     }
 
 
@@ -133,49 +136,44 @@ def _shares(verdicts: list[Any]) -> dict[str, float]:
 
 
 def _error_correlation(
-    model: Model, dataset: DataSet, direction: Role, settings: Settings, count: int, rng: np.random.Generator
+    model: Model, dataset: DataSet, direction: Role, settings: Settings, rng: np.random.Generator
 ) -> dict[str, float] | None:
-    """Spearman of the score with the relative L2 of the translation to its counterpart, where pairs exist."""
-    from mantid_exp2sim.training.validation import translate_volumes
+    """Spearman of the score and of the expected error with the true relative L2, where pairs exist."""
     from scipy.stats import spearmanr
 
-    if not dataset.shares_mask:
+    pairs = draw_pairs(model, dataset, direction, "test", settings, rng)
+    if pairs is None:
         return None
-    import torch
-
-    kinds = [kind_of(model.card, d) for d in (direction, DIRECTIONS[1 - DIRECTIONS.index(direction)])]
-    chosen = np.sort(rng.permutation(dataset.split("test"))[:count])
-    source, truth = (
-        Spectra(
-            dataset.read(k, chosen),
-            np.array(dataset.masks(k, chosen)),
-            np.array(dataset.energies_of(k, chosen)),
-        )
-        for k in kinds
-    )  # fmt: skip
-    plain = replace(settings, intensity_jitter=0.0, augment=())
-    inside = as_in_training(source, plain, rng, noisy=direction == "deconvolve")
-    swapped = next(iter(exchanged_masks(source).values()))
+    inside, truth = pairs
+    clean = replace(inside, x=np.where(inside.mask, np.float32(0), inside.x))
+    swapped = exchanged_masks(clean)["mask of another energy"]
     errors, scores = [], []
-    network: Any = model.network(direction)
     for spectra in (inside, truth, swapped):
-        parts = []
-        for x in torch.split(torch.from_numpy(np.ascontiguousarray(spectra.x)), 8):
-            made = translate_volumes(
-                network, model.card.scaling.forward(x), torch.from_numpy(spectra.mask[0].copy()),
-                torch.from_numpy(spectra.energies[0].copy()), model.card.layout,
-            )  # fmt: skip
-            parts.append(model.card.scaling.inverse(made).numpy())
-        keep = ~(spectra.mask | truth.mask)
-        wrong = ((np.concatenate(parts) - truth.x) ** 2 * keep).sum(axis=(1, 2, 3, 4))
-        errors.append(np.sqrt(wrong / np.maximum((truth.x**2 * keep).sum(axis=(1, 2, 3, 4)), 1e-30)))
+        wrong, true = squared_errors(model, direction, spectra, truth)
+        errors.append(np.sqrt(wrong.sum(axis=1) / np.maximum(true.sum(axis=1), 1e-30)))
         scores.append(_scores(model, direction, spectra, settings)[0])
-    return {
+    found = {
         "in_domain": float(spearmanr(scores[0], errors[0]).statistic),
         "with_wrong_domain_and_masks": float(
             spearmanr(np.concatenate(scores), np.concatenate(errors)).statistic
         ),
     }
+    expected = expected_errors(model, direction, inside, settings)
+    if expected is not None:
+        found["expected_error_in_domain"] = float(spearmanr(expected, errors[0]).statistic)
+        found["expected_over_true_error"] = float(np.median(expected / errors[0]))
+    return found
+
+
+def expected_errors(model: Model, direction: Role, spectra: Spectra, settings: Settings) -> Floats | None:
+    """The errors (n,) that the features foretell; None where the reference does not know."""
+    reference = model.domain_reference(direction)
+    moments = encode_spectra(model, direction, spectra, settings).moments
+    groups = list(range(moments.shape[1]))
+    each = [reference.errors(m, groups) for m in moments]
+    known = [e for e in each if e is not None]
+    squares = np.where(spectra.mask, 0, spectra.x.astype(float) ** 2).sum(axis=(2, 3, 4))
+    return together(np.stack(known), squares) if known else None
 
 
 def words(report: Mapping[str, Any]) -> str:
@@ -183,7 +181,8 @@ def words(report: Mapping[str, Any]) -> str:
     inside = report["in_domain"]
     lines = [
         f"{report['direction']}: p-values of held-out in-domain spectra uniform: Kolmogorov-Smirnov "
-        f"p = {inside['ks_p']:.2f}, {100 * inside['share_below_0.05']:.0f} % below 0.05, refused "
+        f"p = {inside['ks_p']:.2f} (of two samples {inside['ks_p_two_sample']:.2f}), "
+        f"{100 * inside['share_below_0.05']:.0f} % below 0.05, refused "
         f"{100 * inside['verdicts']['untrustworthy']:.1f} %",
         "",
         "| control | AUROC | of the transport distance alone | p < 0.05 | untrustworthy |",
@@ -201,4 +200,9 @@ def words(report: Mapping[str, Any]) -> str:
             f"Spearman of the score with the true translation error: {found['in_domain']:.2f} in domain, "
             f"{found['with_wrong_domain_and_masks']:.2f} with the wrong domain and exchanged masks.",
         ]
+        if "expected_error_in_domain" in found:
+            lines.append(
+                f"Spearman of the expected error with the true one {found['expected_error_in_domain']:.2f} "
+                f"in domain; median ratio {found['expected_over_true_error']:.2f}."
+            )
     return "\n".join(lines)

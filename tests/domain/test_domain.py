@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from mantid_exp2sim.training.domain import Settings, add_domain
 from mantid_exp2sim.training.domain_report import control_report, words
 from mantid_exp2sim.training.evaluation.statistics import area_under_curve
 from mantid_exp2sim.training.store import open_dataset
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
 from scipy.stats import kstest
 
 from mantid_exp2sim.applicability import check_domain, distributions
@@ -20,7 +23,7 @@ from mantid_exp2sim.bundle import load_bundle, load_model, save_bundle
 from mantid_exp2sim.cli import main
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.formats import save
-from mantid_exp2sim.likeness import conformal_p
+from mantid_exp2sim.likeness import EARLIER_COLUMNS, conformal_p
 
 
 def test_the_wrong_kind_scores_above_the_right_one(model, inside, wrong_kind):
@@ -38,7 +41,9 @@ def test_p_values_of_the_domain_are_uniform(domain_models, domain_dataset):
     assert report["in_domain"]["ks_p"] > 0.01
     assert report["controls"]["digits"]["auroc"] > 0.9
     assert report["controls"]["shuffled bins"]["auroc"] > 0.9
-    assert set(report["error_correlation"]) == {"in_domain", "with_wrong_domain_and_masks"}
+    assert report["controls"]["mask of another energy"]["auroc"] > 0.95
+    assert {"in_domain", "expected_error_in_domain"} <= set(report["error_correlation"])
+    assert 0.5 < report["error_correlation"]["expected_over_true_error"] < 2
     json.dumps(report, allow_nan=False)
     assert "Kolmogorov" in words(report)
 
@@ -83,6 +88,41 @@ def test_too_few_bins_are_never_untrustworthy(model, foreign):
     )
     assert found.verdict != "untrustworthy"
     assert "%" in found.note
+
+
+def test_other_gaps_ask_for_an_expert_and_refuse_nothing(model, inside):
+    """A few more gaps are nothing; gaps that the training set never has lower the p-value alone."""
+    checks = []
+    for bins in (0, 1, 6):
+        mask = inside[0].mask.copy()
+        mask[-bins:, -2:] |= bins > 0
+        values = np.where(mask, np.nan, inside[0].intensity)
+        checks.append(check_domain(model, inside[0].replace(mask=mask, intensity=values)))
+    same, few, many = checks
+    assert few.verdict != "untrustworthy"
+    assert many.verdict == "expert opinion"
+    assert many.p_value < few.p_value <= same.p_value
+    assert same.expected_error > 0
+
+
+def test_an_earlier_reference_is_read(domain_models, inside, tmp_path):
+    """One without gaps, levels and errors: what it knew is still used."""
+    folder = Path(shutil.copytree(domain_models / "mosaic", tmp_path / "mosaic"))
+    tensors = load_arrays((folder / "domain.safetensors").read_bytes())
+    kept = {
+        name: x for name, x in tensors.items() if name.split(".")[1] not in ("gaps", "error", "error_level")
+    }
+    for name in [n for n in kept if n.endswith((".fit", ".calibration"))]:
+        kept[name] = np.ascontiguousarray(kept[name][..., :EARLIER_COLUMNS])
+    content = save_arrays(kept)
+    (folder / "domain.safetensors").write_bytes(content)
+    card = json.loads((folder / "card.json").read_text())
+    card["domain"]["file"] = {"sha256": sha256(content).hexdigest(), "size": len(content)}
+    (folder / "card.json").write_text(json.dumps(card))
+    found = load_bundle(folder).check_domain(inside[0])
+    assert found.p_value is not None
+    assert found.verdict != "untrustworthy"
+    assert found.expected_error is None
 
 
 def test_larger_data_are_compared_in_blocks(model, inside, make_volume):

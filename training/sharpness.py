@@ -60,8 +60,9 @@ def sharpen(
         if not len(label):
             continue
         chosen, figures = best_factor(distances, scales, label)
-        for number, network in enumerate(loaded.members(classifier_role(domain))):
-            network.length_scale.fill_(float(scales[number] * chosen))
+        members: list[Any] = loaded.members(classifier_role(domain))
+        for network, scale in zip(members, scales, strict=True):
+            network.length_scale.fill_(float(scale * chosen))
         cards[domain] = card.model_copy(update={"calibration": {"spectra": len(label), **figures}})
         if progress is not None:
             progress(f"classifier {domain}: length scales × {chosen:.2f}, ECE {figures['ece']:.3f}")

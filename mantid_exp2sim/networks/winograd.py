@@ -136,8 +136,9 @@ def _add_tiles(image: Tensor, tiles: Tensor) -> None:
 
 
 def _chunks(count: int, grid: tuple[int, int], channels: int) -> Iterator[tuple[int, slice]]:
-    """Image numbers and rows of tiles that fit into the cache together."""
-    rows = max(1, CHUNK_BYTES // (4 * IN * IN * channels * grid[1]))
+    """Image numbers and rows of tiles that fit into the cache together, in parts of about the same size."""
+    fit = max(1, CHUNK_BYTES // (4 * IN * IN * channels * grid[1]))
+    rows = -(-grid[0] // -(-grid[0] // fit))
     for n in range(count):
         for start in range(0, grid[0], rows):
             yield n, slice(start, min(start + rows, grid[0]))

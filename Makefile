@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 TYPES := build/types
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help env demo test lint types bench fuzz model tutorial clean
+.PHONY: help env demo test lint types bench fuzz model model-fine tutorial clean
 
 help:
 	@echo 'make env    the virtual environment $(VENV)'
@@ -17,6 +17,7 @@ help:
 	@echo 'make bench  one table of timings and memory; the figures of the simulator'
 	@echo 'make fuzz   10 000 damaged files for each reader, and hostile models'
 	@echo 'make model  simulate, train and evaluate the shipped model anew (hours on two cores; restart it at will)'
+	@echo 'make model-fine  the same for the models of volumes of fine energy bins and of cuts'
 	@echo 'make tutorial  docs/tutorial.md from nothing to a model of Rb2MnF4, in tutorial-run'
 	@echo 'make clean  remove what was built'
 
@@ -56,23 +57,37 @@ fuzz: env
 	$(BIN)/python benchmarks/fuzz_readers.py
 	$(BIN)/python benchmarks/fuzz_bundles.py
 
-# Every step goes on where it was stopped. The result is runs/pcsmo-maps; the shipped one lies in mantid_exp2sim/models.
+# Every step goes on where it was stopped. The results are runs/pcsmo-maps and runs/pcsmo-maps-3d, -1d-energy and -1d-q;
+# the shipped ones lie in mantid_exp2sim/models.
 RECIPES := training/recipes
 SEEDS := 0 1 2
-# $(call train,gan or duq,recipe,seed)
-train = $(BIN)/exp2sim train $(1) $(RECIPES)/$(2).toml --seed $(3) --out runs/$(2)-$(3) $$(test -f runs/$(2)-$(3)/config.json && echo --resume)
+# $(call train,gan or duq,recipe,folder,more options)
+train = $(BIN)/exp2sim train $(1) $(RECIPES)/$(2).toml --out $(3) $(4) $$(test -f $(3)/config.json && echo --resume)
 comma := ,
 members = $(1)-0$(comma)$(1)-1$(comma)$(1)-2
 model: env
 	$(BIN)/exp2sim simulate dataset $(RECIPES)/pcsmo-maps.toml
-	for seed in $(SEEDS); do $(call train,duq,duq-integrated,$$seed) && $(call train,gan,gan-paired,$$seed) || exit 1; done
-	$(call train,duq,duq-convolved,0)
-	$(BIN)/exp2sim bundle runs/pcsmo-maps --gan $(SEEDS:%=runs/gan-paired-%) \
-	  --classifier integrated=$(call members,runs/duq-integrated) --classifier convolved=runs/duq-convolved-0 \
+	$(BIN)/exp2sim simulate dataset $(RECIPES)/pcsmo-maps-more.toml
+	for seed in $(SEEDS); do \
+	  $(call train,duq,duq-integrated,runs/duq-integrated-$$seed,--seed $$seed) && \
+	  $(call train,duq,duq-more,runs/duq-more-$$seed,--seed $$seed) && \
+	  $(call train,gan,gan-paired,runs/gan-paired-$$seed,--seed $$seed) && \
+	  $(call train,gan,gan-refined,runs/gan-refined-$$seed,--seed $$seed) || exit 1; done
+	$(call train,duq,duq-convolved,runs/duq-convolved-0,--seed 0)
+	$(BIN)/exp2sim bundle runs/pcsmo-maps --gan $(SEEDS:%=runs/gan-refined-%) \
+	  --classifier integrated=$(call members,runs/duq-more) --classifier convolved=runs/duq-convolved-0 \
 	  --dataset data/pcsmo-maps --overwrite
 	$(BIN)/exp2sim domain runs/pcsmo-maps data/pcsmo-maps
 	$(BIN)/exp2sim calibrate runs/pcsmo-maps data/pcsmo-maps
-	$(BIN)/exp2sim evaluate runs/pcsmo-maps data/pcsmo-maps --paired runs/gan-paired-0 --report runs/evaluation --on-card
+	$(BIN)/exp2sim evaluate runs/pcsmo-maps data/pcsmo-maps --paired runs/gan-refined-0 --report runs/evaluation --on-card
+
+model-fine: env
+	$(BIN)/exp2sim simulate dataset $(RECIPES)/pcsmo-maps-3d.toml
+	for run in gan-3d gan-3d-refined gan-1d-energy gan-1d-q; do $(call train,gan,$$run,runs/$$run) || exit 1; done
+	for model in 3d-refined=3d 1d-energy=1d-energy 1d-q=1d-q; do \
+	  name=runs/pcsmo-maps-$${model#*=}; $(BIN)/exp2sim bundle $$name --gan runs/gan-$${model%=*} --dataset data/pcsmo-maps-3d --overwrite && \
+	  $(BIN)/exp2sim domain $$name data/pcsmo-maps-3d && $(BIN)/exp2sim calibrate $$name data/pcsmo-maps-3d --noise 4 && \
+	  $(BIN)/exp2sim evaluate $$name data/pcsmo-maps-3d --noise 4 --classical 10 --report $$name-evaluation --on-card || exit 1; done
 
 # The commands of docs/tutorial.md, and the time of each. A second run needs another folder, or none of this name.
 tutorial: env

@@ -63,6 +63,7 @@ RECIPES := training/recipes
 SEEDS := 0 1 2
 # $(call train,gan or duq,recipe,folder,more options)
 train = $(BIN)/exp2sim train $(1) $(RECIPES)/$(2).toml --out $(3) $(4) $$(test -f $(3)/config.json && echo --resume)
+ABOUT := Pr(Ca,Sr)2Mn2O7 on MAPS, c along the beam
 comma := ,
 members = $(1)-0$(comma)$(1)-1$(comma)$(1)-2
 model: env
@@ -76,6 +77,7 @@ model: env
 	$(call train,duq,duq-convolved,runs/duq-convolved-0,--seed 0)
 	$(BIN)/exp2sim bundle runs/pcsmo-maps --gan $(SEEDS:%=runs/gan-refined-%) \
 	  --classifier integrated=$(call members,runs/duq-more) --classifier convolved=runs/duq-convolved-0 \
+	  --description '$(ABOUT): mosaics of six incident energies (25 to 140 meV, 40 x 40 x 10 bins), Dimer or Goodenough' \
 	  --dataset data/pcsmo-maps --overwrite
 	$(BIN)/exp2sim domain runs/pcsmo-maps data/pcsmo-maps
 	$(BIN)/exp2sim calibrate runs/pcsmo-maps data/pcsmo-maps
@@ -84,10 +86,14 @@ model: env
 model-fine: env
 	$(BIN)/exp2sim simulate dataset $(RECIPES)/pcsmo-maps-3d.toml
 	for run in gan-3d gan-3d-refined gan-1d-energy gan-1d-q; do $(call train,gan,$$run,runs/$$run) || exit 1; done
-	for model in 3d-refined=3d 1d-energy=1d-energy 1d-q=1d-q; do \
-	  name=runs/pcsmo-maps-$${model#*=}; $(BIN)/exp2sim bundle $$name --gan runs/gan-$${model%=*} --dataset data/pcsmo-maps-3d --overwrite && \
-	  $(BIN)/exp2sim domain $$name data/pcsmo-maps-3d && $(BIN)/exp2sim calibrate $$name data/pcsmo-maps-3d --noise 4 && \
-	  $(BIN)/exp2sim evaluate $$name data/pcsmo-maps-3d --noise 4 --classical 10 --report $$name-evaluation --on-card || exit 1; done
+	for model in '3d-refined 3d 5' '1d-energy 1d-energy 20' '1d-q 1d-q 20'; do \
+	  set -- $$model; name=runs/pcsmo-maps-$$2; \
+	  $(BIN)/exp2sim bundle $$name --gan runs/gan-$$1 --dataset data/pcsmo-maps-3d --overwrite \
+	    --description "$(ABOUT): volumes (h, k, E) of fine energy bins, 1 % of Ei ($$2)" && \
+	  $(BIN)/exp2sim domain $$name data/pcsmo-maps-3d && \
+	  $(BIN)/exp2sim calibrate $$name data/pcsmo-maps-3d --noise 4 --limit $$3 --test $$3 && \
+	  $(BIN)/exp2sim evaluate $$name data/pcsmo-maps-3d --noise 4 --limit 20 --classical 10 --foreign 0 \
+	    --report $$name-evaluation --on-card || exit 1; done
 
 # The commands of docs/tutorial.md, and the time of each. A second run needs another folder, or none of this name.
 tutorial: env

@@ -57,7 +57,7 @@ fuzz: env
 	$(BIN)/python benchmarks/fuzz_readers.py
 	$(BIN)/python benchmarks/fuzz_bundles.py
 
-# Every step goes on where it was stopped. The results are runs/pcsmo-maps and runs/pcsmo-maps-3d, -1d-energy and -1d-q;
+# Every step goes on where it was stopped. The results are runs/pcsmo-maps and runs/pcsmo-maps-3d and -1d-energy;
 # the shipped ones lie in mantid_exp2sim/models.
 RECIPES := training/recipes
 SEEDS := 0 1 2
@@ -85,8 +85,8 @@ model: env
 
 model-fine: env
 	$(BIN)/exp2sim simulate dataset $(RECIPES)/pcsmo-maps-3d.toml
-	for run in gan-3d gan-3d-refined gan-1d-energy gan-1d-q; do $(call train,gan,$$run,runs/$$run) || exit 1; done
-	for model in '3d-refined 3d 5' '1d-energy 1d-energy 20' '1d-q 1d-q 20'; do \
+	for run in gan-3d gan-3d-refined gan-1d-energy; do $(call train,gan,$$run,runs/$$run) || exit 1; done
+	for model in '3d-refined 3d 5' '1d-energy 1d-energy 20'; do \
 	  set -- $$model; name=runs/pcsmo-maps-$$2; \
 	  $(BIN)/exp2sim bundle $$name --gan runs/gan-$$1 --dataset data/pcsmo-maps-3d --overwrite \
 	    --description "$(ABOUT): volumes (h, k, E) of fine energy bins, 1 % of Ei ($$2)" && \

@@ -86,7 +86,7 @@ model: env
 model-fine: env
 	$(BIN)/exp2sim simulate dataset $(RECIPES)/pcsmo-maps-3d.toml
 	for run in gan-3d gan-3d-refined gan-1d-energy; do $(call train,gan,$$run,runs/$$run) || exit 1; done
-	for model in '3d-refined 3d 5' '1d-energy 1d-energy 20'; do \
+	for model in '3d-refined 3d 5' '1d-energy 1d-energy 5'; do \
 	  set -- $$model; name=runs/pcsmo-maps-$$2; \
 	  $(BIN)/exp2sim bundle $$name --gan runs/gan-$$1 --dataset data/pcsmo-maps-3d --overwrite \
 	    --description "$(ABOUT): volumes (h, k, E) of fine energy bins, 1 % of Ei ($$2)" && \

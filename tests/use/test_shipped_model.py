@@ -64,7 +64,7 @@ def test_what_is_foreign_is_refused_unless_forced(shipped: Model, measured: Hist
 
 @pytest.mark.parametrize("name", ["pcsmo-maps-3d", "pcsmo-maps-1d-energy"])
 def test_models_of_fine_energy_bins_sharpen_a_volume(name, tmp_path):
-    """A simulated volume lies in their domain and comes nearer to its truth; the mosaics' model refuses it."""
+    """A simulated volume lies in their domain and comes nearer to its truth; pcsmo-maps refuses it."""
     from mantid_exp2sim.__main__ import main
 
     model = mantid_exp2sim.load_model(name)

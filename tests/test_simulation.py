@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -289,12 +290,18 @@ def test_dataset_goes_on_after_a_kill(tmp_path: Path) -> None:
     start = "from mantid_exp2sim.cli import main; raise SystemExit(main())"
     command = [sys.executable, "-c", start, "simulate", "dataset", str(path)]
     command += ["--out", str(killed), "--processes", "2"]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, stderr=quiet, stdout=quiet, start_new_session=True) as process:
         deadline = time.monotonic() + 60
         while not list(killed.glob("shards/[0-9]*.h5")) and time.monotonic() < deadline:
             time.sleep(0.02)
         process.kill()
-    time.sleep(0.5)  # the workers notice that their parent is gone
+    while time.monotonic() < deadline:  # until the workers have noticed that their parent is gone
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.02)
     before = {p.name: p.read_bytes() for p in killed.glob("shards/[0-9]*.h5")}
     assert before
     found = simulate_dataset(recipe, killed)

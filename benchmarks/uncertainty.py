@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 from mantid_exp2sim.training.ddu import ClassDensity, fit_density
-from mantid_exp2sim.training.domain import Settings, Spectra, as_in_training
 from mantid_exp2sim.training.domain_controls import controls
+from mantid_exp2sim.training.domain_spectra import Settings, Spectra, as_in_training
 from mantid_exp2sim.training.evaluation.statistics import area_under_curve
 from mantid_exp2sim.training.store import DataSet, open_dataset
 from table import Row, finish

@@ -188,7 +188,8 @@ def register_domain(subparsers: Subparsers) -> None:
 
 def run_domain(args: argparse.Namespace) -> int:
     """``exp2sim domain``."""
-    from mantid_exp2sim.training.domain import Settings, add_domain
+    from mantid_exp2sim.training.domain import add_domain
+    from mantid_exp2sim.training.domain_spectra import Settings
 
     from mantid_exp2sim.bundle import load_model
     from mantid_exp2sim.cli.output import emit

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 Floats: TypeAlias = NDArray[np.float64]
 
-__all__ = ["DIRECTIONS", "Settings", "Spectra", "add_domain", "as_in_training", "kind_of", "read_spectra"]
-
 MIN_SPECTRA = 20
 """Fewer held-out spectra cannot tell a p-value of 0.05."""
 

@@ -96,7 +96,8 @@ def domain_models(plain_models: Path, domain_dataset: Path, tmp_path_factory: py
     """The same with one."""
     import shutil
 
-    from mantid_exp2sim.training.domain import Settings, add_domain
+    from mantid_exp2sim.training.domain import add_domain
+    from mantid_exp2sim.training.domain_spectra import Settings
 
     folder = Path(shutil.copytree(plain_models, tmp_path_factory.mktemp("models") / "all"))
     for name in LAYOUTS:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mantid_exp2sim.training.domain import Settings, add_domain
+from mantid_exp2sim.training.domain import add_domain
 from mantid_exp2sim.training.domain_report import control_report, words
+from mantid_exp2sim.training.domain_spectra import Settings
 from mantid_exp2sim.training.evaluation.statistics import area_under_curve
 from mantid_exp2sim.training.store import open_dataset
 from safetensors.numpy import load as load_arrays

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
-from mantid_exp2sim.training.domain import Spectra as Stack
 from mantid_exp2sim.training.domain_controls import controls
+from mantid_exp2sim.training.domain_spectra import Spectra as Stack
 from mantid_exp2sim.training.evaluation.classifiers import correlations
 from mantid_exp2sim.training.evaluation.inputs import Batch, Spectra
 from mantid_exp2sim.training.evaluation.statistics import Bootstrap

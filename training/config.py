@@ -324,6 +324,12 @@ class ClassifierDataSettings(DataSettings):
         return self
 
 
+OutlierKind = Literal["zeros", "constant", "bins", "panels", "noise", "sparse", "lattice"]
+"""``zeros``: nothing scattered. ``constant``: one level everywhere. ``bins``: each panel's bins shuffled.
+``panels``: the panels shuffled. ``noise``: positive white noise. ``sparse``: few bright bins.
+``lattice``: excitations of another lattice, the panels zoomed or turned in the plane and of another band."""
+
+
 class DuqLossSettings(Table):
     """``[loss]`` of a classifier."""
 
@@ -342,7 +348,11 @@ class DuqLossSettings(Table):
     length_scales: tuple[float, ...] = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
     """σ to choose from on the validation split, by negative log likelihood with outliers as no class."""
     outliers: float = Field(default=0.15, ge=0, le=1)
-    """Synthetic inputs of no class added to each batch: zeros, constants, shuffled bins, noise."""
+    """Synthetic inputs of no class added to each batch, as a share of it."""
+    outlier_kinds: tuple[OutlierKind, ...] = Field(
+        default=("zeros", "constant", "bins", "panels", "noise", "sparse"), min_length=1, max_length=100
+    )
+    """What they are; a kind that is named twice comes twice as often."""
 
 
 class DuqValidationSettings(Table):

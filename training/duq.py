@@ -18,9 +18,11 @@ from mantid_exp2sim.training import metrics
 from mantid_exp2sim.training.config import DuqConfig
 from mantid_exp2sim.training.datasets import DataSet, Domain, Samples
 from mantid_exp2sim.training.loop import checked, clip_gradients, make_optimiser, step_seed
-from mantid_exp2sim.training.outliers import KINDS, make_outliers
+from mantid_exp2sim.training.outliers import make_outliers
 from mantid_exp2sim.training.parallel import Share, averaged, own_device
 from mantid_exp2sim.training.prefetch import Prefetch
+from mantid_exp2sim.training.provenance import data_axes
+from mantid_exp2sim.training.store import whole_description
 from mantid_exp2sim.training.validation import classifier_input
 from torch import Tensor, nn
 
@@ -86,7 +88,24 @@ class DuqTask:
         self.valid_label = label.repeat_interleave(len(self.valid) // len(label))
         draws = torch.Generator().manual_seed(step_seed(self.config.run.seed, 0, stream=3))
         count = max(2, min(len(self.valid), 200))
-        self.valid_outliers = {kind: make_outliers(self.valid[:count], draws, kind=kind) for kind in KINDS}
+        self.levels = self._levels_of(dataset)
+        self.valid_outliers = {
+            kind: make_outliers(self.valid[:count], draws, [kind], levels=self.levels)
+            for kind in dict.fromkeys(self.config.loss.outlier_kinds)
+        }
+
+    def _levels_of(self, dataset: DataSet) -> Tensor | None:
+        """Energy transfers of the panels of a mosaic in meV; None where samples or windows differ."""
+        if self.config.data.form != "mosaic" or not dataset.shares_mask:
+            return None
+        axes = data_axes(whole_description(dataset.folder), windows_fixed=True)
+        energy = next(axis for axis in axes if axis.kind == "energy")
+        if len(energy.edges) != dataset.description.shape[3] + 1:
+            return None
+        centres = torch.tensor(energy.edges, dtype=torch.float32).unfold(0, 2, 1).mean(1)
+        ei = torch.from_numpy(dataset.energies).float()
+        scale = ei if energy.relative_to_incident_energy else torch.ones_like(ei)
+        return (scale[:, None] * centres).flatten()
 
     def networks(self) -> dict[str, nn.Module]:
         """See :class:`mantid_exp2sim.training.loop.Task`."""
@@ -104,7 +123,8 @@ class DuqTask:
             samples = leave_out(samples, self.config.data.leave_out, draws)
         x = _stack(samples)
         count = round(self.config.loss.outliers * len(x))
-        outliers = make_outliers(x[torch.randint(len(x), (count,), generator=draws)], draws)
+        chosen = x[torch.randint(len(x), (count,), generator=draws)]
+        outliers = make_outliers(chosen, draws, self.config.loss.outlier_kinds, levels=self.levels)
         parts = (x, outliers), (samples.label, torch.full((count,), NO_CLASS))
         mine = slice(self.share.number, None, self.share.of)
         whole, label = (torch.cat([part[mine] for part in pair]) for pair in parts)

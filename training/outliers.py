@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
+from mantid_exp2sim.training.config import OutlierKind
 from torch import Tensor
 
-KINDS = ("zeros", "constant", "bins", "panels", "noise", "sparse")
-"""``zeros``: nothing scattered. ``constant``: one level everywhere. ``bins``: each panel's bins shuffled.
-``panels``: the panels shuffled. ``noise``: positive white noise. ``sparse``: few bright bins."""
+_LARGEST_BAND = 12.0
+"""The energies of ``lattice`` are divided by 1 to this much: the classes have narrow bands as well."""
 
 
-def make_outliers(x: Tensor, draws: torch.Generator, *, kind: str | None = None) -> Tensor:
+def make_outliers(
+    x: Tensor, draws: torch.Generator, kinds: Sequence[OutlierKind], *, levels: Tensor | None = None
+) -> Tensor:
     """Inputs of no class made from real ones (B, 2·panels, h, k): same masks, other intensities.
 
-    ``kind`` is one of ``KINDS``, or None for a random one per sample.
+    Each sample gets one of ``kinds`` at random; one that is named twice comes twice as often. ``levels``
+    (panels,): the energy transfers of the panels in meV; without them ``lattice`` keeps the band.
 
     >>> x = torch.rand(2, 4, 3, 3)
     >>> x[:, 2:] = 0
-    >>> make_outliers(x, torch.Generator(), kind="zeros")[:, :2].abs().max().item()
+    >>> make_outliers(x, torch.Generator(), ["zeros"])[:, :2].abs().max().item()
     0.0
     """
     if len(x) == 0:
         return x
     panels = x.shape[1] // 2
-    made = [
-        _one(sample[:panels], kind or KINDS[int(torch.randint(len(KINDS), (), generator=draws))], draws)
-        for sample in x
-    ]
+    made = []
+    for sample in x:
+        drawn = kinds[int(torch.randint(len(kinds), (), generator=draws)) if len(kinds) > 1 else 0]
+        if drawn == "lattice":
+            made.append(_another_lattice(sample[:panels], sample[panels:], draws, levels))
+        else:
+            made.append(_one(sample[:panels], drawn, draws))
     intensity = torch.where(x[:, panels:] > 0, 0.0, torch.stack(made))
     return torch.cat([intensity, x[:, panels:]], 1)
 
@@ -47,3 +57,58 @@ def _one(intensity: Tensor, kind: str, draws: torch.Generator) -> Tensor:
     if kind == "noise":
         return -level * noise.log()
     return torch.where(noise < 0.03, 30 * level, torch.zeros(()))
+
+
+def _another_lattice(
+    intensity: Tensor, mask: Tensor, draws: torch.Generator, levels: Tensor | None
+) -> Tensor:
+    """Panels (n, h, k) looked at through another reciprocal lattice and, with ``levels``, another band.
+
+    Zoomed about the centre by 0.45 to 0.75 or 1.35 to 2.2, in half of the draws turned by 45°, and in half
+    moved by up to a quarter of the range, the same for all panels. What lies outside is mirrored at the
+    edge, gaps are filled with the mean around them beforehand.
+    """
+    chance = torch.rand(6, generator=draws).tolist()
+    zoom = 0.45 * (0.75 / 0.45) ** chance[0] if chance[1] < 0.5 else 1.35 * (2.2 / 1.35) ** chance[0]
+    angle = math.pi / 4 if chance[2] < 0.5 else 0.0
+    shift = [0.0, 0.0]
+    if chance[3] < 0.5:
+        shift = (torch.rand(2, generator=draws) - 0.5).tolist()
+    turn, side = zoom * math.cos(angle), zoom * math.sin(angle)
+    matrix = torch.tensor([[turn, -side, shift[0]], [side, turn, shift[1]]], dtype=intensity.dtype)
+    grid = F.affine_grid(matrix[None], [1, 1, *intensity.shape[1:]], align_corners=False)
+    panels = _filled(intensity, mask)
+    if levels is not None:
+        panels = _of_another_band(panels, levels, _LARGEST_BAND ** chance[4])
+    made: Tensor = F.grid_sample(panels[None], grid, padding_mode="reflection", align_corners=False)[0]
+    return made
+
+
+def _filled(intensity: Tensor, mask: Tensor, size: int = 9) -> Tensor:
+    """Panels (n, h, k) with the gaps filled: the mean of the bins around; where there are none, of the panel.
+
+    >>> x = torch.ones(1, 4, 4)
+    >>> x[0, 1, 1] = 0
+    >>> float(_filled(x, (x == 0).float())[0, 1, 1])
+    1.0
+    """
+    keep = 1 - mask
+    near, weight = (
+        F.avg_pool2d(part[:, None], size, 1, size // 2)[:, 0] for part in (intensity * keep, keep)
+    )
+    mean = (intensity * keep).sum((1, 2)) / keep.sum((1, 2)).clamp_min(1)
+    around = torch.where(weight > 0, near / weight.clamp_min(1e-9), mean[:, None, None])
+    return torch.where(mask > 0, around, intensity)
+
+
+def _of_another_band(panels: Tensor, levels: Tensor, factor: float) -> Tensor:
+    """Each panel (n, h, k) becomes the one of ``factor`` times its energy, empty above the largest energy.
+
+    >>> levels = torch.tensor([1.0, 2.0, 4.0])
+    >>> _of_another_band(torch.tensor([10.0, 20.0, 40.0])[:, None, None], levels, 2.0).flatten().tolist()
+    [20.0, 40.0, 0.0]
+    """
+    wanted = levels * factor
+    nearest = (wanted[:, None] - levels).abs().argmin(1)
+    inside = (wanted <= levels.max() * (1 + 1e-6))[:, None, None]
+    return torch.where(inside, panels[nearest], torch.zeros(()))

@@ -178,6 +178,8 @@ class LossSettings(Table):
     """L1 to the true counterpart, in network values: the upper bound, no longer unpaired."""
     paired_square: float = Field(default=0.0, ge=0)
     """Relative squared error to the true counterpart in physical units: keeps the intensity of noisy data."""
+    paired_floor: float = Field(default=0.1, gt=0)
+    """Intensity per bin, in units of the scale, below which a sample's error is not seen as relative."""
     frozen: tuple[Literal["deconvolve", "convolve"], ...] = ()
     """Generators that keep the weights they start with."""
     temperature: float = Field(default=0.07, gt=0)

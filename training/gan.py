@@ -280,7 +280,7 @@ class DualGan:
         if w.paired_square > 0 and own.counterpart is not None:
             scaling = self.domains["convolve"].scaling
             physical = scaling.inverse(made.fake), scaling.inverse(own.counterpart.float())
-            floor = 0.1 * scaling.intensity_scale
+            floor = w.paired_floor * scaling.intensity_scale
             parts["paired_square"] = w.paired_square, losses.relative_square(*physical, own.pair_mask, floor)
         report |= {f"{name}_{part}": value for part, (_, value) in parts.items()}
         zero = torch.zeros((), device=self.device)

@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     import torch
 
 
-def relative_l2(x: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> float:
+def relative_l2(x: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor, *, pooled: bool = False) -> float:
     """Mean over mosaics of ‖x − truth‖ / ‖truth‖, over all measured bins of a mosaic together.
 
     One number per mosaic, since a single volume can be nearly empty and its ratio then means nothing; where
-    a whole sample is (a patch can be), its truth counts as a hundredth of the mean one.
+    a whole sample is, its truth counts as a hundredth of the mean one. Of patches many are nearly empty:
+    ``pooled`` gives one ratio of all samples together, ‖·‖ over every measured bin.
     ``x`` and ``truth`` (n, Ei, h, k, E) in physical units, ``mask`` (Ei, h, k, E).
 
     >>> import torch
@@ -24,6 +25,8 @@ def relative_l2(x: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> flo
     """
     keep = (~mask).to(x.dtype)
     error, size = ((part * keep).flatten(1).norm(dim=1) for part in (x - truth, truth))
+    if pooled:
+        return float(error.norm() / size.norm().clamp_min(1e-30))
     return float((error / size.clamp_min(0.01 * float(size.mean()) + 1e-30)).mean())
 
 

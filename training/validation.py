@@ -96,7 +96,8 @@ class GanValidation:
         wanted = self.scaling.inverse(truth.x if self.paired else source.x)
         report: dict[str, float] = {}
         if self.paired:
-            report["relative_l2"] = metrics.relative_l2(physical, wanted, source.mask)
+            patches = self.config.data.patch is not None
+            report["relative_l2"] = metrics.relative_l2(physical, wanted, source.mask, pooled=patches)
         report["flux"] = metrics.flux_ratio(physical, wanted, source.mask)
         report["sliced"] = self._sliced(made, source, truth)
         known = source.label >= 0

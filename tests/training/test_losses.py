@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from mantid_exp2sim.training import losses
+from mantid_exp2sim.training import losses, metrics
 from mantid_exp2sim.training.config import LossSettings
 
 from mantid_exp2sim.networks.discriminator import patch_weights
@@ -158,3 +158,23 @@ def test_presets():
     assert coded.auxiliary == 0 < coded.auxiliary_discriminator
     assert LossSettings(preset="paper", cycle=3.0).cycle == 3
     assert LossSettings().cycle == 0
+
+
+class TestNearlyEmptySamples:
+    """Of cuts and patches many hold next to nothing; the error of those must not decide."""
+
+    truth = torch.stack([torch.full((1, 8), 10.0), torch.full((1, 8), 1e-3)])
+    seen = truth + 1.0
+    mask = torch.zeros(2, 1, 8)
+
+    def test_a_floor_keeps_them_from_deciding(self):
+        low = losses.relative_square(self.seen, self.truth, self.mask, 0.1)
+        high = losses.relative_square(self.seen, self.truth, self.mask, 10.0)
+        assert low == pytest.approx(50, rel=0.01)
+        assert high == pytest.approx((1 / 200 + 1 / 100) / 2, rel=0.01)
+
+    def test_the_pooled_error_is_that_of_all_bins(self):
+        volumes = [part.reshape(2, 1, 8, 1, 1) for part in (self.seen, self.truth)]
+        mask = torch.zeros(1, 8, 1, 1).bool()
+        assert metrics.relative_l2(*volumes, mask) > 5
+        assert metrics.relative_l2(*volumes, mask, pooled=True) == pytest.approx(0.2**0.5 / 10**0.5, rel=0.01)

@@ -20,7 +20,9 @@ def mosaic() -> torch.Tensor:
     x = torch.zeros(2, 2 * PANELS, 20, 20)
     x[:, :PANELS] = spots + 0.1 * torch.arange(1, PANELS + 1)[:, None, None]
     x[:, PANELS:, 8:12, 3:5] = 1
-    return torch.where(x[:, PANELS:].repeat(1, 2, 1, 1) > 0, torch.cat([0 * x[:, :PANELS], x[:, PANELS:]], 1), x)
+    return torch.where(
+        x[:, PANELS:].repeat(1, 2, 1, 1) > 0, torch.cat([0 * x[:, :PANELS], x[:, PANELS:]], 1), x
+    )
 
 
 @pytest.mark.parametrize("kind", get_args(OutlierKind))
@@ -42,7 +44,9 @@ def test_another_lattice_is_smooth_over_the_gaps_and_has_a_narrower_band() -> No
     # of one level everywhere nothing shows where the gaps were; panels above the band are empty
     assert set(measured.round(decimals=4).unique().tolist()) == {0.0, 1.0}
     empty = (seen[:, :PANELS].amax((2, 3)) == 0).float().mean(0)
-    assert bool((empty.diff() >= 0).all()) and empty[0] == 0 and empty[-1] > 0.5
+    assert bool((empty.diff() >= 0).all())
+    assert empty[0] == 0
+    assert empty[-1] > 0.5
 
 
 def test_kinds_come_as_often_as_they_are_named() -> None:

@@ -25,6 +25,7 @@ from mantid_exp2sim.training.evaluation.translators import (
     model_translator,
     open_translator,
 )
+from mantid_exp2sim.training.memory import return_freed_memory
 from mantid_exp2sim.training.operator import dataset_operator
 from mantid_exp2sim.training.pairs import open_pairs
 from numpy.typing import NDArray
@@ -138,6 +139,7 @@ def evaluate(
     record = Record()
     for batch in spectra.batches():
         measure(contest, spectra, batch, settings, record)
+        return_freed_memory()
         say(f"{batch.first + len(batch.label)} of {len(spectra)}")
     report = {
         **_head(models, data, dataset, spectra, settings),

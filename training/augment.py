@@ -66,3 +66,30 @@ def add_noise(rng: np.random.Generator, volumes: Floats, noise: tuple[float, flo
     level = (noise[0] + (noise[1] - noise[0]) * share).reshape(-1, *[1] * (volumes.ndim - 1))
     deviation = np.sqrt(level * np.maximum(volumes, 0)).astype(np.float32)
     return volumes + deviation * rng.standard_normal(volumes.shape, dtype=np.float32)
+
+
+def as_measured(
+    rng: np.random.Generator,
+    volumes: Floats,
+    *,
+    noise: tuple[float, float],
+    background: float,
+    background_share: float = 1.0,
+    clean_share: float = 0.0,
+) -> Floats:
+    """Simulated samples (B, ..., h, k, E) with what a measurement adds: :func:`add_background`, then
+    :func:`add_noise`; about ``clean_share`` of the samples stay as they are.
+
+    >>> clean = np.ones((50, 2, 2, 4), dtype=np.float32)
+    >>> made = as_measured(np.random.default_rng(0), clean, noise=(1, 1), background=1.0, clean_share=0.5)
+    >>> 10 < int((made == clean).all(axis=(1, 2, 3)).sum()) < 40
+    True
+    """
+    made = volumes
+    if background > 0:
+        made = add_background(rng, made, background, share=background_share)
+    made = add_noise(rng, made, noise)
+    if clean_share > 0:
+        stay = rng.random(len(made)) < clean_share
+        made[stay] = volumes[stay]
+    return made

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from mantid_exp2sim.training.augment import add_background, add_noise, apply_symmetries, draw_symmetries
+from mantid_exp2sim.training.augment import apply_symmetries, as_measured, draw_symmetries
 from mantid_exp2sim.training.config import DataSettings, ScalingSettings, Symmetry
 from mantid_exp2sim.training.patches import find_patch
 from mantid_exp2sim.training.store import WHOLE, DataSet, Floats, Integers, Mask, Region, open_dataset
@@ -29,7 +29,6 @@ __all__ = [
     "Mixture",
     "Order",
     "Samples",
-    "add_noise",
     "choose_scaling",
     "halves",
     "open_dataset",
@@ -182,7 +181,14 @@ class Domain:
                 masks[kind] = apply_symmetries(np.stack([self._mask(kind, *p) for p in places]), moves)
             volumes[kind] = apply_symmetries(np.stack([self._take(kind, *p) for p in places]), moves)
             volumes[kind] *= factor.astype(np.float32).reshape(-1, *[1] * (volumes[kind].ndim - 1))
-        volumes[self.kind] = self._as_measured(rng, volumes[self.kind])
+        volumes[self.kind] = as_measured(
+            rng,
+            volumes[self.kind],
+            noise=self.noise,
+            background=self.background,
+            background_share=self.settings.background_share,
+            clean_share=self.settings.clean_share,
+        )
         unknown = {kind: torch.from_numpy(mask) for kind, mask in masks.items()}
         scaled = {
             kind: self.scaling.forward(torch.from_numpy(v)).masked_fill_(
@@ -200,17 +206,6 @@ class Domain:
             counterpart=None if self.other is None else scaled[self.other],
             counterpart_mask=torch.stack(list(unknown.values())).any(0).float() if joint else None,
         )
-
-    def _as_measured(self, rng: np.random.Generator, clean: Floats) -> Floats:
-        """Background and noise on all samples (B, ...) but those that stay as they are simulated."""
-        made = clean
-        if self.background > 0:
-            made = add_background(rng, made, self.background, share=self.settings.background_share)
-        made = add_noise(rng, made, self.noise)
-        if self.settings.clean_share > 0:
-            stay = rng.random(len(made)) < self.settings.clean_share
-            made[stay] = clean[stay]
-        return made
 
     def _places(self, items: Integers, step: int) -> list[tuple[int, int, Region]]:
         """Position in ``indices``, energy and region of each sample."""

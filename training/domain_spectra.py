@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
-from mantid_exp2sim.training.augment import add_background, add_noise, apply_symmetries, draw_symmetries
+from mantid_exp2sim.training.augment import apply_symmetries, as_measured, draw_symmetries
 from numpy.typing import NDArray
 
 from mantid_exp2sim.encoder import Features, Role, encode
@@ -105,9 +105,13 @@ def as_in_training(
     ]
     if noisy:
         volumes = x.reshape(-1, *x.shape[2:])  # a background and a level of noise for each volume
-        if settings.background > 0:
-            volumes = add_background(rng, volumes, settings.background, share=settings.background_share)
-        x = add_noise(rng, volumes, settings.noise).reshape(x.shape)
+        x = as_measured(
+            rng,
+            volumes,
+            noise=settings.noise,
+            background=settings.background,
+            background_share=settings.background_share,
+        ).reshape(x.shape)
     return Spectra(np.where(mask, np.float32(0), x), mask, spectra.energies)
 
 

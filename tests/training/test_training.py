@@ -103,7 +103,7 @@ class TestData:
         assert correlation > 0.6
 
     def test_noise_has_the_variance_it_says(self):
-        from mantid_exp2sim.training.datasets import add_noise
+        from mantid_exp2sim.training.augment import add_noise
 
         volumes = np.full((2, 40, 40, 40), 4.0, dtype=np.float32)
         noisy = add_noise(np.random.default_rng(0), volumes, (0.25, 0.25))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from mantid_exp2sim.training.augment import add_background
-from mantid_exp2sim.training.datasets import DataSet, add_noise
+from mantid_exp2sim.training.augment import as_measured
+from mantid_exp2sim.training.datasets import DataSet
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -115,8 +115,5 @@ class Spectra:
     def as_measured(self, clean: NDArray[np.float32], key: Sequence[int]) -> NDArray[np.float32]:
         """A spectrum (Ei, h, k, E) with a background and counting noise, both of ``seed`` and ``key``."""
         rng = np.random.default_rng([self.seed, *key])
-        made = clean[None]
-        if self.background > 0:
-            made = add_background(rng, made, self.background)
-        made = add_noise(rng, made, (self.noise, self.noise))[0]
-        return np.where(self.data.mask, np.float32(0), made)
+        made = as_measured(rng, clean[None], noise=(self.noise, self.noise), background=self.background)
+        return np.where(self.data.mask, np.float32(0), made[0])

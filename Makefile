@@ -72,11 +72,14 @@ model: env
 	for seed in $(SEEDS); do \
 	  $(call train,duq,duq-integrated,runs/duq-integrated-$$seed,--seed $$seed) && \
 	  $(call train,duq,duq-more,runs/duq-more-$$seed,--seed $$seed) && \
+	  $(call train,duq,duq-foreign,runs/duq-foreign-$$seed,--seed $$seed) && \
+	  $(call train,duq,duq-convolved,runs/duq-convolved-$$seed,--seed $$seed) && \
+	  $(call train,duq,duq-convolved-foreign,runs/duq-convolved-foreign-$$seed,--seed $$seed) && \
 	  $(call train,gan,gan-paired,runs/gan-paired-$$seed,--seed $$seed) && \
 	  $(call train,gan,gan-refined,runs/gan-refined-$$seed,--seed $$seed) || exit 1; done
-	$(call train,duq,duq-convolved,runs/duq-convolved-0,--seed 0)
 	$(BIN)/exp2sim bundle runs/pcsmo-maps --gan $(SEEDS:%=runs/gan-refined-%) \
-	  --classifier integrated=$(call members,runs/duq-more) --classifier convolved=runs/duq-convolved-0 \
+	  --classifier integrated=$(call members,runs/duq-foreign) \
+	  --classifier convolved=$(call members,runs/duq-convolved-foreign) \
 	  --description '$(ABOUT): mosaics of six incident energies (25 to 140 meV, 40 x 40 x 10 bins), Dimer or Goodenough' \
 	  --dataset data/pcsmo-maps --overwrite
 	$(BIN)/exp2sim domain runs/pcsmo-maps data/pcsmo-maps
@@ -85,13 +88,16 @@ model: env
 
 model-fine: env
 	$(BIN)/exp2sim simulate dataset $(RECIPES)/pcsmo-maps-3d.toml
-	for run in gan-3d gan-3d-refined gan-1d-energy; do $(call train,gan,$$run,runs/$$run) || exit 1; done
-	for model in '3d-refined 3d 5' '1d-energy 1d-energy 5'; do \
-	  set -- $$model; name=runs/pcsmo-maps-$$2; \
-	  $(BIN)/exp2sim bundle $$name --gan runs/gan-$$1 --dataset data/pcsmo-maps-3d --overwrite \
-	    --description "$(ABOUT): volumes (h, k, E) of fine energy bins, 1 % of Ei ($$2)" && \
+	for seed in $(SEEDS); do \
+	  $(call train,gan,gan-3d,runs/gan-3d-$$seed,--seed $$seed) && \
+	  $(call train,gan,gan-3d-refined,runs/gan-3d-refined-$$seed,--seed $$seed) || exit 1; done
+	$(call train,gan,gan-1d-energy,runs/gan-1d-energy)
+	for model in '3d 5 $(SEEDS:%=runs/gan-3d-refined-%)' '1d-energy 5 runs/gan-1d-energy'; do \
+	  set -- $$model; name=runs/pcsmo-maps-$$1; few=$$2; shift 2; \
+	  $(BIN)/exp2sim bundle $$name --gan "$$@" --dataset data/pcsmo-maps-3d --overwrite \
+	    --description "$(ABOUT): volumes (h, k, E) of fine energy bins, 1 % of Ei ($${name##*/pcsmo-maps-})" && \
 	  $(BIN)/exp2sim domain $$name data/pcsmo-maps-3d && \
-	  $(BIN)/exp2sim calibrate $$name data/pcsmo-maps-3d --noise 4 --limit $$3 --test $$3 && \
+	  $(BIN)/exp2sim calibrate $$name data/pcsmo-maps-3d --noise 4 --limit $$few --test $$few && \
 	  $(BIN)/exp2sim evaluate $$name data/pcsmo-maps-3d --noise 4 --limit 20 --classical 10 --foreign 0 \
 	    --report $$name-evaluation --on-card || exit 1; done
 

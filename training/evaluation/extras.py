@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 NOT_KNOWN = "not known"
 CONTROLS, CONTROL_BINS = 100, 16_000_000
 """So many spectra of each control of the domain check, and at most so many bins, of 135 bytes each."""
+COVERAGE_BINS = 12 * 96_000
+"""Bins whose errors are counted, two spectra at least; every member translates each replica of them."""
 
 
 def domain_report(model: Model, data: DataSet, seed: int) -> Any:
@@ -43,10 +45,12 @@ def domain_report(model: Model, data: DataSet, seed: int) -> Any:
 
 def coverage_report(model: Model, spectra: Spectra, settings: Settings) -> dict[str, Any]:
     """Coverage of the errors: as a user meets them, and of the card's own calibration where it has one."""
-    found = _coverage(model, spectra, settings.extras)
+    most = max(2, COVERAGE_BINS // int(np.prod(spectra.data.description.shape)))
+    found = _coverage(model, spectra, min(settings.extras, most))
     if not model.card.errors or settings.extras < 1:
         return found
-    calibrated = coverage(model, spectra.data.folder, split=settings.split, limit=3 * settings.extras)
+    limit = min(3 * settings.extras, most)
+    calibrated = coverage(model, spectra.data.folder, split=settings.split, limit=limit)
     return {**found, "calibration": calibrated}
 
 

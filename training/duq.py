@@ -21,7 +21,7 @@ from mantid_exp2sim.training.loop import checked, clip_gradients, make_optimiser
 from mantid_exp2sim.training.outliers import make_outliers
 from mantid_exp2sim.training.parallel import Share, averaged, own_device
 from mantid_exp2sim.training.prefetch import Prefetch
-from mantid_exp2sim.training.provenance import data_axes
+from mantid_exp2sim.training.provenance import panel_energies
 from mantid_exp2sim.training.store import whole_description
 from mantid_exp2sim.training.validation import classifier_input
 from torch import Tensor, nn
@@ -98,14 +98,8 @@ class DuqTask:
         """Energy transfers of the panels of a mosaic in meV; None where samples or windows differ."""
         if self.config.data.form != "mosaic" or not dataset.shares_mask:
             return None
-        axes = data_axes(whole_description(dataset.folder), windows_fixed=True)
-        energy = next(axis for axis in axes if axis.kind == "energy")
-        if len(energy.edges) != dataset.description.shape[3] + 1:
-            return None
-        centres = torch.tensor(energy.edges, dtype=torch.float32).unfold(0, 2, 1).mean(1)
-        ei = torch.from_numpy(dataset.energies).float()
-        scale = ei if energy.relative_to_incident_energy else torch.ones_like(ei)
-        return (scale[:, None] * centres).flatten()
+        found = panel_energies(whole_description(dataset.folder))
+        return None if found is None else torch.from_numpy(found).float().flatten()
 
     def networks(self) -> dict[str, nn.Module]:
         """See :class:`mantid_exp2sim.training.loop.Task`."""

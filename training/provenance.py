@@ -7,6 +7,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mantid_exp2sim.card import AcceptedAxis, mosaic_axes
 
 
@@ -43,6 +46,21 @@ def data_energies(about: Mapping[str, Any]) -> tuple[float, ...]:
         if not found or energy > 1.01 * found[-1]:
             found.append(float(energy))
     return tuple(found)
+
+
+def panel_energies(about: Mapping[str, Any]) -> NDArray[np.float64] | None:
+    """Energy transfers of a mosaic's panels in meV, (Ei, E); None where the description does not tell them.
+
+    >>> panel_energies({"incident_energies": [25.0, 50.0], "shape": [2, 40, 40, 10]})[:, 0].tolist()
+    [3.25, 6.5]
+    """
+    energy = next(axis for axis in data_axes(about, windows_fixed=True) if axis.kind == "energy")
+    if len(energy.edges) != about["shape"][3] + 1:
+        return None
+    edges, ei = np.array(energy.edges), np.array(about["incident_energies"], dtype=float)
+    scale = ei if energy.relative_to_incident_energy else np.ones_like(ei)
+    found: NDArray[np.float64] = scale[:, None] * (edges[1:] + edges[:-1]) / 2
+    return found
 
 
 def measurement_of(own: dict[str, Any] | None, about: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -79,6 +79,11 @@ def test_a_model_that_does_nothing(model: Model, tiny_dataset: Path, tmp_path: P
         errors = report["relative_l2"][case]
         assert errors["translated"]["mean"] == pytest.approx(errors["untranslated"]["mean"], rel=1e-3)
         assert report["better_than"][case]["identity"]["value"] == pytest.approx(1, rel=1e-3)
+        flux = report["flux"][case]
+        near = [abs(value - 1) <= 0.05 for row in flux["per_panel"] for value in row if value is not None]
+        assert flux["within_5_percent"] == pytest.approx(np.mean(near))
+        assert (flux["intensity_within_5_percent"] > 0) == any(near)
+        assert flux["intensity_within_5_percent"] <= 1
     assert report["gap_closed"]["deconvolve"]["value"] in (0.0, None)
     assert report["accuracy"]["target:convolved"] == report["accuracy"]["target:deconvolved"]
     assert "does not tell the edges" in report["baseline"]["unknown"]

@@ -211,14 +211,18 @@ def _flux(made: Figures, case: str) -> dict[str, Any]:
         for one in sums
     ]
     whole = made.draws(len(sums), len(totals[0])).of(np.stack(totals), share_of)
-    panels = per_panel(_joined(sums), "flux")
+    joined = _joined(sums)
+    panels = per_panel(joined, "flux")
     known = [value for row in panels for value in row if value is not None]
+    near = np.array([[value is not None and abs(value - 1) <= 0.05 for value in row] for row in panels])
+    true = joined["true_flux"].astype(float).sum(axis=0)
     return {
         "all": whole.pop("value"),
         **whole,
         "per_panel": panels,
         "worst_panel": max(known, key=lambda value: abs(value - 1)) if known else None,
-        "within_5_percent": float(np.mean([abs(value - 1) <= 0.05 for value in known])) if known else None,
+        "within_5_percent": float(near.sum() / len(known)) if known else None,
+        "intensity_within_5_percent": float(true[near].sum() / max(true.sum(), 1e-30)),
     }
 
 

@@ -149,10 +149,18 @@ def _flux(report: Mapping[str, Any]) -> Table:
             _interval(found),
             _number(found["worst_panel"]),
             _percent(found["within_5_percent"], 0),
+            _percent(found["intensity_within_5_percent"], 0),
         ]
         for case, found in report["flux"].items()
     ]
-    header = ["direction", "total / true", "95 % interval", "worst panel", "panels within 5 %"]
+    header = [
+        "direction",
+        "total / true",
+        "95 % interval",
+        "worst panel",
+        "panels within 5 %",
+        "of the intensity",
+    ]
     return Table("Intensity", header, rows)
 
 

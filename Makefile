@@ -92,13 +92,15 @@ model-fine: env
 	  $(call train,gan,gan-3d,runs/gan-3d-$$seed,--seed $$seed) && \
 	  $(call train,gan,gan-3d-refined,runs/gan-3d-refined-$$seed,--seed $$seed) || exit 1; done
 	$(call train,gan,gan-1d-energy,runs/gan-1d-energy)
-	for model in '3d 5 $(SEEDS:%=runs/gan-3d-refined-%)' '1d-energy 5 runs/gan-1d-energy'; do \
-	  set -- $$model; name=runs/pcsmo-maps-$$1; few=$$2; shift 2; \
-	  $(BIN)/exp2sim bundle $$name --gan "$$@" --dataset data/pcsmo-maps-3d --overwrite \
+	for seed in 1 2; do \
+	  $(BIN)/exp2sim bundle runs/seeds/3d-$$seed --gan runs/gan-3d-refined-$$seed --dataset data/pcsmo-maps-3d --overwrite || exit 1; done
+	for model in '3d runs/gan-3d-refined-0 runs/seeds/3d-1 runs/seeds/3d-2' '1d-energy runs/gan-1d-energy'; do \
+	  set -- $$model; name=runs/pcsmo-maps-$$1; run=$$2; shift 2; \
+	  $(BIN)/exp2sim bundle $$name --gan $$run --dataset data/pcsmo-maps-3d --overwrite \
 	    --description "$(ABOUT): volumes (h, k, E) of fine energy bins, 1 % of Ei ($${name##*/pcsmo-maps-})" && \
 	  $(BIN)/exp2sim domain $$name data/pcsmo-maps-3d && \
-	  $(BIN)/exp2sim calibrate $$name data/pcsmo-maps-3d --noise 4 --limit $$few --test $$few && \
-	  $(BIN)/exp2sim evaluate $$name data/pcsmo-maps-3d --noise 4 --limit 20 --classical 10 --foreign 0 \
+	  $(BIN)/exp2sim calibrate $$name data/pcsmo-maps-3d --noise 4 --limit 5 --test 5 && \
+	  $(BIN)/exp2sim evaluate $$name data/pcsmo-maps-3d $${1:+--also "$$@"} --noise 4 --limit 20 --classical 10 --foreign 0 \
 	    --report $$name-evaluation --on-card || exit 1; done
 
 # The commands of docs/tutorial.md, and the time of each. A second run needs another folder, or none of this name.

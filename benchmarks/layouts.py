@@ -1,6 +1,6 @@
 """Panels, volumes with the energies as channels, or true (h, k, E) volumes: which sees a mosaic best?
 
-    python benchmarks/layouts.py data/pcsmo-maps [--minutes 4] [--limit 1000]
+    python benchmarks/layouts.py data/pcsmo-maps [--minutes 4] [--limit 1000] [--layouts 0 2]
 
 Each layout is trained from the same recipe for the same processor time (the speed of its first steps sets the
 number of steps), then compared by relative L2 on validation mosaics, clean, as in every training run.
@@ -15,7 +15,9 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -80,40 +82,46 @@ def train(folder: Path, settings: dict[str, Any], steps: int) -> tuple[list[floa
     return spent, found
 
 
+def measure(layout: str, dataset: Path, minutes: float, limit: int) -> Row:
+    """Train one layout for so much processor time."""
+    settings = tomllib.loads(RECIPE.read_text())
+    settings["data"] |= {"folder": str(dataset.resolve()), "limit": limit}
+    settings["network"] |= LAYOUTS[layout]
+    settings["schedule"] |= {"warmup": 20}
+    settings["validation"] |= {"checks": 1, "count": 2, "pictures": False}
+    with tempfile.TemporaryDirectory() as folder:
+        trial, _ = train(Path(folder), settings, TRIAL)
+        steps = max(50, int(minutes * 60 / statistics.median(trial[TRIAL // 2 :])))
+        settings["validation"]["count"] = 32
+        took, best = train(Path(folder), settings, steps)
+    metrics = best["deconvolve"]["metrics"]
+    return Row(
+        name=layout,
+        value=best["deconvolve"]["score"],
+        unit="",
+        reference=metrics["raw_deconvolve_relative_l2"],
+        reference_name="raw",
+        note=f"convolve {best['convolve']['score']:.3f} of {metrics['raw_convolve_relative_l2']:.3f}; "
+        f"{steps} steps, {sum(took):.0f} s of the processor, width {settings['network']['width']}",
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("dataset", type=Path, nargs="?", default=Path("data/pcsmo-maps"))
     parser.add_argument("--minutes", type=float, default=4.0, help="processor time of each")
     parser.add_argument("--limit", type=int, default=1000, help="training mosaics")
+    parser.add_argument("--layouts", nargs="+", type=int, choices=range(len(LAYOUTS)), metavar="N",
+                        default=range(len(LAYOUTS)), help="which, by number from 0")  # fmt: skip
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    rows = []
-    with tempfile.TemporaryDirectory() as name:
-        for number, (layout, network) in enumerate(LAYOUTS.items()):
-            settings = tomllib.loads(RECIPE.read_text())
-            settings["data"] |= {"folder": str(args.dataset.resolve()), "limit": args.limit}
-            settings["network"] |= network
-            settings["schedule"] |= {"warmup": 20}
-            settings["validation"] |= {"checks": 1, "count": 2, "pictures": False}
-            folder = Path(name) / str(number)
-            folder.mkdir()
-            trial, _ = train(folder, settings, TRIAL)
-            steps = max(50, int(args.minutes * 60 / statistics.median(trial[TRIAL // 2 :])))
-            settings["validation"]["count"] = 32
-            took, best = train(folder, settings, steps)
-            metrics = best["deconvolve"]["metrics"]
-            convolved = best["convolve"]["score"]
-            rows.append(
-                Row(
-                    name=layout,
-                    value=best["deconvolve"]["score"],
-                    unit="",
-                    reference=metrics["raw_deconvolve_relative_l2"],
-                    reference_name="raw",
-                    note=f"convolve {convolved:.3f} of {metrics['raw_convolve_relative_l2']:.3f}; "
-                    f"{steps} steps, {sum(took):.0f} s of the processor, width {network['width']}",
-                )
-            )
+    # a process for each: it holds several gigabytes
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        jobs = [
+            pool.submit(measure, list(LAYOUTS)[number], args.dataset, args.minutes, args.limit)
+            for number in args.layouts
+        ]
+        rows = [job.result() for job in jobs]
     finish(rows, "relative L2 on validation mosaics, deconvolving")
 
 

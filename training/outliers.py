@@ -32,17 +32,18 @@ def make_outliers(
     panels = x.shape[1] // 2
     made = []
     for sample in x:
-        drawn = kinds[int(torch.randint(len(kinds), (), generator=draws)) if len(kinds) > 1 else 0]
-        if drawn == "lattice":
-            made.append(_another_lattice(sample[:panels], sample[panels:], draws, levels))
-        else:
-            made.append(_one(sample[:panels], drawn, draws))
+        kind = kinds[int(torch.randint(len(kinds), (), generator=draws)) if len(kinds) > 1 else 0]
+        made.append(_one(sample[:panels], sample[panels:], kind, draws, levels))
     intensity = torch.where(x[:, panels:] > 0, 0.0, torch.stack(made))
     return torch.cat([intensity, x[:, panels:]], 1)
 
 
-def _one(intensity: Tensor, kind: str, draws: torch.Generator) -> Tensor:
+def _one(
+    intensity: Tensor, mask: Tensor, kind: OutlierKind, draws: torch.Generator, levels: Tensor | None
+) -> Tensor:
     """Other intensities (panels, h, k) of about the same size."""
+    if kind == "lattice":
+        return _another_lattice(intensity, mask, draws, levels)
     level = intensity.abs().mean() * (4 * torch.rand((), generator=draws))
     if kind == "zeros":
         return torch.zeros_like(intensity)

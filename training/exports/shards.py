@@ -139,4 +139,5 @@ def _write(path: Path, volumes: list[Volume], about: dict[str, Any]) -> None:
             chunks = (1, 1, *(min(CHUNK, n) for n in data.shape[2:]))
             packing = "lzf" if name == "mask" else None
             file.create_dataset(name, data=data, chunks=chunks, compression=packing)
+            file.flush()  # its chunks go here, and not to where the file ends when Python lets the dataset go
         file.attrs[ABOUT] = json.dumps(about)

@@ -288,6 +288,7 @@ def _write_shard(recipe: Recipe, folder: Path, number: int) -> dict[str, tuple[i
         for kind, samples in volumes.items():
             data = np.stack(samples)
             file.create_dataset(kind, data=data, chunks=(1, *data.shape[1:]))
+            file.flush()  # its chunks go here, and not to where the file ends when Python lets the dataset go
         file["label"] = indices % len(recipe.classes)
         file["parameters"] = np.stack(parameters)
         file["index"] = indices

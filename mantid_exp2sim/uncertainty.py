@@ -22,14 +22,16 @@ class ErrorModel(BaseModel):
     Beside the spread s of the members the error depends on the result's intensity I and on the incident
     energy. Half of the 68 % interval of the model's own error is σ, half of its 95 % interval is τ, with
 
-    ``σ² = (spread · s)² + sigma(|I|)²`` and ``τ² = (1.96 · spread · s)² + wide(|I|)²``.
+    ``σ² = (spread · share(|I|) · s)² + sigma(|I|)²`` and
+    ``τ² = (1.96 · spread · share_wide(|I|) · s)² + wide(|I|)²``.
 
-    Of the variance v propagated from the input ``given(|I|) · v`` counts beside σ², and
-    ``given_wide(|I|) · v`` beside τ²: replicas put noise on what has noise already, which overrates it where
-    a network answers zero to all that is weak. ``sigma`` and ``wide`` are linear between the tabulated
-    intensities and proportional to |I| above the last one, the factors constant there. There are two of
-    each because such errors have heavy tails: τ is not 1.96 σ. Intensities are in the unit of the training
-    data.
+    The shares are about 1 where the error is more than what the members' spread says, and below that where
+    the spread alone says more. Of the variance v propagated from the input ``given(|I|) · v`` counts beside
+    σ², and ``given_wide(|I|) · v`` beside τ²: replicas put noise on what has noise already, which overrates
+    it where a network answers zero to all that is weak. ``sigma`` and ``wide`` are linear between the
+    tabulated intensities and proportional to |I| above the last one, the shares and factors constant there.
+    There are two of each because such errors have heavy tails: τ is not 1.96 σ. Intensities are in the unit
+    of the training data.
 
     >>> errors = ErrorModel(spread=0.0, intensity=(0.0, 10.0), sigma=((1.0, 2.0),), wide=((3.0, 6.0),))
     >>> [half.tolist() for half in errors.halves(np.array([[-5.0, 20.0]]), np.zeros((1, 2)), [0])]
@@ -48,6 +50,11 @@ class ErrorModel(BaseModel):
     """For each incident energy of the card, at each tabulated |I|: half of the 68 % interval."""
     wide: tuple[tuple[float, ...], ...] = Field(min_length=1, max_length=1000)
     """The same for 95 %."""
+    share: tuple[tuple[float, ...], ...] | None = Field(default=None, max_length=1000)
+    """For each incident energy of the card, at each tabulated |I|: how much of ``spread`` counts for 68 %;
+    None: all of it."""
+    share_wide: tuple[tuple[float, ...], ...] | None = Field(default=None, max_length=1000)
+    """The same for 95 %."""
     given: tuple[float, ...] | None = Field(default=None, max_length=64)
     """At each tabulated |I|: how much of the propagated variance counts for 68 %; None: all of it."""
     given_wide: tuple[float, ...] | None = Field(default=None, max_length=64)
@@ -57,23 +64,31 @@ class ErrorModel(BaseModel):
     def _consistent(self) -> ErrorModel:
         if self.intensity[0] < 0 or any(b <= a for a, b in pairwise(self.intensity)):
             raise ValueError("intensity increases from 0 or more")
-        if len(self.sigma) != len(self.wide):
-            raise ValueError("sigma and wide have a row for each incident energy")
+        tables = [
+            table for table in (self.sigma, self.wide, self.share, self.share_wide) if table is not None
+        ]
+        if len({len(table) for table in tables}) > 1:
+            raise ValueError("sigma, wide and the shares have a row for each incident energy")
         factors = [row for row in (self.given, self.given_wide) if row is not None]
-        for row in (*self.sigma, *self.wide, *factors):
+        for row in (*(row for table in tables for row in table), *factors):
             if len(row) != len(self.intensity) or min(row) < 0:
                 raise ValueError("each row has a number, not negative, for each intensity")
         return self
 
     def halves(self, intensity: Floats, spread: Floats, rows: list[int]) -> tuple[Floats, Floats]:
         """σ and τ for results (B, …) of which the first axis has the incident energies ``rows``."""
-        sigma, wide = np.square(self.spread * spread), np.square(NORMAL_95 * self.spread * spread)
         size = np.abs(intensity)
         beyond = np.maximum(1.0, size / max(self.intensity[-1], 1e-300))
-        for number, row in enumerate(rows):
-            for total, table in ((sigma, self.sigma[row]), (wide, self.wide[row])):
-                total[number] += (beyond[number] * np.interp(size[number], self.intensity, table)) ** 2
-        return np.sqrt(sigma), np.sqrt(wide)
+        found = []
+        for own, share, normal in ((self.sigma, self.share, 1.0), (self.wide, self.share_wide, NORMAL_95)):
+            half = normal * self.spread * spread
+            for number, row in enumerate(rows):
+                if share is not None:
+                    half[number] *= np.interp(size[number], self.intensity, share[row])
+                rest = beyond[number] * np.interp(size[number], self.intensity, own[row])
+                half[number] = np.hypot(half[number], rest)
+            found.append(half)
+        return found[0], found[1]
 
     def factors(self, intensity: Floats) -> tuple[Floats, Floats]:
         """How much of the propagated variance counts for the 68 % and for the 95 % interval, at each bin."""

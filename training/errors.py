@@ -26,9 +26,13 @@ if TYPE_CHECKING:
     from mantid_exp2sim.card import Card
 
 Floats = npt.NDArray[np.float64]
+_Tables = tuple[tuple[float, ...], tuple[float, ...]]
 NORMAL_68 = 0.682689
-SPREAD_FACTORS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
+SPREAD_FACTORS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0)
 """What the factor on the spread between members is chosen from."""
+ROUNDS = 6
+"""How often the halves are corrected for the interpolation between the classes."""
+MOST_SHARE = 10.0
 LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.96, 0.99, 1.0)
 """Quantiles of |I| between which a half-width is taken together."""
 CONDITIONS: dict[Direction, tuple[str, ...]] = {
@@ -143,9 +147,10 @@ def fit(records: Records, energies: int) -> ErrorModel:
     """The calibration of these records: 68 and 95 % of them lie within, at each |I| and incident energy.
 
     Half of the model's 68 % interval in a class of clean bins is the root of the 68 % quantile of
-    error² − (a · spread)². What then counts of the variance v propagated from the input is the 68 % quantile
-    of (error² − that half²) / v over noisy bins. a is chosen by the mean interval score (Gneiting and
-    Raftery, JASA 102 (2007) 359, eq. 43) of both intervals.
+    error² − (a · spread)²; where the spread alone covers more than that, a share of it. What then counts of
+    the variance v propagated from the input is the 68 % quantile of (error² − that half²) / v over noisy
+    bins. a is chosen by the mean interval score (Gneiting and Raftery, JASA 102 (2007) 359, eq. 43) of both
+    intervals.
     """
     edges = np.unique(np.quantile(records.intensity, LEVELS))
     factors = SPREAD_FACTORS if records.spread.any() else (0.0,)
@@ -155,17 +160,21 @@ def fit(records: Records, energies: int) -> ErrorModel:
 
 def _fit(records: Records, energies: int, edges: Floats, factor: float) -> ErrorModel:
     bins = np.clip(np.searchsorted(edges, records.intensity, side="right") - 1, 0, len(edges) - 2)
-    levels = [float(np.median(records.intensity[bins == number])) for number in range(len(edges) - 1)]
+    levels = np.array([np.median(records.intensity[bins == number]) for number in range(len(edges) - 1)])
     clean = records.given == 0
-    tables: dict[str, list[tuple[float, ...]]] = {"sigma": [], "wide": []}
+    narrow: list[_Tables] = []
+    wide: list[_Tables] = []
     for row in range(energies):
         own = clean & (records.energy == row)
-        for name, width, level in (("sigma", 1.0, NORMAL_68), ("wide", NORMAL_95, 0.95)):
-            rest = records.error**2 - (width * factor * records.spread) ** 2
-            halves = [_root(rest[own & (bins == number)], level) for number in range(len(levels))]
-            tables[name].append(_rescaled(halves, levels, rest[own], records.intensity[own], level))
+        for found, width, level in ((narrow, 1.0, NORMAL_68), (wide, NORMAL_95, 0.95)):
+            found.append(_own_tables(records.taken(own), bins[own], levels, width * factor, level))
     errors = ErrorModel(
-        spread=factor, intensity=tuple(levels), sigma=tuple(tables["sigma"]), wide=tuple(tables["wide"])
+        spread=factor,
+        intensity=tuple(levels.tolist()),
+        sigma=tuple(half for half, _ in narrow),
+        wide=tuple(half for half, _ in wide),
+        share=tuple(share for _, share in narrow),
+        share_wide=tuple(share for _, share in wide),
     )
     if clean.all():
         return errors
@@ -179,6 +188,32 @@ def _fit(records: Records, energies: int, edges: Floats, factor: float) -> Error
     return errors.model_copy(update=factors)
 
 
+def _own_tables(
+    records: Records, bins: npt.NDArray[np.int64], levels: Floats, factor: float, level: float
+) -> _Tables:
+    """Of one incident energy, at each tabulated |I|: the half beside factor · spread, and the share of that.
+
+    Between the levels both are interpolated, which changes how much a class of bins covers: a few rounds of
+    one factor on both in each class bring it back.
+    """
+    squares, spread = records.error**2, (factor * records.spread) ** 2
+    classes = [np.flatnonzero(bins == number) for number in range(len(levels))]
+    half = np.array([_root((squares - spread)[chosen], level) for chosen in classes])
+    share = np.ones(len(levels))
+    beyond = np.maximum(1.0, records.intensity / max(float(levels[-1]), 1e-300))
+    for _ in range(ROUNDS):
+        rest = np.interp(records.intensity, levels, half) * beyond
+        whole = np.interp(records.intensity, levels, share) ** 2 * spread + rest**2
+        ratio = squares / np.maximum(whole, 1e-24)
+        change = np.array([_root(ratio[chosen], level) if chosen.size else 1.0 for chosen in classes])
+        half, share = half * change, np.minimum(share * change, MOST_SHARE)
+    return tuple(_rounded(half)), tuple(_rounded(share))
+
+
+def _rounded(values: Floats) -> list[float]:
+    return [float(f"{value:.4g}") for value in values]
+
+
 def _factors(
     half: Floats, noisy: Records, bins: npt.NDArray[np.int64], count: int, level: float
 ) -> tuple[float, ...]:
@@ -190,18 +225,6 @@ def _factors(
 
 def _root(squares: Floats, level: float) -> float:
     return float(np.sqrt(max(np.quantile(squares, level), 0.0))) if squares.size else 0.0
-
-
-def _rescaled(
-    halves: list[float], levels: list[float], rest: Floats, intensity: Floats, level: float
-) -> tuple[float, ...]:
-    """Interpolation between the levels changes the coverage a little: one factor brings it back."""
-    if not rest.size:
-        return tuple(halves)
-    top = max(levels[-1], 1e-300)
-    between = np.interp(intensity, levels, halves) * np.maximum(1.0, intensity / top)
-    factor = _root(rest / np.maximum(between, 1e-12) ** 2, level)
-    return tuple(float(f"{factor * half:.4g}") for half in halves)
 
 
 def _own_halves(errors: ErrorModel, records: Records) -> tuple[Floats, Floats]:

@@ -33,9 +33,8 @@ def test_intervals_cover_what_they_say_on_other_data():
 
 
 def test_heavy_tails_make_the_95_interval_wider_than_a_gaussians():
-    errors = fit(_records(0), 2)
-    middle = len(errors.intensity) // 2
-    assert errors.wide[0][middle] > 2.2 * errors.sigma[0][middle]
+    narrow, wide = fit(_records(0), 2).halves(np.full((1, 1), 5.0), np.full((1, 1), 0.5), [0])
+    assert wide > 2.2 * narrow
 
 
 def test_the_spread_is_used_where_it_tells_something():
@@ -46,12 +45,31 @@ def test_the_spread_is_used_where_it_tells_something():
         np.abs(2 * spread * rng.standard_normal(len(spread))),
         records.intensity, 0 * records.given, spread, records.energy, records.condition,
     )  # fmt: skip
-    assert fit(telling, 2).spread == 2.0
+    bright, spreads = np.full((1, 2), 5.0), np.array([[1.0, 3.0]])
+    narrow, wide = fit(telling, 2).halves(bright, spreads, [0])
+    assert narrow[0] == pytest.approx([2.0, 6.0], rel=0.1)
+    assert wide[0] == pytest.approx([1.96 * 2.0, 1.96 * 6.0], rel=0.1)
     useless = Records(
         np.abs(rng.standard_normal(len(spread))),
         records.intensity, 0 * records.given, spread, records.energy, records.condition,
     )  # fmt: skip
-    assert fit(useless, 2).spread == 0.0
+    narrow, _ = fit(useless, 2).halves(bright, spreads, [0])
+    assert narrow[0] == pytest.approx([1.0, 1.0], rel=0.1)
+
+
+def test_every_class_of_intensity_is_covered_as_said():
+    """Also where the spread alone says more than the error is, as in dark bins."""
+    records = [_records(seed) for seed in (3, 4)]
+    for one in records:
+        one.error[:] *= np.clip(one.intensity / 5, 0.02, 1)
+        one.spread[:] = one.error * np.random.default_rng(5).gamma(2.0, 0.2, len(one.error)) + 0.05
+        one.given[:] = 0
+    errors = fit(records[0], 2)
+    for low, high in ((0, 0.3), (0.3, 2), (2, 10), (10, 30), (30, 1000)):
+        part = records[1].taken((records[1].intensity >= low) & (records[1].intensity < high))
+        found = _covered(errors, part, ("clean",), (25.0, 50.0))["overall"]
+        assert found["68"] == pytest.approx(0.683, abs=0.04)
+        assert found["95"] == pytest.approx(0.95, abs=0.02)
 
 
 def test_a_table_for_an_energy_without_data_is_zero():

@@ -75,16 +75,16 @@ model: env
 	  $(call train,duq,duq-foreign,runs/duq-foreign-$$seed,--seed $$seed) && \
 	  $(call train,duq,duq-convolved,runs/duq-convolved-$$seed,--seed $$seed) && \
 	  $(call train,duq,duq-convolved-foreign,runs/duq-convolved-foreign-$$seed,--seed $$seed) && \
-	  $(call train,gan,gan-paired,runs/gan-paired-$$seed,--seed $$seed) && \
-	  $(call train,gan,gan-refined,runs/gan-refined-$$seed,--seed $$seed) || exit 1; done
-	$(BIN)/exp2sim bundle runs/pcsmo-maps --gan $(SEEDS:%=runs/gan-refined-%) \
+	  $(call train,gan,gan-volumes,runs/gan-volumes-$$seed,--seed $$seed) && \
+	  $(call train,gan,gan-volumes-refined,runs/gan-volumes-refined-$$seed,--seed $$seed) || exit 1; done
+	$(BIN)/exp2sim bundle runs/pcsmo-maps --gan $(SEEDS:%=runs/gan-volumes-refined-%) \
 	  --classifier integrated=$(call members,runs/duq-foreign) \
 	  --classifier convolved=$(call members,runs/duq-convolved-foreign) \
 	  --description '$(ABOUT): mosaics of six incident energies (25 to 140 meV, 40 x 40 x 10 bins), Dimer or Goodenough' \
 	  --dataset data/pcsmo-maps --overwrite
 	$(BIN)/exp2sim domain runs/pcsmo-maps data/pcsmo-maps
 	$(BIN)/exp2sim calibrate runs/pcsmo-maps data/pcsmo-maps
-	$(BIN)/exp2sim evaluate runs/pcsmo-maps data/pcsmo-maps --paired runs/gan-refined-0 --report runs/evaluation --on-card
+	$(BIN)/exp2sim evaluate runs/pcsmo-maps data/pcsmo-maps --paired runs/gan-volumes-refined-0 --report runs/evaluation --on-card
 
 model-fine: env
 	$(BIN)/exp2sim simulate dataset $(RECIPES)/pcsmo-maps-3d.toml

@@ -1,4 +1,4 @@
-"""One process at a time in a folder that is written for hours: a training run, a data set.
+"""One process at a time in a folder that is written for hours: a run, a data set, a model that is calibrated.
 
 The lock is a file in the folder that names its holder. The system lets go of it when the holder ends, however
 it ends, so a lock of a dead process never has to be cleared by hand on the same machine. Of another machine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,8 +133,10 @@ def run_bundle(args: argparse.Namespace) -> int:
 def run_evaluate(args: argparse.Namespace) -> int:
     """``exp2sim evaluate``."""
     from mantid_exp2sim.training.evaluation import Settings, evaluate, tables, write_report
+    from mantid_exp2sim.training.package import add_metrics, held
     from mantid_exp2sim.training.pairs import open_pairs
 
+    from mantid_exp2sim.bundle import load_model
     from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.errors import Exp2SimError
 
@@ -149,22 +152,19 @@ def run_evaluate(args: argparse.Namespace) -> int:
         classical=args.classical,
         foreign=args.foreign,
     )
-    report, example = evaluate(
-        args.model,
-        args.dataset,
-        settings=settings,
-        also=args.also,
-        paired=args.paired,
-        progress=lambda text: print(text, file=sys.stderr, flush=True),
-    )
-    if args.report is not None:
-        write_report(args.report, report, example, open_pairs(args.dataset).mask)
-    if args.on_card:
-        from mantid_exp2sim.training.package import add_metrics
-
-        from mantid_exp2sim.bundle import load_model
-
-        add_metrics(load_model(args.model).folder, report)
+    with held(load_model(args.model).folder) if args.on_card else nullcontext():
+        report, example = evaluate(
+            args.model,
+            args.dataset,
+            settings=settings,
+            also=args.also,
+            paired=args.paired,
+            progress=lambda text: print(text, file=sys.stderr, flush=True),
+        )
+        if args.report is not None:
+            write_report(args.report, report, example, open_pairs(args.dataset).mask)
+        if args.on_card:
+            add_metrics(load_model(args.model).folder, report)
     emit(args, report, tables(report))
     return 0
 
@@ -190,17 +190,19 @@ def run_domain(args: argparse.Namespace) -> int:
     """``exp2sim domain``."""
     from mantid_exp2sim.training.domain import add_domain
     from mantid_exp2sim.training.domain_spectra import Settings
+    from mantid_exp2sim.training.package import held
 
     from mantid_exp2sim.bundle import load_model
     from mantid_exp2sim.cli.output import emit
 
-    model = load_model(args.model)
-    card = add_domain(
-        model,
-        args.dataset,
-        settings=Settings.of(model.card, seed=args.seed),
-        say=lambda text: print(text, file=sys.stderr, flush=True),
-    )
+    with held(load_model(args.model).folder):
+        model = load_model(args.model)
+        card = add_domain(
+            model,
+            args.dataset,
+            settings=Settings.of(model.card, seed=args.seed),
+            say=lambda text: print(text, file=sys.stderr, flush=True),
+        )
     assert card.domain is not None
     limits: dict[str, Any] = {name: entry.model_dump() for name, entry in card.domain.directions.items()}
     report = {"model": card.name, "bytes": card.domain.file.size, "directions": limits}

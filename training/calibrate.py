@@ -45,6 +45,7 @@ def register(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """``exp2sim calibrate``."""
     from mantid_exp2sim.training.errors import Conditions, calibrate, coverage, table
+    from mantid_exp2sim.training.package import held
     from mantid_exp2sim.training.sharpness import sharpen
 
     from mantid_exp2sim.bundle import load_model
@@ -64,8 +65,9 @@ def run(args: argparse.Namespace) -> int:
         print(text, file=sys.stderr, flush=True)
 
     if not args.only_test:
-        sharpen(folder, args.dataset, conditions=conditions, progress=say)
-        calibrate(folder, args.dataset, limit=args.limit, conditions=conditions, progress=say)
+        with held(folder):
+            sharpen(folder, args.dataset, conditions=conditions, progress=say)
+            calibrate(folder, args.dataset, limit=args.limit, conditions=conditions, progress=say)
     report = coverage(folder, args.dataset, limit=args.test, conditions=conditions, progress=say)
     emit(args, report, table(report))
     return 0

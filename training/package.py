@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from mantid_exp2sim.training.store import whole_description
 from mantid_exp2sim.bundle import load_bundle, save_bundle
 from mantid_exp2sim.card import Card, ClassifierCard, Role, classifier_role, weight_key
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.locks import locked
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -172,6 +174,14 @@ def add_metrics(folder: Path, report: Mapping[str, Any]) -> Card:
     }
     metrics["flux"] = {direction: flux["all"] for direction, flux in report["flux"].items()}
     return change_card(folder, metrics=metrics)
+
+
+def held(folder: Path) -> AbstractContextManager[None]:
+    """Hold a model that a long calculation will write to: another such one is refused at its start.
+
+    The lock lies beside the folder, which is exchanged as a whole when it is written.
+    """
+    return locked(folder.parent / f".{folder.name}.writing", "model")
 
 
 def change_card(folder: Path, **fields: Any) -> Card:

@@ -98,3 +98,18 @@ def test_calibrate_and_cover(tiny_model, tiny_dataset, tmp_path, capsys):
     assert {key: after.card.weights[key] for key in kept} == {key: before.card.weights[key] for key in kept}
     assert set(after.card.errors) == {"deconvolve", "convolve"}
     assert main(["calibrate", str(tiny_model), str(tiny_dataset), "--limit", "0"]) != 0
+
+
+def test_two_calculations_that_write_to_a_model_do_not_meet(tiny_model, tiny_dataset, capsys):
+    """The second is refused at its start, and not when it has calculated for long; nothing is left behind."""
+    from mantid_exp2sim.training.package import held
+
+    from mantid_exp2sim.__main__ import main
+
+    before = {path.name: path.read_bytes() for path in tiny_model.iterdir()}
+    with held(tiny_model):
+        for command in (["domain"], ["calibrate"], ["evaluate", "--on-card"]):
+            assert main([command[0], str(tiny_model), str(tiny_dataset), *command[1:]]) == 2
+            assert "in use by process" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in tiny_model.iterdir()} == before
+    assert [path.name for path in tiny_model.parent.glob(".*writing*")] == []

@@ -33,6 +33,7 @@ SPREAD_FACTORS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0)
 ROUNDS = 6
 """How often the halves are corrected for the interpolation between the classes."""
 MOST_SHARE = 10.0
+"""Where a class has next to no spread, its share would grow without end."""
 LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.96, 0.99, 1.0)
 """Quantiles of |I| between which a half-width is taken together."""
 CONDITIONS: dict[Direction, tuple[str, ...]] = {

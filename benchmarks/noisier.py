@@ -45,18 +45,16 @@ def measured(clean: Floats, case: tuple[float, float, float, bool], rng: np.rand
 
 def one(model: Model, volumes: Floats, truth: Floats, mask: Floats) -> tuple[float, float, float, float]:
     """p-value, score over the limit, relative L2 before and after."""
-    mosaic = mosaic_histogram(
-        picture_from_volumes(np.where(mask, np.nan, volumes)), mask=picture_from_volumes(mask)
-    )
+    unknown, goal = picture_from_volumes(mask), picture_from_volumes(truth)
+    mosaic = mosaic_histogram(picture_from_volumes(np.where(mask, np.nan, volumes)), mask=unknown)
     found = model.check_domain(mosaic)
+    assert found.p_value is not None
     assert found.score is not None
     assert found.limit is not None
     sharp = model.deconvolve(mosaic, errors=False, force=True).intensity
-    goal = picture_from_volumes(truth)
-    known = ~picture_from_volumes(mask)
-    size = np.linalg.norm(goal[known])
-    before, after = (np.linalg.norm((v - goal)[known]) / size for v in (mosaic.intensity, sharp))
-    return float(found.p_value or 0.0), found.score / found.limit, float(before), float(after)
+    size = np.linalg.norm(goal[~unknown])
+    before, after = (float(np.linalg.norm((v - goal)[~unknown]) / size) for v in (mosaic.intensity, sharp))
+    return found.p_value, found.score / found.limit, before, after
 
 
 def main() -> None:

@@ -79,6 +79,22 @@ def created(path: Path) -> Iterator[h5py.File]:
             raise sink.error
 
 
+def add_chunked(
+    file: h5py.File,
+    name: str,
+    data: npt.NDArray[Any],
+    chunks: tuple[int, ...],
+    compression: str | None = None,
+) -> None:
+    """Add an array in chunks, which are written now.
+
+    Otherwise they are when Python lets the data set go, which may be as late as the end of the file: then the
+    same content has other bytes.
+    """
+    file.create_dataset(name, data=data, chunks=chunks, compression=compression)
+    file.flush()
+
+
 class _Sink:
     """A file for h5py that keeps the first exception (a refusal of the system, a signal) for later."""
 

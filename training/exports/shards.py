@@ -124,7 +124,7 @@ def _plain(about: About) -> dict[str, Any]:
 
 
 def _write(path: Path, volumes: list[Volume], about: dict[str, Any]) -> None:
-    from mantid_exp2sim.formats.hdf5 import created
+    from mantid_exp2sim.formats.hdf5 import add_chunked, created
 
     stacks = {
         name: np.stack([getattr(volume.binned, field)[None] for volume in volumes]).astype(dtype)
@@ -138,6 +138,5 @@ def _write(path: Path, volumes: list[Volume], about: dict[str, Any]) -> None:
         for name, data in stacks.items():
             chunks = (1, 1, *(min(CHUNK, n) for n in data.shape[2:]))
             packing = "lzf" if name == "mask" else None
-            file.create_dataset(name, data=data, chunks=chunks, compression=packing)
-            file.flush()  # its chunks go here, and not to where the file ends when Python lets the dataset go
+            add_chunked(file, name, data, chunks, packing)
         file.attrs[ABOUT] = json.dumps(about)

@@ -270,7 +270,7 @@ def measured_mask(recipe: Recipe) -> NDArray[np.bool_]:
 
 def _write_shard(recipe: Recipe, folder: Path, number: int) -> dict[str, tuple[int, int]]:
     """Simulate and write one shard; returns per class (samples, draws)."""
-    from mantid_exp2sim.formats.hdf5 import created
+    from mantid_exp2sim.formats.hdf5 import add_chunked, created
 
     indices = np.arange(number * recipe.shard_size, min((number + 1) * recipe.shard_size, recipe.count))
     volumes: dict[Kind, list[NDArray[np.float32]]] = {kind: [] for kind in recipe.kinds}
@@ -287,8 +287,7 @@ def _write_shard(recipe: Recipe, folder: Path, number: int) -> dict[str, tuple[i
     with atomic_path(_shard_path(folder, number)) as temporary, created(temporary) as file:
         for kind, samples in volumes.items():
             data = np.stack(samples)
-            file.create_dataset(kind, data=data, chunks=(1, *data.shape[1:]))
-            file.flush()  # its chunks go here, and not to where the file ends when Python lets the dataset go
+            add_chunked(file, kind, data, (1, *data.shape[1:]))
         file["label"] = indices % len(recipe.classes)
         file["parameters"] = np.stack(parameters)
         file["index"] = indices

@@ -14,7 +14,9 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import torch
 from mantid_exp2sim.training.augment import as_measured
+from mantid_exp2sim.training.metrics import relative_l2
 from mantid_exp2sim.training.pairs import open_pairs
 
 from mantid_exp2sim.bundle import Model, load_model
@@ -52,8 +54,12 @@ def one(model: Model, volumes: Floats, truth: Floats, mask: Floats) -> tuple[flo
     assert found.score is not None
     assert found.limit is not None
     sharp = model.deconvolve(mosaic, errors=False, force=True).intensity
-    size = np.linalg.norm(goal[~unknown])
-    before, after = (float(np.linalg.norm((v - goal)[~unknown]) / size) for v in (mosaic.intensity, sharp))
+    before, after = (
+        relative_l2(
+            *(torch.from_numpy(np.nan_to_num(v))[None] for v in (made, goal)), torch.from_numpy(unknown)
+        )
+        for made in (mosaic.intensity, sharp)
+    )
     return found.p_value, found.score / found.limit, before, after
 
 

@@ -68,6 +68,30 @@ def add_noise(rng: np.random.Generator, volumes: Floats, noise: tuple[float, flo
     return volumes + deviation * rng.standard_normal(volumes.shape, dtype=np.float32)
 
 
+def add_subtraction_noise(
+    rng: np.random.Generator, volumes: Floats, highest: float, *, share: float = 1.0
+) -> Floats:
+    """Volumes (B, ..., h, k, E) with the noise that a background leaves which was subtracted before.
+
+    A background of height b takes no part in the difference, its counts do: their variance, noise · b, is the
+    same whatever the intensity. So this is Gaussian noise whose variance is flat in Q and falls with the
+    number of the energy bin as that of :func:`add_background` does. Its standard deviation in the first bin is
+    drawn uniformly between 0 and ``highest``, per sample; about ``share`` of the samples get some.
+
+    >>> dark = np.zeros((4, 8, 8, 10), dtype=np.float32)
+    >>> width = add_subtraction_noise(np.random.default_rng(0), dark, 5.0).std(axis=(1, 2))
+    >>> bool((width[:, 0] > width[:, -1]).all()), bool(width.max() < 7)
+    (True, True)
+    """
+    bins = volumes.shape[-1]
+    each = (len(volumes), *[1] * (volumes.ndim - 1))
+    deviation = rng.uniform(0.0, highest, each) * (rng.random(each) < share)
+    length = rng.uniform(0.2 * bins, 2.0 * bins, each)
+    falling = (deviation * np.exp(-np.arange(bins) / (2.0 * length))).astype(np.float32)
+    made: Floats = volumes + falling * rng.standard_normal(volumes.shape, dtype=np.float32)
+    return made
+
+
 def as_measured(
     rng: np.random.Generator,
     volumes: Floats,
@@ -76,9 +100,12 @@ def as_measured(
     background: float,
     background_share: float = 1.0,
     clean_share: float = 0.0,
+    subtraction_noise: float = 0.0,
+    subtraction_share: float = 1.0,
 ) -> Floats:
     """Simulated samples (B, ..., h, k, E) with what a measurement adds: :func:`add_background`, then
-    :func:`add_noise`; about ``clean_share`` of the samples stay as they are.
+    :func:`add_noise`, then :func:`add_subtraction_noise`; about ``clean_share`` of the samples stay as they
+    are.
 
     >>> clean = np.ones((50, 2, 2, 4), dtype=np.float32)
     >>> made = as_measured(np.random.default_rng(0), clean, noise=(1, 1), background=1.0, clean_share=0.5)
@@ -89,6 +116,8 @@ def as_measured(
     if background > 0:
         made = add_background(rng, made, background, share=background_share)
     made = add_noise(rng, made, noise)
+    if subtraction_noise > 0:
+        made = add_subtraction_noise(rng, made, subtraction_noise, share=subtraction_share)
     if clean_share > 0:
         stay = rng.random(len(made)) < clean_share
         made[stay] = volumes[stay]

@@ -62,6 +62,11 @@ class DataSettings(Table):
     noise: tuple[float, float] = (0.0, 0.0)
     """Counting noise: standard deviation √(noise · intensity), noise drawn from this range. On domain A only,
     where there are two domains; a classifier meets it whatever it is trained on."""
+    subtraction_noise: float = Field(default=0.0, ge=0)
+    """Noise that does not follow the intensity, as a background leaves it that was subtracted: largest
+    standard deviation in the first energy bin. On domain A only, as ``noise``."""
+    subtraction_share: float = Field(default=1.0, gt=0, le=1)
+    """Share of the samples that get some of it."""
     clean_share: float = Field(default=0.0, ge=0, le=1)
     """Share of the samples that get neither background nor noise: as simulated, so that what is without
     noise is known to be without background too."""

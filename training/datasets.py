@@ -145,6 +145,7 @@ class Domain:
             )
         self.noise = settings.noise if noisy else (0.0, 0.0)
         self.background = settings.background if noisy or background else 0.0
+        self.subtraction_noise = settings.subtraction_noise if noisy else 0.0
         self.label = dataset.labels(indices, kind)
         self.energy = dataset.energies_of(kind, indices)
         self.patch = None if whole else settings.patch
@@ -187,6 +188,8 @@ class Domain:
             noise=self.noise,
             background=self.background,
             background_share=self.settings.background_share,
+            subtraction_noise=self.subtraction_noise,
+            subtraction_share=self.settings.subtraction_share,
             clean_share=self.settings.clean_share,
         )
         unknown = {kind: torch.from_numpy(mask) for kind, mask in masks.items()}

@@ -172,6 +172,8 @@ def add_domain(
                 "noise": list(chosen.noise),
                 "background": chosen.background,
                 "background_share": chosen.background_share,
+                "subtraction_noise": chosen.subtraction_noise,
+                "subtraction_share": chosen.subtraction_share,
                 "intensity_jitter": chosen.intensity_jitter,
                 "augment": list(chosen.augment),
                 "training_spectra": chosen.train,

@@ -37,6 +37,8 @@ class Settings:
     noise: tuple[float, float] = (0.0, 0.0)
     background: float = 0.0
     background_share: float = 1.0
+    subtraction_noise: float = 0.0
+    subtraction_share: float = 1.0
     intensity_jitter: float = 0.0
     augment: tuple[str, ...] = ()
 
@@ -50,6 +52,8 @@ class Settings:
             noise=(float(low), float(high)),
             background=float(data.get("background", 0.0)),
             background_share=float(data.get("background_share", 1.0)),
+            subtraction_noise=float(data.get("subtraction_noise", 0.0)),
+            subtraction_share=float(data.get("subtraction_share", 1.0)),
             intensity_jitter=float(data.get("intensity_jitter", 0.0)),
             augment=tuple(data.get("augment", ())),
             **changes,
@@ -104,14 +108,15 @@ def as_in_training(
         :, None, None, None, None
     ]
     if noisy:
-        volumes = x.reshape(-1, *x.shape[2:])  # a background and a level of noise for each volume
-        x = as_measured(
+        x = as_measured(  # a background for each volume, one level of noise for the spectrum: it is one measurement
             rng,
-            volumes,
+            x,
             noise=settings.noise,
             background=settings.background,
             background_share=settings.background_share,
-        ).reshape(x.shape)
+            subtraction_noise=settings.subtraction_noise,
+            subtraction_share=settings.subtraction_share,
+        )
     return Spectra(np.where(mask, np.float32(0), x), mask, spectra.energies)
 
 

@@ -236,6 +236,7 @@ def _drawn(
             "augment": (),
             "noise": (0.0, 0.0),
             "background": 0.0,
+            "subtraction_noise": 0.0,
             "intensity_jitter": 0.0,
             "memory": False,
         }

@@ -75,8 +75,9 @@ def add_subtraction_noise(
 
     A background of height b takes no part in the difference, its counts do: their variance, noise · b, is the
     same whatever the intensity. So this is Gaussian noise whose variance is flat in Q and falls with the
-    number of the energy bin as that of :func:`add_background` does. Its standard deviation in the first bin is
-    drawn uniformly between 0 and ``highest``, per sample; about ``share`` of the samples get some.
+    number of the energy bin as the background of :func:`add_background` does. Its standard deviation in the
+    first bin is drawn uniformly between 0 and ``highest``, per sample; about ``share`` of the samples get
+    some.
 
     >>> dark = np.zeros((4, 8, 8, 10), dtype=np.float32)
     >>> width = add_subtraction_noise(np.random.default_rng(0), dark, 5.0).std(axis=(1, 2))

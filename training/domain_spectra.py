@@ -108,9 +108,9 @@ def as_in_training(
         :, None, None, None, None
     ]
     if noisy:
-        x = as_measured(  # a background for each volume, one level of noise for the spectrum: it is one measurement
+        x = as_measured(
             rng,
-            x,
+            x,  # a background for each volume, noise of one level for the spectrum: it is one measurement
             noise=settings.noise,
             background=settings.background,
             background_share=settings.background_share,

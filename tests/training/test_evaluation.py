@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from mantid_exp2sim.training.evaluation.classifiers import calibration
 from mantid_exp2sim.training.evaluation.foreign import OWN, foreign_report, foreign_spectra, phonons
 from mantid_exp2sim.training.evaluation.inputs import Spectra
 from mantid_exp2sim.training.evaluation.measures import panel_sums, per_panel, relative, structural_similarity
+from mantid_exp2sim.training.evaluation.report import all_tables
 from mantid_exp2sim.training.evaluation.statistics import Bootstrap, closed, share_of
+from mantid_exp2sim.training.evaluation.translators import Memory
 
 from mantid_exp2sim.bundle import Model, load_bundle, save_bundle
 from mantid_exp2sim.card import Card, ClassifierCard, mosaic_axes
@@ -32,8 +35,13 @@ from mantid_exp2sim.scaling import Scaling
 SETTINGS = Settings(limit=4, seed=1, extras=0, panels=2, foreign=0)
 
 
-def make_model(folder: Path, name: str, *, classifiers: bool, seed: int = 0) -> Model:
-    """Generators that are the identity, but for the seed; classifiers with random weights."""
+def make_model(
+    folder: Path, name: str, *, classifiers: bool, seed: int = 0, members: Sequence[Model] = ()
+) -> Model:
+    """Generators that are the identity, but for the seed; classifiers with random weights.
+
+    ``members``: further models whose networks become members of this one.
+    """
     torch.manual_seed(seed)
     network = ClassifierSettings(panels=6, width=4, features=8, centroid=4, fold="none")
     card = Card(
@@ -63,6 +71,8 @@ def make_model(folder: Path, name: str, *, classifiers: bool, seed: int = 0) -> 
     for domain in card.classifiers:
         networks[f"classifier_{domain}"] = build_classifier(network)
         networks[f"classifier_{domain}"].length_scale.fill_(3.0)  # type: ignore[union-attr, operator]
+    for number, other in enumerate(members, start=2):
+        networks |= {f"{role}-{number}": other.network(role) for role in list(networks) if "-" not in role}
     save_bundle(folder / name, card, networks)
     return load_bundle(folder / name)
 
@@ -122,6 +132,42 @@ def test_other_trainings_and_a_paired_network(tmp_path: Path, model: Model, tiny
     assert found["translated"]["mean"] == pytest.approx(np.mean(found["translated"]["seeds"]))
     assert found["paired"]["mean"] == pytest.approx(found["translated"]["seeds"][1])
     assert found["translated"]["low"] < found["translated"]["mean"] < found["translated"]["high"]
+
+
+def test_members_are_measured_alone_too(tmp_path: Path, tiny_dataset: Path) -> None:
+    one, other = (make_model(tmp_path, f"seed-{n}", classifiers=True, seed=n) for n in (1, 2))
+    both = make_model(tmp_path, "both", classifiers=True, seed=1, members=[other])
+    wanted, _ = evaluate(one, tiny_dataset, settings=SETTINGS, also=[other])
+    report, _ = evaluate(both, tiny_dataset, settings=SETTINGS, paired=tmp_path / "seed-1")
+    assert "members" not in wanted
+    for case, found in report["members"]["relative_l2"].items():
+        seeds = wanted["relative_l2"][case]["translated"]["seeds"]
+        assert found["translated"]["seeds"] == pytest.approx(seeds)
+        assert report["relative_l2"][case]["paired"]["mean"] == pytest.approx(seeds[0])
+        assert report["relative_l2"][case]["translated"]["mean"] < max(seeds)
+    for key in ("target:target", "target:deconvolved", "convolved:measured"):
+        assert report["members"]["accuracy"][key] == wanted["accuracy"][key]
+    assert "Each member alone: Accuracy" in " ".join(table.title for table in all_tables(report))
+
+
+def test_a_network_that_is_met_again_is_not_run_again() -> None:
+    memory, x, y = Memory(), torch.zeros(1), torch.zeros(1)
+    network, same, other = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    same.load_state_dict(network.state_dict())
+    runs: list[str] = []
+
+    def make(name: str) -> torch.Tensor:
+        runs.append(name)
+        return torch.ones(1)
+
+    first = memory.of(network, "deconvolve", x, lambda: make("first"))
+    assert memory.of(same, "deconvolve", x, lambda: make("same")) is first
+    memory.of(other, "deconvolve", x, lambda: make("other weights"))
+    memory.of(network, "convolve", x, lambda: make("other way"))
+    memory.of(network, "deconvolve", y, lambda: make("other input"))
+    memory.clear()
+    memory.of(network, "deconvolve", x, lambda: make("forgotten"))
+    assert runs == ["first", "other weights", "other way", "other input", "forgotten"]
 
 
 def test_measured_input_depends_on_the_seed_and_the_spectrum_alone(tiny_dataset: Path) -> None:

@@ -22,12 +22,15 @@ NULL_DRAWS = 16
 """Of each kind of input of no class; the largest answer counts."""
 
 
-def correlations(model: Model, domain: str, x: torch.Tensor, mask: torch.Tensor) -> Floats:
-    """Correlations (n, classes) of mosaics (n, Ei, h, k, E) in physical units, the mean over the members.
+def correlations(
+    model: Model, domain: str, x: torch.Tensor, mask: torch.Tensor, *, member: int | None = None
+) -> Floats:
+    """Correlations (n, classes) of mosaics (n, Ei, h, k, E) in physical units: the mean over the members, or
+    of one alone (numbers beyond the last begin again).
 
     Of a classifier of single volumes: the mean over the incident energies, as `classify` gives.
     """
-    return mean_correlations(*member_distances(model, domain, x, mask))
+    return mean_correlations(*member_distances(model, domain, x, mask, member=member))
 
 
 def mean_correlations(distances: Floats, scales: Floats) -> Floats:
@@ -43,7 +46,9 @@ def mean_correlations(distances: Floats, scales: Floats) -> Floats:
     return found
 
 
-def member_distances(model: Model, domain: str, x: torch.Tensor, mask: torch.Tensor) -> tuple[Floats, Floats]:
+def member_distances(
+    model: Model, domain: str, x: torch.Tensor, mask: torch.Tensor, *, member: int | None = None
+) -> tuple[Floats, Floats]:
     """Distances to the centroids (members, n, volumes, classes) and the length scales (members,).
 
     ``x`` (n, Ei, h, k, E) in physical units; a classifier of whole mosaics has one volume.
@@ -53,6 +58,8 @@ def member_distances(model: Model, domain: str, x: torch.Tensor, mask: torch.Ten
     from mantid_exp2sim.networks.duq import stack_panels
 
     members: list[Any] = model.members(classifier_role(domain))  # type: ignore[arg-type]
+    if member is not None:
+        members = [members[member % len(members)]]
     card = model.card.classifiers[domain]  # type: ignore[index]
     scaling = card.scaling or model.card.scaling
     whole = card.network.panels == x.shape[1] * x.shape[4]

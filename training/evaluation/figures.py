@@ -12,7 +12,7 @@ from mantid_exp2sim.training.evaluation.translators import Baseline
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.training.evaluation.run import Record
+    from mantid_exp2sim.training.evaluation.contest import Record
 
 Sums = dict[str, NDArray[np.float32]]
 INPUTS = {

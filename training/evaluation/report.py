@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +73,18 @@ def all_tables(report: Mapping[str, Any]) -> list[Table]:
         *_domain(report),
         panels_that_decide(report),
         *_panels(report),
+        *_members(report),
     ]
     return [table for table in made if table is not None and table.rows]
+
+
+def _members(report: Mapping[str, Any]) -> list[Table]:
+    """The same figures of each member alone."""
+    if "members" not in report:
+        return []
+    found = report["members"]
+    made = [_accuracy(found), _gaps(found), _errors(found), _flux(found), _calibration(found)]
+    return [replace(table, title=f"Each member alone: {table.title}") for table in made]
 
 
 def _words(name: str) -> str:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import platform
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from mantid_exp2sim.training.datasets import DataSet
 from mantid_exp2sim.training.evaluation import figures
-from mantid_exp2sim.training.evaluation.classifiers import correlations, null_areas, null_response
+from mantid_exp2sim.training.evaluation.classifiers import null_areas, null_response
+from mantid_exp2sim.training.evaluation.contest import Contest, Reader, Record, measure, members_alone
 from mantid_exp2sim.training.evaluation.extras import coverage_report, domain_report, panel_report
 from mantid_exp2sim.training.evaluation.foreign import foreign_report
-from mantid_exp2sim.training.evaluation.inputs import Batch, Spectra
-from mantid_exp2sim.training.evaluation.measures import panel_sums
+from mantid_exp2sim.training.evaluation.inputs import Spectra
 from mantid_exp2sim.training.evaluation.translators import (
     Baseline,
+    Memory,
     Translator,
-    blur,
     choose_baseline,
     model_translator,
     open_translator,
@@ -33,17 +32,6 @@ from numpy.typing import NDArray
 from mantid_exp2sim.bundle import Model, load_model
 from mantid_exp2sim.errors import Exp2SimError
 
-if TYPE_CHECKING:
-    import torch
-
-CASES = {
-    "deconvolve": ("deconvolve", "convolved", "target"),
-    "deconvolve_measured": ("deconvolve", "measured", "target"),
-    "convolve": ("convolve", "target", "convolved"),
-}
-"""What is translated: direction, source and truth."""
-CLASSICAL = {"deconvolve": "richardson_lucy", "convolve": "resolution"}
-"""What the known resolution does in each direction."""
 VALIDATION = 12
 """Validation spectra on which Richardson–Lucy is set."""
 
@@ -70,37 +58,6 @@ class Settings:
     """So many spectra of each foreign material are classified raw and deconvolved."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Contest:
-    """Who is compared: trainings of the same model (the first one is the model), and what else there is."""
-
-    models: Sequence[Model]
-    translators: Sequence[Translator]
-    paired: Translator | None
-    baseline: Baseline | None
-
-
-@dataclass(slots=True, eq=False)
-class Record:
-    """What was measured: by name, one list entry per batch, for each seed where that matters.
-
-    ``sums``: (case, method, seed) to `panel_sums`; ``answers``: (reader, input, seed) to correlations
-    (n, classes); ``consistency``: (source, method, seed) to ‖R·made − source‖/‖source‖ (n,).
-    """
-
-    sums: dict[tuple[str, str, int], list[dict[str, NDArray[np.float32]]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    answers: dict[tuple[str, str, int], list[NDArray[np.float64]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    consistency: dict[tuple[str, str, int], list[NDArray[np.float64]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    labels: list[NDArray[np.int64]] = field(default_factory=list)
-    example: dict[str, NDArray[np.float32]] = field(default_factory=dict)
-
-
 def evaluate(
     model: str | Path | Model,
     dataset: str | Path,
@@ -113,7 +70,8 @@ def evaluate(
     """Measure a model on one split of a data set whose target kind the model was made for.
 
     ``also``: other trainings of the same model; figures are then means over all of them, and intervals cover
-    trainings and spectra. ``paired``: a model or a run trained on pairs, as a bound.
+    trainings and spectra. Without, the members of a model that is a mean of several are measured alone too,
+    and figures over them stand in ``members``. ``paired``: a model or a run trained on pairs, as a bound.
 
     Returns a JSON-able report, whose keys `mantid_exp2sim.training.evaluation.report` shows, and the volumes
     (Ei, h, k, E) of one spectrum by what was done to it.
@@ -130,15 +88,20 @@ def evaluate(
         raise Exp2SimError(f"The split {settings.split!r} has no spectra.")
     say(f"{len(spectra)} spectra of {settings.split!r}")
     baseline, unknown = _baseline(data, models[0], settings, say)
+    memory = Memory()
     contest = Contest(
-        models,
-        [model_translator(one) for one in models],
-        None if paired is None else open_translator(paired),
+        [Reader(one) for one in models],
+        [model_translator(one, memory) for one in models],
+        None if paired is None else open_translator(paired, memory),
         baseline,
     )
-    record = Record()
+    alone = None if also else members_alone(models[0], memory)
+    record, record_alone = Record(), Record()
     for batch in spectra.batches():
-        measure(contest, spectra, batch, settings, record)
+        measure(contest, spectra, batch, settings.classical, record)
+        if alone is not None:
+            measure(alone, spectra, batch, 0, record_alone)
+        memory.clear()
         return_freed_memory()
         say(f"{batch.first + len(batch.label)} of {len(spectra)}")
     report = {
@@ -148,6 +111,10 @@ def evaluate(
         "baseline": figures.baseline(baseline, unknown),
         **figures.figures(record, settings.seed),
     }
+    if alone is not None:
+        report["members"] = figures.figures(record_alone, settings.seed)
+        for found in report["members"]["calibration"].values():
+            del found["correlations"]
     say("inputs of no class, domain, errors, panels")
     domains = {"target": models[0].card.target, "convolved": "convolved"}
     own = {domains[reader]: found.pop("correlations") for reader, found in report["calibration"].items()}
@@ -215,107 +182,3 @@ def _head(
 
 def _about(name: str, translator: Translator) -> dict[str, Any]:
     return {"name": Path(name).name, "parameters": translator.parameters()}
-
-
-def measure(contest: Contest, spectra: Spectra, batch: Batch, settings: Settings, record: Record) -> None:
-    """Add what one batch shows to the record."""
-    mask = spectra.mask
-    record.labels.append(batch.label)
-    deconvolved: dict[int, torch.Tensor] = {}
-    some = min(len(batch.label), max(0, settings.classical - batch.first))
-    for case, (direction, source, truth) in CASES.items():
-        x, wanted = batch.source(source), batch.source(truth)
-        for method, seed, made in _ways(contest, spectra, case, x, some):
-            record.sums[case, method, seed].append(panel_sums(made, wanted[: len(made)], mask))
-            reader = "target" if direction == "deconvolve" else "convolved"
-            _read(contest, record, reader, figures.input_name(case, method), made, seed, mask)
-            if direction == "deconvolve" and some and method != "identity":
-                _consistency(contest, spectra, record, (source, method, seed), made[:some], x[:some])
-            if case == "deconvolve" and method == "translated":
-                deconvolved[seed] = made
-            if not batch.first and seed == 0:
-                record.example.setdefault(source, x[0].numpy())
-                record.example[f"{case}:{method}"] = made[0].numpy()
-    _own_kinds(contest, batch, deconvolved, record, mask)
-    if some:
-        _floors(contest, spectra, batch, record, some)
-
-
-def _ways(
-    contest: Contest, spectra: Spectra, case: str, x: torch.Tensor, some: int
-) -> Iterator[tuple[str, int, torch.Tensor]]:
-    """Every way of translating ``x``: its name, the seed's number, the result (of the first ones alone)."""
-    import torch
-
-    direction, source, _ = CASES[case]
-    yield "untranslated", 0, x
-    yield "identity", 0, torch.where(spectra.mask, 0.0, contest.translators[0].identity(x))
-    if contest.baseline is not None and some:
-        known = contest.baseline
-        part = x[:some]
-        made = (
-            known.convolve(part, spectra)
-            if direction == "convolve"
-            else known.deconvolve(source, part, spectra)
-        )
-        yield CLASSICAL[direction], 0, made
-    if contest.paired is not None:
-        yield "paired", 0, contest.paired(direction, x, spectra)
-    for seed, translator in enumerate(contest.translators):
-        yield "translated", seed, translator(direction, x, spectra)
-
-
-def _read(
-    contest: Contest, record: Record, reader: str, name: str, x: torch.Tensor, seed: int, mask: torch.Tensor
-) -> None:
-    """Let the classifiers read an input: that of the seed if it is the seed's own, else all of them."""
-    own = name in figures.OWN_INPUTS
-    for number in (seed,) if own else range(len(contest.models)):
-        model = contest.models[number]
-        domain = model.card.target if reader == "target" else "convolved"
-        if domain in model.card.classifiers:
-            record.answers[reader, name, number].append(correlations(model, domain, x, mask))
-
-
-def _own_kinds(
-    contest: Contest,
-    batch: Batch,
-    deconvolved: Mapping[int, torch.Tensor],
-    record: Record,
-    mask: torch.Tensor,
-) -> None:
-    """Each classifier on its own kind of data, and that of convolved data on the rest."""
-    _read(contest, record, "target", "target", batch.target, 0, mask)
-    for name in ("convolved", "measured"):
-        _read(contest, record, "convolved", name, batch.source(name), 0, mask)
-    for seed, made in deconvolved.items():
-        _read(contest, record, "convolved", "deconvolved", made, seed, mask)
-
-
-def _consistency(
-    contest: Contest,
-    spectra: Spectra,
-    record: Record,
-    key: tuple[str, str, int],
-    made: torch.Tensor,
-    x: torch.Tensor,
-) -> None:
-    if contest.baseline is None:
-        return
-    again = blur(contest.baseline.operator, made, spectra)
-    record.consistency[key].append(_distance(again, x, spectra.mask))
-
-
-def _floors(contest: Contest, spectra: Spectra, batch: Batch, record: Record, some: int) -> None:
-    """The least that can be asked of the consistency: of the truth itself, and the noise of the data."""
-    for source in ("convolved", "measured"):
-        x = batch.source(source)[:some]
-        _consistency(contest, spectra, record, (source, "truth", 0), batch.target[:some], x)
-        clean = batch.convolved[:some]
-        record.consistency[source, "noise", 0].append(_distance(clean, x, spectra.mask))
-
-
-def _distance(made: torch.Tensor, x: torch.Tensor, mask: torch.Tensor) -> NDArray[np.float64]:
-    keep = ~mask
-    error, size = ((part * keep).double().flatten(1).norm(dim=1) for part in (made - x, x))
-    return np.asarray((error / size.clamp_min(1e-30)).numpy())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,36 @@ QUANTILE = 0.05
 """Of a panel's blurred intensities: what Richardson–Lucy may take for its background."""
 
 
+class Memory:
+    """What networks made of the inputs of a batch, so that one which several translators hold runs once."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, int], tuple[torch.Tensor, torch.Tensor]] = {}
+        self._weights: dict[int, tuple[nn.Module, str]] = {}
+
+    def of(
+        self, network: nn.Module, how: str, x: torch.Tensor, make: Callable[[], torch.Tensor]
+    ) -> torch.Tensor:
+        """``make()``, or what a network of these weights made of this ``x`` in the same way (``how``)."""
+        if id(network) not in self._weights:
+            self._weights[id(network)] = network, _fingerprint(network)
+        key = f"{how} {self._weights[id(network)][1]}", id(x)
+        if key not in self._made:
+            self._made[key] = x, make()
+        return self._made[key][1]
+
+    def clear(self) -> None:
+        """Forget the results."""
+        self._made.clear()
+
+
+def _fingerprint(network: nn.Module) -> str:
+    found = sha256(repr(network).encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        found.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Translator:
     """The generators of both directions, several of one for an ensemble: the result is their mean."""
@@ -32,6 +63,7 @@ class Translator:
     networks: Mapping[str, Sequence[nn.Module]]
     scaling: Scaling
     layout: Layout
+    memory: Memory | None = None
 
     def __call__(self, direction: str, x: torch.Tensor, spectra: Spectra) -> torch.Tensor:
         """Physical units in and out, (n, Ei, h, k, E), 0 where not measured: what `Model.deconvolve` does."""
@@ -43,8 +75,14 @@ class Translator:
         members: Sequence[Any] = self.networks[direction]
         total = torch.zeros_like(x)
         for network in members:
-            made = translate_volumes(network, scaled, mask, spectra.energies, self.layout)
-            total += self.scaling.inverse(made) / len(members)
+
+            def make(network: Any = network) -> torch.Tensor:
+                made = translate_volumes(network, scaled, mask, spectra.energies, self.layout)
+                return self.scaling.inverse(made)
+
+            how = f"{direction} {self.scaling!r} {self.layout!r}"
+            made = make() if self.memory is None else self.memory.of(network, how, x, make)
+            total += made / len(members)
         return torch.where(mask, 0.0, total)
 
     def identity(self, x: torch.Tensor) -> torch.Tensor:
@@ -56,24 +94,24 @@ class Translator:
         return sum(p.numel() for p in self.networks["deconvolve"][0].parameters())
 
 
-def model_translator(model: Model) -> Translator:
+def model_translator(model: Model, memory: Memory | None = None) -> Translator:
     """The generators of a model."""
     networks = {"deconvolve": model.members("deconvolve"), "convolve": model.members("convolve")}
-    return Translator(networks, model.card.scaling, model.card.layout)
+    return Translator(networks, model.card.scaling, model.card.layout, memory)
 
 
-def open_translator(path: str | Path) -> Translator:
+def open_translator(path: str | Path, memory: Memory | None = None) -> Translator:
     """The generators of a model (by name or folder) or of a training run (its folder)."""
     folder = Path(path)
     if not folder.is_dir() or (folder / CARD_FILE).is_file():
-        return model_translator(load_model(path))
+        return model_translator(load_model(path), memory)
     from mantid_exp2sim.training.runs import load_generator
 
     networks = {}
     for direction in DIRECTIONS:
         network, model = load_generator(folder, direction)
         networks[direction] = [network.eval()]
-    return Translator(networks, model.scaling, model.layout)
+    return Translator(networks, model.scaling, model.layout, memory)
 
 
 @dataclass(frozen=True, slots=True)

@@ -331,10 +331,11 @@ class ClassifierDataSettings(DataSettings):
         return self
 
 
-OutlierKind = Literal["zeros", "constant", "bins", "panels", "noise", "sparse", "lattice"]
+OutlierKind = Literal["zeros", "constant", "bins", "panels", "noise", "sparse", "lattice", "near_lattice"]
 """``zeros``: nothing scattered. ``constant``: one level everywhere. ``bins``: each panel's bins shuffled.
 ``panels``: the panels shuffled. ``noise``: positive white noise. ``sparse``: few bright bins.
-``lattice``: excitations of another lattice, the panels zoomed or turned in the plane and of another band."""
+``lattice``: excitations of another lattice, the panels zoomed or turned in the plane and of another band.
+``near_lattice``: the same of lattice constants that are nearer to the own ones."""
 
 
 class DuqLossSettings(Table):

@@ -12,6 +12,11 @@ from torch import Tensor
 
 _LARGEST_BAND = 12.0
 """The energies of ``lattice`` are divided by 1 to this much: the classes have narrow bands as well."""
+_ZOOMS: dict[OutlierKind, tuple[tuple[float, float], tuple[float, float]]] = {
+    "lattice": ((0.45, 0.75), (1.35, 2.2)),
+    "near_lattice": ((0.7, 0.85), (1.18, 1.4)),
+}
+"""By how much the panels of another lattice are zoomed: out or in."""
 
 
 def make_outliers(
@@ -42,8 +47,8 @@ def _one(
     intensity: Tensor, mask: Tensor, kind: OutlierKind, draws: torch.Generator, levels: Tensor | None
 ) -> Tensor:
     """Other intensities (panels, h, k) of about the same size."""
-    if kind == "lattice":
-        return _another_lattice(intensity, mask, draws, levels)
+    if kind in _ZOOMS:
+        return _another_lattice(intensity, mask, draws, levels, kind)
     level = intensity.abs().mean() * (4 * torch.rand((), generator=draws))
     if kind == "zeros":
         return torch.zeros_like(intensity)
@@ -61,16 +66,17 @@ def _one(
 
 
 def _another_lattice(
-    intensity: Tensor, mask: Tensor, draws: torch.Generator, levels: Tensor | None
+    intensity: Tensor, mask: Tensor, draws: torch.Generator, levels: Tensor | None, kind: OutlierKind
 ) -> Tensor:
     """Panels (n, h, k) looked at through another reciprocal lattice and, with ``levels``, another band.
 
-    Zoomed about the centre by 0.45 to 0.75 or 1.35 to 2.2, in half of the draws turned by 45°, and in half
+    Zoomed about the centre as `_ZOOMS` says, in half of the draws turned by 45°, and in half
     moved by up to a quarter of the range, the same for all panels. What lies outside is mirrored at the
     edge, gaps are filled with the mean around them beforehand.
     """
     chance = torch.rand(6, generator=draws).tolist()
-    zoom = 0.45 * (0.75 / 0.45) ** chance[0] if chance[1] < 0.5 else 1.35 * (2.2 / 1.35) ** chance[0]
+    low, high = _ZOOMS[kind][0 if chance[1] < 0.5 else 1]
+    zoom = low * (high / low) ** chance[0]
     angle = math.pi / 4 if chance[2] < 0.5 else 0.0
     shift = [0.0, 0.0]
     if chance[3] < 0.5:

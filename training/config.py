@@ -288,6 +288,9 @@ class RunSettings(Table):
     may be wider than the one it starts from: see :mod:`mantid_exp2sim.training.grow`), or the
     name or folder of a model (its generators). Where ``[scaling]`` sets no scale it is that one's. ``{seed}``
     in it is the run's seed."""
+    mean_with: Path | None = None
+    """A run of a dual GAN that started from the run ``start`` itself: the generators begin with the mean of
+    the averaged weights of both. ``{seed}`` as in ``start``."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     threads: int = Field(default=0, ge=0)
     """Threads of torch; 0 = what torch finds. The same bytes need the same number."""
@@ -298,6 +301,12 @@ class RunSettings(Table):
     checkpoint_every: int = Field(default=200, ge=1)
     tensorboard: bool = True
     """Write tensorboard files too, where it is installed."""
+
+    @model_validator(mode="after")
+    def _mean_of_two(self) -> RunSettings:
+        if self.mean_with is not None and self.start is None:
+            raise ValueError("mean_with takes the mean with the run in start, which is not set")
+        return self
 
 
 class GanConfig(Table):

@@ -155,7 +155,7 @@ def _without_paths(config: Any) -> Any:
     return config
 
 
-_PATHS = ("folder", "start", "classifier_target", "classifier_convolved", "files", "mask")
+_PATHS = ("folder", "start", "mean_with", "classifier_target", "classifier_convolved", "files", "mask")
 
 
 def _names(value: Any) -> Any:

@@ -29,7 +29,7 @@ from mantid_exp2sim.training.datasets import (
 from mantid_exp2sim.training.grow import load_grown
 from mantid_exp2sim.training.measured import KIND, Measurement, open_measurement
 from mantid_exp2sim.training.sources import domain_indices, gan_domains
-from mantid_exp2sim.training.starting import find_model, start_from_model, with_scaling
+from mantid_exp2sim.training.starting import find_model, load_mean, start_from_model, with_scaling
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mantid_exp2sim.atomic import is_temporary, make_folder, sweep
@@ -243,15 +243,16 @@ def start_scaling(settings: ScalingSettings, run: RunSettings, recipe: Path) -> 
 def with_seed(config: Config, seed: int | None) -> Config:
     """The recipe with another seed, checked like the recipe's own; None: the recipe's.
 
-    Either way ``{seed}`` in ``[run] start`` becomes the number.
+    Either way ``{seed}`` in ``[run] start`` and ``mean_with`` becomes the number.
     """
     run = config.run
     if seed is not None:
         if not 0 <= seed < 2**32:
             raise Exp2SimError(f"The seed is {seed}.", why="It takes a whole number from 0 to 2**32 - 1.")
         run = run.model_copy(update={"seed": seed})
-    if run.start is not None:
-        run = run.model_copy(update={"start": Path(str(run.start).replace("{seed}", str(run.seed)))})
+    for name in ("start", "mean_with"):
+        if (path := getattr(run, name)) is not None:
+            run = run.model_copy(update={name: Path(str(path).replace("{seed}", str(run.seed)))})
     return config.model_copy(update={"run": run})
 
 
@@ -276,6 +277,12 @@ def start_from(
         return
     start = find_folder(settings.start, recipe)
     found = find_model(settings.start, start)
+    if settings.mean_with is not None and (found is not None or not isinstance(task, DualGan)):
+        raise Exp2SimError(
+            "A mean is taken of the generators of two runs.",
+            why=f"{settings.start} is a model." if found is not None else "This is a classifier.",
+            way_out="Leave mean_with out of [run], or name a dual GAN's run in start.",
+        )
     if found is not None:
         if not isinstance(task, DualGan):
             raise Exp2SimError(
@@ -292,8 +299,11 @@ def start_from(
         )
     if isinstance(task, DualGan) and _is_narrower(start, task):
         load_grown(start / CHECKPOINT, task.networks())
-        return
-    load_checkpoint(start / CHECKPOINT, task.networks(), {})
+    else:
+        load_checkpoint(start / CHECKPOINT, task.networks(), {})
+    if settings.mean_with is not None:
+        other = find_folder(settings.mean_with, recipe)
+        load_mean([start / CHECKPOINT, other / CHECKPOINT], task.networks())
 
 
 def _is_narrower(start: Path, task: DualGan) -> bool:

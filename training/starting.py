@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from mantid_exp2sim.scaling import Scaling
 
 if TYPE_CHECKING:
     from mantid_exp2sim.training.gan import DualGan
+    from torch import nn
 
 
 def find_model(start: Path, folder: Path) -> Model | None:
@@ -70,6 +72,36 @@ def start_from_model(model: Model, gan: DualGan, config: GanConfig, scaling: Sca
         generator.load_state_dict(state)
         if name in gan.averages:
             gan.averages[name].load_state_dict(state)
+
+
+def load_mean(checkpoints: Sequence[Path], networks: Mapping[str, nn.Module]) -> None:
+    """Give a dual GAN's generators, and their averages, the mean of the averaged weights of several runs.
+
+    Of runs of which one goes on from the other: between them the loss has no barrier, and their mean does
+    what both have learnt (Wortsman et al., CVPR 2022). ``networks`` by their names in a checkpoint.
+
+    Raises `Exp2SimError` where a checkpoint cannot be read or is of other networks.
+    """
+    from mantid_exp2sim.training.checkpoint import network_tensors, read_tensors
+
+    found = [read_tensors(checkpoint)[0] for checkpoint in checkpoints]
+    for name, network in networks.items():
+        kind, _, direction = name.partition(".")
+        if kind not in ("generator", "average"):
+            continue
+        states = [network_tensors(tensors, f"average.{direction}") for tensors in found]
+        try:
+            mean = {
+                key: sum((state[key] for state in states[1:]), states[0][key]) / len(states)
+                for key in network.state_dict()
+            }
+            network.load_state_dict(mean)
+        except (KeyError, RuntimeError) as error:
+            raise Exp2SimError(
+                f"The runs {', '.join(path.parent.name for path in checkpoints)} have no mean.",
+                why="Their generators are not alike, or were not averaged (ema in [optimiser]).",
+                way_out="Name runs of the same [network] in start and mean_with.",
+            ) from error
 
 
 def _words(value: Any) -> str:

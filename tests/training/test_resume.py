@@ -123,6 +123,38 @@ def test_a_run_starts_from_anothers_weights(gan_recipe, tmp_path):
         train_gan(recipe, out=tmp_path / "third")
 
 
+def test_a_run_starts_from_the_mean_of_two(gan_recipe, tmp_path):
+    """The generators begin half way between the averaged ones of both runs; other networks have no mean."""
+    from mantid_exp2sim.training.checkpoint import read_tensors
+    from mantid_exp2sim.training.runs import train_gan
+
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    train_gan(gan_recipe(steps=2), out=first)
+    text = gan_recipe(steps=2).read_text()
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(text.replace("seed = 5", f'seed = 5\nstart = "{first}"'))
+    train_gan(recipe, out=second)
+    mean = text.replace("seed = 5", f'seed = 5\nstart = "{first}"\nmean_with = "{second}"')
+    recipe.write_text(mean.replace("learning_rate = 1e-3", "learning_rate = 1e-12"))
+    train_gan(recipe, out=third)
+    one, two, both = (read_tensors(folder / "checkpoint.safetensors")[0] for folder in (first, second, third))
+    names = [key for key in both if key.startswith("network/generator.")]
+    assert names
+    for key in names:
+        averaged = key.replace("generator.", "average.", 1)
+        torch.testing.assert_close(both[key], (one[averaged] + two[averaged]) / 2, atol=1e-6, rtol=0)
+        torch.testing.assert_close(both[averaged], both[key], atol=1e-6, rtol=0)
+    recipe.write_text(mean.replace("\nwidth = 6", "\nwidth = 10"))
+    with pytest.raises(Exp2SimError, match="have no mean"):
+        train_gan(recipe, out=tmp_path / "wider")
+    recipe.write_text(mean.replace(f'start = "{first}"\n', ""))
+    with pytest.raises(Exp2SimError, match="mean_with"):
+        train_gan(recipe, out=tmp_path / "alone")
+    recipe.write_text(mean.replace(f'start = "{first}"', 'start = "pcsmo-maps"'))
+    with pytest.raises(Exp2SimError, match="mean is taken"):
+        train_gan(recipe, out=tmp_path / "model")
+
+
 def test_a_run_starts_from_a_narrower_one(gan_recipe, tmp_path):
     """Wider generators translate as the narrower ones did; the recipe's name may hold the seed."""
     from mantid_exp2sim.training.runs import load_generator, train_gan

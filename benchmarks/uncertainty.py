@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,7 @@ def against(
 
 def measure(model: Model, data: DataSet, kind: str, args: argparse.Namespace) -> list[Row]:
     """Both scores of one classifier."""
-    settings = Settings.of(model.card, seed=args.seed)
+    settings = replace(Settings.of(model.card, seed=args.seed), clean_share=0.0)
     reader, noisy = Reader(model, kind), kind == "convolved"
     train = read(reader, parts(data, kind, "train", args.train), settings, 0, noisy=noisy)
     density = fit_density(train[1], train[2])

@@ -174,6 +174,7 @@ def add_domain(
                 "background_share": chosen.background_share,
                 "subtraction_noise": chosen.subtraction_noise,
                 "subtraction_share": chosen.subtraction_share,
+                "clean_share": chosen.clean_share,
                 "intensity_jitter": chosen.intensity_jitter,
                 "augment": list(chosen.augment),
                 "training_spectra": chosen.train,

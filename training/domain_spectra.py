@@ -39,6 +39,7 @@ class Settings:
     background_share: float = 1.0
     subtraction_noise: float = 0.0
     subtraction_share: float = 1.0
+    clean_share: float = 0.0
     intensity_jitter: float = 0.0
     augment: tuple[str, ...] = ()
 
@@ -54,6 +55,7 @@ class Settings:
             background_share=float(data.get("background_share", 1.0)),
             subtraction_noise=float(data.get("subtraction_noise", 0.0)),
             subtraction_share=float(data.get("subtraction_share", 1.0)),
+            clean_share=float(data.get("clean_share", 0.0)),
             intensity_jitter=float(data.get("intensity_jitter", 0.0)),
             augment=tuple(data.get("augment", ())),
             **changes,
@@ -116,6 +118,7 @@ def as_in_training(
             background_share=settings.background_share,
             subtraction_noise=settings.subtraction_noise,
             subtraction_share=settings.subtraction_share,
+            clean_share=settings.clean_share,
         )
     return Spectra(np.where(mask, np.float32(0), x), mask, spectra.energies)
 

@@ -1,4 +1,4 @@
-"""Measurements noisier than the training: what the domain check says, and what the model makes of them.
+"""Measurements of many strengths of noise: what the domain check says, and what the model makes of them.
 
     python benchmarks/noisier.py MODEL DATASET [--count 8] [--seed 0]
 

@@ -52,8 +52,8 @@ class Table:
 
 
 def tables(report: Mapping[str, Any]) -> str:
-    """The report as Markdown tables."""
-    return "\n\n".join(table.markdown() for table in all_tables(report))
+    """The report as Markdown tables, each below its title."""
+    return "\n\n".join(f"**{table.title}**\n\n{table.markdown()}" for table in all_tables(report))
 
 
 def all_tables(report: Mapping[str, Any]) -> list[Table]:

@@ -54,8 +54,7 @@ def control_report(
     card = model.domain_card()
     if direction not in card.directions:
         raise Exp2SimError(f"The model {model.card.name!r} keeps no reference for {direction}.")
-    settings = Settings.of(model.card, seed=card.seed, points=card.points)
-    settings = replace(settings, paired=count)
+    settings = replace(Settings.recorded(card), paired=count)
     rng = np.random.default_rng([seed, 7, DIRECTIONS.index(direction)])
     noisy = direction == "deconvolve"
     own = kind_of(model.card, direction)

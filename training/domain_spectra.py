@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from mantid_exp2sim.training.store import DataSet
 
     from mantid_exp2sim.bundle import Model
-    from mantid_exp2sim.card import Card
+    from mantid_exp2sim.card import Card, DomainCard
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -48,6 +49,15 @@ class Settings:
         """With the noise, background, jitter and symmetries of the recipe on a model's card."""
         recipe: Any = card.training.get("recipes", {})
         data = recipe.get("gan", {}).get("data", {}) if isinstance(recipe, dict) else {}
+        return cls._with(data, **changes)
+
+    @classmethod
+    def recorded(cls, card: DomainCard) -> Settings:
+        """Those that a model's reference was made with, as far as its card tells them."""
+        return cls._with(card.settings, seed=card.seed, points=card.points)
+
+    @classmethod
+    def _with(cls, data: Mapping[str, Any], **changes: Any) -> Settings:
         low, high = data.get("noise", (0.0, 0.0))
         return cls(
             noise=(float(low), float(high)),

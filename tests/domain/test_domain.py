@@ -155,6 +155,23 @@ def test_calibration_is_a_function_of_the_seed(plain_models, domain_dataset, tmp
     assert sums[0] == sums[1] != sums[2]
 
 
+def test_controls_are_made_like_the_reference(plain_models, domain_dataset, tmp_path):
+    """By the card's own settings, not by a recipe with words that the reference knew nothing of."""
+    model = load_bundle(Path(shutil.copytree(plain_models / "cuts", tmp_path / "cuts")))
+    chosen = replace(
+        Settings.of(model.card, foreign=4, train=60, held=60, points=8, seed=3),
+        noise=(0.5, 2.0), background=0.3, subtraction_noise=1.5, subtraction_share=0.4, clean_share=0.2,
+    )  # fmt: skip
+    card = add_domain(model, domain_dataset, settings=chosen).domain
+    found = Settings.recorded(card)
+    shares = ("background_share", "subtraction_share", "clean_share")
+    names = ("noise", "background", "subtraction_noise", "intensity_jitter", "augment", "points", "seed")
+    for name in names + shares:
+        assert getattr(found, name) == getattr(chosen, name), name
+    older = card.model_copy(update={"settings": {"noise": [0.5, 2.0]}})
+    assert Settings.recorded(older).clean_share == Settings.recorded(older).subtraction_noise == 0
+
+
 def test_a_damaged_reference_is_refused(domain_models, inside, tmp_path):
     folder = Path(shutil.copytree(domain_models / "mosaic", tmp_path / "mosaic"))
     path = folder / "domain.safetensors"

@@ -65,7 +65,11 @@ def register_evaluate(subparsers: Subparsers) -> None:
     parser.add_argument("model", metavar="MODEL", help="name or folder")
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the data set")
     parser.add_argument(
-        "--also", nargs="+", default=[], metavar="MODEL", help="other trainings (seeds) of the same model"
+        "--also",
+        nargs="+",
+        default=[],
+        metavar="MODEL",
+        help="other trainings (seeds) of the same model; without, its members are measured each alone too",
     )
     parser.add_argument(
         "--paired", metavar="MODEL|RUN", help="a network of the same size trained on true pairs, as a bound"

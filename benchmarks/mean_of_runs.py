@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from mantid_exp2sim.training.evaluation.inputs import Spectra
+from mantid_exp2sim.training.evaluation.translators import Translator
 from mantid_exp2sim.training.metrics import relative_l2
 from mantid_exp2sim.training.pairs import open_pairs
 from mantid_exp2sim.training.runs import load_generator
-from mantid_exp2sim.training.validation import translate_volumes
 from noisier import measured
 
 CASES = {
@@ -41,7 +42,8 @@ def main() -> None:
     (one, model), (two, _) = (load_generator(run, "deconvolve") for run in args.runs)
     first, second = ({k: v.clone() for k, v in net.state_dict().items()} for net in (one, two))
     indices = data.split("validation", args.count)
-    mask, energies = (torch.from_numpy(np.array(part)) for part in (data.mask, data.energies))
+    spectra = Spectra(data, model.target, indices, 0.0, 0.0, args.seed)
+    translator = Translator({"deconvolve": [one.eval()]}, model.scaling, model.layout)
     clean, truth = data.read("convolved", indices), torch.from_numpy(data.read(model.target, indices))
     print("| share of the second | " + " | ".join(CASES) + " |")
     print("| --- |" + " --- |" * len(CASES))
@@ -50,9 +52,8 @@ def main() -> None:
         row = []
         for case in CASES.values():
             made = [measured(x, case, np.random.default_rng([args.seed, n])) for n, x in enumerate(clean)]
-            x = model.scaling.forward(torch.from_numpy(np.stack(made).astype(np.float32)))
-            sharp = translate_volumes(one.eval(), torch.where(mask, 0.0, x), mask, energies, model.layout)
-            row.append(float(relative_l2(model.scaling.inverse(sharp), truth, mask)))
+            x = torch.from_numpy(np.stack(made).astype(np.float32))
+            row.append(float(relative_l2(translator("deconvolve", x, spectra), truth, spectra.mask)))
         print(f"| {share:g} | " + " | ".join(f"{value:.4f}" for value in row) + " |", flush=True)
 
 

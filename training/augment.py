@@ -35,6 +35,15 @@ def apply_symmetries(volumes: NDArray[Any], moves: Mask) -> NDArray[Any]:
     return out
 
 
+def _draw_fall(rng: np.random.Generator, bins: int, each: Sequence[int]) -> NDArray[np.float64]:
+    """Logarithm of how a background falls with the number of the energy bin, (*each[:-1], bins).
+
+    Its decay length is drawn uniformly between a fifth of the bins and twice their number.
+    """
+    fall: NDArray[np.float64] = -np.arange(bins) / rng.uniform(0.2 * bins, 2.0 * bins, each)
+    return fall
+
+
 def add_background(rng: np.random.Generator, volumes: Floats, mean: float, *, share: float = 1.0) -> Floats:
     """Volumes (..., h, k, E) with a background each: flat in Q, exponential in the number of the energy bin.
 
@@ -46,13 +55,12 @@ def add_background(rng: np.random.Generator, volumes: Floats, mean: float, *, sh
     >>> bool((np.diff(with_it, axis=-1) < 0).all()), float(np.ptp(with_it, axis=(1, 2)).max())
     (True, 0.0)
     """
-    bins = volumes.shape[-1]
     each = (*volumes.shape[:-3], 1, 1, 1)
     height = rng.exponential(mean, each)
-    length = rng.uniform(0.2 * bins, 2.0 * bins, each)
+    fall = _draw_fall(rng, volumes.shape[-1], each)
     if share < 1:
         height *= rng.random((len(volumes), *[1] * (volumes.ndim - 1))) < share
-    return (volumes + height * np.exp(-np.arange(bins) / length)).astype(np.float32)
+    return (volumes + height * np.exp(fall)).astype(np.float32)
 
 
 def add_noise(rng: np.random.Generator, volumes: Floats, noise: tuple[float, float]) -> Floats:
@@ -84,11 +92,9 @@ def add_subtraction_noise(
     >>> bool((width[:, 0] > width[:, -1]).all()), bool(width.max() < 7)
     (True, True)
     """
-    bins = volumes.shape[-1]
     each = (len(volumes), *[1] * (volumes.ndim - 1))
     deviation = rng.uniform(0.0, highest, each) * (rng.random(each) < share)
-    length = rng.uniform(0.2 * bins, 2.0 * bins, each)
-    falling = (deviation * np.exp(-np.arange(bins) / (2.0 * length))).astype(np.float32)
+    falling = (deviation * np.exp(_draw_fall(rng, volumes.shape[-1], each) / 2)).astype(np.float32)
     made: Floats = volumes + falling * rng.standard_normal(volumes.shape, dtype=np.float32)
     return made
 

@@ -168,17 +168,7 @@ def add_domain(
             "measured_bins": float((~spectra.mask).sum() / spectra.mask[:, :, 0, 0, 0].size),
             "points": chosen.points,
             "seed": chosen.seed,
-            "settings": {
-                "noise": list(chosen.noise),
-                "background": chosen.background,
-                "background_share": chosen.background_share,
-                "subtraction_noise": chosen.subtraction_noise,
-                "subtraction_share": chosen.subtraction_share,
-                "clean_share": chosen.clean_share,
-                "intensity_jitter": chosen.intensity_jitter,
-                "augment": list(chosen.augment),
-                "training_spectra": chosen.train,
-            },
+            "settings": chosen.record(),
         }
     )
     networks: dict[str, nn.Module] = {key: model.network(key) for key in model.card.weights}

@@ -58,18 +58,34 @@ class Settings:
 
     @classmethod
     def _with(cls, data: Mapping[str, Any], **changes: Any) -> Settings:
-        low, high = data.get("noise", (0.0, 0.0))
-        return cls(
-            noise=(float(low), float(high)),
-            background=float(data.get("background", 0.0)),
-            background_share=float(data.get("background_share", 1.0)),
-            subtraction_noise=float(data.get("subtraction_noise", 0.0)),
-            subtraction_share=float(data.get("subtraction_share", 1.0)),
-            clean_share=float(data.get("clean_share", 0.0)),
-            intensity_jitter=float(data.get("intensity_jitter", 0.0)),
-            augment=tuple(data.get("augment", ())),
-            **changes,
-        )
+        given = {name: _frozen(data[name]) for name in AS_IN_TRAINING if name in data}
+        return cls(**given, **changes)
+
+    def record(self) -> dict[str, Any]:
+        """What a card keeps of them, as :meth:`recorded` reads it."""
+        kept = {name: getattr(self, name) for name in AS_IN_TRAINING}
+        kept = {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
+        return {**kept, "training_spectra": self.train}
+
+
+AS_IN_TRAINING = (
+    "noise",
+    "background",
+    "background_share",
+    "subtraction_noise",
+    "subtraction_share",
+    "clean_share",
+    "intensity_jitter",
+    "augment",
+)
+"""Settings by the names that they have in a recipe's ``[data]`` and on a card."""
+
+
+def _frozen(value: Any) -> Any:
+    """A setting of a card: a word, a number as a float, or a tuple of them."""
+    if isinstance(value, list | tuple):
+        return tuple(_frozen(each) for each in value)
+    return value if isinstance(value, str) else float(value)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

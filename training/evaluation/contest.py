@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,13 +12,7 @@ from mantid_exp2sim.training.evaluation import figures
 from mantid_exp2sim.training.evaluation.classifiers import correlations
 from mantid_exp2sim.training.evaluation.inputs import Batch, Spectra
 from mantid_exp2sim.training.evaluation.measures import panel_sums
-from mantid_exp2sim.training.evaluation.translators import (
-    Baseline,
-    Memory,
-    Translator,
-    blur,
-    model_translator,
-)
+from mantid_exp2sim.training.evaluation.translators import Baseline, Translator, blur
 from numpy.typing import NDArray
 
 from mantid_exp2sim.bundle import Model
@@ -60,20 +54,20 @@ class Contest:
     baseline: Baseline | None
 
 
-def members_alone(model: Model, memory: Memory) -> Contest | None:
-    """Each member of a model's generators, with the classifiers of the same number, as a training of its own.
+def members_alone(contest: Contest) -> Contest | None:
+    """Each member of the first model's generators, with the classifiers of the same number, as a training of
+    its own.
 
     None where there is one member. A direction or a classifier with fewer members starts again at its first.
     """
-    whole = model_translator(model)
+    model, whole = contest.readers[0].model, contest.translators[0]
     count = max(len(networks) for networks in whole.networks.values())
     if count < 2:
         return None
     alone = [
-        Translator({role: [networks[n % len(networks)]] for role, networks in whole.networks.items()},
-                   whole.scaling, whole.layout, memory)
+        replace(whole, networks={role: [each[n % len(each)]] for role, each in whole.networks.items()})
         for n in range(count)
-    ]  # fmt: skip
+    ]
     return Contest([Reader(model, n) for n in range(count)], alone, None, None)
 
 

@@ -95,7 +95,7 @@ def evaluate(
         None if paired is None else open_translator(paired, memory),
         baseline,
     )
-    alone = None if also else members_alone(models[0], memory)
+    alone = None if also else members_alone(contest)
     record, record_alone = Record(), Record()
     for batch in spectra.batches():
         measure(contest, spectra, batch, settings.classical, record)

@@ -340,11 +340,14 @@ class ClassifierDataSettings(DataSettings):
         return self
 
 
-OutlierKind = Literal["zeros", "constant", "bins", "panels", "noise", "sparse", "lattice", "near_lattice"]
+OutlierKind = Literal[
+    "zeros", "constant", "bins", "panels", "noise", "sparse", "lattice", "near_lattice", "magnet"
+]
 """``zeros``: nothing scattered. ``constant``: one level everywhere. ``bins``: each panel's bins shuffled.
 ``panels``: the panels shuffled. ``noise``: positive white noise. ``sparse``: few bright bins.
 ``lattice``: excitations of another lattice, the panels zoomed or turned in the plane and of another band.
-``near_lattice``: the same of lattice constants that are nearer to the own ones."""
+``near_lattice``: the same of lattice constants that are nearer to the own ones. ``magnet``: spin waves of a
+random ferromagnet or antiferromagnet, drawn from a formula (:mod:`mantid_exp2sim.training.magnets`)."""
 
 
 class DuqLossSettings(Table):

@@ -182,16 +182,7 @@ class Domain:
                 masks[kind] = apply_symmetries(np.stack([self._mask(kind, *p) for p in places]), moves)
             volumes[kind] = apply_symmetries(np.stack([self._take(kind, *p) for p in places]), moves)
             volumes[kind] *= factor.astype(np.float32).reshape(-1, *[1] * (volumes[kind].ndim - 1))
-        volumes[self.kind] = as_measured(
-            rng,
-            volumes[self.kind],
-            noise=self.noise,
-            background=self.background,
-            background_share=self.settings.background_share,
-            subtraction_noise=self.subtraction_noise,
-            subtraction_share=self.settings.subtraction_share,
-            clean_share=self.settings.clean_share,
-        )
+        volumes[self.kind] = self.as_measured(rng, volumes[self.kind])
         unknown = {kind: torch.from_numpy(mask) for kind, mask in masks.items()}
         scaled = {
             kind: self.scaling.forward(torch.from_numpy(v)).masked_fill_(
@@ -208,6 +199,19 @@ class Domain:
             label=torch.from_numpy(self.label[mosaics]),
             counterpart=None if self.other is None else scaled[self.other],
             counterpart_mask=torch.stack(list(unknown.values())).any(0).float() if joint else None,
+        )
+
+    def as_measured(self, rng: np.random.Generator, volumes: Floats) -> Floats:
+        """Simulated samples (B, ..., h, k, E) with the background and the noise of this domain."""
+        return as_measured(
+            rng,
+            volumes,
+            noise=self.noise,
+            background=self.background,
+            background_share=self.settings.background_share,
+            subtraction_noise=self.subtraction_noise,
+            subtraction_share=self.settings.subtraction_share,
+            clean_share=self.settings.clean_share,
         )
 
     def _places(self, items: Integers, step: int) -> list[tuple[int, int, Region]]:

@@ -7,7 +7,7 @@ every class, the length scale is chosen on the validation split, and bins that w
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +15,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mantid_exp2sim.training import metrics
-from mantid_exp2sim.training.config import DuqConfig
+from mantid_exp2sim.training.config import DuqConfig, OutlierKind
 from mantid_exp2sim.training.datasets import DataSet, Domain, Samples
 from mantid_exp2sim.training.loop import checked, clip_gradients, make_optimiser, step_seed
+from mantid_exp2sim.training.magnets import Magnets
 from mantid_exp2sim.training.outliers import make_outliers
 from mantid_exp2sim.training.parallel import Share, averaged, own_device
 from mantid_exp2sim.training.prefetch import Prefetch
-from mantid_exp2sim.training.provenance import panel_energies
+from mantid_exp2sim.training.provenance import panel_edges
 from mantid_exp2sim.training.store import whole_description
 from mantid_exp2sim.training.validation import classifier_input
 from torch import Tensor, nn
@@ -88,18 +89,30 @@ class DuqTask:
         self.valid_label = label.repeat_interleave(len(self.valid) // len(label))
         draws = torch.Generator().manual_seed(step_seed(self.config.run.seed, 0, stream=3))
         count = max(2, min(len(self.valid), 200))
-        self.levels = self._levels_of(dataset)
+        self._know_panels(dataset, scaling)
         self.valid_outliers = {
-            kind: make_outliers(self.valid[:count], draws, [kind], levels=self.levels)
+            kind: self._outliers(self.valid[:count], draws, [kind])
             for kind in dict.fromkeys(self.config.loss.outlier_kinds)
         }
 
-    def _levels_of(self, dataset: DataSet) -> Tensor | None:
-        """Energy transfers of the panels of a mosaic in meV; None where samples or windows differ."""
-        if self.config.data.form != "mosaic" or not dataset.shares_mask:
-            return None
-        found = panel_energies(whole_description(dataset.folder))
-        return None if found is None else torch.from_numpy(found).float().flatten()
+    def _know_panels(self, dataset: DataSet, scaling: Scaling) -> None:
+        """Energies of the panels of a mosaic, where all samples have the same, and what needs them."""
+        edges = None
+        if self.config.data.form == "mosaic" and dataset.shares_mask:
+            edges = panel_edges(whole_description(dataset.folder))
+        self.levels = self.magnets = None
+        if edges is not None:
+            self.levels = torch.from_numpy((edges[:, 1:] + edges[:, :-1]) / 2).float().flatten()
+            self.magnets = Magnets(edges, scaling, self.domain.as_measured)
+        elif "magnet" in self.config.loss.outlier_kinds:
+            raise Exp2SimError(
+                "Magnets as inputs of no class need the energies of a mosaic's panels.",
+                why="The samples are single volumes, or the data set does not say the same energies for all.",
+                way_out='Take "magnet" out of outlier_kinds in [loss].',
+            )
+
+    def _outliers(self, x: Tensor, draws: torch.Generator, kinds: Sequence[OutlierKind]) -> Tensor:
+        return make_outliers(x, draws, kinds, levels=self.levels, magnets=self.magnets)
 
     def networks(self) -> dict[str, nn.Module]:
         """See :class:`mantid_exp2sim.training.loop.Task`."""
@@ -118,7 +131,7 @@ class DuqTask:
         x = _stack(samples)
         count = round(self.config.loss.outliers * len(x))
         chosen = x[torch.randint(len(x), (count,), generator=draws)]
-        outliers = make_outliers(chosen, draws, self.config.loss.outlier_kinds, levels=self.levels)
+        outliers = self._outliers(chosen, draws, self.config.loss.outlier_kinds)
         parts = (x, outliers), (samples.label, torch.full((count,), NO_CLASS))
         mine = slice(self.share.number, None, self.share.of)
         whole, label = (torch.cat([part[mine] for part in pair]) for pair in parts)

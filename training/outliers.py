@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mantid_exp2sim.training.config import OutlierKind
+from mantid_exp2sim.training.magnets import Magnets
 from torch import Tensor
 
 _LARGEST_BAND = 12.0
@@ -20,12 +22,18 @@ _ZOOMS: dict[OutlierKind, tuple[tuple[float, float], tuple[float, float]]] = {
 
 
 def make_outliers(
-    x: Tensor, draws: torch.Generator, kinds: Sequence[OutlierKind], *, levels: Tensor | None = None
+    x: Tensor,
+    draws: torch.Generator,
+    kinds: Sequence[OutlierKind],
+    *,
+    levels: Tensor | None = None,
+    magnets: Magnets | None = None,
 ) -> Tensor:
     """Inputs of no class made from real ones (B, 2·panels, h, k): same masks, other intensities.
 
     Each sample gets one of ``kinds`` at random; one that is named twice comes twice as often. ``levels``
-    (panels,): the energy transfers of the panels in meV; without them ``lattice`` keeps the band.
+    (panels,): the energy transfers of the panels in meV; without them ``lattice`` keeps the band. ``magnets``
+    draws what ``magnet`` asks for.
 
     >>> x = torch.rand(2, 4, 3, 3)
     >>> x[:, 2:] = 0
@@ -38,7 +46,11 @@ def make_outliers(
     made = []
     for sample in x:
         kind = kinds[int(torch.randint(len(kinds), (), generator=draws)) if len(kinds) > 1 else 0]
-        made.append(_one(sample[:panels], sample[panels:], kind, draws, levels))
+        intensity, mask = sample[:panels], sample[panels:]
+        if kind == "magnet":
+            made.append(_magnet(intensity, mask, draws, magnets))
+        else:
+            made.append(_one(intensity, mask, kind, draws, levels))
     intensity = torch.where(x[:, panels:] > 0, 0.0, torch.stack(made))
     return torch.cat([intensity, x[:, panels:]], 1)
 
@@ -63,6 +75,16 @@ def _one(
     if kind == "noise":
         return -level * noise.log()
     return torch.where(noise < 0.03, 30 * level, torch.zeros(()))
+
+
+def _magnet(intensity: Tensor, mask: Tensor, draws: torch.Generator, magnets: Magnets | None) -> Tensor:
+    """Another magnet, of about the same mean intensity in physical units."""
+    if magnets is None:
+        raise ValueError("outliers of kind magnet need something that draws magnets")
+    rng = np.random.default_rng(int(torch.randint(2**62, (), generator=draws)))
+    level = magnets.scaling.inverse(intensity)[mask == 0].clamp_min(0).mean().nan_to_num()
+    made = magnets.panels(rng, float(level), (intensity.shape[-2], intensity.shape[-1]))
+    return torch.from_numpy(made).to(intensity.dtype)
 
 
 def _another_lattice(

@@ -48,18 +48,18 @@ def data_energies(about: Mapping[str, Any]) -> tuple[float, ...]:
     return tuple(found)
 
 
-def panel_energies(about: Mapping[str, Any]) -> NDArray[np.float64] | None:
-    """Energy transfers of a mosaic's panels in meV, (Ei, E); None where the description does not tell them.
+def panel_edges(about: Mapping[str, Any]) -> NDArray[np.float64] | None:
+    """Edges of a mosaic's energy bins in meV, (Ei, E + 1); None where the description does not tell them.
 
-    >>> panel_energies({"incident_energies": [25.0, 50.0], "shape": [2, 40, 40, 10]})[:, 0].tolist()
-    [3.25, 6.5]
+    >>> panel_edges({"incident_energies": [25.0, 50.0], "shape": [2, 40, 40, 10]})[:, 0].tolist()
+    [2.5, 5.0]
     """
     energy = next(axis for axis in data_axes(about, windows_fixed=True) if axis.kind == "energy")
     if len(energy.edges) != about["shape"][3] + 1:
         return None
-    edges, ei = np.array(energy.edges), np.array(about["incident_energies"], dtype=float)
+    ei = np.array(about["incident_energies"], dtype=float)
     scale = ei if energy.relative_to_incident_energy else np.ones_like(ei)
-    found: NDArray[np.float64] = scale[:, None] * (edges[1:] + edges[:-1]) / 2
+    found: NDArray[np.float64] = scale[:, None] * np.array(energy.edges)
     return found
 
 

@@ -74,20 +74,23 @@ model: env
 	  $(call train,duq,duq-more,runs/duq-more-$$seed,--seed $$seed) && \
 	  $(call train,duq,duq-foreign,runs/duq-foreign-$$seed,--seed $$seed) && \
 	  $(call train,duq,duq-lattices,runs/duq-lattices-$$seed,--seed $$seed) && \
+	  $(call train,duq,duq-magnets,runs/duq-magnets-$$seed,--seed $$seed) && \
 	  $(call train,duq,duq-convolved,runs/duq-convolved-$$seed,--seed $$seed) && \
 	  $(call train,duq,duq-convolved-foreign,runs/duq-convolved-foreign-$$seed,--seed $$seed) && \
+	  $(call train,duq,duq-convolved-magnets,runs/duq-convolved-magnets-$$seed,--seed $$seed) && \
 	  $(call train,gan,gan-volumes,runs/gan-volumes-$$seed,--seed $$seed) && \
 	  $(call train,gan,gan-volumes-refined,runs/gan-volumes-refined-$$seed,--seed $$seed) && \
 	  $(call train,gan,gan-volumes-noisy,runs/gan-volumes-noisy-$$seed,--seed $$seed) && \
-	  $(call train,gan,gan-volumes-mean,runs/gan-volumes-mean-$$seed,--seed $$seed) || exit 1; done
-	$(BIN)/exp2sim bundle runs/pcsmo-maps --gan $(SEEDS:%=runs/gan-volumes-mean-%) \
-	  --classifier integrated=$(call members,runs/duq-lattices) \
-	  --classifier convolved=$(call members,runs/duq-convolved-foreign) \
+	  $(call train,gan,gan-volumes-mean,runs/gan-volumes-mean-$$seed,--seed $$seed) && \
+	  $(call train,gan,gan-volumes-longer,runs/gan-volumes-longer-$$seed,--seed $$seed) || exit 1; done
+	$(BIN)/exp2sim bundle runs/pcsmo-maps --gan $(SEEDS:%=runs/gan-volumes-longer-%) \
+	  --classifier integrated=$(call members,runs/duq-magnets) \
+	  --classifier convolved=$(call members,runs/duq-convolved-magnets) \
 	  --description '$(ABOUT): mosaics of six incident energies (25 to 140 meV, 40 x 40 x 10 bins), Dimer or Goodenough' \
 	  --dataset data/pcsmo-maps --overwrite
 	$(BIN)/exp2sim domain runs/pcsmo-maps data/pcsmo-maps
 	$(BIN)/exp2sim calibrate runs/pcsmo-maps data/pcsmo-maps
-	$(BIN)/exp2sim evaluate runs/pcsmo-maps data/pcsmo-maps --paired runs/gan-volumes-mean-0 --report runs/evaluation --on-card
+	$(BIN)/exp2sim evaluate runs/pcsmo-maps data/pcsmo-maps --paired runs/gan-volumes-longer-0 --report runs/evaluation --on-card
 
 model-fine: env
 	$(BIN)/exp2sim simulate dataset $(RECIPES)/pcsmo-maps-3d.toml

@@ -145,6 +145,9 @@ def controls(inside: Spectra, rng: np.random.Generator, *, seen: bool = True) ->
             ),
             "photographs": lambda i: _cut(photograph(groups * nh, ne * nk, rng, real=True), shape),
             "featureless": lambda i: np.ones(shape) * np.exp(-np.arange(ne) / (rng.uniform(0.2, 2) * ne)),
+            "Rb2MnF4, middle band": lambda i: antiferromagnet(
+                shape, inside.energies[i], rng, top=float(inside.energies[i].max() * rng.uniform(0.07, 0.2))
+            ),
         }
     found = {}
     for name, make in made.items():

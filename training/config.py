@@ -183,8 +183,11 @@ class LossSettings(Table):
     """L1 to the true counterpart, in network values: the upper bound, no longer unpaired."""
     paired_square: float = Field(default=0.0, ge=0)
     """Relative squared error to the true counterpart in physical units: keeps the intensity of noisy data."""
+    paired_flux: float = Field(default=0.0, ge=0)
+    """Relative error of the total of each panel (energy bin) against the true counterpart's."""
     paired_floor: float = Field(default=0.1, gt=0)
-    """Intensity per bin, in units of the scale, below which a sample's error is not seen as relative."""
+    """Intensity per bin, in units of the scale, below which the error of a sample or a panel is not seen as
+    relative."""
     frozen: tuple[Literal["deconvolve", "convolve"], ...] = ()
     """Generators that keep the weights they start with."""
     temperature: float = Field(default=0.07, gt=0)
@@ -210,7 +213,7 @@ class LossSettings(Table):
     @property
     def needs_pairs(self) -> bool:
         """Whether the true counterpart of every sample is used."""
-        return self.paired > 0 or self.paired_square > 0
+        return max(self.paired, self.paired_square, self.paired_flux) > 0
 
     @property
     def adversarial(self) -> bool:

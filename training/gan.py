@@ -44,7 +44,7 @@ OTHER = {"deconvolve": "convolve", "convolve": "deconvolve"}
 @dataclass(frozen=True, slots=True, eq=False)
 class Stacked:
     """A batch as a network takes it: input, intensities, masks (1 = not measured), labels, incident energies
-    in meV, counterpart.
+    in meV, counterpart; ``shape`` is that of the volumes, (B, h, k, E).
     """
 
     x: Tensor
@@ -55,6 +55,7 @@ class Stacked:
     counterpart: Tensor | None
     pair_mask: Tensor
     """1 where the input or its counterpart is not known."""
+    shape: tuple[int, ...]
 
     def with_intensity(self, y: Tensor) -> Tensor:
         """The network input with other intensities, and zero where nothing was measured."""
@@ -70,7 +71,8 @@ def stack(samples: Samples, layout: Layout, device: str = "cpu") -> Stacked:
     counterpart = None if samples.counterpart is None else layout.fold(samples.counterpart).to(device)
     mask, joint = x[:, n : 2 * n], samples.counterpart_mask
     pair_mask = mask if joint is None else layout.fold(joint).to(device)
-    return Stacked(x, x[:, :n], mask, label, samples.ei.to(device), counterpart, pair_mask)
+    shape = tuple(samples.x.shape)
+    return Stacked(x, x[:, :n], mask, label, samples.ei.to(device), counterpart, pair_mask, shape)
 
 
 def fast_format(x: Tensor) -> Tensor:
@@ -275,16 +277,27 @@ class DualGan:
             parts |= self._physics(name, source, made)
         if w.flux > 0:
             parts["flux"] = w.flux, self._flux(made.fake, own)
-        if w.paired > 0 and own.counterpart is not None:
-            parts["paired"] = w.paired, losses.masked_l1(made.fake, own.counterpart, own.pair_mask)
-        if w.paired_square > 0 and own.counterpart is not None:
-            scaling = self.domains["convolve"].scaling
-            physical = scaling.inverse(made.fake), scaling.inverse(own.counterpart.float())
-            floor = w.paired_floor * scaling.intensity_scale
-            parts["paired_square"] = w.paired_square, losses.relative_square(*physical, own.pair_mask, floor)
+        if own.counterpart is not None:
+            parts |= self._against_truth(made.fake, own.counterpart, own)
         report |= {f"{name}_{part}": value for part, (_, value) in parts.items()}
         zero = torch.zeros((), device=self.device)
         return sum((weight * value for weight, value in parts.values()), zero)
+
+    def _against_truth(self, made: Tensor, truth: Tensor, own: Stacked) -> dict[str, tuple[float, Tensor]]:
+        """Losses of pairs: bin by bin in network values and in physical units, and of the panels' totals."""
+        w, scaling = self.weights, self.domains["convolve"].scaling
+        physical = scaling.inverse(made), scaling.inverse(truth.float())
+        floor = w.paired_floor * scaling.intensity_scale
+        parts: dict[str, tuple[float, Tensor]] = {}
+        if w.paired > 0:
+            parts["paired"] = w.paired, losses.masked_l1(made, truth, own.pair_mask)
+        if w.paired_square > 0:
+            parts["paired_square"] = w.paired_square, losses.relative_square(*physical, own.pair_mask, floor)
+        if w.paired_flux > 0:
+            volumes = [self.layout.unstack(part, own.shape) for part in (*physical, own.pair_mask)]
+            made, truth, mask = volumes
+            parts["paired_flux"] = w.paired_flux, losses.panel_flux_loss(made, truth, mask, floor)
+        return parts
 
     def _physics(
         self, name: str, source: Mapping[str, Stacked], made: _Pass

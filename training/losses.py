@@ -126,6 +126,24 @@ def relative_square(output: Tensor, wanted: Tensor, mask: Tensor, floor: float) 
     return (error / (size + floor**2 * keep.flatten(1).sum(1) + 1e-12)).mean()
 
 
+def panel_flux_loss(made: Tensor, wanted: Tensor, mask: Tensor, floor: float) -> Tensor:
+    """|Σ made − Σ wanted| / (Σ wanted + floor · bins) of each panel, averaged over the measured ones.
+
+    All (B, h, k, E), in physical units; a panel is what lies in one energy bin; ``mask`` 1 = not measured;
+    ``floor`` an intensity per bin, so that empty panels do not decide. Errors bin by bin leave a panel's
+    total free within their own size, which for many small ones of the same sign is large.
+
+    >>> one = torch.ones(1, 2, 2, 3)
+    >>> round(float(panel_flux_loss(one * torch.tensor([1.0, 1.2, 0.9]), one, 0 * one, 0.0)), 6)
+    0.1
+    """
+    keep = 1 - mask
+    totals = [(part * keep).sum((1, 2)) for part in (made, wanted)]
+    bins = keep.sum((1, 2))
+    error = (totals[0] - totals[1]).abs() / (totals[1].abs() + floor * bins + 1e-12)
+    return masked_mean(error, (bins > 0).to(error.dtype))
+
+
 def sample_positions(
     mask: Tensor, sizes: Sequence[int], count: int, generator: torch.Generator, share: Share = WHOLE
 ) -> tuple[Tensor, Tensor]:

@@ -142,6 +142,24 @@ def test_masked_l1_ignores_what_was_not_measured():
     assert x.grad.tolist() == [[[0.5, 0.5, 0.0]]]
 
 
+def test_flux_of_panels_sees_a_shift_between_them_and_no_gap():
+    torch.manual_seed(0)
+    wanted, mask = torch.rand(2, 5, 5, 4) + 0.5, (torch.rand(2, 5, 5, 4) < 0.2).float()
+    shuffled = wanted.clone()  # another order within each panel is no other flux, what fills a gap neither
+    shuffled[:, :, :, 1] = wanted[:, :, :, 1].flip(1)
+    wild = torch.where(mask > 0, 1e6, shuffled)
+    assert float(losses.panel_flux_loss(wild, wanted, mask.clone(), 0.0)) == pytest.approx(
+        float(losses.panel_flux_loss(shuffled, wanted, mask, 0.0))
+    )
+    assert float(losses.panel_flux_loss(shuffled, wanted, 0 * mask, 0.0)) == pytest.approx(0, abs=1e-6)
+    shifted = wanted * torch.tensor([1.1, 0.9, 1.0, 1.0])
+    assert float(losses.panel_flux_loss(shifted, wanted, mask, 0.0)) == pytest.approx(0.05, rel=1e-4)
+    gone = mask.clone()
+    gone[0] = 1  # a sample without any bin, and one without a panel
+    gone[1, :, :, 0] = 1
+    assert float(losses.panel_flux_loss(shifted, wanted, gone, 0.0)) == pytest.approx(0.1 / 3, rel=1e-4)
+
+
 def test_nothing_measured_is_zero_and_finite():
     x = torch.ones(2, 1, 4, requires_grad=True)
     value = losses.masked_l1(x, 0 * x, torch.ones(2, 1, 4))

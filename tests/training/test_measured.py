@@ -230,7 +230,7 @@ class TestFileSets:
         assert (tmp_path / "run" / "pictures" / "0000003.png").is_file()
 
     def test_paired_losses_need_pairs(self, paired_set, unpaired_set, tmp_path):
-        loss = "paired = 1.0\npaired_square = 1.0"
+        loss = "paired = 1.0\npaired_square = 1.0\npaired_flux = 1.0"
         recipe = gan_recipe(tmp_path / "r.toml", paired_set, loss=loss)
         assert runs.train_gan(recipe, out=tmp_path / "run") == "finished"
         recipe = gan_recipe(tmp_path / "r.toml", unpaired_set, loss=loss)

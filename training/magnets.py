@@ -63,7 +63,7 @@ class Magnet:
         """
         if not self.antiferromagnet:
             return self.gap + (1 - self.gap) * (1 - gamma) / 2, np.ones_like(gamma)
-        g = 1 / np.sqrt(1 - self.gap**2)
+        g = 1 / np.sqrt(1 - max(self.gap, 1e-6) ** 2)  # a gap of 0 would scatter without end at γ = −1
         return np.sqrt(1 - (gamma / g) ** 2), np.sqrt((g - gamma) / (g + gamma))
 
 

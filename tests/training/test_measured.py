@@ -249,6 +249,10 @@ class TestFileSets:
         )
         assert runs.train_duq(tmp_path / "duq.toml", out=tmp_path / "run") == "finished"
         assert runs.load_classifier(tmp_path / "run").model.classes == ("A", "B")
+        recipe = tmp_path / "duq.toml"  # masks differ: no energies that are those of all mosaics
+        recipe.write_text(recipe.read_text().replace("[sch", '[loss]\noutlier_kinds = ["magnet"]\n[sch'))
+        with pytest.raises(Exp2SimError, match="energies of a mosaic's panels"):
+            runs.train_duq(recipe, out=tmp_path / "magnets")
 
     def test_the_card_tells_axes_energies_and_the_measurement(self, paired_set, tmp_path):
         recipe = gan_recipe(tmp_path / "r.toml", paired_set)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 
 import numpy as np
@@ -15,6 +16,7 @@ from mantid_exp2sim.training.loop import NotFinite, Run
 from mantid_exp2sim.training.sources import domain_indices, gan_domains
 from mantid_exp2sim.training.validation import make_validation
 
+from mantid_exp2sim.card import mosaic_axes
 from mantid_exp2sim.errors import Exp2SimError
 
 
@@ -360,6 +362,19 @@ class TestDuqRun:
         assert float(penalty.detach()) == pytest.approx(16.0)
         penalty.backward()
         assert weight.grad.abs().sum() > 0
+
+    def test_meets_other_magnets(self, tiny_dataset, duq_recipe, tmp_path):
+        folder = shutil.copytree(tiny_dataset, tmp_path / "data")
+        description = json.loads((folder / "dataset.json").read_text())
+        axes = [axis.model_dump(mode="json") for axis in mosaic_axes(windows_fixed=True)]
+        axes[2] |= {"edges": [0.1, 0.3, 0.5, 0.7], "width": 0.2}
+        (folder / "dataset.json").write_text(json.dumps({**description, "axes": axes}))
+        path = duq_recipe()
+        text = path.read_text().replace("[loss]", '[loss]\noutlier_kinds = ["magnet", "zeros"]')
+        path.write_text(re.sub(r'folder = ".*"', f'folder = "{folder}"', text))
+        assert runs.train_duq(path, out=tmp_path / "run") == "finished"
+        best = json.loads((tmp_path / "run" / "best" / "best.json").read_text())["classifier"]
+        assert 0 <= best["metrics"]["null_magnet"] <= 1
 
     def test_wrong_panels_are_refused(self, duq_recipe, tmp_path):
         path = duq_recipe()

@@ -63,7 +63,7 @@ def main() -> None:
                 made = translators[name](direction, x, spectra) if name in translators else x
                 sums += torch.stack([(part.double() * keep).sum((0, 2, 3)) for part in (made, true)])
                 errors += [
-                    float(relative_l2(made[i : i + 1], true[i : i + 1], spectra.mask)) for i in range(len(x))
+                    relative_l2(y[None], t[None], spectra.mask) for y, t in zip(made, true, strict=True)
                 ]
             made, true = sums
             row = [case, name, f"{sum(errors) / len(errors):.3f}", f"{made.sum() / true.sum():.3f}"]

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 from mantid_exp2sim.training.domain_spectra import Settings, Spectra, as_in_training
+from mantid_exp2sim.training.lines import averaged, binned_line, positions
 from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -26,11 +27,8 @@ def antiferromagnet(shape: Shape, energies: NDArray[Any], rng: np.random.Generat
     al., PRB 72 (2005) 014413: ω_max = 6.6 meV with the gap); ``top`` is ω_max in meV. h and k from −1 to 1,
     energies from 0.1 to 0.7 Ei, σ_E = 2.5 % of Ei.
     """
-    from scipy.special import ndtr
-
     _, nh, nk, ne = shape
-    sub = (np.arange(3) - 1) / 3
-    h, k = ((2.05 * (np.arange(n)[:, None] + 0.5 + sub).ravel() / n) - 1.025 for n in (nh, nk))
+    h, k = (positions(n, 3) for n in (nh, nk))
     gamma = 0.5 * (np.cos(2 * np.pi * h)[:, None] + np.cos(2 * np.pi * k)[None])
     omega = top * np.sqrt(1 - (gamma / 1.0048) ** 2)
     falling = np.exp(-0.8 * (h[:, None] ** 2 + k[None] ** 2))  # the form factor of Mn2+, roughly
@@ -38,9 +36,7 @@ def antiferromagnet(shape: Shape, energies: NDArray[Any], rng: np.random.Generat
     out = np.empty(shape)
     for number, energy in enumerate(energies):
         edges = energy * np.linspace(0.1, 0.7, ne + 1)
-        below = ndtr((edges - omega[..., None]) / (0.025 * energy))
-        volume = weight[..., None] * np.diff(below, axis=-1) / np.diff(edges)
-        out[number] = volume.reshape(nh, 3, nk, 3, ne).mean(axis=(1, 3))
+        out[number] = averaged(binned_line(omega, weight, edges, 0.025 * energy), 3)
     return out
 
 

@@ -286,11 +286,13 @@ class DualGan:
     def _against_truth(self, made: Tensor, truth: Tensor, own: Stacked) -> dict[str, tuple[float, Tensor]]:
         """Losses of pairs: bin by bin in network values and in physical units, and of the panels' totals."""
         w, scaling = self.weights, self.domains["convolve"].scaling
-        physical = scaling.inverse(made), scaling.inverse(truth.float())
-        floor = w.paired_floor * scaling.intensity_scale
         parts: dict[str, tuple[float, Tensor]] = {}
         if w.paired > 0:
             parts["paired"] = w.paired, losses.masked_l1(made, truth, own.pair_mask)
+        if w.paired_square == w.paired_flux == 0:
+            return parts
+        physical = scaling.inverse(made), scaling.inverse(truth.float())
+        floor = w.paired_floor * scaling.intensity_scale
         if w.paired_square > 0:
             parts["paired_square"] = w.paired_square, losses.relative_square(*physical, own.pair_mask, floor)
         if w.paired_flux > 0:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from mantid_exp2sim.training.lines import averaged, binned_line, positions
 from numpy.typing import NDArray
 
 from mantid_exp2sim.scaling import Scaling
@@ -102,26 +103,21 @@ def draw_magnet(rng: np.random.Generator, highest: float) -> Magnet:
     )
 
 
-def spectrum(
-    magnet: Magnet, edges: Floats, size: tuple[int, int], width: float, extent: float = 1.025
-) -> Floats:
-    """Intensity per meV, (Ei, h, k, E), h and k from −``extent`` to ``extent`` in ``size`` bins.
+def spectrum(magnet: Magnet, edges: Floats, size: tuple[int, int], width: float) -> Floats:
+    """Intensity per meV, (Ei, h, k, E), in ``size`` bins of h and k from −`EXTENT` to `EXTENT`.
 
     ``edges`` (Ei, E + 1) are those of the energy bins in meV; a line is a Gaussian whose σ_E is ``width``
     times the width of the first bin.
     """
-    from scipy.special import ndtr
-
-    h, k = (((np.arange(POINTS * n) + 0.5) / (POINTS * n) * 2 - 1) * extent for n in size)
+    h, k = (positions(n, POINTS) for n in size)
     shape, strength = magnet.branch(magnet.gamma(h[:, None], k[None]))
     strength = strength * np.exp(-magnet.falling * (h[:, None] ** 2 + k[None] ** 2))
     out = np.empty((len(edges), *size, edges.shape[1] - 1))
     for number, own in enumerate(edges):
         volume = np.zeros((*shape.shape, len(own) - 1))
         for top, share in zip(magnet.tops, magnet.shares, strict=True):
-            below = ndtr((own - (top * shape)[..., None]) / max(width * (own[1] - own[0]), 1e-9))
-            volume += share * strength[..., None] * np.diff(below, axis=-1) / np.diff(own)
-        out[number] = volume.reshape(size[0], POINTS, size[1], POINTS, -1).mean(axis=(1, 3))
+            volume += binned_line(top * shape, share * strength, own, max(width * (own[1] - own[0]), 1e-9))
+        out[number] = averaged(volume, POINTS)
     return out
 
 

@@ -46,21 +46,24 @@ def make_outliers(
     made = []
     for sample in x:
         kind = kinds[int(torch.randint(len(kinds), (), generator=draws)) if len(kinds) > 1 else 0]
-        intensity, mask = sample[:panels], sample[panels:]
-        if kind == "magnet":
-            made.append(_magnet(intensity, mask, draws, magnets))
-        else:
-            made.append(_one(intensity, mask, kind, draws, levels))
+        made.append(_one(sample[:panels], sample[panels:], kind, draws, levels, magnets))
     intensity = torch.where(x[:, panels:] > 0, 0.0, torch.stack(made))
     return torch.cat([intensity, x[:, panels:]], 1)
 
 
 def _one(
-    intensity: Tensor, mask: Tensor, kind: OutlierKind, draws: torch.Generator, levels: Tensor | None
+    intensity: Tensor,
+    mask: Tensor,
+    kind: OutlierKind,
+    draws: torch.Generator,
+    levels: Tensor | None,
+    magnets: Magnets | None,
 ) -> Tensor:
     """Other intensities (panels, h, k) of about the same size."""
     if kind in _ZOOMS:
         return _another_lattice(intensity, mask, draws, levels, kind)
+    if kind == "magnet":
+        return _magnet(intensity, mask, draws, magnets)
     level = intensity.abs().mean() * (4 * torch.rand((), generator=draws))
     if kind == "zeros":
         return torch.zeros_like(intensity)

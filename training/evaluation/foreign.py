@@ -19,6 +19,7 @@ from mantid_exp2sim.training.evaluation.classifiers import correlations
 from mantid_exp2sim.training.evaluation.inputs import Batch, Spectra
 from mantid_exp2sim.training.evaluation.statistics import Bootstrap
 from mantid_exp2sim.training.evaluation.translators import model_translator
+from mantid_exp2sim.training.lines import averaged, binned_line, positions
 from mantid_exp2sim.training.simulation.manganite import LATTICE
 from numpy.typing import NDArray
 
@@ -55,11 +56,8 @@ def phonons(shape: tuple[int, ...], energies: NDArray[Any], rng: np.random.Gener
     meV. Q has the part along the beam that the energy transfer asks for. h and k from −1 to 1, energies from
     0.1 to 0.7 Ei, σ_E = 2.5 % of Ei.
     """
-    from scipy.special import ndtr
-
     _, nh, nk, ne = shape
-    sub = (np.arange(3) - 1) / 3
-    h, k = ((2.05 * (np.arange(n)[:, None] + 0.5 + sub).ravel() / n) - 1.025 for n in (nh, nk))
+    h, k = (positions(n, 3) for n in (nh, nk))
     way = (2 - np.cos(2 * np.pi * h)[:, None] - np.cos(2 * np.pi * k)[None]) / 4
     across = (2 * np.pi * h / LATTICE[0])[:, None] ** 2 + (2 * np.pi * k / LATTICE[1])[None] ** 2
     acoustic, optical = (float(np.max(energies)) * rng.uniform(*ends) for ends in ((0.12, 0.3), (0.35, 0.6)))
@@ -71,10 +69,9 @@ def phonons(shape: tuple[int, ...], energies: NDArray[Any], rng: np.random.Gener
         along = np.sqrt(energy / ENERGY_OF_K2) - np.sqrt(np.maximum(left, 0))
         volume = np.zeros(along.shape)
         for omega in branches:
-            below = ndtr((edges - omega[..., None]) / (0.025 * energy))
-            volume += np.diff(below, axis=-1) / np.diff(edges) / np.maximum(omega, 0.5)[..., None]
+            volume += binned_line(omega, 1 / np.maximum(omega, 0.5), edges, 0.025 * energy)
         volume *= across[..., None] + along**2
-        out[number] = volume.reshape(nh, 3, nk, 3, ne).mean(axis=(1, 3))
+        out[number] = averaged(volume, 3)
     return out
 
 

@@ -1,0 +1,43 @@
+"""Dispersions as they are seen in the bins of a picture: what made-up excitations have in common."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+EXTENT = 1.025
+"""h and k of made-up data go from minus this to this, in r.l.u."""
+
+
+def positions(bins: int, points: int) -> Floats:
+    """h or k of ``points`` points in each of so many bins, (bins · points,).
+
+    >>> positions(2, 1).tolist()
+    [-0.5125, 0.5125]
+    """
+    found: Floats = ((np.arange(points * bins) + 0.5) / (points * bins) * 2 - 1) * EXTENT
+    return found
+
+
+def binned_line(omega: Floats, weight: Floats, edges: Floats, width: float) -> Floats:
+    """Intensity per meV of a Gaussian line at ``omega`` (...) in energy bins of ``edges`` (E + 1,): (..., E).
+
+    ``weight`` (...) is the area of the line, ``width`` its σ in meV.
+
+    >>> line = binned_line(np.array(5.0), np.array(3.0), np.array([0.0, 4.0, 8.0]), 0.1)
+    >>> line.round(3).tolist()
+    [0.0, 0.75]
+    """
+    from scipy.special import ndtr
+
+    below = ndtr((edges - omega[..., None]) / width)
+    found: Floats = weight[..., None] * np.diff(below, axis=-1) / np.diff(edges)
+    return found
+
+
+def averaged(volume: Floats, points: int) -> Floats:
+    """Means over the points of each bin: (h · points, k · points, E) to (h, k, E)."""
+    nh, nk, ne = volume.shape
+    found: Floats = volume.reshape(nh // points, points, nk // points, points, ne).mean(axis=(1, 3))
+    return found

@@ -344,13 +344,23 @@ class ClassifierDataSettings(DataSettings):
 
 
 OutlierKind = Literal[
-    "zeros", "constant", "bins", "panels", "noise", "sparse", "lattice", "near_lattice", "magnet"
+    "zeros",
+    "constant",
+    "bins",
+    "panels",
+    "noise",
+    "sparse",
+    "lattice",
+    "near_lattice",
+    "magnet",
+    "cell_magnet",
 ]
 """``zeros``: nothing scattered. ``constant``: one level everywhere. ``bins``: each panel's bins shuffled.
 ``panels``: the panels shuffled. ``noise``: positive white noise. ``sparse``: few bright bins.
 ``lattice``: excitations of another lattice, the panels zoomed or turned in the plane and of another band.
 ``near_lattice``: the same of lattice constants that are nearer to the own ones. ``magnet``: spin waves of a
-random ferromagnet or antiferromagnet, drawn from a formula (:mod:`mantid_exp2sim.training.magnets`)."""
+random ferromagnet or antiferromagnet, drawn from a formula (:mod:`mantid_exp2sim.training.magnets`), on a
+random lattice. ``cell_magnet``: the same on a simple multiple of the sample's own unit cell."""
 
 
 class DuqLossSettings(Table):

@@ -19,7 +19,7 @@ from mantid_exp2sim.training.config import DuqConfig, OutlierKind
 from mantid_exp2sim.training.datasets import DataSet, Domain, Samples
 from mantid_exp2sim.training.loop import checked, clip_gradients, make_optimiser, step_seed
 from mantid_exp2sim.training.magnets import Magnets
-from mantid_exp2sim.training.outliers import make_outliers
+from mantid_exp2sim.training.outliers import MAGNETS, make_outliers
 from mantid_exp2sim.training.parallel import Share, averaged, own_device
 from mantid_exp2sim.training.prefetch import Prefetch
 from mantid_exp2sim.training.provenance import panel_edges
@@ -104,11 +104,11 @@ class DuqTask:
         if edges is not None:
             self.levels = torch.from_numpy((edges[:, 1:] + edges[:, :-1]) / 2).float().flatten()
             self.magnets = Magnets(edges, scaling, self.domain.as_measured)
-        elif "magnet" in self.config.loss.outlier_kinds:
+        elif asked := sorted(set(MAGNETS) & set(self.config.loss.outlier_kinds)):
             raise Exp2SimError(
                 "Magnets as inputs of no class need the energies of a mosaic's panels.",
                 why="The samples are single volumes, or the data set does not say the same energies for all.",
-                way_out='Take "magnet" out of outlier_kinds in [loss].',
+                way_out=f"Take {' and '.join(asked)} out of outlier_kinds in [loss].",
             )
 
     def _outliers(self, x: Tensor, draws: torch.Generator, kinds: Sequence[OutlierKind]) -> Tensor:

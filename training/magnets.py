@@ -23,8 +23,12 @@ POINTS = 2
 """Points per bin and axis."""
 _SQUARE_CONSTANTS, _SQUARE_ANGLE = np.log(1.25), 15.0
 """An antiferromagnet is kept off the square lattice: the logarithm of the ratio of its constants is larger
-than this, or its angle is further from 90° than this. So that of Rb2MnF4, with which foreign materials are
-tested, stays one that no classifier has met."""
+than this, or its angle is further from 90° than this; on multiples of the sample's own cell the ratio of its
+exchanges is below `_SQUARE_EXCHANGE` instead. So that of Rb2MnF4, with which foreign materials are tested,
+stays one that no classifier has met."""
+_SQUARE_EXCHANGE = 0.8
+_CELLS = (0.5, 1.0, 1.0, 2.0)
+"""Of these many of the sample's constants along each axis."""
 _SPREAD = 0.7
 """Of the logarithm of the mean intensity."""
 
@@ -68,8 +72,11 @@ class Magnet:
         return np.sqrt(1 - (gamma / g) ** 2), np.sqrt((g - gamma) / (g + gamma))
 
 
-def draw_magnet(rng: np.random.Generator, highest: float) -> Magnet:
+def draw_magnet(rng: np.random.Generator, highest: float, own_cell: bool = False) -> Magnet:
     """A random magnet, its band up to ``highest`` meV at most and a fiftieth of that at least.
+
+    With ``own_cell`` its lattice is a simple multiple of the unit cell, along the axes or the diagonals, as
+    that of a crystal which was measured in units of its own reciprocal lattice.
 
     >>> magnet = draw_magnet(np.random.default_rng(0), 100.0)
     >>> gamma = magnet.gamma(np.linspace(-1, 1, 50), np.linspace(0, 1, 50))
@@ -77,17 +84,9 @@ def draw_magnet(rng: np.random.Generator, highest: float) -> Magnet:
     (True, True)
     """
     antiferromagnet = bool(rng.random() < 0.5)
-    while True:
-        constants = np.exp(rng.uniform(np.log(0.4), np.log(2.2), 2))
-        angle = rng.uniform(60, 120) if rng.random() < 0.5 else 90.0
-        if not antiferromagnet and rng.random() < 0.5:
-            constants[1] = constants[0]
-        oblong = abs(np.log(constants[1] / constants[0])) > _SQUARE_CONSTANTS
-        if oblong or abs(angle - 90) > _SQUARE_ANGLE or not antiferromagnet:
-            break
-    turn = np.deg2rad(rng.choice([0.0, 45.0, rng.uniform(0, 180)]) + np.array([0.0, angle]))
-    lattice = constants[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
-    bonds: list[tuple[tuple[int, int], float]] = [((1, 0), 1.0), ((0, 1), rng.uniform(0.3, 1))]
+    lattice = _own_cell(rng) if own_cell else _any_lattice(rng, antiferromagnet)
+    widest = _SQUARE_EXCHANGE if own_cell and antiferromagnet else 1.0
+    bonds: list[tuple[tuple[int, int], float]] = [((1, 0), 1.0), ((0, 1), rng.uniform(0.3, widest))]
     if rng.random() < 0.4:
         bonds += [((1, 1), weight := rng.uniform(0, 0.4)), ((1, -1), weight)]
     top = highest * 50 ** -rng.random()
@@ -101,6 +100,29 @@ def draw_magnet(rng: np.random.Generator, highest: float) -> Magnet:
         tops=(top, float(np.clip(top * rng.uniform(0.4, 1.6), highest / 50, highest))) if more else (top,),
         shares=(1.0, float(rng.uniform(0.2, 1))) if more else (1.0,),
     )
+
+
+def _any_lattice(rng: np.random.Generator, antiferromagnet: bool) -> Floats:
+    """A lattice of random constants and angle, turned anyhow."""
+    while True:
+        constants = np.exp(rng.uniform(np.log(0.4), np.log(2.2), 2))
+        angle = rng.uniform(60, 120) if rng.random() < 0.5 else 90.0
+        if not antiferromagnet and rng.random() < 0.5:
+            constants[1] = constants[0]
+        oblong = abs(np.log(constants[1] / constants[0])) > _SQUARE_CONSTANTS
+        if oblong or abs(angle - 90) > _SQUARE_ANGLE or not antiferromagnet:
+            break
+    turn = np.deg2rad(rng.choice([0.0, 45.0, rng.uniform(0, 180)]) + np.array([0.0, angle]))
+    lattice: Floats = constants[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    return lattice
+
+
+def _own_cell(rng: np.random.Generator) -> Floats:
+    """Multiples of the unit cell, along the axes or the diagonals, either axis first."""
+    constants = rng.choice(_CELLS, 2)
+    axes = np.array([[1.0, 1.0], [-1.0, 1.0]]) if rng.random() < 0.5 else np.eye(2)
+    lattice: Floats = constants[:, None] * axes
+    return lattice[::-1] if rng.random() < 0.5 else lattice
 
 
 def spectrum(magnet: Magnet, edges: Floats, size: tuple[int, int], width: float) -> Floats:
@@ -131,9 +153,11 @@ class Magnets:
     measured: Callable[[np.random.Generator, NDArray[np.float32]], NDArray[np.float32]]
     """What makes training samples (B, Ei, h, k, E) of simulated ones: background and noise."""
 
-    def panels(self, rng: np.random.Generator, level: float, size: tuple[int, int]) -> NDArray[np.float32]:
-        """(Ei · E, h, k), of about the mean physical intensity ``level``."""
-        magnet = draw_magnet(rng, 0.9 * float(self.edges.max()))
+    def panels(
+        self, rng: np.random.Generator, level: float, size: tuple[int, int], own_cell: bool = False
+    ) -> NDArray[np.float32]:
+        """(Ei · E, h, k), of about the mean physical intensity ``level``; ``own_cell``: see `draw_magnet`."""
+        magnet = draw_magnet(rng, 0.9 * float(self.edges.max()), own_cell)
         made = spectrum(magnet, self.edges, size, rng.uniform(0, 0.6))
         made *= level * np.exp(_SPREAD * rng.standard_normal()) / max(float(made.mean()), 1e-9 * level)
         noisy = self.measured(rng, made[None].astype(np.float32))[0]

@@ -14,6 +14,8 @@ from torch import Tensor
 
 _LARGEST_BAND = 12.0
 """The energies of ``lattice`` are divided by 1 to this much: the classes have narrow bands as well."""
+MAGNETS: tuple[OutlierKind, ...] = "magnet", "cell_magnet"
+"""The kinds that need something that draws magnets."""
 _ZOOMS: dict[OutlierKind, tuple[tuple[float, float], tuple[float, float]]] = {
     "lattice": ((0.45, 0.75), (1.35, 2.2)),
     "near_lattice": ((0.7, 0.85), (1.18, 1.4)),
@@ -33,7 +35,7 @@ def make_outliers(
 
     Each sample gets one of ``kinds`` at random; one that is named twice comes twice as often. ``levels``
     (panels,): the energy transfers of the panels in meV; without them ``lattice`` keeps the band. ``magnets``
-    draws what ``magnet`` asks for.
+    draws what `MAGNETS` ask for.
 
     >>> x = torch.rand(2, 4, 3, 3)
     >>> x[:, 2:] = 0
@@ -62,8 +64,8 @@ def _one(
     """Other intensities (panels, h, k) of about the same size."""
     if kind in _ZOOMS:
         return _another_lattice(intensity, mask, draws, levels, kind)
-    if kind == "magnet":
-        return _magnet(intensity, mask, draws, magnets)
+    if kind in MAGNETS:
+        return _magnet(intensity, mask, draws, magnets, own_cell=kind == "cell_magnet")
     level = intensity.abs().mean() * (4 * torch.rand((), generator=draws))
     if kind == "zeros":
         return torch.zeros_like(intensity)
@@ -80,13 +82,15 @@ def _one(
     return torch.where(noise < 0.03, 30 * level, torch.zeros(()))
 
 
-def _magnet(intensity: Tensor, mask: Tensor, draws: torch.Generator, magnets: Magnets | None) -> Tensor:
+def _magnet(
+    intensity: Tensor, mask: Tensor, draws: torch.Generator, magnets: Magnets | None, own_cell: bool
+) -> Tensor:
     """Another magnet, of about the same mean intensity in physical units."""
     if magnets is None:
-        raise ValueError("outliers of kind magnet need something that draws magnets")
+        raise ValueError("outliers that are magnets need something that draws magnets")
     rng = np.random.default_rng(int(torch.randint(2**62, (), generator=draws)))
     level = magnets.scaling.inverse(intensity)[mask == 0].clamp_min(0).mean().nan_to_num()
-    made = magnets.panels(rng, float(level), (intensity.shape[-2], intensity.shape[-1]))
+    made = magnets.panels(rng, float(level), (intensity.shape[-2], intensity.shape[-1]), own_cell)
     return torch.from_numpy(made).to(intensity.dtype)
 
 

@@ -95,6 +95,21 @@ def test_no_antiferromagnet_is_on_the_square_lattice() -> None:
     assert not any(magnet.antiferromagnet for magnet in square)
 
 
+def test_on_the_own_cell_it_is_told_from_the_square_lattice_by_its_exchanges() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [draw_magnet(rng, 50.0, own_cell=True) for _ in range(300)]
+    ratios = [dict(magnet.bonds)[0, 1] for magnet in drawn if magnet.antiferromagnet]
+    assert len(ratios) > 100
+    assert max(ratios) < 0.8
+    # γ comes again after two reciprocal lattice vectors, whatever the multiple
+    h, k = rng.uniform(-1, 1, (2, 50))
+    assert all(
+        np.allclose(magnet.gamma(h, k), magnet.gamma(h + 2, k))
+        and np.allclose(magnet.gamma(h, k + 2), magnet.gamma(h, k))
+        for magnet in drawn
+    )
+
+
 def test_all_intensity_of_a_magnet_lies_in_its_band() -> None:
     magnet = draw_magnet(np.random.default_rng(4), 60.0)
     edges = np.linspace(0, 100, 101)[None]

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from mantid_exp2sim.encoder import Role, encode
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.likeness import FAR, conformal_p, extreme, together
+from mantid_exp2sim.likeness import FAR, Reference, conformal_p, extreme, together
 from mantid_exp2sim.transport import published_distribution
 
 if TYPE_CHECKING:
@@ -84,12 +84,64 @@ class DomainCheck:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """Of a histogram: parts (groups, Y), groups, mean transport distance, expected error (NaN: not known)."""
+    """Of a histogram: parts (groups, Y), groups, mean transport distance, expected error (NaN: not known),
+    and in how many blocks the volume that has most of them was compared."""
 
     parts: Floats
     groups: list[int]
     distance: float
     expected_error: float
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gauge:
+    """What the volumes of one direction are measured with."""
+
+    model: Model
+    role: Role
+    reference: Reference
+    regularisation: float
+    shape: tuple[int, ...]
+    """Bins (h, k, E) of the calibration's volumes, or cuts."""
+    points: int
+    seed: int
+
+    @classmethod
+    def of(cls, model: Model, role: Role) -> Gauge:
+        """The one that is kept with a model."""
+        card = model.domain_card()
+        reference = model.domain_reference(role)
+        return cls(
+            model, role, reference, card.directions[role].regularisation, card.shape, card.points, card.seed
+        )
+
+    @property
+    def cuts(self) -> bool:
+        """Whether the calibration is one of single cuts, which may lie anywhere in a volume."""
+        return self.shape.count(1) == 2
+
+    def blocks(
+        self, volume: npt.NDArray[Any], mask: npt.NDArray[np.bool_], energy: float, factor: float = 1.0
+    ) -> list[tuple[Floats, float, float]]:
+        """Parts (Y,), expected error and Σ intensity² of each measured block of a volume (h, k, E)."""
+        made, energies = [], np.array([energy])
+        groups = self.reference.group(energies)
+        aligned = mask.shape == self.shape and not self.cuts
+        for region in blocks(mask.shape, self.shape):
+            hidden = mask[region]
+            if hidden.all():
+                continue
+            card, values = self.model.card, volume[region]
+            found = encode(
+                self.model.network(self.role), card.layout, card.scaling.forward(values * factor)[None],
+                hidden[None], energies, points=self.points, seed=self.seed,
+            )  # fmt: skip
+            parts = self.reference.parts(found, groups, self.regularisation, aligned=aligned)[0]
+            error = self.reference.errors(found.moments, groups)
+            square = float(np.square(values[~hidden], dtype=np.float64).sum())
+            made.append((parts, np.nan if error is None else float(error[0]), square))
+        return made
 
 
 def measure(model: Model, volumes: Volumes, factor: float, role: Role) -> Measured:
@@ -98,27 +150,13 @@ def measure(model: Model, volumes: Volumes, factor: float, role: Role) -> Measur
     A volume with more bins than the calibration's is cut into blocks of their size, and their parts averaged.
     The gaps are looked at where the volume has the bins of the calibration.
     """
-    settings, reference = model.domain_card(), model.domain_reference(role)
-    aligned = volumes.intensity.shape[1:] == settings.shape
+    gauge = Gauge.of(model, role)
     made: dict[int, list[tuple[Floats, float, float]]] = {}
-    for number, group in enumerate(reference.group(volumes.incident_energies)):
-        if bool(volumes.mask[number].all()):
-            continue
-        energy = volumes.incident_energies[number : number + 1]
-        for region in blocks(volumes.intensity.shape[1:], settings.shape):
-            mask = volumes.mask[number][region]
-            if mask.all():
-                continue
-            scaled = model.card.scaling.forward(volumes.intensity[number][region] * factor)
-            found = encode(
-                model.network(role), model.card.layout, scaled[None], mask[None], energy,
-                points=settings.points, seed=settings.seed,
-            )  # fmt: skip
-            epsilon = settings.directions[role].regularisation
-            parts = reference.parts(found, [group], epsilon, aligned=aligned)[0]
-            error = reference.errors(found.moments, [group])
-            square = float(np.square(volumes.intensity[number][region][~mask], dtype=np.float64).sum())
-            made.setdefault(group, []).append((parts, np.nan if error is None else float(error[0]), square))
+    energies, intensity = volumes.incident_energies, volumes.intensity
+    for number, group in enumerate(gauge.reference.group(energies)):
+        if not bool(volumes.mask[number].all()):
+            found = gauge.blocks(intensity[number], volumes.mask[number], float(energies[number]), factor)
+            made.setdefault(group, []).extend(found)
     groups = sorted(made)
     errors, squares = (np.array([block[n] for group in groups for block in made[group]]) for n in (1, 2))
     return Measured(
@@ -126,6 +164,7 @@ def measure(model: Model, volumes: Volumes, factor: float, role: Role) -> Measur
         groups,
         float(np.mean([np.mean([np.exp(block[0][FAR]) for block in made[group]]) for group in groups])),
         float(together(errors, squares)),
+        max(len(made[group]) for group in groups),
     )
 
 
@@ -158,7 +197,10 @@ def check_volumes(model: Model, volumes: Volumes, factor: float, role: Role) -> 
     with np.errstate(over="ignore", invalid="ignore"):
         found = measure(model, volumes, factor, role)
     parts, groups, distance = found.parts, found.groups, found.distance
-    limit_factor = settings.directions[role].limit
+    section = settings.directions[role]
+    limit_factor = section.limit
+    if found.blocks > 1 and section.limit_in_blocks is not None:
+        reference, limit_factor = reference.in_blocks(), section.limit_in_blocks
     inside = reference.scores(reference.calibration[:, groups], groups)
     limit = limit_factor * extreme(inside)
     score, plain = (
@@ -266,7 +308,8 @@ def distributions(
     measured = [number for number in range(len(groups)) if not volumes.mask[number].all()]
     groups = [groups[number] for number in measured]
     scaled = model.card.scaling.forward(volumes.intensity[measured] * factor)
-    region = blocks(volumes.intensity.shape[1:], settings.shape)[0]
+    whole = Gauge.of(model, direction).cuts  # each cut is a sample of its own: all of them can be looked at
+    region = blocks(volumes.intensity.shape[1:], volumes.intensity.shape[1:] if whole else settings.shape)[0]
     found = encode(
         model.network(direction), model.card.layout, scaled[(slice(None), *region)],
         volumes.mask[measured][(slice(None), *region)], volumes.incident_energies[measured],

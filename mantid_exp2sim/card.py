@@ -185,6 +185,8 @@ class DirectionCard(_Strict):
     """ε of the entropic transport, in squared units of the whitened features."""
     limit: float = Field(ge=1, le=1e6)
     """Untrustworthy beyond so many times the 0.99 quantile of the calibration spectra's scores."""
+    limit_in_blocks: float | None = Field(default=None, ge=1, le=1e6)
+    """The same for data that are compared in several blocks, where these have a calibration of their own."""
     fit: int = Field(ge=1, le=10_000)
     """Held-out spectra that set the scales of the score."""
     calibration: int = Field(ge=1, le=10_000)
@@ -201,7 +203,7 @@ class DomainCard(_Strict):
     trustworthy: float = Field(default=0.05, gt=0, lt=1)
     """Data with at least this p-value are trustworthy; below, and within ``limit``, an expert is asked."""
     shape: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = Field(min_length=3, max_length=3)
-    """Bins (h, k, E) of a calibration volume; larger data are compared in blocks of this size."""
+    """Bins (h, k, E) of a calibration volume or cut; larger data are compared in blocks of this size."""
     measured_bins: float = Field(gt=0)
     """Measured bins of a calibration volume, on average."""
     points: int = Field(default=32, ge=2, le=512)

@@ -15,10 +15,13 @@ from mantid_exp2sim.likeness import COLUMNS, EARLIER_COLUMNS, TOP, Reference
 
 if TYPE_CHECKING:
     from mantid_exp2sim.card import DomainCard
+    from mantid_exp2sim.encoder import Role
 
-HALF = ("basis", "white", "points", "held", "fit", "calibration")
+HALF = ("basis", "white", "points", "held", "fit", "calibration", "block_fit", "block_calibration")
 """Kept in half precision; the others in single, but for the bits of the gaps."""
 NAMES = tuple(field.name for field in fields(Reference))
+MAY_LACK = ("block_fit", "block_calibration")
+"""Not written where they are empty."""
 _DIMENSIONS = {
     "energies": "G",
     "center": "GD",
@@ -38,6 +41,8 @@ _DIMENSIONS = {
     "error_level": "G",
     "fit": "FGY",
     "calibration": "NGY",
+    "block_fit": "fGY",
+    "block_calibration": "nGY",
 }
 
 __all__ = ["Reference", "read_reference", "reference_bytes", "rounded"]
@@ -56,6 +61,7 @@ def reference_bytes(references: Mapping[str, Reference]) -> bytes:
         f"{direction}.{name}": np.ascontiguousarray(_stored(name, getattr(reference, name)))
         for direction, reference in references.items()
         for name in NAMES
+        if len(getattr(reference, name)) or name not in MAY_LACK
     }
     data = save(tensors)
     if len(data) > MAX_DOMAIN_BYTES:
@@ -84,8 +90,11 @@ def read_reference(data: bytes, card: DomainCard) -> dict[str, Reference]:
     except Exception as error:  # whatever the parser makes of foreign bytes
         raise _damaged(f"it cannot be read: {error!s:.200}") from error
     wanted = {f"{direction}.{name}" for direction in card.directions for name in NAMES}
-    for direction in card.directions:  # an earlier reference has neither
+    for direction in card.directions:  # an earlier reference has none of these
         groups = len(np.atleast_1d(tensors.get(f"{direction}.energies", np.zeros(0))))
+        columns = np.atleast_1d(tensors.get(f"{direction}.fit", np.zeros(0))).shape[-1]
+        for name in MAY_LACK:
+            tensors.setdefault(f"{direction}.{name}", np.zeros((0, groups, columns), dtype=np.float16))
         tensors.setdefault(f"{direction}.gaps", np.zeros((groups, 2, 0), dtype=np.uint8))
         tensors.setdefault(f"{direction}.error", np.zeros((groups, 3, 0), dtype=np.float32))
         tensors.setdefault(f"{direction}.error_level", np.zeros(groups, dtype=np.float32))
@@ -94,7 +103,8 @@ def read_reference(data: bytes, card: DomainCard) -> dict[str, Reference]:
     return {direction: _one(tensors, direction, card) for direction in card.directions}
 
 
-def _one(tensors: Mapping[str, npt.NDArray[Any]], direction: str, card: DomainCard) -> Reference:
+def _one(tensors: Mapping[str, npt.NDArray[Any]], direction: Role, card: DomainCard) -> Reference:
+    section = card.directions[direction]
     sizes = {"2": 2, "3": 3}
     arrays: dict[str, npt.NDArray[Any]] = {}
     for name in NAMES:
@@ -117,8 +127,9 @@ def _one(tensors: Mapping[str, npt.NDArray[Any]], direction: str, card: DomainCa
         sizes["P"] >= card.points,
         sizes["N"] > 0,
         sizes["F"] > 0,
+        (sizes["f"] > 0) == (sizes["n"] > 0) == (section.limit_in_blocks is not None),
     )
-    counted = (card.directions[direction].fit, card.directions[direction].calibration)  # type: ignore[index]
+    counted = (section.fit, section.calibration)
     if not all(expected) or (sizes["F"], sizes["N"]) != counted or (arrays["energies"] <= 0).any():
         raise _damaged("its sizes are not those on the card")
     return Reference(**arrays)

@@ -132,13 +132,13 @@ def _opened(
 
 
 def _order(histogram: Histogram, positions: dict[str, int | None], card: Card) -> tuple[str, str, str]:
-    """(h, k, E); a network that slides over (h, E) takes (k, E) with h integrated the same way."""
+    """(h, k, E); a network that slides over h, but not over k, takes k with h integrated the same way."""
 
     def size(kind: str) -> int:
         position = positions[kind]
         return 1 if position is None else histogram.shape[position]
 
-    swap = card.layout.spatial == ("h", "energy") and size("h") == 1 and size("k") > 1
+    swap = card.layout.spatial[0] == "h" and "k" in card.layout.folded and size("h") == 1 and size("k") > 1
     return ("k", "h", "energy") if swap else ("h", "k", "energy")
 
 

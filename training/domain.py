@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from mantid_exp2sim.training.domain_cuts import Cuts, cut_axis, cut_out, in_blocks, rows_of
 from mantid_exp2sim.training.domain_errors import draw_pairs, fit_errors, squared_errors
 from mantid_exp2sim.training.domain_fit import bend_of, fit_reference, joined, parts_of
 from mantid_exp2sim.training.domain_spectra import (
@@ -27,6 +28,7 @@ from mantid_exp2sim.training.domain_spectra import (
 from mantid_exp2sim.training.store import DataSet, open_dataset
 from numpy.typing import NDArray
 
+from mantid_exp2sim.applicability import Gauge
 from mantid_exp2sim.bundle import Model, save_bundle
 from mantid_exp2sim.card import Card, DirectionCard, DomainCard, WeightFile
 from mantid_exp2sim.encoder import Role
@@ -47,7 +49,10 @@ MIN_SPECTRA = 20
 def make_reference(
     model: Model, data: DataSet, direction: Role, settings: Settings, say: Callable[[str], None]
 ) -> tuple[Reference, DirectionCard, Spectra]:
-    """Reference and card of one direction, and the calibration spectra."""
+    """Reference and card of one direction, and the calibration spectra.
+
+    Of a model that takes single cuts, these are cuts, and whole spectra are calibrated cut by cut as well.
+    """
     number = DIRECTIONS.index(direction)
     rng = np.random.default_rng([settings.seed, number])
     noisy = direction == "deconvolve"
@@ -68,63 +73,89 @@ def make_reference(
             f"The validation split has {len(held.x)} spectra of {own!r}.",
             why=f"At least {MIN_SPECTRA} are needed to calibrate a p-value.",
         )
-    encoded = encode_spectra(model, direction, seen, settings)
-    away = [encode_spectra(model, direction, part, settings) for part in (clean, spoilt)]
+    axis = cut_axis(model.card.layout)
+    cuts = cut_out(seen, axis, rng)
+    encoded = encode_spectra(model, direction, cuts, settings)
+    away = [encode_spectra(model, direction, cut_out(part, axis, rng), settings) for part in (clean, spoilt)]
     say(f"{direction}: features of the validation split")
-    unseen = encode_spectra(model, direction, held, settings)
+    kept = cut_out(held, axis, rng)
+    unseen = encode_spectra(model, direction, kept, settings)
     order = rng.permutation(len(seen.x))
     shares = settings.train / (settings.train + settings.fit)
     one, two = np.split(order, [round(shares * len(order))])
     energies = np.median(held.energies, axis=0).astype(float)
     reference, epsilon = fit_reference(
-        encoded[one], joined(away), unseen, energies, usual_gaps(seen.mask), rng
+        encoded[rows_of(one, axis)], joined(away), unseen, energies, usual_gaps(cuts.mask), rng
     )
-    bend, ends = bend_of(reference, encoded[two])
+    rows = rows_of(two, axis)
+    bend, ends = bend_of(reference, encoded[rows])
     reference = rounded(replace(reference, bend=bend, bend_limit=ends))
     pairs = draw_pairs(model, data, direction, "validation", settings, rng)
     if pairs is not None:
         say(f"{direction}: errors of the validation split")
-        moments = encode_spectra(model, direction, pairs[0], settings).moments
-        error, level = fit_errors(reference, moments, *squared_errors(model, direction, *pairs))
+        looked, errors = pairs[0], squared_errors(model, direction, *pairs)
+        if axis is not None:
+            at = Cuts.draw(looked.mask, axis, rng)
+            looked, errors = at.spectra(looked), squared_errors(model, direction, *pairs, cuts=at)
+        moments = encode_spectra(model, direction, looked, settings).moments
+        error, level = fit_errors(reference, moments, *errors)
         reference = replace(reference, error=error, error_level=level)
-    reference = rounded(
-        replace(
-            reference,
-            fit=parts_of(reference, encoded[two], epsilon),
-            calibration=parts_of(reference, unseen, epsilon),
-        )
-    )
+    shape = kept.x.shape[2:]
+    gauge = Gauge(model, direction, reference, epsilon, shape, settings.points, settings.seed)
+    calibrations: dict[str, Any] = {
+        "fit": parts_of(gauge, encoded[rows]),
+        "calibration": parts_of(gauge, unseen),
+    }
+    if axis is not None:
+        say(f"{direction}: whole spectra, cut by cut")
+        calibrations |= {
+            f"block_{name}": in_blocks(gauge, whole)[0]
+            for name, whole in (("fit", seen[two]), ("calibration", held))
+        }
+    gauge = replace(gauge, reference=rounded(replace(reference, **calibrations)))
     say(f"{direction}: foreign data")
-    card = _limit(model, direction, reference, epsilon, held, other, settings, rng)
-    return reference, card, held
+    return gauge.reference, _limit(gauge, held, other, settings, rng), kept
 
 
 def _limit(
-    model: Model, direction: Role, reference: Reference, epsilon: float, held: Spectra, wrong: Spectra,
-    settings: Settings, rng: np.random.Generator,
-) -> DirectionCard:  # fmt: skip
+    gauge: Gauge, held: Spectra, wrong: Spectra, settings: Settings, rng: np.random.Generator
+) -> DirectionCard:
     """Where untrustworthy begins: half way (in the logarithm) from in-domain to foreign data."""
     from mantid_exp2sim.training.domain_controls import foreign_for_limit
 
-    groups = list(range(reference.fit.shape[1]))
-    inside = reference.scores(reference.calibration, groups)
-    scores: dict[str, Floats] = {}
+    axis = cut_axis(gauge.model.card.layout)
+    whole, single = {}, {}
     for name, spectra in foreign_for_limit(
-        held, wrong, settings, rng, noisy=direction == "deconvolve"
+        held, wrong, settings, rng, noisy=gauge.role == "deconvolve"
     ).items():
-        found = encode_spectra(model, direction, spectra, settings)
-        scores[name] = reference.scores(parts_of(reference, found, epsilon), groups)
-    nearest = float(np.quantile(np.concatenate(list(scores.values())), 0.05))
-    worst = extreme(inside)
-    figures: dict[str, Any] = {f"median score, {name}": float(np.median(s)) for name, s in scores.items()}
-    figures |= {"0.99 quantile of the calibration": worst, "0.05 quantile of foreign scores": nearest}
+        cuts = cut_out(spectra, axis, rng)
+        single[name] = parts_of(gauge, encode_spectra(gauge.model, gauge.role, cuts, settings))
+        if axis is not None:
+            whole[name] = in_blocks(gauge, spectra)[0]
+    limit, figures = _half_way(gauge.reference, single)
+    in_several = None
+    if axis is not None:
+        in_several, more = _half_way(gauge.reference.in_blocks(), whole)
+        figures |= {f"{name}, in blocks": value for name, value in more.items()}
     return DirectionCard(
-        regularisation=epsilon,
-        limit=max(1.1, float(np.sqrt(max(nearest / worst, 1.0)))),
-        fit=len(reference.fit),
-        calibration=len(reference.calibration),
+        regularisation=gauge.regularisation,
+        limit=limit,
+        limit_in_blocks=in_several,
+        fit=len(gauge.reference.fit),
+        calibration=len(gauge.reference.calibration),
         figures=figures,
     )
+
+
+def _half_way(reference: Reference, foreign: dict[str, Floats]) -> tuple[float, dict[str, Any]]:
+    """The limit, over the 99 % quantile of the calibration, and what it is made of."""
+    groups = list(range(reference.fit.shape[1]))
+    scores = {name: reference.scores(parts, groups) for name, parts in foreign.items()}
+    nearest = float(np.quantile(np.concatenate(list(scores.values())), 0.05))
+    worst = extreme(reference.scores(reference.calibration, groups))
+    figures: dict[str, Any] = {f"median score, {name}": float(np.median(s)) for name, s in scores.items()}
+    figures |= {"0.99 quantile of the calibration": worst, "0.05 quantile of foreign scores": nearest}
+    return max(1.1, float(np.sqrt(max(nearest / worst, 1.0)))), figures
 
 
 def add_domain(

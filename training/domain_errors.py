@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mantid_exp2sim.likeness import CLIP, ErrorFit, Reference
 
 if TYPE_CHECKING:
+    from mantid_exp2sim.training.domain_cuts import Cuts
     from mantid_exp2sim.training.store import DataSet
 
     from mantid_exp2sim.bundle import Model
@@ -41,8 +42,10 @@ def draw_pairs(
     return as_in_training(source, plain, rng, noisy=direction == "deconvolve"), truth
 
 
-def squared_errors(model: Model, direction: Role, spectra: Spectra, truth: Spectra) -> tuple[Floats, Floats]:
-    """Σ (translated − truth)² and Σ truth² over the known bins of each volume: (n, G) both."""
+def squared_errors(
+    model: Model, direction: Role, spectra: Spectra, truth: Spectra, *, cuts: Cuts | None = None
+) -> tuple[Floats, Floats]:
+    """Σ (translated − truth)² and Σ truth² over the known bins of each volume, or cut: (n, G) both."""
     import torch
     from mantid_exp2sim.training.validation import translate_volumes
 
@@ -55,8 +58,9 @@ def squared_errors(model: Model, direction: Role, spectra: Spectra, truth: Spect
             made = translate_volumes(network, scaled, mask, energies, model.card.layout)
             parts.append(model.card.scaling.inverse(made).numpy())
     keep, inner = ~(spectra.mask | truth.mask), (2, 3, 4)
-    wrong = ((np.concatenate(parts) - truth.x) ** 2 * keep).sum(axis=inner, dtype=float)
-    return wrong, (truth.x**2 * keep).sum(axis=inner, dtype=float)
+    found = (np.concatenate(parts) - truth.x) ** 2 * keep, truth.x**2 * keep
+    wrong, true = found if cuts is None else map(cuts.of, found)
+    return wrong.sum(axis=inner, dtype=float), true.sum(axis=inner, dtype=float)
 
 
 def fit_errors(reference: Reference, moments: Floats, wrong: Floats, true: Floats) -> ErrorFit:

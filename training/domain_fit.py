@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from mantid_exp2sim.applicability import Gauge
 from mantid_exp2sim.encoder import Features
 from mantid_exp2sim.gaps import Bits
 from mantid_exp2sim.likeness import COLUMNS, FLOOR, TOP, Reference, spread
@@ -23,11 +24,12 @@ KEPT = 256
 RIDGE = 1e-3
 
 
-def parts_of(reference: Reference, features: Features, regularisation: float) -> Floats:
+def parts_of(gauge: Gauge, features: Features) -> Floats:
     """Parts (n, G, Y) of spectra with all incident energies."""
     groups = list(range(features.moments.shape[1]))
     rows = [features[row] for row in range(len(features.moments))]
-    return np.stack([reference.parts(row, groups, regularisation) for row in rows])
+    reference, aligned = gauge.reference, not gauge.cuts
+    return np.stack([reference.parts(row, groups, gauge.regularisation, aligned=aligned) for row in rows])
 
 
 def joined(parts: Sequence[Features]) -> Features:
@@ -72,7 +74,7 @@ def fit_reference(
     reference = Reference(
         energies, center, scale, basis, white, axis, np.zeros((groups, 3)), np.zeros(groups), joint,
         flat.mean(axis=0), point_basis, points, unseen, gaps,
-        np.zeros((groups, 3, 0)), np.zeros(groups), empty, empty,
+        np.zeros((groups, 3, 0)), np.zeros(groups), empty, empty, empty[:0], empty[:0],
     )  # fmt: skip
     count = train.points.shape[2]
     typical = np.median([squared_distances(p[:count], p[count:]) for p in points])

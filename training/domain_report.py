@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from mantid_exp2sim.training.domain_controls import controls, exchanged_masks
+from mantid_exp2sim.training.domain_cuts import Cuts, cut_axis, cut_out, in_blocks
 from mantid_exp2sim.training.domain_errors import draw_pairs, squared_errors
 from mantid_exp2sim.training.domain_fit import parts_of
 from mantid_exp2sim.training.domain_spectra import (
@@ -22,9 +23,9 @@ from mantid_exp2sim.training.domain_spectra import (
 from mantid_exp2sim.training.evaluation.statistics import area_under_curve
 from numpy.typing import NDArray
 
-from mantid_exp2sim.applicability import judge
+from mantid_exp2sim.applicability import Gauge, Verdict, judge
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.likeness import FAR, conformal_p, extreme, together
+from mantid_exp2sim.likeness import FAR, Reference, conformal_p, extreme, together
 
 if TYPE_CHECKING:
     from mantid_exp2sim.training.store import DataSet
@@ -37,17 +38,24 @@ VERDICTS = ("trustworthy", "expert opinion", "untrustworthy")
 
 
 def control_report(
-    model: Model, dataset: DataSet, seed: int = 0, *, count: int = 100, direction: Role = "deconvolve"
+    model: Model,
+    dataset: DataSet,
+    seed: int = 0,
+    *,
+    count: int = 100,
+    direction: Role = "deconvolve",
+    cuts: bool = False,
 ) -> dict[str, Any]:
     """AUROC, p-values and verdicts of every control set against held-out in-domain spectra.
 
-    ``count`` spectra of the test split and as many of each control, seeded. JSON: ``in_domain`` with the
+    ``count`` spectra of the test split and as many of each control, seeded. With ``cuts`` a few single cuts
+    of each at one incident energy, each by itself, of a model that takes such. JSON: ``in_domain`` with the
     Kolmogorov–Smirnov p of the uniformity of the p-values, ``controls`` by name (``auroc`` of the score,
     ``median_p``, share of each verdict), ``error_correlation``: Spearman's rank correlation of the score with
     the relative L2 of the translation to the true counterpart, where pairs exist, in domain alone and with
     the wrong domain and exchanged masks.
 
-    Raises `Exp2SimError` where the model keeps no reference for this direction.
+    Raises `Exp2SimError` where the model keeps no reference for this direction, or takes no cuts.
     """
     from scipy.stats import ks_2samp, kstest
 
@@ -59,50 +67,137 @@ def control_report(
     noisy = direction == "deconvolve"
     own = kind_of(model.card, direction)
     wrong = kind_of(model.card, DIRECTIONS[1 - DIRECTIONS.index(direction)])
+    judge = _Judge.of(model, direction, settings, cuts=cuts)
     clean = read_spectra(dataset, own, "test", 2 * count, rng)
     half = min(count, len(clean.x))
-    spectra, scores, plain, distances = {}, {}, {}, {}
-    for name, one in _sets(dataset, clean, wrong, half, settings, rng, noisy=noisy):
-        spectra[name] = len(one.x)
-        scores[name], plain[name], distances[name] = _scores(model, direction, one, settings)
-    reference = model.domain_reference(direction)
-    groups = list(range(reference.fit.shape[1]))
-    calibration = reference.scores(reference.calibration, groups)
-    limit = card.directions[direction].limit * extreme(calibration)
-    p_values = {
-        name: np.array([conformal_p(float(v), calibration, float(rng.random())) for v in values])
-        for name, values in scores.items()
+    found = {
+        name: judge.look(cut_out(one, judge.axis if cuts else None, rng))
+        for name, one in _sets(dataset, clean, wrong, half, settings, rng, noisy=noisy)
     }
-    shares = {
-        name: _shares([judge(card, p, s, limit) for p, s in zip(p_values[name], plain[name], strict=True)])
-        for name in spectra
-    }
-    inside = scores["in domain"]
+    p_values = {name: judge.p_values(one, rng) for name, one in found.items()}
+    shares = {name: _shares(judge.verdicts(one, p_values[name])) for name, one in found.items()}
+    inside = found["in domain"]
     uniform = kstest(p_values["in domain"], "uniform")
     return {
         "direction": direction,
+        "cuts": cuts,
         "seed": seed,
-        "spectra": spectra,
+        "spectra": {name: len(one.score) for name, one in found.items()},
         "in_domain": {
             "ks_p": float(uniform.pvalue),
             "ks_statistic": float(uniform.statistic),
-            "ks_p_two_sample": float(ks_2samp(scores["in domain"], calibration).pvalue),
+            "ks_p_two_sample": float(ks_2samp(inside.score, np.concatenate(judge.inside)).pvalue),
             "share_below_0.05": float((p_values["in domain"] < 0.05).mean()),
             "verdicts": shares["in domain"],
         },
         "controls": {
             name: {
-                "auroc": area_under_curve(scores[name], inside),
-                "auroc_distance_alone": area_under_curve(distances[name], distances["in domain"]),
+                "auroc": area_under_curve(one.score, inside.score),
+                "auroc_distance_alone": area_under_curve(one.distance, inside.distance),
                 "median_p": float(np.median(p_values[name])),
                 "share_below_0.05": float((p_values[name] < 0.05).mean()),
                 "verdicts": shares[name],
             }
-            for name in spectra
+            for name, one in found.items()
             if name != "in domain"
         },
-        "error_correlation": _error_correlation(model, dataset, direction, settings, rng),
+        "error_correlation": _error_correlation(judge, dataset, settings, rng),
     }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """Scores with and without the gaps, transport distances and expected errors: (n,) each.
+
+    ``which`` of the judge's calibrations they are compared with.
+    """
+
+    score: Floats
+    plain: Floats
+    distance: Floats
+    expected: Floats
+    which: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judge:
+    """Scores as the check gives them: of whole spectra, or of cuts of one incident energy each."""
+
+    gauge: Gauge
+    settings: Settings
+    axis: int | None
+    cuts: bool
+    reference: Reference
+    groups: list[list[int]]
+    inside: list[Floats]
+    limits: list[float]
+
+    @classmethod
+    def of(cls, model: Model, direction: Role, settings: Settings, *, cuts: bool) -> _Judge:
+        gauge, axis = Gauge.of(model, direction), cut_axis(model.card.layout)
+        section = model.domain_card().directions[direction]
+        if cuts and section.limit_in_blocks is None:
+            raise Exp2SimError(f"The reference of the model {model.card.name!r} is not one of single cuts.")
+        reference, factor = gauge.reference, section.limit
+        if not cuts and section.limit_in_blocks is not None:
+            reference, factor = reference.in_blocks(), section.limit_in_blocks
+        every = list(range(reference.fit.shape[1]))
+        groups = [[group] for group in every] if cuts else [every]
+        inside = [reference.scores(reference.calibration[:, own], own) for own in groups]
+        limits = [factor * extreme(scores) for scores in inside]
+        return cls(gauge, settings, axis, cuts, reference, groups, inside, limits)
+
+    def look(self, spectra: Spectra) -> _Found:
+        """What is found of spectra, or of cuts: those of the first incident energy first."""
+        if self.cuts or self.reference is self.gauge.reference:
+            features = encode_spectra(self.gauge.model, self.gauge.role, spectra, self.settings)
+            parts, errors = parts_of(self.gauge, features), _expected(self.reference, features.moments)
+        else:
+            parts, errors = in_blocks(self.gauge, spectra)
+        squares = np.where(spectra.mask, 0, spectra.x.astype(float) ** 2).sum(axis=(2, 3, 4))
+        score, plain = (
+            np.concatenate([self.reference.scores(parts[:, own], own, gaps=gaps) for own in self.groups])
+            for gaps in (True, False)
+        )
+        return _Found(
+            score,
+            plain,
+            np.concatenate([np.exp(parts[:, own, FAR]).mean(axis=1) for own in self.groups]),
+            np.concatenate([together(errors[:, own], squares[:, own]) for own in self.groups]),
+            np.repeat(np.arange(len(self.groups)), len(parts)),
+        )
+
+    def p_values(self, found: _Found, rng: np.random.Generator) -> Floats:
+        """Ranks among the calibration's scores."""
+        return np.array(
+            [
+                conformal_p(float(value), self.inside[which], float(rng.random()))
+                for value, which in zip(found.score, found.which, strict=True)
+            ]
+        )
+
+    def verdicts(self, found: _Found, p_values: Floats) -> list[Verdict]:
+        """By the thresholds on the card."""
+        card = self.gauge.model.domain_card()
+        rows = zip(p_values, found.plain, found.which, strict=True)
+        return [judge(card, p, score, self.limits[which]) for p, score, which in rows]
+
+    def errors(self, spectra: Spectra, truth: Spectra, cuts: Cuts | None) -> Floats:
+        """The true relative L2 of what is made of spectra, in the order of `look`."""
+        wrong, true = squared_errors(self.gauge.model, self.gauge.role, spectra, truth, cuts=cuts)
+        return np.concatenate(
+            [
+                np.sqrt(wrong[:, own].sum(axis=1) / np.maximum(true[:, own].sum(axis=1), 1e-30))
+                for own in self.groups
+            ]
+        )
+
+
+def _expected(reference: Reference, moments: Floats) -> Floats:
+    """The errors (n, G) that the features foretell, NaN where they are not known."""
+    groups = list(range(moments.shape[1]))
+    each = [reference.errors(row, groups) for row in moments]
+    return np.array([np.full(len(groups), np.nan) if found is None else found for found in each])
 
 
 def _sets(
@@ -120,66 +215,49 @@ def _sets(
         yield name, as_in_training(made.pop(name), settings, rng, noisy=noisy, augment=False)
 
 
-def _scores(model: Model, direction: Role, spectra: Spectra, settings: Settings) -> Sequence[Floats]:
-    """Scores with and without the gaps, and transport distances: (n,) each."""
-    reference = model.domain_reference(direction)
-    regularisation = model.domain_card().directions[direction].regularisation
-    parts = parts_of(reference, encode_spectra(model, direction, spectra, settings), regularisation)
-    groups = list(range(parts.shape[1]))
-    scores = [reference.scores(parts, groups, gaps=gaps) for gaps in (True, False)]
-    return [*scores, np.exp(parts[..., FAR]).mean(axis=1)]
-
-
 def _shares(verdicts: list[Any]) -> dict[str, float]:
     return {name: verdicts.count(name) / max(len(verdicts), 1) for name in VERDICTS}
 
 
 def _error_correlation(
-    model: Model, dataset: DataSet, direction: Role, settings: Settings, rng: np.random.Generator
+    judge: _Judge, dataset: DataSet, settings: Settings, rng: np.random.Generator
 ) -> dict[str, float] | None:
     """Spearman of the score and of the expected error with the true relative L2, where pairs exist."""
     from scipy.stats import spearmanr
 
-    pairs = draw_pairs(model, dataset, direction, "test", settings, rng)
+    pairs = draw_pairs(judge.gauge.model, dataset, judge.gauge.role, "test", settings, rng)
     if pairs is None:
         return None
     inside, truth = pairs
     clean = replace(inside, x=np.where(inside.mask, np.float32(0), inside.x))
     swapped = exchanged_masks(clean)["mask of another energy"]
-    errors, scores = [], []
+    errors, found = [], []
     for spectra in (inside, truth, swapped):
-        wrong, true = squared_errors(model, direction, spectra, truth)
-        errors.append(np.sqrt(wrong.sum(axis=1) / np.maximum(true.sum(axis=1), 1e-30)))
-        scores.append(_scores(model, direction, spectra, settings)[0])
-    found = {
+        cuts = None
+        if judge.cuts and judge.axis is not None:
+            cuts = Cuts.draw(spectra.mask, judge.axis, rng)
+        errors.append(judge.errors(spectra, truth, cuts))
+        found.append(judge.look(spectra if cuts is None else cuts.spectra(spectra)))
+    scores = [one.score for one in found]
+    correlations = {
         "in_domain": float(spearmanr(scores[0], errors[0]).statistic),
         "with_wrong_domain_and_masks": float(
             spearmanr(np.concatenate(scores), np.concatenate(errors)).statistic
         ),
     }
-    expected = expected_errors(model, direction, inside, settings)
-    if expected is not None:
-        found["expected_error_in_domain"] = float(spearmanr(expected, errors[0]).statistic)
-        found["expected_over_true_error"] = float(np.median(expected / errors[0]))
-    return found
-
-
-def expected_errors(model: Model, direction: Role, spectra: Spectra, settings: Settings) -> Floats | None:
-    """The errors (n,) that the features foretell; None where the reference does not know."""
-    reference = model.domain_reference(direction)
-    moments = encode_spectra(model, direction, spectra, settings).moments
-    groups = list(range(moments.shape[1]))
-    each = [reference.errors(m, groups) for m in moments]
-    known = [e for e in each if e is not None]
-    squares = np.where(spectra.mask, 0, spectra.x.astype(float) ** 2).sum(axis=(2, 3, 4))
-    return together(np.stack(known), squares) if known else None
+    expected = found[0].expected
+    if np.isfinite(expected).all():
+        correlations["expected_error_in_domain"] = float(spearmanr(expected, errors[0]).statistic)
+        correlations["expected_over_true_error"] = float(np.median(expected / errors[0]))
+    return correlations
 
 
 def words(report: Mapping[str, Any]) -> str:
     """The report as Markdown."""
     inside = report["in_domain"]
     lines = [
-        f"{report['direction']}: p-values of held-out in-domain spectra uniform: Kolmogorov-Smirnov "
+        f"{report['direction']}{', single cuts' if report['cuts'] else ''}: p-values of "
+        f"{report['spectra']['in domain']} held-out in-domain spectra uniform: Kolmogorov-Smirnov "
         f"p = {inside['ks_p']:.2f} (of two samples {inside['ks_p_two_sample']:.2f}), "
         f"{100 * inside['share_below_0.05']:.0f} % below 0.05, refused "
         f"{100 * inside['verdicts']['untrustworthy']:.1f} %",

@@ -92,7 +92,7 @@ def make_bundle(
             "description": "\n".join(filter(None, (description, sentence(measurement)))),
             "scaling": model.scaling,
             "layout": model.layout,
-            "axes": data_axes(about, windows_fixed=windows_fixed),
+            "axes": data_axes(about, windows_fixed=windows_fixed, folded=model.layout.folded),
             "incident_energies": data_energies(about),
             "target": model.target,
             "mean_intensity": model.mean_intensity,

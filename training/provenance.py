@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from mantid_exp2sim.card import AcceptedAxis, mosaic_axes
 
 
-def data_axes(about: Mapping[str, Any], *, windows_fixed: bool) -> tuple[AcceptedAxis, ...]:
+def data_axes(
+    about: Mapping[str, Any], *, windows_fixed: bool, folded: Collection[str] = ()
+) -> tuple[AcceptedAxis, ...]:
     """What a model asks of a file, from the description of its data set: any number of bins of the widths.
 
-    The energy's edges stay where they are the network's channels (``windows_fixed``). A description without
-    ``axes`` is that of the published mosaic.
+    The energy's edges stay where they are the network's channels (``windows_fixed``). Of an axis whose bins
+    are samples of their own (``folded``) one alone will do, half as wide to half as wide again. A description
+    without ``axes`` is that of the published mosaic.
 
     >>> [axis.kind for axis in data_axes({}, windows_fixed=True)]
     ['h', 'k', 'energy']
@@ -25,14 +28,22 @@ def data_axes(about: Mapping[str, Any], *, windows_fixed: bool) -> tuple[Accepte
     given = about.get("axes")
     mosaic = mosaic_axes(windows_fixed=windows_fixed)
     if not given:
-        return mosaic
+        return tuple(_alone(axis) if axis.kind in folded else axis for axis in mosaic)
     words = {axis.kind: {"units": axis.units, "frames": axis.frames} for axis in mosaic}
     found = []
     for rule in given:
         fixed = windows_fixed and rule["kind"] == "energy"
         edges = rule.get("edges") or (about.get("edges") or {}).get(rule["kind"]) or ()
-        found.append(AcceptedAxis(**{**words[rule["kind"]], **rule, "edges": edges if fixed else ()}))
+        axis = AcceptedAxis(**{**words[rule["kind"]], **rule, "edges": edges if fixed else ()})
+        found.append(_alone(axis) if axis.kind in folded else axis)
     return tuple(found)
+
+
+def _alone(axis: AcceptedAxis) -> AcceptedAxis:
+    """The rule of an axis that may be integrated over about one bin; what it says of that itself is kept."""
+    if axis.integrated is not None:
+        return axis
+    return axis.model_copy(update={"integrated": (0.5 * axis.width, 1.5 * axis.width)})
 
 
 def data_energies(about: Mapping[str, Any]) -> tuple[float, ...]:

@@ -57,10 +57,16 @@ def domain_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _card(name: str, layout: Layout) -> Card:
     fixed = (0.1, 0.3, 0.5, 0.7) if layout.energy == "channels" else ()
-    axes = (
-        AcceptedAxis(kind="h", width=0.1),
-        AcceptedAxis(kind="k", width=0.1),
-        AcceptedAxis(kind="energy", width=0.2, relative_to_incident_energy=True, edges=fixed),
+    widths = {"h": 0.1, "k": 0.1, "energy": 0.2}
+    axes = tuple(
+        AcceptedAxis(
+            kind=kind,
+            width=width,
+            relative_to_incident_energy=kind == "energy",
+            edges=fixed if kind == "energy" else (),
+            integrated=(width / 2, 2 * width) if kind in layout.folded else None,
+        )
+        for kind, width in widths.items()
     )
     recipe = {"data": {"noise": [0.0, 0.02], "background": 0.1, "intensity_jitter": 0.1, "augment": ["h"]}}
     return Card(
@@ -74,6 +80,7 @@ LAYOUTS = {
     "mosaic": Layout(dimension=2, energy="channels", windows=3),
     "volumes": Layout(dimension=3, energy="axis"),
     "cuts": Layout(dimension=1, energy="channels", windows=3),
+    "rows": Layout(dimension=1, energy="separate"),
 }
 
 

@@ -24,6 +24,7 @@ from mantid_exp2sim.bundle import load_bundle, load_model, save_bundle
 from mantid_exp2sim.cli import main
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.formats import save
+from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.likeness import EARLIER_COLUMNS, conformal_p
 
 
@@ -59,7 +60,7 @@ def test_ranks_of_exchangeable_scores_are_uniform():
     assert conformal_p(9.0, np.arange(5.0), 0.5) < 1 / 6
 
 
-@pytest.mark.parametrize("name", ["mosaic", "volumes", "cuts"])
+@pytest.mark.parametrize("name", ["mosaic", "volumes", "cuts", "rows"])
 def test_untrustworthy_data_are_refused_and_forced(domain_models, inside, foreign, name):
     model = load_bundle(domain_models / name)
     before = foreign.intensity.copy()
@@ -130,6 +131,44 @@ def test_larger_data_are_compared_in_blocks(model, inside, make_volume):
     one = inside[0]
     wide = make_volume(np.tile(np.nan_to_num(one.intensity), (2, 1, 1)), np.tile(one.mask, (2, 1, 1)), 25.0)
     assert check_domain(model, wide).p_value is not None
+
+
+def row(of: Histogram, k: int, energy: int) -> Histogram:
+    """A cut along h."""
+    values, mask = of.intensity[:, k, energy], of.mask[:, k, energy]
+    return Histogram.from_arrays(values, of.axes[:1], np.abs(values), mask, metadata=of.metadata)
+
+
+def test_a_single_cut_is_compared_with_single_cuts(domain_models, inside):
+    """A cut of the domain is not foreign for being no volume, and one that is foreign is seen."""
+    model = load_bundle(domain_models / "rows")
+    rng = np.random.default_rng(2)
+    cuts = [row(one, int(rng.integers(6, 12)), int(rng.integers(2))) for one in inside[:40]]
+    found = [check_domain(model, cut) for cut in cuts]
+    assert not any(one.note for one in found)
+    assert [one.verdict for one in found].count("trustworthy") > 34
+    teeth = [
+        cut.replace(intensity=np.where(np.arange(12) % 2, 0.0, 2 * np.nanmean(cut.intensity))) for cut in cuts
+    ]
+    away = [check_domain(model, cut) for cut in teeth]
+    assert area_under_curve([one.score for one in away], [one.score for one in found]) > 0.95
+    assert model.card.domain.shape == (12, 1, 1)
+
+
+def test_a_volume_is_compared_cut_by_cut(domain_models, inside, domain_dataset):
+    """By its own calibration: many cuts together say more than one."""
+    model = load_bundle(domain_models / "rows")
+    assert [check_domain(model, one).verdict for one in inside[:40]].count("trustworthy") > 34
+    data = open_dataset(domain_dataset)
+    whole, single = (control_report(model, data, seed=1, count=20, cuts=cuts) for cuts in (False, True))
+    for report in (whole, single):
+        assert report["in_domain"]["ks_p"] > 0.01
+        assert 0.5 < report["error_correlation"]["expected_over_true_error"] < 2
+    for name in ("shuffled panels", "photographs", "wrong domain"):
+        assert whole["controls"][name]["auroc"] > single["controls"][name]["auroc"] > 0.5
+    assert single["spectra"]["in domain"] == 4 * 2 * whole["spectra"]["in domain"]
+    with pytest.raises(Exp2SimError, match="single cuts"):
+        control_report(load_bundle(domain_models / "volumes"), data, count=4, cuts=True)
 
 
 def test_a_model_without_reference_says_so(plain_models, inside):

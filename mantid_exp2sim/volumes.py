@@ -105,6 +105,13 @@ def _open_single(histogram: Histogram, card: Card, incident_energy: float | None
     permutation = [p for p in present if p is not None] + rest
     sizes = [histogram.shape[p] if (p := positions[kind]) is not None else 1 for kind in order]
     moved = [histogram.shape[i] for i in permutation]
+    if all(sizes[AXES.index(name)] == 1 for name in card.layout.spatial):
+        along = " and ".join(_TITLES[name] for name in card.layout.spatial)
+        raise Exp2SimError(
+            f"The data have no more than one bin along {along}.",
+            why=f"Along it the model {card.name!r} translates.",
+            way_out="Cut the data with this axis, or use a model made for such cuts.",
+        )
 
     def close(volumes: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.transpose(volumes.reshape(moved), np.argsort(permutation))

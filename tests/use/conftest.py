@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mantid_exp2sim.training.provenance import data_axes
 
 from mantid_exp2sim import mosaic
 from mantid_exp2sim.bundle import Model, load_bundle, save_bundle
@@ -75,8 +76,10 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         AcceptedAxis(**{**axis.model_dump(), "integrated": (0.05, 2.1) if axis.kind == "k" else None})
         for axis in free
     )
+    cuts = data_axes({}, windows_fixed=False, folded=("h", "k", "energy"))
     cards = [
         _card("tiny"),
+        _card("tiny-cuts", layout=Layout(dimension=1, energy="separate"), axes=cuts, **bare),
         _card("tiny-separate", layout=Layout(energy="separate"), axes=free, **bare),
         _card("tiny-slices", layout=Layout(energy="axis"), axes=slices, **bare),
         _card("tiny-3d", layout=Layout(dimension=3, energy="axis"), axes=free, **bare),

@@ -120,6 +120,39 @@ def test_an_integrated_fourth_axis_stays_where_it_was(model, volume):
     np.testing.assert_array_equal(result.intensity[:, 0], model.deconvolve(volume).intensity)
 
 
+def test_a_single_cut_is_a_row_of_the_volume(make_model, volume):
+    """Along h, or along k in its place; along neither it is refused."""
+    model = make_model("tiny-cuts")
+
+    def cut(of, axis, *places):
+        """Nothing is left of the other axes."""
+        at = list(places)
+        at.insert(axis, slice(None))
+        chosen = (of.intensity[tuple(at)], of.variance[tuple(at)], of.mask[tuple(at)])
+        return Histogram(*chosen, (of.axes[axis],), of.metadata)
+
+    whole = model.deconvolve(volume, errors=False, force=True)
+    along_h = model.deconvolve(cut(volume, 0, 20, 3), errors=False, force=True)
+    assert along_h.intensity == pytest.approx(whole.intensity[:, 20, 3], rel=1e-5, nan_ok=True)
+    turned = volume.replace(
+        intensity=volume.intensity.swapaxes(0, 1),
+        variance=volume.variance.swapaxes(0, 1),
+        mask=volume.mask.swapaxes(0, 1),
+    )
+    along_k = model.deconvolve(cut(turned, 1, 20, 3), errors=False, force=True)
+    assert along_k.axes[0].name == "[0,K,0]"
+    assert np.array_equal(along_k.intensity, along_h.intensity, equal_nan=True)
+    with pytest.raises(Exp2SimError, match="no more than one bin along h"):
+        model.deconvolve(cut(volume, 2, 20, 20), errors=False, force=True)
+    wide = Axis("[0,K,0]", [-1.0, 1.0], unit="r.l.u.", frame="HKL")
+    one = cut(volume, 0, 20, 3)
+    spread = Histogram(
+        one.intensity[:, None], one.variance[:, None], one.mask[:, None], (*one.axes, wide), one.metadata
+    )
+    with pytest.raises(Exp2SimError, match="integrated over 2"):
+        model.deconvolve(spread, errors=False, force=True)
+
+
 def test_slices_with_an_integrated_axis(make_model, free_volume):
     model = make_model("tiny-slices")
     h = free_volume((30, 1, 12))

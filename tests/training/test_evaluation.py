@@ -318,9 +318,13 @@ def test_large_spectra_are_fewer_controls(
     from types import SimpleNamespace as Made
 
     from mantid_exp2sim.training import domain_report as controls
-    from mantid_exp2sim.training.evaluation.extras import domain_report
+    from mantid_exp2sim.training.evaluation.extras import domain_reports
 
-    monkeypatch.setattr(controls, "control_report", lambda *_, count: {"count": count})
+    monkeypatch.setattr(controls, "control_report", lambda *_, count, cuts: {"count": count, "cuts": cuts})
     data: Any = Made(description=Made(shape=shape))
-    model: Any = Made(card=Made(domain="known"))
-    assert domain_report(model, data, 0) == {"count": count}
+    for limit in (None, 2.0):
+        section = Made(limit_in_blocks=limit)
+        model: Any = Made(card=Made(domain=Made(directions={"deconvolve": section})))
+        found = domain_reports(model, data, 0)
+        assert found["domain"] == {"count": count, "cuts": False}
+        assert found.get("domain_of_cuts") == (limit and {"count": count, "cuts": True})

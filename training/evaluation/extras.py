@@ -30,7 +30,16 @@ COVERAGE_BINS = 12 * 96_000
 """Bins whose errors are counted, two spectra at least; every member translates each replica of them."""
 
 
-def domain_report(model: Model, data: DataSet, seed: int) -> Any:
+def domain_reports(model: Model, data: DataSet, seed: int) -> dict[str, Any]:
+    """``domain``, and ``domain_of_cuts`` where the reference is one of single cuts."""
+    found = {"domain": domain_report(model, data, seed)}
+    sections = {} if model.card.domain is None else model.card.domain.directions
+    if any(section.limit_in_blocks is not None for section in sections.values()):
+        found["domain_of_cuts"] = domain_report(model, data, seed, cuts=True)
+    return found
+
+
+def domain_report(model: Model, data: DataSet, seed: int, *, cuts: bool = False) -> Any:
     """The domain measure on every control set, or that it is not known."""
     from mantid_exp2sim.training.domain_report import control_report
 
@@ -38,7 +47,7 @@ def domain_report(model: Model, data: DataSet, seed: int) -> Any:
         return {NOT_KNOWN: "the model's card has no domain section"}
     count = min(CONTROLS, max(1, CONTROL_BINS // int(np.prod(data.description.shape))))
     try:
-        return control_report(model, data, seed, count=count)
+        return control_report(model, data, seed, count=count, cuts=cuts)
     except Exp2SimError as error:
         return {NOT_KNOWN: str(error)}
 

@@ -289,18 +289,23 @@ def _coverage(report: Mapping[str, Any]) -> Table:
 
 
 def _domain(report: Mapping[str, Any]) -> list[Table]:
+    """Of whole spectra, and of single cuts where these were asked for."""
+    titles = {"domain": "Domain measure", "domain_of_cuts": "Domain measure of single cuts"}
+    return [table for key, title in titles.items() if key in report for table in _checked(report[key], title)]
+
+
+def _checked(found: Any, title: str) -> list[Table]:
     """Whatever the control report holds: numbers as they are, tables of numbers as tables."""
-    found = report["domain"]
     if not isinstance(found, Mapping) or "not known" in found:
-        return [Table("Domain measure", ["", ""], [["not known", str(found.get("not known", ""))]])]
+        return [Table(title, ["", ""], [["not known", str(found.get("not known", ""))]])]
     single = [[_words(str(k)), _cell(v)] for k, v in found.items() if not isinstance(v, Mapping)]
-    made = [Table("Domain measure", ["", ""], single)]
+    made = [Table(title, ["", ""], single)]
     for name, inner in found.items():
         if isinstance(inner, Mapping) and inner and all(isinstance(v, Mapping) for v in inner.values()):
-            made.append(_of_mappings(f"Domain measure: {_words(str(name))}", inner))
+            made.append(_of_mappings(f"{title}: {_words(str(name))}", inner))
         elif isinstance(inner, Mapping):
             rows = [[_words(str(k)), _cell(v)] for k, v in inner.items()]
-            made.append(Table(f"Domain measure: {_words(str(name))}", ["", ""], rows))
+            made.append(Table(f"{title}: {_words(str(name))}", ["", ""], rows))
     return made
 
 

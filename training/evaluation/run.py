@@ -13,7 +13,7 @@ from mantid_exp2sim.training.datasets import DataSet
 from mantid_exp2sim.training.evaluation import figures
 from mantid_exp2sim.training.evaluation.classifiers import null_areas, null_response
 from mantid_exp2sim.training.evaluation.contest import Contest, Reader, Record, measure, members_alone
-from mantid_exp2sim.training.evaluation.extras import coverage_report, domain_report, panel_report
+from mantid_exp2sim.training.evaluation.extras import coverage_report, domain_reports, panel_report
 from mantid_exp2sim.training.evaluation.foreign import foreign_report
 from mantid_exp2sim.training.evaluation.inputs import Spectra
 from mantid_exp2sim.training.evaluation.translators import (
@@ -123,7 +123,7 @@ def evaluate(
         "null_response": null_response(models[0], spectra, settings.seed),
         "null_auroc": null_areas(models[0], spectra, own, settings.seed),
         "foreign": foreign_report(models[0], spectra, settings.foreign, say),
-        "domain": domain_report(models[0], data, settings.seed),
+        **domain_reports(models[0], data, settings.seed),
         "coverage": coverage_report(models[0], spectra, settings),
         "panels": panel_report(models[0], spectra, settings.panels),
     }, record.example

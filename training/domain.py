@@ -132,10 +132,11 @@ def _limit(
         single[name] = parts_of(gauge, encode_spectra(gauge.model, gauge.role, cuts, settings))
         if axis is not None:
             whole[name] = in_blocks(gauge, spectra)[0]
-    limit, figures = _half_way(gauge.reference, single)
+    every = list(range(gauge.reference.fit.shape[1]))
+    limit, figures = _half_way(gauge.reference, single, [every] if axis is None else [[g] for g in every])
     in_several = None
     if axis is not None:
-        in_several, more = _half_way(gauge.reference.in_blocks(), whole)
+        in_several, more = _half_way(gauge.reference.in_blocks(), whole, [every])
         figures |= {f"{name}, in blocks": value for name, value in more.items()}
     return DirectionCard(
         regularisation=gauge.regularisation,
@@ -147,12 +148,20 @@ def _limit(
     )
 
 
-def _half_way(reference: Reference, foreign: dict[str, Floats]) -> tuple[float, dict[str, Any]]:
-    """The limit, over the 99 % quantile of the calibration, and what it is made of."""
-    groups = list(range(reference.fit.shape[1]))
-    scores = {name: reference.scores(parts, groups) for name, parts in foreign.items()}
+def _half_way(
+    reference: Reference, foreign: dict[str, Floats], groups: list[list[int]]
+) -> tuple[float, dict[str, Any]]:
+    """The limit, over the 99 % quantile of the calibration, and what it is made of.
+
+    ``groups``: the incident energies that data have, all of them or one alone.
+    """
+
+    def scored(parts: Floats) -> Floats:
+        return np.concatenate([reference.scores(parts[:, own], own) for own in groups])
+
+    scores = {name: scored(parts) for name, parts in foreign.items()}
     nearest = float(np.quantile(np.concatenate(list(scores.values())), 0.05))
-    worst = extreme(reference.scores(reference.calibration, groups))
+    worst = extreme(scored(reference.calibration))
     figures: dict[str, Any] = {f"median score, {name}": float(np.median(s)) for name, s in scores.items()}
     figures |= {"0.99 quantile of the calibration": worst, "0.05 quantile of foreign scores": nearest}
     return max(1.1, float(np.sqrt(max(nearest / worst, 1.0)))), figures

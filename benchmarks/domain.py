@@ -41,8 +41,8 @@ def controls(model: str, dataset: Path, *, count: int, seed: int, as_json: bool)
     loaded, data = load_model(model), open_dataset(dataset)
     reports = [
         control_report(loaded, data, seed, count=count, direction=direction, cuts=cuts)
-        for direction, section in loaded.domain_card().directions.items()
-        for cuts in ((False, True) if section.limit_in_blocks is not None else (False,))
+        for direction in loaded.domain_card().directions
+        for cuts in ((False,) if loaded.domain_card().cuts is None else (False, True))
     ]
     print(json.dumps(reports, indent=1) if as_json else "\n\n".join(words(report) for report in reports))
 

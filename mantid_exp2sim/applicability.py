@@ -29,7 +29,7 @@ from mantid_exp2sim.transport import published_distribution
 
 if TYPE_CHECKING:
     from mantid_exp2sim.bundle import Model
-    from mantid_exp2sim.card import DomainCard
+    from mantid_exp2sim.card import Calibrated, DomainCard
     from mantid_exp2sim.histogram import Histogram
     from mantid_exp2sim.volumes import Volumes
 
@@ -84,14 +84,12 @@ class DomainCheck:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """Of a histogram: parts (groups, Y), groups, mean transport distance, expected error (NaN: not known),
-    and in how many blocks the volume that has most of them was compared."""
+    """Of a histogram: parts (groups, Y), groups, mean transport distance, expected error (NaN: not known)."""
 
     parts: Floats
     groups: list[int]
     distance: float
     expected_error: float
-    blocks: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,20 +104,16 @@ class Gauge:
     """Bins (h, k, E) of the calibration's volumes, or cuts."""
     points: int
     seed: int
+    cuts: bool = False
+    """Whether the calibration is one of single cuts, which may lie anywhere in a volume."""
 
     @classmethod
-    def of(cls, model: Model, role: Role) -> Gauge:
-        """The one that is kept with a model."""
-        card = model.domain_card()
-        reference = model.domain_reference(role)
-        return cls(
-            model, role, reference, card.directions[role].regularisation, card.shape, card.points, card.seed
-        )
-
-    @property
-    def cuts(self) -> bool:
-        """Whether the calibration is one of single cuts, which may lie anywhere in a volume."""
-        return self.shape.count(1) == 2
+    def of(cls, model: Model, role: Role, *, cuts: bool = False) -> Gauge:
+        """The one that is kept with a model, of volumes or of single cuts."""
+        card, reference = model.domain_card(), model.domain_reference(role, cuts=cuts)
+        own = calibrated(card, cuts=cuts)
+        epsilon = own.directions[role].regularisation
+        return cls(model, role, reference, epsilon, own.shape, card.points, card.seed, cuts)
 
     def blocks(
         self, volume: npt.NDArray[Any], mask: npt.NDArray[np.bool_], energy: float, factor: float = 1.0
@@ -144,13 +138,17 @@ class Gauge:
         return made
 
 
-def measure(model: Model, volumes: Volumes, factor: float, role: Role) -> Measured:
+def calibrated(card: DomainCard, *, cuts: bool) -> Calibrated:
+    """The card's section on volumes, or on single cuts."""
+    return card.cuts if cuts and card.cuts is not None else card
+
+
+def measure(gauge: Gauge, volumes: Volumes, factor: float) -> Measured:
     """What the volumes of one histogram are made of.
 
     A volume with more bins than the calibration's is cut into blocks of their size, and their parts averaged.
     The gaps are looked at where the volume has the bins of the calibration.
     """
-    gauge = Gauge.of(model, role)
     made: dict[int, list[tuple[Floats, float, float]]] = {}
     energies, intensity = volumes.incident_energies, volumes.intensity
     for number, group in enumerate(gauge.reference.group(energies)):
@@ -164,7 +162,6 @@ def measure(model: Model, volumes: Volumes, factor: float, role: Role) -> Measur
         groups,
         float(np.mean([np.mean([np.exp(block[0][FAR]) for block in made[group]]) for group in groups])),
         float(together(errors, squares)),
-        max(len(made[group]) for group in groups),
     )
 
 
@@ -193,16 +190,14 @@ def check_volumes(model: Model, volumes: Volumes, factor: float, role: Role) -> 
         return DomainCheck(
             None, None, "not known", direction=role, note="the model keeps no reference for it"
         )
-    reference = model.domain_reference(role)
+    cuts = compares_cuts(settings, volumes)
+    own, gauge = calibrated(settings, cuts=cuts), Gauge.of(model, role, cuts=cuts)
+    reference = gauge.reference
     with np.errstate(over="ignore", invalid="ignore"):
-        found = measure(model, volumes, factor, role)
+        found = measure(gauge, volumes, factor)
     parts, groups, distance = found.parts, found.groups, found.distance
-    section = settings.directions[role]
-    limit_factor = section.limit
-    if found.blocks > 1 and section.limit_in_blocks is not None:
-        reference, limit_factor = reference.in_blocks(), section.limit_in_blocks
     inside = reference.scores(reference.calibration[:, groups], groups)
-    limit = limit_factor * extreme(inside)
+    limit = own.directions[role].limit * extreme(inside)
     score, plain = (
         float(reference.scores(parts[None], groups, gaps=gaps)[0]) if np.isfinite(parts).all() else np.inf
         for gaps in (True, False)
@@ -210,7 +205,7 @@ def check_volumes(model: Model, volumes: Volumes, factor: float, role: Role) -> 
     text = np.ascontiguousarray(volumes.intensity).tobytes()
     uniform = float(np.random.default_rng([settings.seed, zlib.crc32(text)]).random())
     p_value = conformal_p(score, inside, uniform)
-    share = float((~volumes.mask).sum()) / max(settings.measured_bins * len(groups), 1)
+    share = _share(own, volumes)
     note = "" if share >= ENOUGH else f"calibrated on larger data: {100 * share:.0f} % of their measured bins"
     verdict = judge(settings, p_value, plain, limit)
     if note and verdict == "untrustworthy":
@@ -219,6 +214,17 @@ def check_volumes(model: Model, volumes: Volumes, factor: float, role: Role) -> 
         distance, score = float("inf"), float("inf")
     expected = found.expected_error if np.isfinite(found.expected_error) else None
     return DomainCheck(p_value, distance, verdict, score, limit, role, note, expected)
+
+
+def compares_cuts(card: DomainCard, volumes: Volumes) -> bool:
+    """Whether data are compared with single cuts: where the card has such, and they are no whole volumes."""
+    return card.cuts is not None and _share(card, volumes) < ENOUGH
+
+
+def _share(own: Calibrated, volumes: Volumes) -> float:
+    """The measured bins, as a share of those of as many calibration volumes or cuts."""
+    measured = (~volumes.mask).reshape(len(volumes.mask), -1).sum(axis=1)
+    return float(measured.sum()) / max(own.measured_bins * float((measured > 0).sum()), 1.0)
 
 
 def judge(settings: DomainCard, p_value: float, score: float, limit: float) -> Verdict:
@@ -301,15 +307,17 @@ def distributions(
     from mantid_exp2sim.translation import intensity_factor
     from mantid_exp2sim.volumes import open_volumes
 
-    settings, reference = model.domain_card(), model.domain_reference(direction)
     volumes = open_volumes(histogram, model.card, incident_energy=incident_energy)
+    settings = model.domain_card()
+    cuts = compares_cuts(settings, volumes)
+    reference = model.domain_reference(direction, cuts=cuts)
     factor = intensity_factor(scale, volumes, model.card)
     groups = reference.group(volumes.incident_energies)
     measured = [number for number in range(len(groups)) if not volumes.mask[number].all()]
     groups = [groups[number] for number in measured]
     scaled = model.card.scaling.forward(volumes.intensity[measured] * factor)
-    whole = Gauge.of(model, direction).cuts  # each cut is a sample of its own: all of them can be looked at
-    region = blocks(volumes.intensity.shape[1:], volumes.intensity.shape[1:] if whole else settings.shape)[0]
+    shape = volumes.intensity.shape[1:]  # each cut is a sample of its own: all of them can be looked at
+    region = blocks(shape, shape if cuts else settings.shape)[0]
     found = encode(
         model.network(direction), model.card.layout, scaled[(slice(None), *region)],
         volumes.mask[measured][(slice(None), *region)], volumes.incident_energies[measured],

@@ -206,14 +206,16 @@ class Model:
         assert self.card.domain is not None
         return self.card.domain
 
-    def domain_reference(self, direction: Literal["deconvolve", "convolve"]) -> Reference:
-        """What a direction's data are compared with; read and checked at the first call."""
+    def domain_reference(
+        self, direction: Literal["deconvolve", "convolve"], *, cuts: bool = False
+    ) -> Reference:
+        """What a direction's data, or single cuts, are compared with; read and checked at the first call."""
+        from mantid_exp2sim.reference import read_reference, reference_name
+
         with _lock:
             if not self._domain:
-                from mantid_exp2sim.reference import read_reference
-
                 self._domain = read_reference(read_domain(self.folder, self.card), self.domain_card())
-            return self._domain[direction]
+            return self._domain[reference_name(direction, cuts=cuts)]
 
     def classify(
         self,

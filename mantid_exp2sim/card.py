@@ -185,8 +185,6 @@ class DirectionCard(_Strict):
     """ε of the entropic transport, in squared units of the whitened features."""
     limit: float = Field(ge=1, le=1e6)
     """Untrustworthy beyond so many times the 0.99 quantile of the calibration spectra's scores."""
-    limit_in_blocks: float | None = Field(default=None, ge=1, le=1e6)
-    """The same for data that are compared in several blocks, where these have a calibration of their own."""
     fit: int = Field(ge=1, le=10_000)
     """Held-out spectra that set the scales of the score."""
     calibration: int = Field(ge=1, le=10_000)
@@ -195,17 +193,24 @@ class DirectionCard(_Strict):
     """What was measured when it was calibrated."""
 
 
-class DomainCard(_Strict):
-    """How data are compared with the training set; the reference itself is in ``domain.safetensors``."""
+class Calibrated(_Strict):
+    """What data of one kind, volumes or single cuts, are compared with."""
 
-    file: WeightFile
     directions: dict[Literal["deconvolve", "convolve"], DirectionCard] = Field(min_length=1)
-    trustworthy: float = Field(default=0.05, gt=0, lt=1)
-    """Data with at least this p-value are trustworthy; below, and within ``limit``, an expert is asked."""
     shape: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = Field(min_length=3, max_length=3)
     """Bins (h, k, E) of a calibration volume or cut; larger data are compared in blocks of this size."""
     measured_bins: float = Field(gt=0)
-    """Measured bins of a calibration volume, on average."""
+    """Measured bins of one of these, on average."""
+
+
+class DomainCard(Calibrated):
+    """How data are compared with the training set; the reference itself is in ``domain.safetensors``."""
+
+    file: WeightFile
+    cuts: Calibrated | None = None
+    """For data of much fewer bins: single cuts, which a model of one dimension takes."""
+    trustworthy: float = Field(default=0.05, gt=0, lt=1)
+    """Data with at least this p-value are trustworthy; below, and within ``limit``, an expert is asked."""
     points: int = Field(default=32, ge=2, le=512)
     """Feature points on both sides of the transport problem."""
     seed: int = Field(default=0, ge=0, lt=2**63)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -44,9 +44,7 @@ class Reference:
     bytes), `usual_gaps`; ``error`` (G, 3, Q) mean, width and weight of the features that foretell the
     logarithm of the error, and its mean ``error_level`` (G,), Q = 0 where it is not known; ``fit`` and
     ``calibration`` (n, G, Y): parts of other training spectra, which set the scales, and of held-out ones,
-    which the p-value ranks among. Y is `COLUMNS` or `EARLIER_COLUMNS`. ``block_fit`` and
-    ``block_calibration`` are the same of data that are compared in several blocks, n = 0 where these have no
-    calibration of their own.
+    which the p-value ranks among. Y is `COLUMNS` or `EARLIER_COLUMNS`.
     """
 
     energies: Floats
@@ -67,14 +65,6 @@ class Reference:
     error_level: Floats
     fit: Floats
     calibration: Floats
-    block_fit: Floats
-    block_calibration: Floats
-
-    def in_blocks(self) -> Reference:
-        """The reference for data that are compared in several blocks; itself, where there is no other."""
-        if not len(self.block_calibration):
-            return self
-        return replace(self, fit=self.block_fit, calibration=self.block_calibration)
 
     def group(self, energies: npt.NDArray[Any]) -> list[int]:
         """The number of the nearest incident energy (in its logarithm) of each."""

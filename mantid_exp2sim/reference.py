@@ -14,14 +14,11 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.likeness import COLUMNS, EARLIER_COLUMNS, TOP, Reference
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.card import DomainCard
-    from mantid_exp2sim.encoder import Role
+    from mantid_exp2sim.card import Calibrated, DirectionCard, DomainCard
 
-HALF = ("basis", "white", "points", "held", "fit", "calibration", "block_fit", "block_calibration")
+HALF = ("basis", "white", "points", "held", "fit", "calibration")
 """Kept in half precision; the others in single, but for the bits of the gaps."""
 NAMES = tuple(field.name for field in fields(Reference))
-MAY_LACK = ("block_fit", "block_calibration")
-"""Not written where they are empty."""
 _DIMENSIONS = {
     "energies": "G",
     "center": "GD",
@@ -41,8 +38,6 @@ _DIMENSIONS = {
     "error_level": "G",
     "fit": "FGY",
     "calibration": "NGY",
-    "block_fit": "fGY",
-    "block_calibration": "nGY",
 }
 
 __all__ = ["Reference", "read_reference", "reference_bytes", "rounded"]
@@ -61,7 +56,6 @@ def reference_bytes(references: Mapping[str, Reference]) -> bytes:
         f"{direction}.{name}": np.ascontiguousarray(_stored(name, getattr(reference, name)))
         for direction, reference in references.items()
         for name in NAMES
-        if len(getattr(reference, name)) or name not in MAY_LACK
     }
     data = save(tensors)
     if len(data) > MAX_DOMAIN_BYTES:
@@ -89,22 +83,45 @@ def read_reference(data: bytes, card: DomainCard) -> dict[str, Reference]:
         tensors = load(data)
     except Exception as error:  # whatever the parser makes of foreign bytes
         raise _damaged(f"it cannot be read: {error!s:.200}") from error
-    wanted = {f"{direction}.{name}" for direction in card.directions for name in NAMES}
-    for direction in card.directions:  # an earlier reference has none of these
+    sections = _sections(card)
+    wanted = {f"{direction}.{name}" for direction in sections for name in NAMES}
+    for direction in sections:  # an earlier reference has neither
         groups = len(np.atleast_1d(tensors.get(f"{direction}.energies", np.zeros(0))))
-        columns = np.atleast_1d(tensors.get(f"{direction}.fit", np.zeros(0))).shape[-1]
-        for name in MAY_LACK:
-            tensors.setdefault(f"{direction}.{name}", np.zeros((0, groups, columns), dtype=np.float16))
         tensors.setdefault(f"{direction}.gaps", np.zeros((groups, 2, 0), dtype=np.uint8))
         tensors.setdefault(f"{direction}.error", np.zeros((groups, 3, 0), dtype=np.float32))
         tensors.setdefault(f"{direction}.error_level", np.zeros(groups, dtype=np.float32))
     if set(tensors) != wanted:
         raise _damaged("it does not hold the arrays of the directions on the card")
-    return {direction: _one(tensors, direction, card) for direction in card.directions}
+    return {name: _one(tensors, name, *section, card.points) for name, section in sections.items()}
 
 
-def _one(tensors: Mapping[str, npt.NDArray[Any]], direction: Role, card: DomainCard) -> Reference:
-    section = card.directions[direction]
+def reference_name(direction: str, *, cuts: bool) -> str:
+    """The name of a direction's reference in the file.
+
+    >>> reference_name("convolve", cuts=True)
+    'convolve-cuts'
+    """
+    return f"{direction}-cuts" if cuts else direction
+
+
+def _sections(card: DomainCard) -> dict[str, tuple[DirectionCard, tuple[int, ...]]]:
+    """What the card says of each reference, and the bins of what it was calibrated on."""
+    kinds: list[tuple[Calibrated | None, bool]] = [(card, False), (card.cuts, True)]
+    return {
+        reference_name(direction, cuts=cuts): (section, kind.shape)
+        for kind, cuts in kinds
+        if kind is not None
+        for direction, section in kind.directions.items()
+    }
+
+
+def _one(
+    tensors: Mapping[str, npt.NDArray[Any]],
+    direction: str,
+    section: DirectionCard,
+    shape: tuple[int, ...],
+    points: int,
+) -> Reference:
     sizes = {"2": 2, "3": 3}
     arrays: dict[str, npt.NDArray[Any]] = {}
     for name in NAMES:
@@ -118,19 +135,21 @@ def _one(tensors: Mapping[str, npt.NDArray[Any]], direction: Role, card: DomainC
             raise _damaged(f"{direction}.{name} has a wrong shape or type, or is not finite")
         arrays[name] = _used(array)
     columns = EARLIER_COLUMNS if sizes["B"] == 0 else COLUMNS
-    bins = -(-int(np.prod(card.shape)) // 8)
+    bins = -(-int(np.prod(shape)) // 8)
     expected = (
         sizes["Y"] == columns,
         sizes["B"] in (0, bins),
         sizes["J"] == sizes["G"] * TOP,
         sizes["Q"] <= sizes["R"],
-        sizes["P"] >= card.points,
+        sizes["P"] >= points,
         sizes["N"] > 0,
         sizes["F"] > 0,
-        (sizes["f"] > 0) == (sizes["n"] > 0) == (section.limit_in_blocks is not None),
     )
-    counted = (section.fit, section.calibration)
-    if not all(expected) or (sizes["F"], sizes["N"]) != counted or (arrays["energies"] <= 0).any():
+    if (
+        not all(expected)
+        or (sizes["F"], sizes["N"]) != (section.fit, section.calibration)
+        or (arrays["energies"] <= 0).any()
+    ):
         raise _damaged("its sizes are not those on the card")
     return Reference(**arrays)
 

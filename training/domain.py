@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from mantid_exp2sim.training.domain_cuts import Cuts, cut_axis, cut_out, in_blocks, rows_of
+from mantid_exp2sim.training.domain_controls import foreign_for_limit
+from mantid_exp2sim.training.domain_cuts import Cuts, cut_axis, cut_out, rows_of
 from mantid_exp2sim.training.domain_errors import draw_pairs, fit_errors, squared_errors
 from mantid_exp2sim.training.domain_fit import bend_of, fit_reference, joined, parts_of
 from mantid_exp2sim.training.domain_spectra import (
@@ -30,12 +31,12 @@ from numpy.typing import NDArray
 
 from mantid_exp2sim.applicability import Gauge
 from mantid_exp2sim.bundle import Model, save_bundle
-from mantid_exp2sim.card import Card, DirectionCard, DomainCard, WeightFile
+from mantid_exp2sim.card import Calibrated, Card, DirectionCard, DomainCard, WeightFile
 from mantid_exp2sim.encoder import Role
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.gaps import usual_gaps
 from mantid_exp2sim.likeness import Reference, extreme
-from mantid_exp2sim.reference import reference_bytes, rounded
+from mantid_exp2sim.reference import reference_bytes, reference_name, rounded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,17 +45,26 @@ Floats: TypeAlias = NDArray[np.float64]
 
 MIN_SPECTRA = 20
 """Fewer held-out spectra cannot tell a p-value of 0.05."""
+MOST_CUTS, ENOUGH_CUTS = 4, 400
+"""Cuts of each volume: so many at most, and no more than so many of the whole validation split."""
+CUT_FIT, CUT_HELD = 200, 300
+"""Spectra that are cut, at most: two references have to go into one file."""
 
 
 def make_reference(
-    model: Model, data: DataSet, direction: Role, settings: Settings, say: Callable[[str], None]
+    model: Model,
+    data: DataSet,
+    direction: Role,
+    settings: Settings,
+    say: Callable[[str], None],
+    axis: int | None = None,
 ) -> tuple[Reference, DirectionCard, Spectra]:
     """Reference and card of one direction, and the calibration spectra.
 
-    Of a model that takes single cuts, these are cuts, and whole spectra are calibrated cut by cut as well.
+    With ``axis`` those of single cuts along this axis of the volumes (h, k, E).
     """
     number = DIRECTIONS.index(direction)
-    rng = np.random.default_rng([settings.seed, number])
+    rng = np.random.default_rng([settings.seed, number] + ([] if axis is None else [1 + axis]))
     noisy = direction == "deconvolve"
     own, wrong = kind_of(model.card, direction), kind_of(model.card, DIRECTIONS[1 - number])
     say(f"{direction}: features of the training split")
@@ -73,98 +83,97 @@ def make_reference(
             f"The validation split has {len(held.x)} spectra of {own!r}.",
             why=f"At least {MIN_SPECTRA} are needed to calibrate a p-value.",
         )
-    axis = cut_axis(model.card.layout)
-    cuts = cut_out(seen, axis, rng)
+    each = 0 if axis is None else max(1, min(MOST_CUTS, ENOUGH_CUTS // len(held.x)))
+    cuts = cut_out(seen, axis, each, rng)
     encoded = encode_spectra(model, direction, cuts, settings)
-    away = [encode_spectra(model, direction, cut_out(part, axis, rng), settings) for part in (clean, spoilt)]
+    away = [
+        encode_spectra(model, direction, cut_out(part, axis, each, rng), settings) for part in (clean, spoilt)
+    ]
     say(f"{direction}: features of the validation split")
-    kept = cut_out(held, axis, rng)
+    kept = cut_out(held, axis, each, rng)
     unseen = encode_spectra(model, direction, kept, settings)
     order = rng.permutation(len(seen.x))
     shares = settings.train / (settings.train + settings.fit)
     one, two = np.split(order, [round(shares * len(order))])
     energies = np.median(held.energies, axis=0).astype(float)
     reference, epsilon = fit_reference(
-        encoded[rows_of(one, axis)], joined(away), unseen, energies, usual_gaps(cuts.mask), rng
+        encoded[rows_of(one, each)], joined(away), unseen, energies, usual_gaps(cuts.mask), rng
     )
-    rows = rows_of(two, axis)
+    rows = rows_of(two, each)
     bend, ends = bend_of(reference, encoded[rows])
     reference = rounded(replace(reference, bend=bend, bend_limit=ends))
     pairs = draw_pairs(model, data, direction, "validation", settings, rng)
     if pairs is not None:
         say(f"{direction}: errors of the validation split")
-        looked, errors = pairs[0], squared_errors(model, direction, *pairs)
-        if axis is not None:
-            at = Cuts.draw(looked.mask, axis, rng)
-            looked, errors = at.spectra(looked), squared_errors(model, direction, *pairs, cuts=at)
+        at = None if axis is None else Cuts.draw(pairs[0].mask, axis, each, rng)
+        looked = pairs[0] if at is None else at.spectra(pairs[0])
         moments = encode_spectra(model, direction, looked, settings).moments
+        errors = squared_errors(model, direction, *pairs, cuts=at)
         error, level = fit_errors(reference, moments, *errors)
         reference = replace(reference, error=error, error_level=level)
-    shape = kept.x.shape[2:]
-    gauge = Gauge(model, direction, reference, epsilon, shape, settings.points, settings.seed)
-    calibrations: dict[str, Any] = {
-        "fit": parts_of(gauge, encoded[rows]),
-        "calibration": parts_of(gauge, unseen),
-    }
-    if axis is not None:
-        say(f"{direction}: whole spectra, cut by cut")
-        calibrations |= {
-            f"block_{name}": in_blocks(gauge, whole)[0]
-            for name, whole in (("fit", seen[two]), ("calibration", held))
-        }
-    gauge = replace(gauge, reference=rounded(replace(reference, **calibrations)))
+    gauge = Gauge(
+        model, direction, reference, epsilon, kept.x.shape[2:], settings.points, settings.seed,
+        cuts=axis is not None,
+    )  # fmt: skip
+    fit, calibration = parts_of(gauge, encoded[rows]), parts_of(gauge, unseen)
+    gauge = replace(gauge, reference=rounded(replace(reference, fit=fit, calibration=calibration)))
     say(f"{direction}: foreign data")
-    return gauge.reference, _limit(gauge, held, other, settings, rng), kept
+    foreign = foreign_for_limit(held, other, settings, rng, noisy=noisy)
+    foreign = {name: cut_out(spectra, axis, each, rng) for name, spectra in foreign.items()}
+    return gauge.reference, _limit(gauge, foreign, settings), kept
 
 
-def _limit(
-    gauge: Gauge, held: Spectra, wrong: Spectra, settings: Settings, rng: np.random.Generator
-) -> DirectionCard:
-    """Where untrustworthy begins: half way (in the logarithm) from in-domain to foreign data."""
-    from mantid_exp2sim.training.domain_controls import foreign_for_limit
+def _limit(gauge: Gauge, foreign: dict[str, Spectra], settings: Settings) -> DirectionCard:
+    """Where untrustworthy begins: half way (in the logarithm) from in-domain to foreign data.
 
-    axis = cut_axis(gauge.model.card.layout)
-    whole, single = {}, {}
-    for name, spectra in foreign_for_limit(
-        held, wrong, settings, rng, noisy=gauge.role == "deconvolve"
-    ).items():
-        cuts = cut_out(spectra, axis, rng)
-        single[name] = parts_of(gauge, encode_spectra(gauge.model, gauge.role, cuts, settings))
-        if axis is not None:
-            whole[name] = in_blocks(gauge, spectra)[0]
-    every = list(range(gauge.reference.fit.shape[1]))
-    limit, figures = _half_way(gauge.reference, single, [every] if axis is None else [[g] for g in every])
-    in_several = None
-    if axis is not None:
-        in_several, more = _half_way(gauge.reference.in_blocks(), whole, [every])
-        figures |= {f"{name}, in blocks": value for name, value in more.items()}
-    return DirectionCard(
-        regularisation=gauge.regularisation,
-        limit=limit,
-        limit_in_blocks=in_several,
-        fit=len(gauge.reference.fit),
-        calibration=len(gauge.reference.calibration),
-        figures=figures,
-    )
-
-
-def _half_way(
-    reference: Reference, foreign: dict[str, Floats], groups: list[list[int]]
-) -> tuple[float, dict[str, Any]]:
-    """The limit, over the 99 % quantile of the calibration, and what it is made of.
-
-    ``groups``: the incident energies that data have, all of them or one alone.
+    Cuts are looked at as they are met, of one incident energy each.
     """
+    reference = gauge.reference
+    every = list(range(reference.fit.shape[1]))
+    groups = [[group] for group in every] if gauge.cuts else [every]
 
     def scored(parts: Floats) -> Floats:
         return np.concatenate([reference.scores(parts[:, own], own) for own in groups])
 
-    scores = {name: scored(parts) for name, parts in foreign.items()}
+    scores: dict[str, Floats] = {}
+    for name, spectra in foreign.items():
+        scores[name] = scored(parts_of(gauge, encode_spectra(gauge.model, gauge.role, spectra, settings)))
     nearest = float(np.quantile(np.concatenate(list(scores.values())), 0.05))
     worst = extreme(scored(reference.calibration))
     figures: dict[str, Any] = {f"median score, {name}": float(np.median(s)) for name, s in scores.items()}
     figures |= {"0.99 quantile of the calibration": worst, "0.05 quantile of foreign scores": nearest}
-    return max(1.1, float(np.sqrt(max(nearest / worst, 1.0)))), figures
+    return DirectionCard(
+        regularisation=gauge.regularisation,
+        limit=max(1.1, float(np.sqrt(max(nearest / worst, 1.0)))),
+        fit=len(reference.fit),
+        calibration=len(reference.calibration),
+        figures=figures,
+    )
+
+
+def _calibrated(
+    model: Model,
+    data: DataSet,
+    settings: Settings,
+    say: Callable[[str], None] | None,
+    references: dict[str, Reference],
+    axis: int | None = None,
+) -> Calibrated:
+    """The card's section on volumes, or on cuts along an axis; puts the references where they are wanted."""
+    cards: dict[str, DirectionCard] = {}
+    spectra: Spectra | None = None
+    for direction in DIRECTIONS:
+        if model.card.keys(direction):
+            name = reference_name(direction, cuts=axis is not None)
+            tell = (lambda _: None) if say is None else say
+            made = make_reference(model, data, direction, settings, tell, axis)
+            references[name], cards[direction], spectra = made
+    if spectra is None:
+        raise Exp2SimError(f"The model {model.card.name!r} has no generator.")
+    bins = float((~spectra.mask).sum() / spectra.mask[:, :, 0, 0, 0].size)
+    return Calibrated.model_validate(
+        {"directions": cards, "shape": spectra.x.shape[2:], "measured_bins": bins}
+    )
 
 
 def add_domain(
@@ -191,21 +200,18 @@ def add_domain(
             why=f"The model {model.card.name!r} translates between {' and '.join(sorted(kinds))}.",
         )
     references: dict[str, Reference] = {}
-    cards: dict[str, DirectionCard] = {}
-    spectra: Spectra | None = None
-    for direction in DIRECTIONS:
-        if model.card.keys(direction):
-            made = make_reference(model, data, direction, chosen, say or (lambda _: None))
-            references[direction], cards[direction], spectra = made
-    if spectra is None:
-        raise Exp2SimError(f"The model {model.card.name!r} has no generator.")
+    whole = _calibrated(model, data, chosen, say, references)
+    axis = cut_axis(model.card.layout)
+    cuts = None
+    if axis is not None:
+        fewer = replace(chosen, fit=min(chosen.fit, CUT_FIT), held=min(chosen.held, CUT_HELD))
+        cuts = _calibrated(model, data, fewer, say, references, axis)
     content = reference_bytes(references)
     section = DomainCard.model_validate(
         {
+            **whole.model_dump(),
             "file": WeightFile(sha256=sha256(content).hexdigest(), size=len(content)),
-            "directions": cards,
-            "shape": spectra.x.shape[2:],
-            "measured_bins": float((~spectra.mask).sum() / spectra.mask[:, :, 0, 0, 0].size),
+            "cuts": cuts,
             "points": chosen.points,
             "seed": chosen.seed,
             "settings": chosen.record(),

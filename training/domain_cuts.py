@@ -1,4 +1,4 @@
-"""Single cuts of spectra, and spectra compared cut by cut: what a model of one dimension is given."""
+"""Single cuts of spectra: what a model of one dimension is given."""
 
 from __future__ import annotations
 
@@ -9,13 +9,9 @@ import numpy as np
 from mantid_exp2sim.training.domain_spectra import Spectra
 from numpy.typing import NDArray
 
-from mantid_exp2sim.applicability import Gauge
 from mantid_exp2sim.layout import Layout
-from mantid_exp2sim.likeness import together
 
 Floats: TypeAlias = NDArray[np.float64]
-EACH = 4
-"""Cuts of each volume."""
 
 
 def cut_axis(layout: Layout) -> int | None:
@@ -39,13 +35,13 @@ class Cuts:
     places: NDArray[np.int64]
 
     @classmethod
-    def draw(cls, mask: NDArray[np.bool_], axis: int, rng: np.random.Generator) -> Cuts:
-        """`EACH` cuts of every volume of masks (n, G, h, k, E), where most bins are measured.
+    def draw(cls, mask: NDArray[np.bool_], axis: int, each: int, rng: np.random.Generator) -> Cuts:
+        """``each`` cuts of every volume of masks (n, G, h, k, E), where most bins are measured.
 
         Cuts of which less than half is measured are drawn where a volume has no others.
         """
         shares = 1 - np.moveaxis(mask, 2 + axis, -1).mean(axis=-1).reshape(*mask.shape[:2], -1)
-        rows = np.repeat(np.arange(len(mask)), EACH)
+        rows = np.repeat(np.arange(len(mask)), each)
         places = np.array([[_draw(share, rng) for share in shares[row]] for row in rows])
         return cls(axis, rows, places)
 
@@ -73,26 +69,16 @@ def _draw(share: Floats, rng: np.random.Generator) -> int:
     return int(rng.choice(measured))
 
 
-def cut_out(spectra: Spectra, axis: int | None, rng: np.random.Generator) -> Spectra:
-    """Single cuts of spectra, or the spectra where ``axis`` is None."""
-    return spectra if axis is None else Cuts.draw(spectra.mask, axis, rng).spectra(spectra)
+def cut_out(spectra: Spectra, axis: int | None, each: int, rng: np.random.Generator) -> Spectra:
+    """``each`` single cuts of every volume, or the spectra as they are where ``axis`` is None."""
+    return spectra if axis is None else Cuts.draw(spectra.mask, axis, each, rng).spectra(spectra)
 
 
-def rows_of(chosen: NDArray[Any], axis: int | None) -> NDArray[np.int64]:
-    """Where `cut_out` puts the cuts of the chosen spectra.
+def rows_of(chosen: NDArray[Any], each: int) -> NDArray[np.int64]:
+    """Where `cut_out` puts the cuts of the chosen spectra; they themselves where nothing was cut (0).
 
-    >>> rows_of(np.array([0, 2]), None).tolist(), rows_of(np.array([0, 2]), 0).tolist()
-    ([0, 2], [0, 1, 2, 3, 8, 9, 10, 11])
+    >>> rows_of(np.array([0, 2]), 0).tolist(), rows_of(np.array([0, 2]), 2).tolist()
+    ([0, 2], [0, 1, 4, 5])
     """
     chosen = np.asarray(chosen, dtype=np.int64)
-    return chosen if axis is None else (EACH * chosen[:, None] + np.arange(EACH)).ravel()
-
-
-def in_blocks(gauge: Gauge, spectra: Spectra) -> tuple[Floats, Floats]:
-    """Whole spectra as the check compares them, block by block: parts (n, G, Y), expected errors (n, G)."""
-    parts, errors = [], []
-    for x, mask, energies in zip(spectra.x, spectra.mask, spectra.energies, strict=True):
-        found = [gauge.blocks(*volume) for volume in zip(x, mask, map(float, energies), strict=True)]
-        parts.append([np.mean([block[0] for block in volume], axis=0) for volume in found])
-        errors.append([together(*np.array([block[1:] for block in volume]).T) for volume in found])
-    return np.array(parts), np.array(errors)
+    return chosen if each == 0 else (each * chosen[:, None] + np.arange(each)).ravel()

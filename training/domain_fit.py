@@ -74,7 +74,7 @@ def fit_reference(
     reference = Reference(
         energies, center, scale, basis, white, axis, np.zeros((groups, 3)), np.zeros(groups), joint,
         flat.mean(axis=0), point_basis, points, unseen, gaps,
-        np.zeros((groups, 3, 0)), np.zeros(groups), empty, empty, empty[:0], empty[:0],
+        np.zeros((groups, 3, 0)), np.zeros(groups), empty, empty,
     )  # fmt: skip
     count = train.points.shape[2]
     typical = np.median([squared_distances(p[:count], p[count:]) for p in points])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from mantid_exp2sim.training.domain_controls import controls, exchanged_masks
-from mantid_exp2sim.training.domain_cuts import Cuts, cut_axis, cut_out, in_blocks
+from mantid_exp2sim.training.domain_cuts import Cuts, cut_axis, cut_out
 from mantid_exp2sim.training.domain_errors import draw_pairs, squared_errors
 from mantid_exp2sim.training.domain_fit import parts_of
 from mantid_exp2sim.training.domain_spectra import (
@@ -23,7 +23,7 @@ from mantid_exp2sim.training.domain_spectra import (
 from mantid_exp2sim.training.evaluation.statistics import area_under_curve
 from numpy.typing import NDArray
 
-from mantid_exp2sim.applicability import Gauge, Verdict, judge
+from mantid_exp2sim.applicability import Gauge, Verdict, calibrated, judge
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.likeness import FAR, Reference, conformal_p, extreme, together
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from mantid_exp2sim.encoder import Role
 
 Floats: TypeAlias = NDArray[np.float64]
+EACH = 2
+"""Cuts of each volume."""
 VERDICTS = ("trustworthy", "expert opinion", "untrustworthy")
 
 
@@ -48,9 +50,10 @@ def control_report(
 ) -> dict[str, Any]:
     """AUROC, p-values and verdicts of every control set against held-out in-domain spectra.
 
-    ``count`` spectra of the test split and as many of each control, seeded. With ``cuts`` a few single cuts
-    of each at one incident energy, each by itself, of a model that takes such. JSON: ``in_domain`` with the
-    Kolmogorov–Smirnov p of the uniformity of the p-values, ``controls`` by name (``auroc`` of the score,
+    ``count`` spectra of the test split and as many of each control, seeded. With ``cuts`` single cuts of
+    them at every incident energy, each by itself, of a model that takes such. JSON: ``in_domain`` with the
+    Kolmogorov–Smirnov p of the uniformity of the p-values (of one cut of each spectrum, for several are not
+    independent), ``controls`` by name (``auroc`` of the score,
     ``median_p``, share of each verdict), ``error_correlation``: Spearman's rank correlation of the score with
     the relative L2 of the translation to the true counterpart, where pairs exist, in domain alone and with
     the wrong domain and exchanged masks.
@@ -71,13 +74,13 @@ def control_report(
     clean = read_spectra(dataset, own, "test", 2 * count, rng)
     half = min(count, len(clean.x))
     found = {
-        name: judge.look(cut_out(one, judge.axis if cuts else None, rng))
+        name: judge.look(cut_out(one, judge.axis, EACH, rng))
         for name, one in _sets(dataset, clean, wrong, half, settings, rng, noisy=noisy)
     }
     p_values = {name: judge.p_values(one, rng) for name, one in found.items()}
     shares = {name: _shares(judge.verdicts(one, p_values[name])) for name, one in found.items()}
     inside = found["in domain"]
-    uniform = kstest(p_values["in domain"], "uniform")
+    uniform = kstest(p_values["in domain"][judge.apart(inside)], "uniform")
     return {
         "direction": direction,
         "cuts": cuts,
@@ -86,7 +89,9 @@ def control_report(
         "in_domain": {
             "ks_p": float(uniform.pvalue),
             "ks_statistic": float(uniform.statistic),
-            "ks_p_two_sample": float(ks_2samp(inside.score, np.concatenate(judge.inside)).pvalue),
+            "ks_p_two_sample": float(
+                ks_2samp(inside.score[judge.apart(inside)], np.concatenate(judge.inside)).pvalue
+            ),
             "share_below_0.05": float((p_values["in domain"] < 0.05).mean()),
             "verdicts": shares["in domain"],
         },
@@ -126,37 +131,31 @@ class _Judge:
     gauge: Gauge
     settings: Settings
     axis: int | None
-    cuts: bool
-    reference: Reference
     groups: list[list[int]]
     inside: list[Floats]
     limits: list[float]
 
     @classmethod
     def of(cls, model: Model, direction: Role, settings: Settings, *, cuts: bool) -> _Judge:
-        gauge, axis = Gauge.of(model, direction), cut_axis(model.card.layout)
-        section = model.domain_card().directions[direction]
-        if cuts and section.limit_in_blocks is None:
-            raise Exp2SimError(f"The reference of the model {model.card.name!r} is not one of single cuts.")
-        reference, factor = gauge.reference, section.limit
-        if not cuts and section.limit_in_blocks is not None:
-            reference, factor = reference.in_blocks(), section.limit_in_blocks
+        card = model.domain_card()
+        if cuts and card.cuts is None:
+            raise Exp2SimError(f"The model {model.card.name!r} keeps no reference of single cuts.")
+        gauge, axis = Gauge.of(model, direction, cuts=cuts), cut_axis(model.card.layout) if cuts else None
+        reference, factor = gauge.reference, calibrated(card, cuts=cuts).directions[direction].limit
         every = list(range(reference.fit.shape[1]))
         groups = [[group] for group in every] if cuts else [every]
         inside = [reference.scores(reference.calibration[:, own], own) for own in groups]
         limits = [factor * extreme(scores) for scores in inside]
-        return cls(gauge, settings, axis, cuts, reference, groups, inside, limits)
+        return cls(gauge, settings, axis, groups, inside, limits)
 
     def look(self, spectra: Spectra) -> _Found:
         """What is found of spectra, or of cuts: those of the first incident energy first."""
-        if self.cuts or self.reference is self.gauge.reference:
-            features = encode_spectra(self.gauge.model, self.gauge.role, spectra, self.settings)
-            parts, errors = parts_of(self.gauge, features), _expected(self.reference, features.moments)
-        else:
-            parts, errors = in_blocks(self.gauge, spectra)
+        reference = self.gauge.reference
+        features = encode_spectra(self.gauge.model, self.gauge.role, spectra, self.settings)
+        parts, errors = parts_of(self.gauge, features), _expected(reference, features.moments)
         squares = np.where(spectra.mask, 0, spectra.x.astype(float) ** 2).sum(axis=(2, 3, 4))
         score, plain = (
-            np.concatenate([self.reference.scores(parts[:, own], own, gaps=gaps) for own in self.groups])
+            np.concatenate([reference.scores(parts[:, own], own, gaps=gaps) for own in self.groups])
             for gaps in (True, False)
         )
         return _Found(
@@ -166,6 +165,14 @@ class _Judge:
             np.concatenate([together(errors[:, own], squares[:, own]) for own in self.groups]),
             np.repeat(np.arange(len(self.groups)), len(parts)),
         )
+
+    def apart(self, found: _Found) -> NDArray[np.bool_]:
+        """Which of them are of spectra of their own: all, or one cut of each."""
+        count = len(found.which) // len(self.groups)
+        row = np.tile(np.arange(count), len(self.groups))
+        if not self.gauge.cuts:
+            return np.ones(len(row), dtype=bool)
+        return np.asarray((row % EACH == 0) & (found.which == row // EACH % len(self.groups)))
 
     def p_values(self, found: _Found, rng: np.random.Generator) -> Floats:
         """Ranks among the calibration's scores."""
@@ -234,8 +241,8 @@ def _error_correlation(
     errors, found = [], []
     for spectra in (inside, truth, swapped):
         cuts = None
-        if judge.cuts and judge.axis is not None:
-            cuts = Cuts.draw(spectra.mask, judge.axis, rng)
+        if judge.axis is not None:
+            cuts = Cuts.draw(spectra.mask, judge.axis, EACH, rng)
         errors.append(judge.errors(spectra, truth, cuts))
         found.append(judge.look(spectra if cuts is None else cuts.spectra(spectra)))
     scores = [one.score for one in found]

@@ -33,8 +33,7 @@ COVERAGE_BINS = 12 * 96_000
 def domain_reports(model: Model, data: DataSet, seed: int) -> dict[str, Any]:
     """``domain``, and ``domain_of_cuts`` where the reference is one of single cuts."""
     found = {"domain": domain_report(model, data, seed)}
-    sections = {} if model.card.domain is None else model.card.domain.directions
-    if any(section.limit_in_blocks is not None for section in sections.values()):
+    if model.card.domain is not None and model.card.domain.cuts is not None:
         found["domain_of_cuts"] = domain_report(model, data, seed, cuts=True)
     return found
 

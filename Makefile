@@ -57,7 +57,7 @@ fuzz: env
 	$(BIN)/python benchmarks/fuzz_readers.py
 	$(BIN)/python benchmarks/fuzz_bundles.py
 
-# Every step goes on where it was stopped. The results are runs/pcsmo-maps and runs/pcsmo-maps-3d and -1d-energy;
+# Every step goes on where it was stopped. The results are runs/pcsmo-maps and runs/pcsmo-maps-3d, -1d-energy and -1d-q;
 # the shipped ones lie in mantid_exp2sim/models.
 RECIPES := training/recipes
 SEEDS := 0 1 2
@@ -65,6 +65,14 @@ SEEDS := 0 1 2
 train = $(BIN)/exp2sim train $(1) $(RECIPES)/$(2).toml --out $(3) $(4) $$(test -f $(3)/config.json && echo --resume)
 ABOUT := Pr(Ca,Sr)2Mn2O7 on MAPS, c along the beam
 comma := ,
+# $(call finished,name,runs,data set,description,noise,spectra): a model of runs, its reference, errors and figures
+define finished
+$(BIN)/exp2sim bundle runs/pcsmo-maps-$(1) --gan $(2:%=runs/%) --dataset data/$(3) --overwrite --description '$(ABOUT): $(4)'
+	$(BIN)/exp2sim domain runs/pcsmo-maps-$(1) data/$(3)
+	$(BIN)/exp2sim calibrate runs/pcsmo-maps-$(1) data/$(3) $(5) $(if $(5),--limit 5 --test 5)
+	$(BIN)/exp2sim evaluate runs/pcsmo-maps-$(1) data/$(3) $(5) --limit $(6) --foreign 0 --report runs/pcsmo-maps-$(1)-evaluation --on-card
+endef
+FINE := --noise 4
 members = $(1)-0$(comma)$(1)-1$(comma)$(1)-2
 model: env
 	$(BIN)/exp2sim simulate dataset $(RECIPES)/pcsmo-maps.toml
@@ -93,21 +101,17 @@ model: env
 	$(BIN)/exp2sim evaluate runs/pcsmo-maps data/pcsmo-maps --paired runs/gan-volumes-longer-0 --report runs/evaluation --on-card
 
 model-fine: env
+	$(BIN)/exp2sim simulate dataset $(RECIPES)/pcsmo-maps.toml
 	$(BIN)/exp2sim simulate dataset $(RECIPES)/pcsmo-maps-3d.toml
 	for seed in $(SEEDS); do \
 	  $(call train,gan,gan-3d,runs/gan-3d-$$seed,--seed $$seed) && \
-	  $(call train,gan,gan-3d-refined,runs/gan-3d-refined-$$seed,--seed $$seed) || exit 1; done
+	  $(call train,gan,gan-3d-refined,runs/gan-3d-refined-$$seed,--seed $$seed) && \
+	  $(call train,gan,gan-3d-longer,runs/gan-3d-longer-$$seed,--seed $$seed) || exit 1; done
 	$(call train,gan,gan-1d-energy,runs/gan-1d-energy)
-	for seed in 1 2; do \
-	  $(BIN)/exp2sim bundle runs/seeds/3d-$$seed --gan runs/gan-3d-refined-$$seed --dataset data/pcsmo-maps-3d --overwrite || exit 1; done
-	for model in '3d runs/gan-3d-refined-0 runs/seeds/3d-1 runs/seeds/3d-2' '1d-energy runs/gan-1d-energy'; do \
-	  set -- $$model; name=runs/pcsmo-maps-$$1; run=$$2; shift 2; \
-	  $(BIN)/exp2sim bundle $$name --gan $$run --dataset data/pcsmo-maps-3d --overwrite \
-	    --description "$(ABOUT): volumes (h, k, E) of fine energy bins, 1 % of Ei ($${name##*/pcsmo-maps-})" && \
-	  $(BIN)/exp2sim domain $$name data/pcsmo-maps-3d && \
-	  $(BIN)/exp2sim calibrate $$name data/pcsmo-maps-3d --noise 4 --limit 5 --test 5 && \
-	  $(BIN)/exp2sim evaluate $$name data/pcsmo-maps-3d $${1:+--also "$$@"} --noise 4 --limit 20 --classical 10 --foreign 0 \
-	    --report $$name-evaluation --on-card || exit 1; done
+	$(call train,gan,gan-1d-window,runs/gan-1d-window)
+	$(call finished,3d,gan-3d-longer-1 gan-3d-longer-2,pcsmo-maps-3d,volumes (h$(comma) k$(comma) E) of fine energy bins$(comma) 1 % of Ei,$(FINE),20 --classical 10)
+	$(call finished,1d-energy,gan-1d-energy,pcsmo-maps-3d,cuts along the energy at constant Q$(comma) bins of 1 % of Ei,$(FINE),20 --classical 10)
+	$(call finished,1d-q,gan-1d-window,pcsmo-maps,cuts along h or k at constant energy$(comma) over 6 % of Ei,,200 --classical 20)
 
 # The commands of docs/tutorial.md, and the time of each. A second run needs another folder, or none of this name.
 tutorial: env

@@ -209,6 +209,9 @@ def run_domain(args: argparse.Namespace) -> int:
         )
     assert card.domain is not None
     limits: dict[str, Any] = {name: entry.model_dump() for name, entry in card.domain.directions.items()}
+    if card.domain.cuts is not None:
+        cuts = card.domain.cuts.directions
+        limits |= {f"single cuts, {name}": entry.model_dump() for name, entry in cuts.items()}
     report = {"model": card.name, "bytes": card.domain.file.size, "directions": limits}
     lines = [
         f"{card.name}: {name}: {entry['calibration']} calibration spectra, untrustworthy beyond "

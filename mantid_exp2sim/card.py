@@ -222,6 +222,8 @@ class DomainCard(Calibrated):
     def _small(self) -> DomainCard:
         if self.file.size > MAX_DOMAIN_BYTES:
             raise ValueError(f"{DOMAIN_FILE} has at most {MAX_DOMAIN_BYTES} bytes")
+        if self.cuts is not None and set(self.cuts.directions) != set(self.directions):
+            raise ValueError("single cuts have the directions that volumes have")
         return self
 
 

@@ -162,6 +162,16 @@ def test_a_single_cut_is_compared_with_single_cuts(domain_models, inside):
     assert check_domain(model, plane).verdict == "trustworthy"
 
 
+def test_cuts_have_the_directions_of_volumes(domain_models, tmp_path):
+    """A card that says otherwise is refused when it is read, not when data are checked."""
+    folder = Path(shutil.copytree(domain_models / "rows", tmp_path / "rows"))
+    card = json.loads((folder / "card.json").read_text())
+    del card["domain"]["cuts"]["directions"]["deconvolve"]
+    (folder / "card.json").write_text(json.dumps(card))
+    with pytest.raises(Exp2SimError, match="directions that volumes have"):
+        load_bundle(folder)
+
+
 def test_whole_spectra_say_more_than_single_cuts(domain_models, inside, domain_dataset):
     """A model of cuts compares volumes with volumes."""
     model = load_bundle(domain_models / "rows")

@@ -116,7 +116,7 @@ class Gauge:
         return cls(model, role, reference, epsilon, own.shape, card.points, card.seed, cuts)
 
     def blocks(
-        self, volume: npt.NDArray[Any], mask: npt.NDArray[np.bool_], energy: float, factor: float = 1.0
+        self, volume: npt.NDArray[Any], mask: npt.NDArray[np.bool_], energy: float, factor: float
     ) -> list[tuple[Floats, float, float]]:
         """Parts (Y,), expected error and Σ intensity² of each measured block of a volume (h, k, E)."""
         made, energies = [], np.array([energy])

@@ -86,6 +86,15 @@ class Layout(BaseModel):
         return tuple(a for a in AXES if a not in self.spatial and not (a == "energy" and self._as_channels))
 
     @property
+    def takes_k_for_h(self) -> bool:
+        """Whether a network that slides over h may be given k in its place, since each k is a sample.
+
+        >>> Layout(dimension=1, energy="separate").takes_k_for_h, Layout(windows=10).takes_k_for_h
+        (True, False)
+        """
+        return self.spatial[0] == "h" and "k" in self.folded
+
+    @property
     def _as_channels(self) -> bool:
         return self.energy == "channels"
 

@@ -145,7 +145,7 @@ def _order(histogram: Histogram, positions: dict[str, int | None], card: Card) -
         position = positions[kind]
         return 1 if position is None else histogram.shape[position]
 
-    swap = card.layout.spatial[0] == "h" and "k" in card.layout.folded and size("h") == 1 and size("k") > 1
+    swap = card.layout.takes_k_for_h and size("h") == 1 and size("k") > 1
     return ("k", "h", "energy") if swap else ("h", "k", "energy")
 
 

@@ -112,15 +112,14 @@ def control_report(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Found:
-    """Scores with and without the gaps, transport distances and expected errors: (n,) each.
-
-    ``which`` of the judge's calibrations they are compared with.
+    """Scores with and without the gaps and transport distances, (n,) each, and ``which`` of the judge's
+    calibrations they are compared with. ``errors`` that are expected of each volume, (spectra, G).
     """
 
     score: Floats
     plain: Floats
     distance: Floats
-    expected: Floats
+    errors: Floats
     which: NDArray[np.int64]
 
 
@@ -153,7 +152,6 @@ class _Judge:
         reference = self.gauge.reference
         features = encode_spectra(self.gauge.model, self.gauge.role, spectra, self.settings)
         parts, errors = parts_of(self.gauge, features), _expected(reference, features.moments)
-        squares = np.where(spectra.mask, 0, spectra.x.astype(float) ** 2).sum(axis=(2, 3, 4))
         score, plain = (
             np.concatenate([reference.scores(parts[:, own], own, gaps=gaps) for own in self.groups])
             for gaps in (True, False)
@@ -162,7 +160,7 @@ class _Judge:
             score,
             plain,
             np.concatenate([np.exp(parts[:, own, FAR]).mean(axis=1) for own in self.groups]),
-            np.concatenate([together(errors[:, own], squares[:, own]) for own in self.groups]),
+            errors,
             np.repeat(np.arange(len(self.groups)), len(parts)),
         )
 
@@ -188,6 +186,11 @@ class _Judge:
         card = self.gauge.model.domain_card()
         rows = zip(p_values, found.plain, found.which, strict=True)
         return [judge(card, p, score, self.limits[which]) for p, score, which in rows]
+
+    def expected(self, found: _Found, spectra: Spectra) -> Floats:
+        """The relative L2 that the features foretell of what was found of spectra, in the order of `look`."""
+        squares = np.where(spectra.mask, 0, spectra.x.astype(float) ** 2).sum(axis=(2, 3, 4))
+        return np.concatenate([together(found.errors[:, own], squares[:, own]) for own in self.groups])
 
     def errors(self, spectra: Spectra, truth: Spectra, cuts: Cuts | None) -> Floats:
         """The true relative L2 of what is made of spectra, in the order of `look`."""
@@ -238,13 +241,14 @@ def _error_correlation(
     inside, truth = pairs
     clean = replace(inside, x=np.where(inside.mask, np.float32(0), inside.x))
     swapped = exchanged_masks(clean)["mask of another energy"]
-    errors, found = [], []
+    errors, found, looked = [], [], []
     for spectra in (inside, truth, swapped):
         cuts = None
         if judge.axis is not None:
             cuts = Cuts.draw(spectra.mask, judge.axis, EACH, rng)
         errors.append(judge.errors(spectra, truth, cuts))
-        found.append(judge.look(spectra if cuts is None else cuts.spectra(spectra)))
+        looked.append(spectra if cuts is None else cuts.spectra(spectra))
+        found.append(judge.look(looked[-1]))
     scores = [one.score for one in found]
     correlations = {
         "in_domain": float(spearmanr(scores[0], errors[0]).statistic),
@@ -252,7 +256,7 @@ def _error_correlation(
             spearmanr(np.concatenate(scores), np.concatenate(errors)).statistic
         ),
     }
-    expected = found[0].expected
+    expected = judge.expected(found[0], looked[0])
     if np.isfinite(expected).all():
         correlations["expected_error_in_domain"] = float(spearmanr(expected, errors[0]).statistic)
         correlations["expected_over_true_error"] = float(np.median(expected / errors[0]))

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from torch import nn
 
-    from mantid_exp2sim.layout import Layout
-
 DIRECTIONS: tuple[Role, Role] = ("deconvolve", "convolve")
 
 
@@ -88,13 +86,14 @@ def make_bundle(
     about = whole_description(dataset)
     measurement = measurement_of(model.measurement, about)
     windows_fixed = model.layout.energy == "channels" or bool(classifiers)
+    alone = (*model.layout.folded, "h") if model.layout.takes_k_for_h else model.layout.folded
     card = Card.model_validate(
         {
             "name": name,
             "description": "\n".join(filter(None, (description, sentence(measurement)))),
             "scaling": model.scaling,
             "layout": model.layout,
-            "axes": data_axes(about, windows_fixed=windows_fixed, folded=_alone(model.layout)),
+            "axes": data_axes(about, windows_fixed=windows_fixed, alone=alone),
             "incident_energies": data_energies(about),
             "target": model.target,
             "mean_intensity": model.mean_intensity,
@@ -112,11 +111,6 @@ def make_bundle(
 
 def _listed(runs: Path | Sequence[Path]) -> list[Path]:
     return [runs] if isinstance(runs, Path) else list(runs)
-
-
-def _alone(layout: Layout) -> tuple[str, ...]:
-    """The axes of which a model takes one bin alone; k may be in the place of h where both are not needed."""
-    return (*layout.folded, "h") if "k" in layout.folded else layout.folded
 
 
 def _check_alike(what: str, models: Sequence[BaseModel]) -> None:

@@ -14,12 +14,12 @@ from mantid_exp2sim.card import AcceptedAxis, mosaic_axes
 
 
 def data_axes(
-    about: Mapping[str, Any], *, windows_fixed: bool, folded: Collection[str] = ()
+    about: Mapping[str, Any], *, windows_fixed: bool, alone: Collection[str] = ()
 ) -> tuple[AcceptedAxis, ...]:
     """What a model asks of a file, from the description of its data set: any number of bins of the widths.
 
-    The energy's edges stay where they are the network's channels (``windows_fixed``). Of an axis whose bins
-    are samples of their own (``folded``) one alone will do, half as wide to half as wide again. A description
+    The energy's edges stay where they are the network's channels (``windows_fixed``). Of the axes
+    ``alone`` one bin will do, half as wide to half as wide again. A description
     without ``axes`` is that of the published mosaic.
 
     >>> [axis.kind for axis in data_axes({}, windows_fixed=True)]
@@ -28,14 +28,14 @@ def data_axes(
     given = about.get("axes")
     mosaic = mosaic_axes(windows_fixed=windows_fixed)
     if not given:
-        return tuple(_alone(axis) if axis.kind in folded else axis for axis in mosaic)
+        return tuple(_alone(axis) if axis.kind in alone else axis for axis in mosaic)
     words = {axis.kind: {"units": axis.units, "frames": axis.frames} for axis in mosaic}
     found = []
     for rule in given:
         fixed = windows_fixed and rule["kind"] == "energy"
         edges = rule.get("edges") or (about.get("edges") or {}).get(rule["kind"]) or ()
         axis = AcceptedAxis(**{**words[rule["kind"]], **rule, "edges": edges if fixed else ()})
-        found.append(_alone(axis) if axis.kind in folded else axis)
+        found.append(_alone(axis) if axis.kind in alone else axis)
     return tuple(found)
 
 

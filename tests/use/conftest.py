@@ -76,7 +76,7 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         AcceptedAxis(**{**axis.model_dump(), "integrated": (0.05, 2.1) if axis.kind == "k" else None})
         for axis in free
     )
-    cuts = data_axes({}, windows_fixed=False, folded=("h", "k", "energy"))
+    cuts = data_axes({}, windows_fixed=False, alone=("h", "k", "energy"))
     cards = [
         _card("tiny"),
         _card("tiny-cuts", layout=Layout(dimension=1, energy="separate"), axes=cuts, **bare),
@@ -117,6 +117,19 @@ def picture() -> Histogram:
     mask[40:80, 80:120] = True
     mask[100:110, :] = True
     return mosaic.mosaic_histogram(intensity, variance=0.7 * intensity, mask=mask, metadata={"title": "test"})
+
+
+@pytest.fixture
+def cut() -> Callable[..., Histogram]:
+    """Cuts along one axis of a histogram at ``places`` on the others, of which nothing is left."""
+
+    def cut(of: Histogram, axis: int, *places: int) -> Histogram:
+        at: list[int | slice] = list(places)
+        at.insert(axis, slice(None))
+        parts = (part[tuple(at)] for part in (of.intensity, of.variance, of.mask))
+        return Histogram(*parts, (of.axes[axis],), of.metadata)
+
+    return cut
 
 
 @pytest.fixture

@@ -89,18 +89,10 @@ def test_models_of_fine_energy_bins_sharpen_a_volume(name, tmp_path):
         mantid_exp2sim.load_model("pcsmo-maps").deconvolve(raw, incident_energy=50.0)
 
 
-def cut(of: Histogram, axis: int, places: tuple[int, int]) -> Histogram:
-    """A cut along one axis of a volume; nothing is left of the others."""
-    at = list[int | slice](places)
-    at.insert(axis, slice(None))
-    parts = (of.intensity[tuple(at)], of.variance[tuple(at)], of.mask[tuple(at)])
-    return Histogram(*parts, (of.axes[axis],), of.metadata)
-
-
 @pytest.mark.parametrize(
     ("name", "bins", "axis"), [("pcsmo-maps-1d-energy", 60, 2), ("pcsmo-maps-1d-q", 10, 0)]
 )
-def test_models_of_cuts_sharpen_single_cuts(name, bins, axis, tmp_path):
+def test_models_of_cuts_sharpen_single_cuts(name, bins, axis, tmp_path, cut):
     """Bright cuts of a simulated volume lie in their domain and come nearer to their truth."""
     from mantid_exp2sim.__main__ import main
 
@@ -114,7 +106,7 @@ def test_models_of_cuts_sharpen_single_cuts(name, bins, axis, tmp_path):
     brightest = np.argsort(np.where(whole, total, 0), axis=None)[-60::6]
     before, after, verdicts = [], [], []
     for place in zip(*np.unravel_index(brightest, total.shape), strict=True):
-        one, true = (cut(h, axis, (int(place[0]), int(place[1]))) for h in (raw, truth))
+        one, true = (cut(h, axis, *map(int, place)) for h in (raw, truth))
         verdicts.append(model.check_domain(one, incident_energy=50.0).verdict)
         sharp = model.deconvolve(one, incident_energy=50.0, errors=False, force=True)
         known = ~(one.mask | true.mask)

@@ -120,16 +120,9 @@ def test_an_integrated_fourth_axis_stays_where_it_was(model, volume):
     np.testing.assert_array_equal(result.intensity[:, 0], model.deconvolve(volume).intensity)
 
 
-def test_a_single_cut_is_a_row_of_the_volume(make_model, volume):
+def test_a_single_cut_is_a_row_of_the_volume(make_model, volume, cut):
     """Along h, or along k in its place; along neither it is refused."""
     model = make_model("tiny-cuts")
-
-    def cut(of, axis, *places):
-        """Nothing is left of the other axes."""
-        at = list(places)
-        at.insert(axis, slice(None))
-        chosen = (of.intensity[tuple(at)], of.variance[tuple(at)], of.mask[tuple(at)])
-        return Histogram(*chosen, (of.axes[axis],), of.metadata)
 
     whole = model.deconvolve(volume, errors=False, force=True)
     along_h = model.deconvolve(cut(volume, 0, 20, 3), errors=False, force=True)

@@ -83,6 +83,8 @@ model: env
 	  $(call train,duq,duq-foreign,runs/duq-foreign-$$seed,--seed $$seed) && \
 	  $(call train,duq,duq-lattices,runs/duq-lattices-$$seed,--seed $$seed) && \
 	  $(call train,duq,duq-magnets,runs/duq-magnets-$$seed,--seed $$seed) && \
+	  $(call train,duq,duq-cell-magnets,runs/duq-cell-magnets-$$seed,--seed $$seed) && \
+	  $(call train,duq,duq-cell-longer,runs/duq-cell-longer-$$seed,--seed $$seed) && \
 	  $(call train,duq,duq-convolved,runs/duq-convolved-$$seed,--seed $$seed) && \
 	  $(call train,duq,duq-convolved-foreign,runs/duq-convolved-foreign-$$seed,--seed $$seed) && \
 	  $(call train,duq,duq-convolved-magnets,runs/duq-convolved-magnets-$$seed,--seed $$seed) && \
@@ -92,7 +94,7 @@ model: env
 	  $(call train,gan,gan-volumes-mean,runs/gan-volumes-mean-$$seed,--seed $$seed) && \
 	  $(call train,gan,gan-volumes-longer,runs/gan-volumes-longer-$$seed,--seed $$seed) || exit 1; done
 	$(BIN)/exp2sim bundle runs/pcsmo-maps --gan $(SEEDS:%=runs/gan-volumes-longer-%) \
-	  --classifier integrated=$(call members,runs/duq-magnets) \
+	  --classifier integrated=$(call members,runs/duq-cell-longer) \
 	  --classifier convolved=$(call members,runs/duq-convolved-magnets) \
 	  --description '$(ABOUT): mosaics of six incident energies (25 to 140 meV, 40 x 40 x 10 bins), Dimer or Goodenough' \
 	  --dataset data/pcsmo-maps --overwrite
@@ -109,7 +111,7 @@ model-fine: env
 	  $(call train,gan,gan-3d-longer,runs/gan-3d-longer-$$seed,--seed $$seed) || exit 1; done
 	$(call train,gan,gan-1d-energy,runs/gan-1d-energy)
 	$(call train,gan,gan-1d-window,runs/gan-1d-window)
-	$(call finished,3d,gan-3d-longer-1 gan-3d-longer-2,pcsmo-maps-3d,volumes (h$(comma) k$(comma) E) of fine energy bins$(comma) 1 % of Ei,$(FINE),20 --classical 10)
+	$(call finished,3d,$(SEEDS:%=gan-3d-longer-%),pcsmo-maps-3d,volumes (h$(comma) k$(comma) E) of fine energy bins$(comma) 1 % of Ei,$(FINE),20 --classical 10)
 	$(call finished,1d-energy,gan-1d-energy,pcsmo-maps-3d,cuts along the energy at constant Q$(comma) bins of 1 % of Ei,$(FINE),20 --classical 10)
 	$(call finished,1d-q,gan-1d-window,pcsmo-maps,cuts along h or k at constant energy$(comma) over 6 % of Ei,,200 --classical 20)
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from mantid_exp2sim.training.domain_controls import antiferromagnet
 from mantid_exp2sim.training.simulation.manganite import BEST_FIT
 from mantid_exp2sim.training.simulation.mosaic import simulate_mosaic
 
 import mantid_exp2sim
 from mantid_exp2sim.bundle import Model
+from mantid_exp2sim.classification import NONE
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram
-from mantid_exp2sim.mosaic import mosaic_histogram
+from mantid_exp2sim.mosaic import mosaic_histogram, picture_from_volumes
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +89,20 @@ def test_models_of_fine_energy_bins_sharpen_a_volume(name, tmp_path):
     assert model.check_domain(raw, incident_energy=50.0).verdict == "trustworthy"
     with pytest.raises(Exp2SimError, match="bins"):
         mantid_exp2sim.load_model("pcsmo-maps").deconvolve(raw, incident_energy=50.0)
+
+
+@pytest.mark.parametrize("top", [6.6, 14.0, 20.0, 28.0, 50.0])
+def test_another_magnet_is_of_no_class(shipped: Model, measured: Histogram, top: float) -> None:
+    """Rb2MnF4's antiferromagnet, its band up to ``top`` meV: raw and deconvolved, by either classifier."""
+    energies = np.array(shipped.card.incident_energies)
+    made = picture_from_volumes(antiferromagnet((6, 40, 40, 10), energies, np.random.default_rng(0), top=top))
+    known = ~measured.mask
+    made *= measured.intensity[known].mean() / made[known].mean()
+    raw = mosaic_histogram(made, mask=measured.mask)
+    sharp = shipped.deconvolve(raw, errors=False, force=True)
+    read = [shipped.classify(data, domain="integrated") for data in (raw, sharp)]
+    for found in (*read, shipped.classify(raw, domain="convolved")):
+        assert (found.prediction, max(found.correlations.values()) < 0.5) == (NONE, True)
 
 
 @pytest.mark.parametrize(

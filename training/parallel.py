@@ -13,6 +13,8 @@ Process 0 validates and writes; the others wait for it at the next step.
 from __future__ import annotations
 
 import dataclasses
+import gc
+import importlib
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -40,7 +42,8 @@ PATIENCE = timedelta(hours=2)
 def joined() -> Iterator[None]:
     """Join the other processes that ``torchrun`` has started, if it has: gloo on CPUs, nccl on GPUs.
 
-    All leave together, so that none is ended while another still writes.
+    All leave together, so that none is ended while another still writes, and leave no thread of the group
+    behind: one that drops a tensor while Python shuts down aborts the process.
 
     Raises
     ------
@@ -55,12 +58,15 @@ def joined() -> Iterator[None]:
             "This torch cannot train on several processes: it has no gloo.",
             way_out="Train with one process, or install another build of torch.",
         )
+    # DistributedDataParallel imports it, and its default arguments hold for ever the group that there is then
+    importlib.import_module("torch.distributed.nn.functional")
     dist.init_process_group(timeout=PATIENCE)
     try:
         yield
         wait_for_all()
     finally:
         dist.destroy_process_group()
+        gc.collect()  # trainers refer to themselves, and theirs hold the group
 
 
 def processes() -> int:
@@ -129,8 +135,9 @@ def averaged(function: Function, networks: Iterable[nn.Module]) -> Function:
     """
     if processes() == 1:
         return function
-    whole = _Joined(networks, function)
-    return nn.parallel.DistributedDataParallel(whole, broadcast_buffers=False)  # type: ignore[return-value]
+    whole = nn.parallel.DistributedDataParallel(_Joined(networks, function))
+    whole.broadcast_buffers = False  # not in the call, where newer torch warns
+    return whole  # type: ignore[return-value]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -28,18 +28,12 @@ needs_gloo = pytest.mark.skipif(
 )
 
 
-def command(kind: str, recipe: Path, out: Path, processes: int) -> list[str]:
-    program = ["-m", "mantid_exp2sim", "train", kind, str(recipe), "--out", str(out)]
-    if processes == 1:
-        return [sys.executable, *program]
-    run = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return [sys.executable, *run, *program]
-
-
-def start(*what, processes: int) -> subprocess.Popen[str]:
+def start(*program: str | Path, processes: int) -> subprocess.Popen[str]:
+    """A module of Python (``-m``) or a file of it, in one process or in several that torchrun joins."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     return subprocess.Popen(
-        command(*what, processes),
+        [sys.executable, *(run if processes > 1 else ()), *program],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -47,10 +41,15 @@ def start(*what, processes: int) -> subprocess.Popen[str]:
     )
 
 
-def train(*what, processes: int) -> None:
-    process = start(*what, processes=processes)
+def finish(*program: str | Path, processes: int) -> str:
+    process = start(*program, processes=processes)
     text = process.communicate(timeout=400)[0]
     assert process.returncode == 0, text
+    return text
+
+
+def training(kind: str, recipe: Path, out: Path) -> tuple[str | Path, ...]:
+    return "-m", "mantid_exp2sim", "train", kind, recipe, "--out", out
 
 
 def edited(recipe: Path, *changes: tuple[str, str]) -> Path:
@@ -83,7 +82,7 @@ def test_two_processes_equal_one_with_the_whole_batch(kind, request, tmp_path):
     else:  # dropout is drawn by each process for itself
         edited(recipe, ("features = 32", "features = 32\ndropout = 0.0"), ('kind = "adamw"\n', ""))
     for processes in (1, PROCESSES):
-        train(kind, recipe, tmp_path / str(processes), processes=processes)
+        finish(*training(kind, recipe, tmp_path / str(processes)), processes=processes)
     assert same_to_rounding(tmp_path / "1", tmp_path / "2") < 1e-4
     tables = [(tmp_path / name / "losses.csv").read_text().splitlines() for name in ("1", "2")]
     assert tables[0][0] == tables[1][0]
@@ -96,7 +95,7 @@ def test_two_processes_equal_one_with_the_whole_batch(kind, request, tmp_path):
 def test_a_signal_to_any_process_stops_all_after_the_same_step(gan_recipe, tmp_path):
     out = tmp_path / "run"
     recipe = edited(gan_recipe(steps=100_000, checks=1), ("batch = 3", "batch = 4"))
-    process = start("gan", recipe, out, processes=PROCESSES)
+    process = start(*training("gan", recipe, out), processes=PROCESSES)
     until = time.monotonic() + 200
     while not (out / "checkpoint.safetensors").is_file():
         assert process.poll() is None, process.communicate()[0]
@@ -109,6 +108,38 @@ def test_a_signal_to_any_process_stops_all_after_the_same_step(gan_recipe, tmp_p
     assert (status["status"], status["why"]) == ("stopped", "SIGTERM"), text
     state = read_tensors(out / "checkpoint.safetensors")[1]
     assert state["step"] == status["step"] > 0
+
+
+LEAVING = """
+from pathlib import Path
+import torch
+from mantid_exp2sim.training import parallel
+
+def threads():
+    return {task.joinpath("comm").read_text().strip() for task in Path("/proc/self/task").iterdir()}
+
+class Trainer:
+    def __init__(self):
+        network = torch.nn.Linear(2, 1)
+        self.me = self
+        self.loss = parallel.averaged(lambda x: network(x).sum(), [network])
+
+with parallel.joined():
+    Trainer().loss(torch.ones(3, 2)).backward()
+    assert any("gloo" in thread for thread in threads())
+print("left:", *(thread for thread in threads() if "gloo" in thread), flush=True)
+"""
+
+
+@needs_gloo
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the threads are counted by /proc")
+def test_no_thread_of_the_group_is_left(tmp_path):
+    """It could drop a tensor while Python shuts down, which aborts the process now and then."""
+    script = tmp_path / "leaving.py"
+    script.write_text(LEAVING)
+    text = finish(script, processes=PROCESSES)
+    assert text.splitlines().count("left:") == PROCESSES, text
+    assert "FutureWarning" not in text
 
 
 def _ranks(parent: int) -> list[int]:

@@ -9,7 +9,7 @@ h, k with E and of h with k to first order, as in `mantid_exp2sim.training.simul
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.instrument import MAPS, Instrument
+from mantid_exp2sim.layout import AXES
 
 if TYPE_CHECKING:
     from mantid_exp2sim.training.datasets import DataSet
@@ -69,8 +70,13 @@ class ResolutionOperator(nn.Module):
         instrument: Instrument = MAPS,
         lattice: tuple[float, float] = (LATTICE[0], LATTICE[1]),
         filled: float = FILLED,
+        along: Collection[str] = AXES,
     ) -> None:
-        """``binnings``: the edges at each incident energy; ``lattice``: a and b in Å, h along a."""
+        """``binnings``: the edges at each incident energy; ``lattice``: a and b in Å, h along a.
+
+        ``along``: the axes that are blurred, of h, k and energy. Without the others it is the resolution of
+        each cut alone, which is what one sees if the neighbouring cuts hold the same.
+        """
         super().__init__()
         if not binnings or len({binning.shape for binning in binnings}) != 1:
             raise Exp2SimError(
@@ -78,7 +84,7 @@ class ResolutionOperator(nn.Module):
                 why=f"Got {[binning.shape for binning in binnings]}.",
             )
         self.shape = binnings[0].shape
-        parts = [_matrices(binning, instrument, lattice, filled) for binning in binnings]
+        parts = [_matrices(binning, instrument, lattice, filled, along) for binning in binnings]
         self.register_buffer("energies", torch.tensor([b.incident_energy for b in binnings]))
         for name in _Matrices.__dataclass_fields__:
             stacked = np.stack([getattr(part, name) for part in parts])
@@ -185,10 +191,12 @@ def _along_energy(matrix: Tensor, planes: Tensor) -> Tensor:
     return (matrix @ planes.flatten(2)).reshape(planes.shape)
 
 
-def dataset_operator(dataset: DataSet, *, instrument: Instrument | None = None) -> ResolutionOperator:
+def dataset_operator(
+    dataset: DataSet, *, instrument: Instrument | None = None, along: Collection[str] = AXES
+) -> ResolutionOperator:
     """The resolution on a data set's own bins, of its own instrument and lattice unless another is given.
 
-    Raises `Exp2SimError` where it does not tell the edges of its bins.
+    ``along``: the axes that are blurred. Raises `Exp2SimError` where it does not tell the edges of its bins.
     """
     try:
         described = json.loads((dataset.folder / "dataset.json").read_bytes())
@@ -198,7 +206,10 @@ def dataset_operator(dataset: DataSet, *, instrument: Instrument | None = None) 
         raise Exp2SimError(f"The data set {dataset.folder} does not tell the edges of its bins.") from error
     own, lattice = _where_simulated(described.get("recipe"))
     return ResolutionOperator(
-        [Binning(h, k, fraction * ei, ei) for ei in energies], instrument=instrument or own, lattice=lattice
+        [Binning(h, k, fraction * ei, ei) for ei in energies],
+        instrument=instrument or own,
+        lattice=lattice,
+        along=along,
     )
 
 
@@ -233,7 +244,11 @@ class _Matrices:
 
 
 def _matrices(
-    binning: Binning, instrument: Instrument, lattice: tuple[float, float], filled: float
+    binning: Binning,
+    instrument: Instrument,
+    lattice: tuple[float, float],
+    filled: float,
+    along: Collection[str],
 ) -> _Matrices:
     at = fine_energies(binning)
     fits = resolution_fits(instrument, binning.incident_energy, at)
@@ -250,21 +265,23 @@ def _matrices(
     blur_e, slope_e, whole_e = source.blur(np.sqrt(variance))
     middle = _middle(binning.energy_edges)
     radial = fitted("radial", middle)
-    in_q = []
-    for edges, name, length in (
-        (binning.h_edges, "yy", lattice[0]),
-        (binning.k_edges, "zz", lattice[1]),
+    found = {"energy": (blur_e, slope_e * fitted("slope", middle), whole_e)}
+    for axis, edges, name, length in (
+        ("h", binning.h_edges, "yy", lattice[0]),
+        ("k", binning.k_edges, "zz", lattice[1]),
     ):
         line = _Source(edges, filled)
         widths = fitted(name, middle)[:, None] * (length / (2 * np.pi)) ** 2
         widths = np.sqrt(np.maximum(widths + radial[:, None] * line.centre**2, 1e-12))
         parts = [line.blur(width) for width in widths]
         blur, slope, whole = (np.stack(column) for column in zip(*parts, strict=True))
-        in_q.append((blur, slope * line.inside, whole))
-    (blur_h, drift_h, whole_h), (blur_k, drift_k, whole_k) = in_q
+        found[axis] = blur, slope * line.inside, whole
+    (blur_h, drift_h, whole_h), (blur_k, drift_k, whole_k), (blur_e, drift_e, whole_e) = (
+        found[axis] if axis in along else _no_blur(*found[axis]) for axis in AXES
+    )
     return _Matrices(
         blur_e=blur_e,
-        drift_e=slope_e * fitted("slope", middle),
+        drift_e=drift_e,
         blur_h=blur_h,
         drift_h=drift_h,
         blur_k=blur_k,
@@ -272,6 +289,11 @@ def _matrices(
         radial=radial,
         whole=np.einsum("eh,ek,e->hke", whole_h, whole_k, whole_e),
     )
+
+
+def _no_blur(blur: Floats, drift: Floats, whole: Floats) -> tuple[Floats, Floats, Floats]:
+    """Matrices and row sums, of the same shapes, that leave what they are given."""
+    return np.broadcast_to(np.eye(blur.shape[-1]), blur.shape), np.zeros_like(drift), np.ones_like(whole)
 
 
 def _middle(edges: Floats) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,13 @@ SETTINGS = Settings(limit=4, seed=1, extras=0, panels=2, foreign=0)
 
 
 def make_model(
-    folder: Path, name: str, *, classifiers: bool, seed: int = 0, members: Sequence[Model] = ()
+    folder: Path,
+    name: str,
+    *,
+    classifiers: bool,
+    seed: int = 0,
+    members: Sequence[Model] = (),
+    layout: Layout = Layout(windows=3),  # noqa: B008  (frozen)
 ) -> Model:
     """Generators that are the identity, but for the seed; classifiers with random weights.
 
@@ -46,7 +53,7 @@ def make_model(
     card = Card(
         name=name,
         scaling=Scaling(intensity_scale=1.0),
-        layout=Layout(windows=3),
+        layout=layout,
         axes=tuple(
             axis.model_copy(update={"edges": axis.edges[:4]}) if axis.kind == "energy" else axis
             for axis in mosaic_axes()
@@ -105,6 +112,38 @@ def test_a_model_that_does_nothing(model: Model, tiny_dataset: Path, tmp_path: P
     assert "<script" not in html
     assert not re.search(r'(src|href)="(?!data:)', html)
     assert tables(report).count("\n\n") >= 6
+
+
+@pytest.fixture
+def with_edges(tmp_path: Path, tiny_dataset: Path) -> Path:
+    """A data set that tells the edges of its bins, and so its resolution."""
+    folder = shutil.copytree(tiny_dataset, tmp_path / "edges")
+    described = json.loads((folder / "dataset.json").read_text())
+    described["edges"] = {
+        "h": np.linspace(-1, 1, 9).tolist(),
+        "k": np.linspace(-1, 1, 9).tolist(),
+        "energy_fraction": [0.2, 0.26, 0.32, 0.38],
+    }
+    (folder / "dataset.json").write_text(json.dumps(described))
+    return folder
+
+
+@pytest.mark.parametrize("axes", [["h"], ["h", "k", "energy"]])
+def test_a_model_of_cuts_is_compared_to_the_resolution_of_cuts(
+    tmp_path: Path, with_edges: Path, axes: list[str]
+) -> None:
+    layout = Layout(dimension=1, energy="separate") if axes == ["h"] else Layout(dimension=3, energy="axis")
+    made = make_model(tmp_path, "cuts", classifiers=False, layout=layout)
+    report, example = evaluate(made, with_edges, settings=SETTINGS)
+    assert report["axes"] == axes
+    for case, method in (("deconvolve", "richardson_lucy"), ("convolve", "resolution")):
+        errors = report["relative_l2"][case]
+        assert (f"{method}_of_cuts" in errors) == (axes == ["h"])
+        if axes == ["h"]:
+            assert errors[f"{method}_of_cuts"]["mean"] != errors[method]["mean"]
+    assert (report["baseline_of_cuts"] is not None) == (axes == ["h"])
+    write_report(tmp_path / "r", report, example, open_dataset(with_edges).mask)
+    assert ("The networks see h alone" in (tmp_path / "r" / "index.html").read_text()) == (axes == ["h"])
 
 
 def test_without_classifiers(tmp_path: Path, tiny_dataset: Path) -> None:

@@ -94,6 +94,25 @@ def test_width_of_an_inner_point_is_the_instruments(fine: ResolutionOperator) ->
     assert variance**0.5 == pytest.approx(0.26 * 0.06 * 140 * 0.95, rel=0.1)  # E = 0.4 Ei
 
 
+@pytest.mark.parametrize("axes", [("h",), ("energy",), ("h", "k")])
+def test_along_some_axes_it_is_that_of_equal_cuts(fine: ResolutionOperator, axes: tuple[str, ...]) -> None:
+    ei = torch.tensor([140.0])
+    alone = ResolutionOperator([FINE], along=axes)
+    other = [1 + dim for dim, axis in enumerate(("h", "k", "energy")) if axis not in axes]
+    x = torch.rand(1, *FINE.shape, generator=torch.Generator().manual_seed(4)).mean(other, keepdim=True)
+    x = x.expand(1, *FINE.shape)
+    inner = (slice(None), slice(2, -2), slice(2, -2), slice(6, -6))
+    torch.testing.assert_close(alone(x, ei)[inner], fine(x, ei)[inner], rtol=0.01, atol=0)
+    point = torch.zeros(1, *FINE.shape)
+    point[0, 8, 4, 20] = 1
+    reached = alone(point, ei)[0].nonzero()
+    assert [len(reached[:, dim].unique()) > 1 for dim in range(3)] == [
+        axis in axes for axis in ("h", "k", "energy")
+    ]
+    y = torch.rand(1, *FINE.shape, generator=torch.Generator().manual_seed(5))
+    torch.testing.assert_close((alone(x, ei) * y).sum(), (x * alone.adjoint(y, ei)).sum())
+
+
 def test_agrees_with_simulated_pairs() -> None:
     """At least 40 % of the way from `integrated` to `convolved`, in windows and in fine bins."""
     waves = spin_waves("Goodenough", BEST_FIT["Goodenough"], Options(grid=20))

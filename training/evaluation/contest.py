@@ -28,6 +28,8 @@ CASES = {
 """What is translated: direction, source and truth."""
 CLASSICAL = {"deconvolve": "richardson_lucy", "convolve": "resolution"}
 """What the known resolution does in each direction."""
+OF_CUTS = "_of_cuts"
+"""What is added to the name where it is the resolution along the axes that the networks see alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +54,8 @@ class Contest:
     translators: Sequence[Translator]
     paired: Translator | None
     baseline: Baseline | None
+    baseline_of_cuts: Baseline | None = None
+    """That of the axes along which the networks slide, where these are not all."""
 
 
 def members_alone(contest: Contest) -> Contest | None:
@@ -125,15 +129,16 @@ def _ways(
     direction, source, _ = CASES[case]
     yield "untranslated", 0, x
     yield "identity", 0, torch.where(spectra.mask, 0.0, contest.translators[0].identity(x))
-    if contest.baseline is not None and some:
-        known = contest.baseline
+    for known, name in ((contest.baseline, ""), (contest.baseline_of_cuts, OF_CUTS)):
+        if known is None or not some:
+            continue
         part = x[:some]
         made = (
             known.convolve(part, spectra)
             if direction == "convolve"
             else known.deconvolve(source, part, spectra)
         )
-        yield CLASSICAL[direction], 0, made
+        yield CLASSICAL[direction] + name, 0, made
     if contest.paired is not None:
         yield "paired", 0, contest.paired(direction, x, spectra)
     for seed, translator in enumerate(contest.translators):

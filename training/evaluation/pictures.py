@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 ROWS = {
     "convolved": "convolved",
     "deconvolve:richardson_lucy": "Richardson–Lucy",
+    "deconvolve:richardson_lucy_of_cuts": "Richardson–Lucy, cut by cut",
     "deconvolve:paired": "paired network",
     "deconvolve:translated": "model",
     "target": "truth",
     "measured": "measurement-like",
     "deconvolve_measured:richardson_lucy": "Richardson–Lucy",
+    "deconvolve_measured:richardson_lucy_of_cuts": "Richardson–Lucy, cut by cut",
     "deconvolve_measured:paired": "paired network",
     "deconvolve_measured:translated": "model",
     "convolve:translated": "truth, convolved by the model",

@@ -427,16 +427,25 @@ def _about(report: Mapping[str, Any]) -> str:
     if "unknown" in baseline:
         lines.append(f"No Richardson–Lucy and no data consistency: {baseline['unknown']}")
     else:
-        chosen = "; ".join(
-            f"{source} data: {found['iterations']} iterations"
-            + (", a background taken off first" if found["background_subtracted"] else "")
-            for source, found in baseline.items()
-        )
         lines.append(
-            f"Richardson–Lucy with the known resolution, set on validation spectra ({chosen}), and the data "
-            f"consistency are of the first {report['classical_mosaics']} spectra."
+            f"Richardson–Lucy with the known resolution, set on validation spectra ({_chosen(baseline)}), "
+            f"and the data consistency are of the first {report['classical_mosaics']} spectra."
         )
+        if report["baseline_of_cuts"] is not None:
+            lines.append(
+                f"The networks see {' and '.join(report['axes'])} alone. Of cuts: by the known resolution "
+                f"along {' and '.join(report['axes'])} alone ({_chosen(report['baseline_of_cuts'])})."
+            )
     return "\n".join(f"<p>{html.escape(line)}</p>" for line in lines)
+
+
+def _chosen(baseline: Mapping[str, Any]) -> str:
+    """How Richardson–Lucy was set, in words."""
+    return "; ".join(
+        f"{source} data: {found['iterations']} iterations"
+        + (", a background taken off first" if found["background_subtracted"] else "")
+        for source, found in baseline.items()
+    )
 
 
 def write_report(

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from mantid_exp2sim.bundle import Model, load_model
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.layout import AXES
 
 VALIDATION = 12
 """Validation spectra on which Richardson–Lucy is set."""
@@ -87,13 +88,16 @@ def evaluate(
     if not len(spectra):
         raise Exp2SimError(f"The split {settings.split!r} has no spectra.")
     say(f"{len(spectra)} spectra of {settings.split!r}")
-    baseline, unknown = _baseline(data, models[0], settings, say)
+    baseline, unknown = _baseline(data, models[0], settings, say, AXES)
+    seen = [axis for axis in AXES if axis not in models[0].card.layout.folded]
+    of_cuts, _ = _baseline(data, models[0], settings, say, seen) if len(seen) < len(AXES) else (None, "")
     memory = Memory()
     contest = Contest(
         [Reader(one) for one in models],
         [model_translator(one, memory) for one in models],
         None if paired is None else open_translator(paired, memory),
         baseline,
+        of_cuts,
     )
     alone = None if also else members_alone(contest)
     record, record_alone = Record(), Record()
@@ -109,6 +113,8 @@ def evaluate(
         "paired": None if contest.paired is None else _about(str(paired), contest.paired),
         "parameters": contest.translators[0].parameters(),
         "baseline": figures.baseline(baseline, unknown),
+        "baseline_of_cuts": None if of_cuts is None else figures.baseline(of_cuts, ""),
+        "axes": seen,
         **figures.figures(record, settings.seed),
     }
     if alone is not None:
@@ -147,15 +153,15 @@ def _spectra(data: DataSet, model: Model, settings: Settings, split: str, limit:
 
 
 def _baseline(
-    data: DataSet, model: Model, settings: Settings, say: Callable[[str], None]
+    data: DataSet, model: Model, settings: Settings, say: Callable[[str], None], along: Sequence[str]
 ) -> tuple[Baseline | None, str]:
-    """The classical baseline, or why there is none."""
+    """The classical baseline with the resolution along some axes, or why there is none."""
     try:
-        operator = dataset_operator(data)
+        operator = dataset_operator(data, along=along)
         validation = _spectra(data, model, settings, "validation", VALIDATION)
     except Exp2SimError as error:
         return None, str(error)
-    say("set Richardson–Lucy on validation spectra")
+    say(f"set Richardson–Lucy along {', '.join(along)} on validation spectra")
     return choose_baseline(operator, validation), ""
 
 

@@ -124,7 +124,7 @@ class Classical:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Baseline:
-    """What the known resolution alone can do: Richardson–Lucy, and the resolution itself."""
+    """What a known resolution alone can do: Richardson–Lucy, and the resolution itself."""
 
     operator: ResolutionOperator
     chosen: Mapping[str, Classical]

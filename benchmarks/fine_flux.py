@@ -1,8 +1,9 @@
 """How much of the intensity of each energy bin a translation keeps, in fine bins and in wider windows.
 
     python benchmarks/fine_flux.py DATASET MODEL|RUN ... [--count 8] [--window 6] [--noise 4] [--seed 0]
+                                   [--split validation]
 
-Validation split. The total of each bin over all spectra, over the true total: the share of the bins where it
+The total of each bin over all spectra, over the true total: the share of the bins where it
 is within 5 %, and the share of the intensity that they hold. ``--window`` so many bins are one window.
 """
 
@@ -46,9 +47,10 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=6)
     parser.add_argument("--noise", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--split", choices=("validation", "test"), default="validation")
     args = parser.parse_args()
     data = open_pairs(args.dataset)
-    indices = data.split("validation", args.count)
+    indices = data.split(args.split, args.count)
     spectra = Spectra(data, "integrated", indices, args.noise, 0.7, args.seed)
     translators = {name: open_translator(name) for name in args.models}
     keep = ~spectra.mask

@@ -18,6 +18,7 @@ from mantid_exp2sim.training.datasets import DataSet
 from mantid_exp2sim.training.pairs import open_pairs
 
 from mantid_exp2sim.bundle import Model, load_model
+from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.translation import Direction, translate_volumes
 from mantid_exp2sim.uncertainty import NORMAL_95, ErrorModel
 from mantid_exp2sim.volumes import Volumes
@@ -32,6 +33,9 @@ SPREAD_FACTORS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0)
 """What the factor on the spread between members is chosen from."""
 ROUNDS = 6
 """How often the halves are corrected for the interpolation between the classes."""
+LEAST = 100
+"""With fewer bins a class of |I| of one incident energy takes those of all energies, and if these are too
+few as well the figures of the class beside it."""
 MOST_SHARE = 10.0
 """Where a class has next to no spread, its share would grow without end."""
 LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.96, 0.99, 1.0)
@@ -163,12 +167,15 @@ def _fit(records: Records, energies: int, edges: Floats, factor: float) -> Error
     bins = np.clip(np.searchsorted(edges, records.intensity, side="right") - 1, 0, len(edges) - 2)
     levels = np.array([np.median(records.intensity[bins == number]) for number in range(len(edges) - 1)])
     clean = records.given == 0
+    own, classes = records.taken(clean), bins[clean]
     narrow: list[_Tables] = []
     wide: list[_Tables] = []
     for row in range(energies):
-        own = clean & (records.energy == row)
+        mine = own.energy == row
+        few = np.bincount(classes[mine], minlength=len(levels)) < LEAST
+        chosen = mine | few[classes]
         for found, width, level in ((narrow, 1.0, NORMAL_68), (wide, NORMAL_95, 0.95)):
-            found.append(_own_tables(records.taken(own), bins[own], levels, width * factor, level))
+            found.append(_own_tables(own.taken(chosen), classes[chosen], levels, width * factor, level))
     errors = ErrorModel(
         spread=factor,
         intensity=tuple(levels.tolist()),
@@ -199,8 +206,9 @@ def _own_tables(
     """
     squares, spread = records.error**2, (factor * records.spread) ** 2
     classes = [np.flatnonzero(bins == number) for number in range(len(levels))]
+    few = np.array([chosen.size < LEAST for chosen in classes])
     half = np.array([_root((squares - spread)[chosen], level) for chosen in classes])
-    share = np.ones(len(levels))
+    half, share = _filled(half, few, levels), np.ones(len(levels))
     beyond = np.maximum(1.0, records.intensity / max(float(levels[-1]), 1e-300))
     for _ in range(ROUNDS):
         rest = np.interp(records.intensity, levels, half) * beyond
@@ -208,7 +216,28 @@ def _own_tables(
         ratio = squares / np.maximum(whole, 1e-24)
         change = np.array([_root(ratio[chosen], level) if chosen.size else 1.0 for chosen in classes])
         half, share = half * change, np.minimum(share * change, MOST_SHARE)
+        half, share = _filled(half, few, levels), _filled(share, few)
     return tuple(_rounded(half)), tuple(_rounded(share))
+
+
+def _filled(values: Floats, few: npt.NDArray[np.bool_], levels: Floats | None = None) -> Floats:
+    """Classes of too few bins get what the next darker one has, in proportion to ``levels`` if given.
+
+    Where there is no darker one it is the next brighter; where all have few bins they stay.
+
+    >>> _filled(np.array([9.0, 1.0, 9.0, 9.0]), np.array([True, False, True, True]), np.array([0, 1, 2, 4.0]))
+    array([1., 1., 2., 4.])
+    """
+    known = np.flatnonzero(~few)
+    if not known.size:
+        return values
+    filled = values.copy()
+    for number in np.flatnonzero(few):
+        darker = known[known < number]
+        beside = int(darker[-1] if darker.size else known[0])
+        scaled = levels is not None and darker.size and levels[beside] > 0
+        filled[number] = values[beside] * (levels[number] / levels[beside] if scaled else 1.0)
+    return filled
 
 
 def _rounded(values: Floats) -> list[float]:
@@ -220,8 +249,10 @@ def _factors(
 ) -> tuple[float, ...]:
     """For each class of |I| the share of the propagated variance that makes up for the rest."""
     shares = (noisy.error**2 - half**2) / noisy.given
-    found = (_root(shares[bins == number], level) ** 2 for number in range(count))
-    return tuple(float(f"{min(share, 100.0):.4g}") for share in found)
+    classes = [bins == number for number in range(count)]
+    few = np.array([chosen.sum() < LEAST for chosen in classes])
+    found = _filled(np.array([_root(shares[chosen], level) ** 2 for chosen in classes]), few)
+    return tuple(_rounded(np.minimum(found, 100.0)))
 
 
 def _root(squares: Floats, level: float) -> float:
@@ -270,6 +301,14 @@ def calibrate(
 
     loaded = model if isinstance(model, Model) else load_model(model)
     data = open_pairs(Path(dataset))
+    known = np.asarray(loaded.card.incident_energies)
+    met = np.abs(known - data.energies[:, None]).argmin(1)
+    if missing := [f"{energy:g}" for row, energy in enumerate(known) if row not in met]:
+        raise Exp2SimError(
+            f"The data set {data.folder.name!r} has nothing at {', '.join(missing)} meV.",
+            why=f"The model {loaded.card.name!r} is for these too, and would get no errors there.",
+            way_out="Calibrate with a data set of all its incident energies.",
+        )
     indices = _spread_over(data.split(split), limit)
     errors = {}
     for direction in CONDITIONS:

@@ -72,11 +72,33 @@ def test_every_class_of_intensity_is_covered_as_said():
         assert found["95"] == pytest.approx(0.95, abs=0.02)
 
 
-def test_a_table_for_an_energy_without_data_is_zero():
+def test_where_there_are_few_bins_the_error_is_not_nothing():
+    """An energy whose spectra are dark: what is brighter than all of them has the others' error, or more."""
+    records = _records(0)
+    records = records.taken((records.energy == 0) | (records.intensity < 10))
+    records = records.taken((records.given == 0) | (records.intensity < 20))
+    errors = fit(records, 2)
+    assert isinstance(errors, ErrorModel)
+    for row in (0, 1):
+        bright = np.array([[1.0, 15.0, 60.0, 500.0]])
+        for half in errors.halves(bright, 0.1 * bright, [row]):
+            assert (np.diff(half[0]) > 0).all()
+            assert (half[0] > 0.1 * bright[0]).all()
+    assert errors.given is not None
+    assert errors.given[-1] == errors.given[-2] > 0
+
+
+def test_an_energy_without_data_has_the_others_error():
     records = _records(0)
     errors = fit(records.taken(records.energy == 0), 2)
-    assert isinstance(errors, ErrorModel)
-    assert not any(errors.sigma[1])
+    assert errors.sigma[1] == errors.sigma[0]
+
+
+def test_few_data_at_all_are_used_as_they_are():
+    records = _records(0, 60)
+    narrow, wide = fit(records, 2).halves(np.full((2, 1), 5.0), np.full((2, 1), 0.5), [0, 1])
+    assert (narrow > 0).all()
+    assert (wide >= narrow).all()
 
 
 def test_calibrate_and_cover(tiny_model, tiny_dataset, tmp_path, capsys):

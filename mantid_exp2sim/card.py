@@ -170,7 +170,8 @@ class ClassifierCard(_Strict):
     partial: bool = False
     """Trained with whole incident energies left out, so that it takes some of its volumes alone."""
     calibration: dict[str, float] | None = None
-    """Number of validation spectra on which the length scale was chosen, ``nll`` and ``ece`` on them."""
+    """Number of validation spectra on which the length scale was chosen, ``factor`` on that of the training,
+    ``nll`` and ``ece`` on them."""
 
 
 MAX_DOMAIN_BYTES = 2**20

@@ -3,6 +3,11 @@
 Each member's length scale was chosen for itself, and the mean of several is less sure than each of them.
 As in temperature scaling (Guo et al., ICML 2017) one factor on all length scales of a classifier is chosen by
 the negative log likelihood of the classes' shares. An answer changes by it only where members disagree.
+
+Shares do not show how large the correlations themselves are: of classes that are easily told apart any
+sharpness fits, and the sharpest would put the domain's own spectra below the threshold of "none". So only
+factors count with which these stay above it. The factor stands on the card, and a second choice starts again
+from the length scales of the training.
 """
 
 from __future__ import annotations
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
 FACTORS = tuple(float(f) for f in np.geomspace(0.5, 2.0, 21).round(4))
 SOURCES = {"convolved": ("convolved", "measured"), "integrated": ("target",), "centre": ("target",)}
 """What a classifier is calibrated on: measurement-like data without and with noise and background."""
+READ = 0.99
+"""Of the spectra so many are above the threshold, or as many as with the training's length scales if fewer."""
 
 
 def sharpen(
@@ -59,11 +66,12 @@ def sharpen(
         distances, scales, label = _distances(loaded, domain, spectra)
         if not len(label):
             continue
-        chosen, figures = best_factor(distances, scales, label)
+        scales /= (card.calibration or {}).get("factor", 1.0)
+        chosen, figures = best_factor(distances, scales, label, threshold=card.threshold)
         members: list[Any] = loaded.members(classifier_role(domain))
         for network, scale in zip(members, scales, strict=True):
             network.length_scale.fill_(float(scale * chosen))
-        cards[domain] = card.model_copy(update={"calibration": {"spectra": len(label), **figures}})
+        cards[domain] = card.model_copy(update={"calibration": {"spectra": len(label), "factor": chosen, **figures}})
         if progress is not None:
             progress(f"classifier {domain}: length scales × {chosen:.2f}, ECE {figures['ece']:.3f}")
     changed = loaded.card.model_copy(update={"classifiers": cards})
@@ -71,23 +79,34 @@ def sharpen(
 
 
 def best_factor(
-    distances: NDArray[np.float64], scales: NDArray[np.float64], label: NDArray[np.int64]
+    distances: NDArray[np.float64],
+    scales: NDArray[np.float64],
+    label: NDArray[np.int64],
+    *,
+    threshold: float = 0.5,
 ) -> tuple[float, dict[str, float]]:
     """The factor of the lowest negative log likelihood, and that and the ECE with it.
 
-    ``distances`` (members, n, volumes, classes) to the centroids; ``scales`` (members,); ``label`` (n,).
+    ``distances`` (members, n, volumes, classes) to the centroids; ``scales`` (members,); ``label`` (n,);
+    ``threshold`` of the correlations.
 
     >>> rng = np.random.default_rng(0)
     >>> label = rng.integers(0, 2, 500)
     >>> far = np.where(np.arange(2) == label[:, None], 0.01, 0.1)[None, :, None] * np.ones((1, 1, 1, 2))
     >>> best_factor(far, np.array([1.0]), label)[0]  # always right: as sharp as can be
     0.5
+    >>> best_factor(far, np.array([0.1]), label)[0]  # correlations of 0.61: not below the threshold
+    0.8706
     """
     found: dict[float, dict[str, float]] = {}
+    above: dict[float, float] = {}
     for factor in FACTORS:
-        said = calibration(mean_correlations(distances, scales * factor), label)
+        correlations = mean_correlations(distances, scales * factor)
+        said = calibration(correlations, label)
         found[factor] = {name: float(said[name]) for name in ("nll", "ece")}
-    best = min(found, key=lambda factor: found[factor]["nll"])
+        above[factor] = float((correlations.max(axis=1) >= threshold).mean())
+    allowed = [factor for factor in FACTORS if above[factor] >= min(READ, above[1.0])]
+    best = min(allowed, key=lambda factor: found[factor]["nll"])
     return best, found[best]
 
 

@@ -12,18 +12,25 @@ from mantid_exp2sim.bundle import load_bundle
 
 
 def test_members_that_are_unsure_together_become_sharper():
-    """The mean of members that err in different spectra is less sure than right; the factor mends it."""
+    """The mean of members that err in different spectra is less sure than right; the factor mends it, but
+    not at the price of spectra that are then of no class."""
     rng = np.random.default_rng(1)
     label = rng.integers(0, 2, 2000)
     own = np.arange(2) == label[:, None]
     distances = np.where(own, 0.05, 0.25) + 0.12 * rng.standard_normal((3, 2000, 2))
     distances = np.abs(distances)[:, :, None]
-    scales = np.full(3, 0.3)
-    factor, figures = best_factor(distances, scales, label)
+    scales = np.full(3, 0.5)
     before = calibration(mean_correlations(distances, scales), label)
-    assert factor < 1
-    assert figures["ece"] < 0.6 * before["ece"]
-    assert figures["nll"] < before["nll"]
+    found = {}
+    for threshold in (0.0, 0.5):
+        factor, figures = best_factor(distances, scales, label, threshold=threshold)
+        assert factor < 1
+        assert figures["ece"] < before["ece"]
+        assert figures["nll"] < before["nll"]
+        found[threshold] = factor
+    assert found[0.5] > found[0.0] == min(FACTORS)
+    above = mean_correlations(distances, scales * found[0.5]).max(axis=1) >= 0.5
+    assert above.mean() >= 0.99
 
 
 def test_the_length_scales_of_a_model_are_chosen(tiny_model, tiny_dataset):
@@ -44,3 +51,8 @@ def test_the_length_scales_of_a_model_are_chosen(tiny_model, tiny_dataset):
     assert found is not None
     assert found["spectra"] == 4
     assert found == chosen.classifiers["integrated"].calibration
+    assert found["factor"] == pytest.approx(float(new["length_scale"] / old["length_scale"]))
+    again = sharpen(tiny_model, tiny_dataset, conditions=Conditions())
+    assert again.classifiers["integrated"].calibration == pytest.approx(found)
+    scale = load_bundle(tiny_model).network("classifier_integrated").state_dict()["length_scale"]
+    assert float(scale) == pytest.approx(float(new["length_scale"]))

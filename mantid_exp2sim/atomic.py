@@ -104,7 +104,8 @@ def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         for path in (*temporary.iterdir(), temporary):
-            _synchronise(path)
+            if not path.is_symlink():
+                _synchronise(path)
         temporary.chmod(0o755)
         _exchange(temporary, final)
         with contextlib.suppress(OSError):

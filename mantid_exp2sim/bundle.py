@@ -32,7 +32,14 @@ from mantid_exp2sim.installed import (
     shipped_models_folder,
     user_models_folder,
 )
-from mantid_exp2sim.weights import GET_AGAIN, card_bytes, load_network, read_domain, read_weights
+from mantid_exp2sim.weights import (
+    GET_AGAIN,
+    card_bytes,
+    carry_over,
+    load_network,
+    read_domain,
+    read_weights,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -321,7 +328,7 @@ def save_bundle(
 
     ``networks`` has a network for each role, and for ``deconvolve-2`` and so on where a role has several
     members. Everything is written to a temporary folder beside ``folder``, read back and checked, and moved
-    into place: ``folder`` is whole, or as it was.
+    into place: ``folder`` is whole, or as it was. Other files beside a model that is replaced stay.
 
     Raises
     ------
@@ -355,6 +362,7 @@ def save_bundle(
         written = load_bundle(temporary)
         for key in weights:
             written.network(key)
+        carry_over(target, temporary)
     return complete
 
 

@@ -22,7 +22,7 @@ from mantid_exp2sim.card import MAX_CARD_BYTES, Card, WeightFile, model_files, r
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.installed import CARD_FILE, find_model, shipped_models_folder, user_models_folder
 from mantid_exp2sim.parcels import Parcel, opened
-from mantid_exp2sim.weights import check_sizes
+from mantid_exp2sim.weights import carry_over, check_sizes, model_entries
 
 MAX_BYTES = 8 * 2**30
 """Largest model that is taken, unpacked."""
@@ -61,6 +61,7 @@ def add_model(source: str | Path, *, name: str | None = None, overwrite: bool = 
                 with parcel.open(file) as stream:
                     _copy(stream, folder / file, expected)
             check_model(load_bundle(folder))
+            carry_over(target, folder)
     return load_bundle(target)
 
 
@@ -108,7 +109,7 @@ def remove_model(name: str) -> Path:
         if folder.is_symlink():
             folder.unlink()
             return folder
-        mine = {CARD_FILE, *(each.name for each in folder.glob("*.safetensors"))}
+        mine = model_entries(folder)
         foreign = sorted(
             each.name for each in folder.iterdir() if each.name not in mine or not each.is_file()
         )
@@ -117,7 +118,7 @@ def remove_model(name: str) -> Path:
                 f"{folder} holds other files too: {foreign[0]!r}.", way_out="Remove it yourself."
             )
         for file in sorted(mine, key=CARD_FILE.__ne__):  # the card first: without it there is no model
-            (folder / file).unlink()
+            (folder / file).unlink(missing_ok=True)
         folder.rmdir()
     except OSError as error:
         raise cannot_write(folder, error) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from mantid_exp2sim.card import (
     Card,
     WeightFile,
     classifier_role,
+    model_files,
+    read_card,
     role_of,
     weight_file,
 )
@@ -33,6 +36,41 @@ def card_bytes(folder: Path) -> bytes:
     return _read_bounded(
         folder / CARD_FILE, MAX_CARD_BYTES, missing=f"{folder} holds no model: it has no {CARD_FILE}."
     )
+
+
+def model_entries(folder: Path) -> set[str]:
+    """Names of what belongs to the model in a folder; what else lies there is somebody's own."""
+    try:
+        named = set(model_files(read_card(card_bytes(folder), where=CARD_FILE)))
+    except Exp2SimError:  # of a card that cannot be read: what a model may hold
+        named = {each.name for each in folder.glob("*.safetensors")}
+    return {CARD_FILE, *named}
+
+
+def carry_over(old: Path, new: Path) -> None:
+    """Copy what lies beside a model into the folder that takes its place.
+
+    Raises
+    ------
+    Exp2SimError
+        If something of it cannot be read.
+    """
+    if not old.is_dir():
+        return
+    mine = model_entries(old) | {each.name for each in new.iterdir()}
+    try:
+        for each in old.iterdir():
+            if each.name in mine:
+                continue
+            if each.is_dir() and not each.is_symlink():
+                shutil.copytree(each, new / each.name, symlinks=True)
+            else:
+                shutil.copy2(each, new / each.name, follow_symlinks=False)
+    except OSError as error:
+        raise Exp2SimError(
+            f"Cannot keep what lies beside the model in {old}: {error}.",
+            way_out="Move it elsewhere, or write the model to another folder.",
+        ) from error
 
 
 def _read_bounded(path: Path, limit: int, *, missing: str) -> bytes:

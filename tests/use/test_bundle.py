@@ -63,6 +63,27 @@ def test_saving_replaces_only_a_model_and_only_if_asked(model, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m", "mine"]
 
 
+def test_what_lies_beside_a_model_stays_when_it_is_written_again(model, tmp_path):
+    networks = {role: model.network(role) for role in model.card.weights}
+    target = tmp_path / "m"
+    save_bundle(target, model.card, networks)
+    (target / "evaluation").mkdir()
+    (target / "evaluation" / "report.json").write_text("{}")
+    (target / "mine.safetensors").write_bytes(b"of another program")
+    (target / "link").symlink_to("nowhere")
+    save_bundle(target, model.card, {"deconvolve": model.network("deconvolve")}, overwrite=True)
+    assert sorted(each.name for each in target.iterdir()) == [
+        "card.json", "deconvolve.safetensors", "evaluation", "link", "mine.safetensors"
+    ]  # fmt: skip
+    assert (target / "evaluation" / "report.json").read_text() == "{}"
+    os.mkfifo(target / "pipe")
+    before = (target / "card.json").read_bytes()
+    with pytest.raises(Exp2SimError, match="Cannot keep what lies beside"):
+        save_bundle(target, model.card, networks, overwrite=True)
+    assert (target / "card.json").read_bytes() == before
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["m"]
+
+
 def test_a_model_that_cannot_be_read_back_is_not_saved(model, tmp_path):
     import torch
 

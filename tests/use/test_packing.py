@@ -63,6 +63,7 @@ def test_names(models_folder, own):
 def test_remove(models_folder, own):
     add_model(models_folder / "tiny")
     (own / "tiny" / "notes.txt").write_text("mine")
+    add_model(models_folder / "tiny", overwrite=True)
     with pytest.raises(Exp2SimError, match="holds other files"):
         remove_model("tiny")
     assert load_bundle(own / "tiny").card.name == "tiny"

@@ -255,13 +255,14 @@ def _is_nxspe(file: Any, name: Any) -> bool:
 def _with_mask(histogram: Histogram, mask: MaskLike | None) -> Histogram:
     if mask is None:
         return histogram
-    from mantid_exp2sim.formats.masks import read_mask, upright
+    from mantid_exp2sim.formats.masks import read_mask, source, upright
     from mantid_exp2sim.mosaic import is_mosaic
 
-    given = read_mask(mask, histogram.shape)
+    given, turned = read_mask(mask, histogram.shape), False
     if is_mosaic(histogram):
-        given, _ = upright(given, histogram.intensity)
-    return histogram.replace(mask=histogram.mask | given)
+        given, turned = upright(given, histogram.intensity)
+    metadata = {**histogram.metadata, "mask_source": source(turned)}
+    return histogram.replace(mask=histogram.mask | given, metadata=metadata)
 
 
 def _checked(histogram: Histogram, file: Path) -> Histogram:

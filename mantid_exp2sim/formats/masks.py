@@ -1,11 +1,10 @@
 """What was not measured in a published array: from a mask file, from the array itself, or from the coverage.
 
 The measured mask of the published PCSMO data (``nanmask.mat``) is stored upside down with respect to its
-image. So both ways of laying a mask of the picture are compared with the data: bins under the mask hold 0
-or no number in the published arrays, and the way that hides fewer others is taken when it hides less than
-half as many. Where the data do not tell (no gaps in them), the way that agrees with the computed coverage
-on more bins is taken, by the same measure of a clear difference (10 % of the bins). Otherwise the mask is
-used as it is given.
+image. So a mask of the picture is turned where it is clearly that mask the other way up: turned it agrees
+with the computed coverage on 10 % of the bins more, and the data do not speak against it. (Bins under the
+mask hold 0 or no number in the published arrays: the data do if it hides more than twice as many others.)
+Any other mask is used as it is given, also one that hides data: that is what masks are for.
 """
 
 from __future__ import annotations
@@ -109,13 +108,16 @@ def upright(mask: Booleans, picture: Floats) -> tuple[Booleans, bool]:
     turned = mask[::-1]
     filled = np.isfinite(picture) & (picture != 0)
     hidden, hidden_turned = int(np.sum(filled & mask)), int(np.sum(filled & turned))
-    if 2 * hidden_turned < hidden:
-        return np.ascontiguousarray(turned), True
     if 2 * hidden < hidden_turned:
         return mask, False
     coverage = coverage_picture()
     gain = np.mean(turned == coverage) - np.mean(mask == coverage)
     return (np.ascontiguousarray(turned), True) if gain > 0.1 else (mask, False)
+
+
+def source(turned: bool) -> str:
+    """What the metadata say of a given mask."""
+    return "given, turned upside down" if turned else "given"
 
 
 def find_mask(picture: Floats, mask: MaskLike | None) -> tuple[Booleans, str]:
@@ -128,7 +130,7 @@ def find_mask(picture: Floats, mask: MaskLike | None) -> tuple[Booleans, str]:
     unknown = ~np.isfinite(picture)
     if mask is not None:
         found, turned = upright(read_mask(mask, SHAPE), picture)
-        return found | unknown, "given, turned upside down" if turned else "given"
+        return found | unknown, source(turned)
     coverage = coverage_picture()
     if 2 * int(np.sum(unknown & coverage)) >= int(np.sum(coverage)):
         return unknown, "not finite"

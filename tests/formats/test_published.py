@@ -61,6 +61,19 @@ def test_mask_is_laid_upright(tmp_path, turned, gaps):
     np.testing.assert_array_equal(h.mask, mask)
 
 
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+def test_a_mask_of_data_stays_where_it_is(tmp_path, name):
+    """One that hides what was measured is no mask that lies upside down."""
+    values, mask = np.zeros(SHAPE), np.zeros(SHAPE, dtype=bool)
+    values[:40] = 5.0
+    mask[:40, :40] = True
+    save(mosaic_histogram(values), tmp_path / name)
+    h = load(tmp_path / name, mask=mask)
+    assert h.mask[:40, :40].all()
+    assert not h.mask[:40, 160:180].all()
+    assert h.metadata["mask_source"] == "given"
+
+
 def test_masks_of_other_shapes(tmp_path):
     path = write(tmp_path / "a.npy", picture())
     mask = coverage_picture()

@@ -5,7 +5,8 @@ touched. Written is version 2 of the dnd file, which every Horace reads.
 
 Rules: s is the mean signal and e the variance of the mean; a bin with npix = 0 was not measured. A
 projection axis whose largest component is 1 is in reciprocal lattice units and named by its direction
-(``[H,H,0]``); another is in Å⁻¹ where Horace says so (length 1 Å⁻¹) and keeps Horace's label. The header and
+(``[H,H,0]``); another is in Å⁻¹ where Horace says so (length 1 Å⁻¹) and keeps Horace's label. Horace counts
+edges and ranges from the offset of the projection; here they count from Γ and from 0 meV. The header and
 npix are kept on `Histogram.nexus` under ``horace``, so that a file comes back bit for bit.
 """
 
@@ -20,7 +21,15 @@ import numpy.typing as npt
 from mantid_exp2sim.atomic import atomic_path
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.formats.binary import Stream
-from mantid_exp2sim.formats.horace_image import Image, axes_of, image_of, pack, pack_header, unpack_header
+from mantid_exp2sim.formats.horace_image import (
+    Image,
+    axes_of,
+    image_of,
+    pack,
+    pack_header,
+    ranges_of,
+    unpack_header,
+)
 from mantid_exp2sim.histogram import Axis, Histogram
 from mantid_exp2sim.nexus import NexusTree
 
@@ -106,8 +115,7 @@ def _metadata(image: Image) -> dict[str, Any]:
         found["incident_energy"] = image.incident_energy
     if image.integrated:
         found["integrated"] = [
-            {"axis": image.axis_name(i), "range": [_json(low), _json(high)]}
-            for i, low, high in image.integrated
+            {"axis": name, "range": [_json(low), _json(high)]} for name, low, high in ranges_of(image)
         ]
     found[RECORD] = {"version": image.version, "kind": kind, "projection": _json(image.projection.tolist())}
     return found

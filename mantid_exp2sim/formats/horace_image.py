@@ -25,7 +25,8 @@ class Image:
 
     ``projection`` (4, 4) has the projection axes as columns in (h, k, l, E) and ``lengths`` (4,) their
     lengths in Å⁻¹ and meV. ``integrated`` lists (axis, low, high), ``edges`` has one array per axis of
-    ``plotted``. ``s``, ``e`` and ``npix`` have one dimension for each of these.
+    ``plotted``. ``s``, ``e`` and ``npix`` have one dimension for each of these. Edges and ranges count from
+    ``offset`` (4,) in (h, k, l, E), which `axes_of` and `ranges_of` add.
     """
 
     filename: bytes
@@ -57,26 +58,53 @@ class Image:
         """The same image with other numbers."""
         return dataclasses.replace(self, s=s, e=e, npix=npix)
 
-    def axis_name(self, index: int) -> str:
-        """The name of axis 1 to 4."""
-        return _axis(self, index, np.array([0.0, 1.0])).name
-
 
 # ------------------------------------------------------------------------------------------------- axes
 
 
+MODULUS = ("|q|", "modq", "|\\bfq|")
+CURVED = {"theta": "degree", "phi": "degree", "q_tr": INVERSE_ANGSTROM, "q_||": INVERSE_ANGSTROM}
+"""Other axes of spheres and cylinders; they have no direction in reciprocal space."""
+
+
 def axes_of(image: Image) -> tuple[Axis, ...]:
     """The axes of an image, with names, units and frames."""
+    start = origin(image.offset, image.projection)
     pairs = zip(image.plotted, image.edges, strict=True)
-    return tuple(_axis(image, index, edges.astype(np.float64)) for index, edges in pairs)
+    return tuple(_axis(image, index, edges.astype(np.float64), start) for index, edges in pairs)
 
 
-def _axis(image: Image, index: int, edges: Floats) -> Axis:
+def ranges_of(image: Image) -> list[tuple[str, float, float]]:
+    """Name and range of each axis that is not plotted."""
+    start = origin(image.offset, image.projection)
+    found = []
+    for index, low, high in image.integrated:
+        axis = _axis(image, index, np.array([0.0, 1.0]), start)
+        found.append((axis.name, low + float(axis.edges[0]), high + float(axis.edges[0])))
+    return found
+
+
+def origin(offset: Floats, projection: Floats) -> Floats:
+    """Where the numbers along the four axes count from: an offset (4,) in (h, k, l, E), along these axes.
+
+    >>> origin(np.array([2.0, 0, 0, 5]), np.diag([0.5, 1, 1, 1]))
+    array([4., 0., 0., 5.])
+    """
+    return np.linalg.solve(projection, offset) if np.any(offset) else np.zeros(4)
+
+
+def _axis(image: Image, index: int, edges: Floats, start: Floats) -> Axis:
     if index == 4:
-        return energy_axis(edges)
+        return energy_axis(edges + start[3])
     label = image.labels[index - 1].decode("utf-8", errors="replace").strip()
-    if label.lower() in ("|q|", "modq", "|\\bfq|"):
-        return modulus_axis(edges)
+    if label.lower() in MODULUS:
+        if not np.any(image.offset[:3]):
+            return modulus_axis(edges)
+        place = ",".join(f"{value:g}" for value in image.offset[:3])
+        return Axis(f"|Q-({place})|", edges, unit=INVERSE_ANGSTROM, frame="QSample")
+    if label.lower() in CURVED:
+        return Axis(label, edges, unit=CURVED[label.lower()])
+    edges = edges + start[index - 1]
     vector = image.projection[:3, index - 1]
     length = float(image.lengths[index - 1])
     size = float(np.max(np.abs(vector)))

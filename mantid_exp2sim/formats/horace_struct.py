@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.formats.horace_image import origin
 from mantid_exp2sim.formats.matlab import Cell, structs
 from mantid_exp2sim.formats.naming import INVERSE_ANGSTROM, energy_axis, momentum_axis
 from mantid_exp2sim.histogram import Axis, Floats, Histogram
@@ -46,7 +47,11 @@ def _histogram(struct: dict[str, Any]) -> Histogram:
     s, e, npix = arrays
     plotted = _plotted(struct, len(numbers))
     matrix = struct.get("u_to_rlu")
-    axes = [_axis(i, part, matrix) for i, part in zip(plotted, numbers, strict=True)]
+    start = _origin(struct)
+    axes = [
+        _axis(i, part + (start[i - 1] if i else 0.0), matrix)
+        for i, part in zip(plotted, numbers, strict=True)
+    ]
     mask = (npix == 0) | ~np.isfinite(s) | ~np.isfinite(e) | ~np.isfinite(npix)
     return Histogram.from_arrays(s, axes, e, mask, metadata={"format": "horace"})
 
@@ -56,6 +61,24 @@ def _plotted(struct: dict[str, Any], count: int) -> list[int]:
     if isinstance(value, np.ndarray) and value.size == count and value.dtype.kind in "biuf":
         return [int(i) if 1 <= i <= 4 else 0 for i in value.reshape(-1)]
     return [0] * count
+
+
+def _origin(struct: dict[str, Any]) -> Floats:
+    """Where the numbers along the four axes count from."""
+    offset = _numbers(struct["uoffset"], "uoffset").reshape(-1) if "uoffset" in struct else np.zeros(4)
+    if offset.size != 4:
+        raise Exp2SimError(f"uoffset has {offset.size} numbers.", why="It takes four.")
+    matrix = struct.get("u_to_rlu")
+    whole = np.eye(4)
+    if isinstance(matrix, np.ndarray) and matrix.ndim == 2 and min(matrix.shape) >= 3:
+        whole[:3, :3] = _numbers(matrix, "u_to_rlu")[:3, :3]
+    elif np.any(offset[:3]):
+        raise Exp2SimError(
+            f"The axes count from {offset[:3].tolist()} r.l.u.",
+            why="Without u_to_rlu it is not known along which axes.",
+            way_out="Save the field u_to_rlu as well.",
+        )
+    return origin(offset, whole)
 
 
 def _axis(index: int, edges: Floats, matrix: Any) -> Axis:

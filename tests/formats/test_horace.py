@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import struct
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from mantid_exp2sim import Axis, Exp2SimError, Histogram, load, save
 from mantid_exp2sim.formats import horace_v4
 from mantid_exp2sim.formats.binary import Stream
-from mantid_exp2sim.formats.horace_image import b_matrix
+from mantid_exp2sim.formats.horace_image import b_matrix, image_of, pack, unpack_header
 
 _SPEC = importlib.util.spec_from_file_location(
     "fuzz_readers", Path(__file__).resolve().parents[2] / "benchmarks" / "fuzz_readers.py"
@@ -196,6 +197,53 @@ def test_modulus_of_q(tmp_path):
     again = load(tmp_path / "a.sqw")
     assert (again.find_axis("modQ"), again.find_axis("energy")) == (0, 1)
     np.testing.assert_array_equal(again.axes[0].edges, axes[0].edges)
+
+
+def _with_offset(offset, **changes) -> bytes:
+    """A cut along [H,H,0] and the energy, counted from another place."""
+    axes = [
+        Axis("[H,H,0]", np.array([-0.5, 0.0, 0.5]), unit="r.l.u.", frame="HKL"),
+        Axis("DeltaE", np.array([0.0, 1.0, 2.0, 3.0]), unit="meV"),
+    ]
+    made = image_of(Histogram.from_arrays(np.arange(6.0).reshape(2, 3), axes))
+    ranges = ((2, -0.1, 0.1), (3, -0.2, 0.2))
+    return pack(dataclasses.replace(made, offset=np.array(offset), integrated=ranges, **changes))
+
+
+def test_edges_count_from_the_offset_of_the_projection(tmp_path):
+    (tmp_path / "a.d2d").write_bytes(_with_offset([2.0, 3.0, 0.5, 10.0]))
+    h = load(tmp_path / "a.d2d")
+    # (2, 3, 0.5) = 2 (1, 1, 0) + 1 (0, 1, 0) + 0.5 (0, 0, 1)
+    np.testing.assert_allclose(h.axes[0].edges, [1.5, 2.0, 2.5])
+    np.testing.assert_allclose(h.axes[1].edges, [10.0, 11.0, 12.0, 13.0])
+    for found, low, high in zip(h.metadata["integrated"], (0.9, 0.3), (1.1, 0.7), strict=True):
+        assert found["range"] == pytest.approx([low, high])
+    save(h, tmp_path / "b.d2d")
+    assert (tmp_path / "b.d2d").read_bytes() == (tmp_path / "a.d2d").read_bytes()
+    for other in ("b.nxs", "b.npz"):
+        save(h, tmp_path / other)
+        np.testing.assert_allclose(load(tmp_path / other).axes[0].edges, [1.5, 2.0, 2.5])
+
+
+def test_a_modulus_about_another_place_is_no_modulus_of_q(tmp_path):
+    labels = (b"|Q|", b"theta", b"phi", b"E")
+    (tmp_path / "a.d2d").write_bytes(_with_offset([0.0] * 4, labels=labels))
+    assert load(tmp_path / "a.d2d").axes[0].kind == "modQ"
+    (tmp_path / "a.d2d").write_bytes(_with_offset([2.0, 0.0, 0.0, 0.0], labels=labels))
+    axis = load(tmp_path / "a.d2d").axes[0]
+    assert (axis.name, axis.kind) == ("|Q-(2,0,0)|", None)
+
+
+def test_angles_are_no_directions_of_the_lattice(tmp_path):
+    labels = (b"|Q|", b"theta", b"phi", b"E")
+    changes = {"plotted": (2, 4), "integrated": ((1, 0.0, 1.0), (3, -180.0, 180.0))}
+    content = _with_offset([0.0] * 4, labels=labels, projection=np.eye(4))
+    made = unpack_header(content[26:])
+    moved = dataclasses.replace(made, **changes, s=np.ones((2, 3)), e=np.ones((2, 3)), npix=np.ones((2, 3)))
+    (tmp_path / "a.d2d").write_bytes(pack(moved))
+    h = load(tmp_path / "a.d2d")
+    assert (h.axes[0].name, h.axes[0].unit, h.axes[0].kind) == ("theta", "degree", None)
+    assert [found["axis"] for found in h.metadata["integrated"]] == ["|Q|", "phi"]
 
 
 @pytest.mark.parametrize("version", [2.0, 3.0, 3.1, 3.3])

@@ -207,6 +207,14 @@ def test_horace_image_as_numbers(tmp_path):
     h = load(tmp_path / "a.mat")
     assert [axis.kind for axis in h.axes] == ["k", "energy"]
     np.testing.assert_array_equal(h.variance[~h.mask], s[s > 0] + 1)
+    moved = {**content, **more, "uoffset": np.array([[1.0, 2.0, 0.0, 5.0]])}
+    (tmp_path / "a.mat").write_bytes(fuzz.matlab73(moved))
+    h = load(tmp_path / "a.mat")
+    np.testing.assert_array_equal(h.axes[0].edges, [2.0, 3.0, 4.0, 5.0])
+    np.testing.assert_array_equal(h.axes[1].edges, [5.0, 6.0, 7.0])
+    (tmp_path / "a.mat").write_bytes(fuzz.matlab73({**content, "uoffset": np.array([[1.0, 0.0, 0.0, 0.0]])}))
+    with pytest.raises(Exp2SimError, match=r"count from \[1.0, 0.0, 0.0\] r.l.u."):
+        load(tmp_path / "a.mat")
 
 
 def test_objects_say_how_to_export_them(tmp_path):

@@ -97,7 +97,7 @@ def _open_single(histogram: Histogram, card: Card, incident_energy: float | None
     _check_other_axes(histogram, positions)
     energy = _incident_energy(histogram, card, incident_energy)
     for kind, position in positions.items():
-        axis = None if position is None else histogram.axes[position]
+        axis = integrated_axis(histogram, kind) if position is None else histogram.axes[position]
         _check_axis(axis, card.axis(kind), energy)
     order = _order(histogram, positions, card)
     present = [positions[kind] for kind in order if positions[kind] is not None]
@@ -120,6 +120,28 @@ def _open_single(histogram: Histogram, card: Card, incident_energy: float | None
         return np.transpose(array, permutation).reshape(1, *sizes)
 
     return _opened(histogram, np.array([energy]), opened, close)
+
+
+def integrated_axis(histogram: Histogram, kind: str) -> Axis | None:
+    """The single bin of an axis that the data no longer have, where their metadata tell its range.
+
+    >>> metadata = {"integrated": [{"axis": "[0,K,0]", "range": [-0.5, 0.5]}]}
+    >>> h = Histogram.from_arrays([1.0], [Axis("[H,0,0]", np.array([0.0, 1.0]))], metadata=metadata)
+    >>> integrated_axis(h, "k").edges, integrated_axis(h, "energy")
+    (array([-0.5,  0.5]), None)
+    """
+    entries = histogram.metadata.get("integrated")
+    for entry in entries if isinstance(entries, list | tuple) else ():
+        try:
+            low, high = (float(value) for value in entry["range"])
+            name = str(entry["axis"])
+            words = ("meV", "General Frame") if name == "DeltaE" else ("r.l.u.", "HKL")
+            axis = Axis(name, np.array([low, high]), *words)
+        except (TypeError, ValueError, KeyError, Exp2SimError):  # of an unknown or endless range, or damaged
+            continue
+        if axis.kind == kind:
+            return axis
+    return None
 
 
 def _opened(

@@ -32,7 +32,7 @@ FACTORS = tuple(float(f) for f in np.geomspace(0.5, 2.0, 21).round(4))
 SOURCES = {"convolved": ("convolved", "measured"), "integrated": ("target",), "centre": ("target",)}
 """What a classifier is calibrated on: measurement-like data without and with noise and background."""
 READ = 0.99
-"""Of the spectra so many are above the threshold, or as many as with the training's length scales if fewer."""
+"""Share of the spectra that is above the threshold, or that with the training's length scales if smaller."""
 
 
 def sharpen(
@@ -71,7 +71,9 @@ def sharpen(
         members: list[Any] = loaded.members(classifier_role(domain))
         for network, scale in zip(members, scales, strict=True):
             network.length_scale.fill_(float(scale * chosen))
-        cards[domain] = card.model_copy(update={"calibration": {"spectra": len(label), "factor": chosen, **figures}})
+        cards[domain] = card.model_copy(
+            update={"calibration": {"spectra": len(label), "factor": chosen, **figures}}
+        )
         if progress is not None:
             progress(f"classifier {domain}: length scales × {chosen:.2f}, ECE {figures['ece']:.3f}")
     changed = loaded.card.model_copy(update={"classifiers": cards})

@@ -110,7 +110,7 @@ def data_options(parser: argparse.ArgumentParser) -> None:
         help="factor from the data's intensity unit to the model's, or 'auto' (default 1)",
     )
     parser.add_argument(
-        "--incident-energy", type=float, metavar="MEV", help="incident energy, where the file does not say"
+        "--incident-energy", type=float, metavar="MEV", help="incident energy, in place of what the file says"
     )
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mantid_exp2sim import mosaic
 from mantid_exp2sim.errors import Cancelled, Exp2SimError
 from mantid_exp2sim.histogram import Axis, Histogram
+from mantid_exp2sim.volumes import open_volumes
 
 shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
 
@@ -315,6 +316,9 @@ def test_incident_energy(model, volume):
     given = model.deconvolve(unknown, incident_energy=50.0)
     np.testing.assert_array_equal(given.intensity, model.deconvolve(volume).intensity)
     assert given.metadata["history"][0]["options"]["incident_energy"] == 50.0
+    wrong = model.deconvolve(volume.replace(metadata={"incident_energy": 35.0}), incident_energy=50.0)
+    np.testing.assert_array_equal(wrong.intensity, given.intensity)
+    assert wrong.metadata["incident_energy"] == given.metadata["incident_energy"] == 50.0
     for value in (300.0, -1.0, True):
         with pytest.raises(Exp2SimError, match="incident energy"):
             model.deconvolve(unknown, incident_energy=value)
@@ -336,6 +340,22 @@ def test_a_missing_axis_is_named(model, volume):
     flat = Histogram.from_arrays(np.ones((40, 40)), volume.axes[:2], metadata={"incident_energy": 50.0})
     with pytest.raises(Exp2SimError, match="no axis for energy transfer"):
         model.deconvolve(flat)
+
+
+def test_what_a_missing_axis_was_integrated_over_counts(volume):
+    from mantid_exp2sim.bundle import load_model
+
+    card = load_model("pcsmo-maps-1d-energy").card
+    energy = Axis("DeltaE", np.linspace(5.0, 35.0, 61), unit="meV", frame="General Frame")
+    for half, metadata in ((2.0, "known"), (0.025, "known"), (None, "endless"), (None, "none")):
+        entries = [{"axis": name, "range": [half and -half, half]} for name in ("[H,0,0]", "[0,K,0]")]
+        known = {"incident_energy": 50.0, **({} if metadata == "none" else {"integrated": entries})}
+        cut = Histogram.from_arrays(np.ones(60), [energy], metadata=known)
+        if half == 2.0:
+            with pytest.raises(Exp2SimError, match="integrated over 4"):
+                open_volumes(cut, card)
+        else:
+            assert open_volumes(cut, card).values.shape == (1, 1, 1, 60)
 
 
 @settings(max_examples=60)

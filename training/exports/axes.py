@@ -16,7 +16,7 @@ from mantid_exp2sim.card import AcceptedAxis
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Floats, Histogram
 from mantid_exp2sim.layout import AXES
-from mantid_exp2sim.volumes import check_words
+from mantid_exp2sim.volumes import check_words, integrated_axis
 
 Kind = Literal["h", "k", "energy"]
 _UNITS: dict[str, tuple[str, ...]] = {"h": ("r.l.u.", ""), "k": ("r.l.u.", ""), "energy": ("meV", "DeltaE")}
@@ -244,9 +244,9 @@ def _source_edges(
 
 
 def _check_missing(histogram: Histogram, axis: ModelAxis, wanted: Floats) -> None:
-    known = _integrated_range(histogram, axis.kind)
-    if axis.integrated and known is not None:
-        slack = 0.25 * (wanted[-1] - wanted[0])
+    found = integrated_axis(histogram, axis.kind)
+    if axis.integrated and found is not None:
+        known, slack = found.edges, 0.25 * (wanted[-1] - wanted[0])
         if abs(known[0] - wanted[0]) <= slack and abs(known[1] - wanted[-1]) <= slack:
             return
         raise Exp2SimError(
@@ -263,17 +263,6 @@ def _check_missing(histogram: Histogram, axis: ModelAxis, wanted: Floats) -> Non
         else "It does not say over which range it was integrated.",
         way_out=f"Cut the data with this axis{', or set missing = true for it' if axis.integrated else ''}.",
     )
-
-
-def _integrated_range(histogram: Histogram, kind: str) -> tuple[float, float] | None:
-    """The range that a Horace file was integrated over along a kind of axis."""
-    for entry in histogram.metadata.get("integrated") or ():
-        low, high = entry["range"]
-        if None in (low, high) or not low < high:
-            continue
-        if Axis(entry["axis"], np.array([low, high]), unit="r.l.u.", frame="HKL").kind == kind:
-            return float(low), float(high)
-    return None
 
 
 def _contains(source: Floats, target: Floats) -> bool:

@@ -86,20 +86,25 @@ def histograms(algorithm: Any) -> list[tuple[str, Histogram]]:
         If the incident energies do not fit, or the workspaces are no whole measurement but should be.
     """
     named = workspaces(algorithm)
-    given = [float(value) for value in algorithm.getProperty("IncidentEnergies").value]
-    if len(given) not in (0, 1, len(named)) or not all(0 < value < float("inf") for value in given):
-        raise Exp2SimError(
-            f"{len(given)} incident energies are given for {len(named)} workspaces.",
-            way_out="Give none, one for all, or a positive one for each.",
-        )
-    energies: Sequence[float | None] = given * len(named) if len(given) == 1 else given or [None] * len(named)
     read = [
         (name, mdworkspace.read(workspace, incident_energy=energy).histogram)
-        for (name, workspace), energy in zip(named.items(), energies, strict=True)
+        for (name, workspace), energy in zip(named.items(), given_energies(algorithm), strict=True)
     ]
     if not algorithm.getProperty("AsOneMeasurement").value:
         return read
     return [(", ".join(named), joined([histogram for _, histogram in read]))]
+
+
+def given_energies(algorithm: Any) -> Sequence[float | None]:
+    """The incident energy that is given for each workspace, None where its log is taken."""
+    count = len(workspaces(algorithm))
+    given = [float(value) for value in algorithm.getProperty("IncidentEnergies").value]
+    if len(given) not in (0, 1, count) or not all(0 < value < float("inf") for value in given):
+        raise Exp2SimError(
+            f"{len(given)} incident energies are given for {count} workspaces.",
+            way_out="Give none, one for all, or a positive one for each.",
+        )
+    return given * count if len(given) == 1 else given or [None] * count
 
 
 def joined(volumes: Sequence[Histogram]) -> Histogram:
@@ -186,7 +191,7 @@ def execute(algorithm: Any) -> None:
         algorithm.log().notice(verdict(name, result))
     algorithm.setProperty("OutputWorkspace", table(rows, model.card.classes))
     if with_maps:
-        mdmaps.store(algorithm, workspaces(algorithm), maps)
+        mdmaps.store(algorithm, workspaces(algorithm), given_energies(algorithm), maps)
 
 
 def _part(

@@ -30,18 +30,23 @@ def wanted(algorithm: Any) -> bool:
     return bool(str(algorithm.getProperty(PROPERTY).value))
 
 
-def store(algorithm: Any, inputs: Mapping[str, Any], maps: Sequence[Histogram]) -> None:
+def store(
+    algorithm: Any,
+    inputs: Mapping[str, Any],
+    energies: Sequence[float | None],
+    maps: Sequence[Histogram],
+) -> None:
     """Put the maps into the data service, one for each of the workspaces ``inputs``.
 
-    ``maps`` holds one for each workspace, or one mosaic for all of them.
+    ``energies`` holds the incident energy given for each, None where its log was taken, and ``maps`` holds one for each workspace, or one mosaic for all of them.
     """
     from mantid.api import AlgorithmManager, AnalysisDataService
 
     title = str(algorithm.getProperty(PROPERTY).value)
-    made = {
-        name: _workspace(algorithm, workspace, _part(maps, number, workspace))
-        for number, (name, workspace) in enumerate(inputs.items())
-    }
+    made = {}
+    for number, (name, workspace) in enumerate(inputs.items()):
+        snapshot = mdworkspace.read(workspace, incident_energy=energies[number])
+        made[name] = _workspace(algorithm, workspace, snapshot, _part(maps, number, snapshot.histogram))
     if len(made) == 1:
         AnalysisDataService.addOrReplace(title, next(iter(made.values())))
         return
@@ -56,21 +61,19 @@ def store(algorithm: Any, inputs: Mapping[str, Any], maps: Sequence[Histogram]) 
     group.execute()
 
 
-def _part(maps: Sequence[Histogram], number: int, workspace: Any) -> Floats:
+def _part(maps: Sequence[Histogram], number: int, histogram: Histogram) -> Floats:
     """The map of one workspace in its own axis order."""
     from mantid_exp2sim.mdclassify import nominal
 
     if not mosaic.is_mosaic(maps[0]):
         return maps[number].intensity
-    histogram = mdworkspace.read(workspace).histogram
     energy = nominal(histogram).metadata.get("incident_energy")
     volumes = {volume.metadata["incident_energy"]: volume for volume in mosaic.split(maps[0])}
     return mdworkspace.out_of_order(volumes[energy].intensity, histogram)
 
 
-def _workspace(algorithm: Any, workspace: Any, values: Floats) -> Any:
+def _workspace(algorithm: Any, workspace: Any, snapshot: mdworkspace.Snapshot, values: Floats) -> Any:
     """A copy of a workspace with the map as its signal; bins that were not measured keep theirs."""
-    snapshot = mdworkspace.read(workspace)
     output = mdalgorithm.clone(algorithm, workspace)
     kept = snapshot.histogram.mask
     output.setSignalArray(np.where(kept, snapshot.signal, values * snapshot.weight))

@@ -294,6 +294,9 @@ def _workspace(algorithm: Any, found: Grid) -> Any:
     template = algorithm.getProperty("TemplateWorkspace").value
     if template is not None and template.getNumExperimentInfo():
         output.copyExperimentInfos(template)
+        for index in range(output.getNumExperimentInfo()):
+            info = output.getExperimentInfo(index)
+            info.run().addProperty("Ei", found.incident_energy, "meV", True)
         return output
     run = _child(algorithm, "CreateWorkspace", {"DataX": [0.0, 1.0], "DataY": [0.0]})
     run.run().addProperty("Ei", found.incident_energy, "meV", True)

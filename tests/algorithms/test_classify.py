@@ -117,6 +117,19 @@ def test_maps_of_what_it_looked_at(api, measurement, order):
         assert np.nanmin(made.intensity) < 0 < np.nanmax(made.intensity)
 
 
+def test_maps_where_the_logs_do_not_tell_the_energies(api, measurement):
+    names = measurement(shift=7.0)
+    api.ClassifySpinWavesMD(
+        InputWorkspace=names,
+        OutputWorkspace="t",
+        Model="whole",
+        AsOneMeasurement=True,
+        IncidentEnergies=list(ENERGIES),
+        MapWorkspace="maps",
+    )
+    assert list(api.mtd["maps"].getNames()) == [f"maps_{name}" for name in names]
+
+
 def test_one_map_of_one_workspace(api, measurement):
     name = measurement()[0]
     api.ClassifySpinWavesMD(

@@ -82,6 +82,15 @@ def test_the_axes_of_a_template(api, make, order, state):
     assert workspace.getExperimentInfo(0).run().getProperty("Ei").value == 50.0
 
 
+def test_the_log_is_the_energy_it_was_made_for(api, make, state):
+    template = make("hke")
+    template.getExperimentInfo(0).run().addProperty("Ei", 70.0, "meV", True)
+    before = state(template)
+    api.SimulateSpinWavesMD(TemplateWorkspace="ws", IncidentEnergy=50.0, OutputWorkspace="s")
+    assert api.mtd["s"].getExperimentInfo(0).run().getProperty("Ei").value == 50.0
+    assert state(api.mtd["ws"]) == before
+
+
 def test_what_comes_out_goes_into_the_models(api):
     api.SimulateSpinWavesMD(IncidentEnergy=50.0, NoiseLevel=0.7, OutputWorkspace="s")
     api.DeconvolveMD(InputWorkspace="s", OutputWorkspace="s", Model="volumes", Replicas=2)

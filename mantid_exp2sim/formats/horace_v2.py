@@ -10,9 +10,9 @@ import numpy as np
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.formats.binary import Stream
 from mantid_exp2sim.formats.horace_image import Image, read_header
+from mantid_exp2sim.formats.naming import one_energy
 
 MAX_RUNS = 100_000
-SAME_ENERGY = 0.01
 """Runs whose incident energies differ by less than this part are of one energy."""
 
 
@@ -31,22 +31,6 @@ def read_image(stream: Stream, *, version: float, is_sqw: bool, ndim: int) -> Im
     return dataclasses.replace(
         image, s=s, e=e, npix=npix, version=version, is_sqw=is_sqw, incident_energy=one_energy(energies)
     )
-
-
-def one_energy(energies: list[float]) -> float | None:
-    """The incident energy in meV of all runs, or None where they differ or tell none.
-
-    Examples
-    --------
-    >>> one_energy([50.0, 50.1]), one_energy([50.0, 70.0]), one_energy([])
-    (50.05, None, None)
-    """
-    if not energies or not np.all(np.isfinite(energies)) or min(energies) <= 0:
-        return None
-    if max(energies) == min(energies):
-        return energies[0]
-    mean = float(np.mean(energies))
-    return mean if max(energies) - min(energies) < SAME_ENERGY * mean else None
 
 
 def _runs(stream: Stream) -> list[float]:

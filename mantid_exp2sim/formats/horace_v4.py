@@ -11,7 +11,7 @@ import numpy as np
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.formats.binary import Stream
 from mantid_exp2sim.formats.horace_image import LABELS, Image, b_matrix
-from mantid_exp2sim.formats.horace_v2 import one_energy
+from mantid_exp2sim.formats.naming import one_energy
 from mantid_exp2sim.histogram import Floats
 
 MAX_BLOCKS = 4096

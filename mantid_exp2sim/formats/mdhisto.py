@@ -14,6 +14,7 @@ normalisation; num_events that is 0 everywhere says nothing.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from mantid_exp2sim.atomic import atomic_path
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.formats.hdf5 import array_value, read_tree, text_value, write_tree
 from mantid_exp2sim.formats.mdhisto_v1 import read_v1
+from mantid_exp2sim.formats.naming import one_energy
 from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram
 from mantid_exp2sim.nexus import Link, NexusTree, Value
 
@@ -104,10 +106,20 @@ def derived_metadata(entry: NexusTree) -> dict[str, Any]:
     cell = [entry.number(f"experiment0/sample/oriented_lattice/unit_cell_{name}") for name in _LATTICE]
     if all(number is not None and np.isfinite(number) for number in cell):
         found["lattice"] = dict(zip(_LATTICE, cell, strict=True))
-    energy = entry.number("experiment0/logs/Ei/value")
-    if energy is not None and np.isfinite(energy) and energy > 0:
+    energy = one_energy(_logged_energies(entry))
+    if energy is not None:
         found["incident_energy"] = energy
     return found
+
+
+def _logged_energies(entry: NexusTree) -> list[float]:
+    """The log ``Ei`` of every run, of a series its mean."""
+    found = []
+    for name in entry.children:
+        value = entry.value(f"{name}/logs/Ei/value") if re.fullmatch(r"experiment[0-9]+", name) else None
+        if value is not None and value.data.size and value.data.dtype.kind in "iuf":
+            found.append(float(value.data.mean()))
+    return [energy for energy in found if np.isfinite(energy) and energy > 0]
 
 
 def _note(entry: NexusTree, path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Axes as every reader makes them: names, units and frames in Mantid's words."""
+"""What every reader makes alike: names, units and frames of axes in Mantid's words, and incident energies."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from mantid_exp2sim.histogram import Axis, Floats
 _LETTERS = "HKL"
 _TOLERANCE = 1e-4
 INVERSE_ANGSTROM = "A^-1"
+SAME_ENERGY = 0.01
+"""Incident energies of runs that are one, up to this share."""
 
 
 def direction_name(vector: npt.ArrayLike) -> str:
@@ -81,3 +83,19 @@ def edges_of(centres: npt.ArrayLike) -> Floats:
     middle = 0.5 * (values[:-1] + values[1:])
     first, last = 2 * values[0] - middle[0], 2 * values[-1] - middle[-1]
     return np.concatenate([[first], middle, [last]])
+
+
+def one_energy(energies: list[float]) -> float | None:
+    """The incident energy in meV of all runs, or None where they differ or tell none.
+
+    Examples
+    --------
+    >>> one_energy([50.0, 50.1]), one_energy([50.0, 70.0]), one_energy([])
+    (50.05, None, None)
+    """
+    if not energies or not np.all(np.isfinite(energies)) or min(energies) <= 0:
+        return None
+    if max(energies) == min(energies):
+        return energies[0]
+    mean = float(np.mean(energies))
+    return mean if max(energies) - min(energies) < SAME_ENERGY * mean else None

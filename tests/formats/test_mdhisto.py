@@ -135,6 +135,20 @@ def test_changed_intensity_keeps_everything_else(reference_data, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("logs", "energy"),
+    [([[50.0]], 50.0), ([[49.8, 50.2]], 50.0), ([[50.0], [50.2]], 50.1), ([[50.0], [100.0]], None)],
+)
+def test_the_incident_energy_is_that_of_all_runs(tmp_path, logs, energy):
+    path = tmp_path / "a.nxs"
+    ones = np.ones((2, 3))
+    write_v2(path, ones, ones, ones, np.zeros((2, 3)), normalization=0)
+    with h5py.File(path, "a") as file:
+        for number, values in enumerate(logs):
+            file[f"MDHistoWorkspace/experiment{number}/logs/Ei/value"] = np.array(values)
+    assert load(path).metadata.get("incident_energy") == (energy and pytest.approx(energy))
+
+
 def write_v2(path, signal, errors, events, mask, *, normalization=2, axes="D1:D0", edges=None):
     with h5py.File(path, "w") as file:
         entry = file.create_group("MDHistoWorkspace")

@@ -23,6 +23,8 @@ from mantid_exp2sim.errors import Exp2SimError
 
 _PREFIX = ".exp2sim-"
 _NAME = re.compile(re.escape(_PREFIX) + r"(?P<host>.+)-(?P<pid>[0-9]+)-[a-z0-9_]{8}-.*", re.DOTALL)
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)  # read once: it is the process's, and another thread may make a file meanwhile
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -262,6 +264,4 @@ def _mode(final: Path) -> int:
     try:
         return final.stat().st_mode & 0o777
     except FileNotFoundError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
+        return 0o666 & ~_UMASK

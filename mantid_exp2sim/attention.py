@@ -147,7 +147,7 @@ def _explained(
     )
     return Attention(
         name=model.card.classes[number],
-        score=float(found.score.mean()),
+        score=float(found.score[~mask.reshape(len(mask), -1).all(axis=1)].mean()),
         map=result,
         weights=shares(bins, known),
         occlusion=np.where(known.any(axis=(1, 2)), occlusion, np.nan),

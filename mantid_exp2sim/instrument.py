@@ -120,11 +120,16 @@ class Instrument(BaseModel):
 
 
 def _maps_banks() -> tuple[Bank, ...]:
+    """The banks, with the signs of the horizontal angles turned.
+
+    So h of the published mosaic, whose gaps tell on which side the wide angles are, is along +y of the frame
+    like that of any other sample here.
+    """
     low = [(3.0, 11.14), (11.67, 19.81), (-11.14, -3.0), (-19.81, -11.67)]
     high = [(-29.79, -21.12), (-39.76, -31.10), (-49.74, -41.08), (-59.72, -51.06)]
     half_tube = 0.1313
     banks = [
-        Bank(horizontal=(a - half_tube, b + half_tube), height=(-0.52, 0.52), tubes="vertical")
+        Bank(horizontal=(-b - half_tube, -a + half_tube), height=(-0.52, 0.52), tubes="vertical")
         for a, b in low + high
     ]
     # (|z| from, to, y from, to) in m; tubes are 0.0254 m wide and each block stands above and below the beam
@@ -133,7 +138,7 @@ def _maps_banks() -> tuple[Bank, ...]:
         (z0, z1, *y) for z0, z1 in ((0.643, 1.267), (1.321, 1.929)) for y in ((0.64, 2.0), (-2.0, -0.64))
     ]
     for z0, z1, y0, y1 in blocks:
-        angles = (float(np.degrees(np.arcsin(y0 / 6.0))), float(np.degrees(np.arcsin(y1 / 6.0))))
+        angles = (-float(np.degrees(np.arcsin(y1 / 6.0))), -float(np.degrees(np.arcsin(y0 / 6.0))))
         for low_edge, high_edge in ((z0 - 0.0127, z1 + 0.0127), (-z1 - 0.0127, -z0 + 0.0127)):
             banks.append(Bank(horizontal=angles, height=(low_edge, high_edge), tubes="horizontal"))
     return tuple(banks)
@@ -222,7 +227,7 @@ def reached(
     along, _ = kinematics(np.hypot(qy, qz), energy, incident_energy)
     kx = np.sqrt(incident_energy / ENERGY_PER_K2) - along
     with np.errstate(invalid="ignore", divide="ignore"):
-        angle = np.degrees(np.arctan2(qy, kx))
+        angle = np.degrees(np.arctan2(-qy, kx))  # Q = ki - kf
         height = instrument.sample_to_detector * -qz / np.hypot(kx, qy)
         hit = np.zeros(np.shape(angle), dtype=bool)
         for bank in instrument.banks:

@@ -38,8 +38,8 @@ def store(
 ) -> None:
     """Put the maps into the data service, one for each of the workspaces ``inputs``.
 
-    ``energies`` holds the incident energy given for each, None where its log was taken. ``maps`` holds one for
-    each workspace, or one mosaic for all of them.
+    ``energies`` holds the incident energy given for each, None where its log was taken. ``maps`` holds one
+    for each workspace, or one mosaic for all of them.
     """
     from mantid.api import AlgorithmManager, AnalysisDataService
 

@@ -80,7 +80,7 @@ def read(
     tree, _ = read_tree(path, budget)
     try:
         run = _run(_entry(tree))
-        momentum = _momentum(run, lattice)
+        momentum = momentum_transfer(run, lattice)
         axes = _axes(run, lattice, edges, momentum)
         return _rebinned(run, momentum, axes, budget)
     except Exp2SimError as error:
@@ -146,7 +146,7 @@ def _first(entry: NexusTree, *paths: str) -> float | None:
 # -------------------------------------------------------------------------------------------------- Q
 
 
-def _momentum(run: Run, lattice: tuple[float, float] | None) -> list[Floats]:
+def momentum_transfer(run: Run, lattice: tuple[float, float] | None) -> list[Floats]:
     """Coordinates of every bin of every spectrum, (detectors, energies): |Q|, or h and k; NaN beyond Ei."""
     centres = 0.5 * (run.energy[:-1] + run.energy[1:])
     ki = math.sqrt(run.incident_energy / ENERGY_PER_K2)

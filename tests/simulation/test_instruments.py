@@ -9,7 +9,13 @@ import pytest
 from mantid_exp2sim.training.simulation import resolution
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.instrument import MAPS, coverage_mask, load_instrument, shipped_instruments
+from mantid_exp2sim.instrument import (
+    MAPS,
+    coverage_mask,
+    load_instrument,
+    reached,
+    shipped_instruments,
+)
 
 EDGES = np.linspace(-1, 1, 11)
 
@@ -35,6 +41,19 @@ def test_shipped_instruments(name: str, ei: float, percent: tuple[float, float])
     assert widths[1] < widths[0]
     mask = coverage_mask(3 * EDGES, 3 * EDGES, np.linspace(0.1, 0.6, 4) * ei, ei, instrument=instrument)
     assert 0 < mask.mean() < 1
+
+
+@pytest.mark.parametrize(("angle", "there"), [(72.0, True), (-72.0, False), (-20.0, True)])
+def test_a_detector_sees_where_it_stands(angle: float, there: bool) -> None:
+    """In the frame of NXSPE files: LET's detectors reach from -40 to 140 degrees, and Q is ki - kf."""
+    from mantid_exp2sim.formats.nxspe import Run, momentum_transfer
+
+    nothing = np.zeros((1, 1))
+    energy = np.array([4.9, 5.1])
+    place = (np.array([np.radians(abs(angle))]), np.array([np.pi if angle < 0 else 0.0]))
+    run = Run(nothing, nothing, np.zeros((1, 1), dtype=bool), energy, *place, 10.0, {})
+    qy, qz = momentum_transfer(run, (2 * np.pi, 2 * np.pi))
+    assert reached(load_instrument("LET"), qy, qz, np.array([[5.0]]), 10.0).item() is there
 
 
 def test_every_file_says_where_its_numbers_are_from() -> None:

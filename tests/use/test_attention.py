@@ -82,6 +82,16 @@ def test_single_volumes(model, volume):
         explain(model, volume, name="Nobody", domain="convolved")
 
 
+def test_volumes_that_were_not_measured_have_no_part_in_the_score(model, picture):
+    mask = picture.mask.copy()
+    mask[200:] = True  # the highest incident energy
+    found = explain(model, picture.replace(mask=mask), domain="convolved", name="Dimer")
+    alone = [
+        explain(model, volume, domain="convolved", name="Dimer").score for volume in mosaic.split(picture)[:5]
+    ]
+    assert found.score == pytest.approx(np.mean(alone), abs=1e-5)
+
+
 def test_panels_nowhere_count_nowhere():
     weights = np.array([[1.0, np.nan], [3.0, 5.0]])
     low, high = np.array([[0.0, 2.0], [0.0, 4.0]]), np.array([[2.0, 4.0], [4.0, 6.0]])

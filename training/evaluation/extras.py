@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mantid_exp2sim.training.datasets import DataSet
-from mantid_exp2sim.training.errors import coverage
+from mantid_exp2sim.training.errors import Conditions, coverage
 from mantid_exp2sim.training.evaluation.inputs import Spectra
 from numpy.typing import NDArray
 
@@ -58,7 +58,10 @@ def coverage_report(model: Model, spectra: Spectra, settings: Settings) -> dict[
     if not model.card.errors or settings.extras < 1:
         return found
     limit = min(3 * settings.extras, most)
-    calibrated = coverage(model, spectra.data.folder, split=settings.split, limit=limit)
+    conditions = Conditions(noise=settings.noise, background=settings.background, seed=settings.seed)
+    calibrated = coverage(
+        model, spectra.data.folder, split=settings.split, limit=limit, conditions=conditions
+    )
     return {**found, "calibration": calibrated}
 
 

@@ -26,7 +26,7 @@ from mantid_exp2sim.training.evaluation.translators import (
 )
 from mantid_exp2sim.training.memory import return_freed_memory
 from mantid_exp2sim.training.operator import dataset_operator
-from mantid_exp2sim.training.pairs import open_pairs
+from mantid_exp2sim.training.pairs import HELD_OUT, PairedSet, open_pairs
 from numpy.typing import NDArray
 
 from mantid_exp2sim.bundle import Model, load_model
@@ -84,6 +84,12 @@ def evaluate(
     data = open_pairs(Path(dataset))
     for one in models:
         _check(one, data)
+    if isinstance(data, PairedSet) and settings.split not in HELD_OUT:
+        raise Exp2SimError(
+            f"The pairs of the split {settings.split!r} are not compared.",
+            why="What is unknown is left out for all held-out pairs alike, and not for those of training.",
+            way_out=f"Take {' or '.join(HELD_OUT)}.",
+        )
     spectra = _spectra(data, models[0], settings, settings.split, settings.limit)
     if not len(spectra):
         raise Exp2SimError(f"The split {settings.split!r} has no spectra.")

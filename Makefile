@@ -108,12 +108,12 @@ model-fine: env
 	for seed in $(SEEDS); do \
 	  $(call train,gan,gan-3d,runs/gan-3d-$$seed,--seed $$seed) && \
 	  $(call train,gan,gan-3d-refined,runs/gan-3d-refined-$$seed,--seed $$seed) && \
-	  $(call train,gan,gan-3d-longer,runs/gan-3d-longer-$$seed,--seed $$seed) || exit 1; done
-	$(call train,gan,gan-1d-energy,runs/gan-1d-energy)
-	$(call train,gan,gan-1d-window,runs/gan-1d-window)
+	  $(call train,gan,gan-3d-longer,runs/gan-3d-longer-$$seed,--seed $$seed) && \
+	  $(call train,gan,gan-1d-energy,runs/gan-1d-energy-$$seed,--seed $$seed) && \
+	  $(call train,gan,gan-1d-window,runs/gan-1d-window-$$seed,--seed $$seed) || exit 1; done
 	$(call finished,3d,$(SEEDS:%=gan-3d-longer-%),pcsmo-maps-3d,volumes (h$(comma) k$(comma) E) of fine energy bins$(comma) 1 % of Ei,$(FINE),20 --classical 10)
-	$(call finished,1d-energy,gan-1d-energy,pcsmo-maps-3d,cuts along the energy at constant Q$(comma) bins of 1 % of Ei,$(FINE),20 --classical 10)
-	$(call finished,1d-q,gan-1d-window,pcsmo-maps,cuts along h or k at constant energy$(comma) over 6 % of Ei,,200 --classical 20)
+	$(call finished,1d-energy,$(SEEDS:%=gan-1d-energy-%),pcsmo-maps-3d,cuts along the energy at constant Q$(comma) bins of 1 % of Ei,$(FINE),20 --classical 10)
+	$(call finished,1d-q,$(SEEDS:%=gan-1d-window-%),pcsmo-maps,cuts along h or k at constant energy$(comma) over 6 % of Ei,,200 --classical 20)
 
 # The commands of docs/tutorial.md, and the time of each. A second run needs another folder, or none of this name.
 tutorial: env

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from mantid_exp2sim.encoder import Role, encode
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.likeness import FAR, Reference, conformal_p, extreme, together
-from mantid_exp2sim.transport import published_distribution
+from mantid_exp2sim.transport import NotConverged, published_distribution
 
 if TYPE_CHECKING:
     from mantid_exp2sim.bundle import Model
@@ -131,7 +131,10 @@ class Gauge:
                 self.model.network(self.role), card.layout, card.scaling.forward(values * factor)[None],
                 hidden[None], energies, points=self.points, seed=self.seed,
             )  # fmt: skip
-            parts = self.reference.parts(found, groups, self.regularisation, aligned=aligned)[0]
+            try:
+                parts = self.reference.parts(found, groups, self.regularisation, aligned=aligned)[0]
+            except NotConverged:  # farther away than can be measured
+                parts = np.full(self.reference.calibration.shape[-1], np.inf)
             error = self.reference.errors(found.moments, groups)
             square = float(np.square(values[~hidden], dtype=np.float64).sum())
             made.append((parts, np.nan if error is None else float(error[0]), square))

@@ -52,6 +52,10 @@ def squared_distances(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Floats:
     return np.asarray(np.maximum(found, 0.0))
 
 
+class NotConverged(Exp2SimError):
+    """No plan was found: the points lie too far from each other for the regularisation."""
+
+
 def sinkhorn(
     cost: npt.NDArray[Any],
     regularisation: float | npt.NDArray[Any],
@@ -88,10 +92,10 @@ def sinkhorn(
         scaled_f, scaled_g = _scale(np.exp(part + f[active][:, :, None] + columns[:, None, :]))
         f[active], g[active] = f[active] + scaled_f, columns + scaled_g
     else:
-        raise Exp2SimError(
+        raise NotConverged(
             f"Optimal transport has not converged after {max_iterations} iterations.",
             why=f"The marginals are off by {float(error.max()):.1e}.",
-            way_out="Use a larger regularisation.",
+            way_out="Use a larger regularisation; of data in another unit, scale the intensity.",
         )
     plan = np.exp(kernel + f[:, :, None] + g[:, None, :]) / (n * m)
     dual = epsilon * (f.mean(axis=1) + g.mean(axis=1))

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from mantid_exp2sim.cli.options import add_command, read
-from mantid_exp2sim.cli.use import data_options
+from mantid_exp2sim.cli.use import check_places, data_options
 from mantid_exp2sim.errors import Exp2SimError
 
 EXAMPLES = """\
@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.plot is not None and args.plot.suffix.lower() != ".png":
         raise Exp2SimError(f"{args.plot} is no name of a picture.", way_out="Let it end in .png.")
+    check_places(args, {"--plot": args.plot})
     model = load_model(args.model)
     histogram = read(args.input, args)
     options = {"direction": args.direction, "scale": args.scale, "incident_energy": args.incident_energy}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mantid_exp2sim.cli.options import add_command, read
-from mantid_exp2sim.cli.use import check_output, classifier_options, progress_bar
+from mantid_exp2sim.cli.use import check_output, check_places, classifier_options, progress_bar
 
 if TYPE_CHECKING:
     from mantid_exp2sim.attention import Attention
@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.out is not None:
         check_output(Path(args.out))
+    check_places(args, {"--out": args.out, "--plot": args.plot})
     model = load_model(args.model)
     histogram = read(args.input, args)
     with progress_bar(args) as progress:

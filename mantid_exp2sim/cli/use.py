@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -16,10 +16,13 @@ from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
     from mantid_exp2sim.bundle import Model
+    from mantid_exp2sim.classification import Classification
     from mantid_exp2sim.histogram import Histogram
     from mantid_exp2sim.translation import Progress
     from mantid_exp2sim.uncertainty import Translated
 
+PANELS = 5
+"""So many are told by ``--attribution``; ``--json`` has all."""
 _TRANSLATE = """\
 IN   {1}
 OUT  {2}; IN itself is fine: OUT appears whole or not at all
@@ -35,9 +38,9 @@ examples:
 _CLASSIFY = f"""\
 IN   {READ}
 
-By default the data are taken as they are by the classifier that was trained on simulation-like data.
---deconvolve makes measured data simulation-like first; --domain convolved asks the classifier that was
-trained on measurement-like data.
+The data are taken as they are, by the classifier of the kind of data that they look like: measurement-like
+or simulation-like (a file that says how it was made is believed). --deconvolve makes measured data
+simulation-like first; --domain names the classifier.
 
 examples:
   exp2sim classify result.npz
@@ -115,7 +118,10 @@ def data_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _scale(text: str) -> float | str:
-    return text if text == "auto" else float(text)
+    try:
+        return text if text == "auto" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor 'auto'") from None
 
 
 def _translate(args: argparse.Namespace) -> int:
@@ -126,6 +132,9 @@ def _translate(args: argparse.Namespace) -> int:
 
     start = perf_counter()
     suffix = check_output(Path(args.output))
+    check_places(args, {"OUT": args.output, "--errors-out": args.errors_out, "--plot": args.plot})
+    if args.errors_out is not None and args.no_errors:
+        raise Exp2SimError("--errors-out and --no-errors exclude each other.", way_out="Leave one out.")
     if args.errors_out is not None:
         if args.errors_out.suffix.lower() != ".npz":
             raise Exp2SimError(f"{args.errors_out} is no name for the errors.", way_out="Let it end in .npz.")
@@ -207,6 +216,7 @@ def _report(
         "total_after": float(np.nansum(after.intensity)),
         "errors": errors,
         "model": model.card.name,
+        "kind": model.card.target if args.command == "deconvolve" else "convolved",
         "domain": after.metadata["history"][-1]["domain"],
         "history": after.metadata["history"][-1],
         "seconds": round(seconds, 3),
@@ -214,6 +224,8 @@ def _report(
 
 
 def _translated_text(report: dict[str, Any]) -> str:
+    from mantid_exp2sim.formats import ENDINGS
+
     change = report["total_after"] / report["total_before"] if report["total_before"] else float("nan")
     errors = "with errors" if report["errors"] else "without errors"
     lines = [
@@ -223,6 +235,12 @@ def _translated_text(report: dict[str, Any]) -> str:
     if report["errors"]:
         known = report["history"]["errors"]
         lines.append(f"errors: of the input {known['input']}, of the model {known['model']}")
+    suffix = Path(report["output"]).suffix.lower()
+    if ENDINGS[suffix] in ("npy", "horace"):
+        lines.append(
+            f"{suffix} files keep no history: for `exp2sim classify` say --domain {report['kind']}, "
+            "or write .npz or .nxs"
+        )
     if report["errors_out"]:
         lines.append(f"{report['errors_out']}: parts of the errors")
     if report["plot"]:
@@ -255,9 +273,25 @@ def _classify(args: argparse.Namespace) -> int:
     lines.append(
         f"  (data {kind}, classifier trained on {found.domain} data, 'none' below {found.threshold:g})"
     )
+    if found.attribution is not None:
+        lines += _panels(found)
     lines += [f"  warning: {text}" for text in found.warnings]
     emit(args, report, "\n".join(lines))
     return 0
+
+
+def _panels(found: Classification) -> list[str]:
+    """The panels that speak most for or against the class of the highest correlation."""
+    assert found.attribution is not None
+    best = max(found.correlations, key=lambda name: found.correlations[name])
+    sums = found.attribution.panels[best]
+    places = np.argsort(-np.abs(sums), axis=None)[:PANELS]
+    lines = [f"  panels that speak for {best} (+) or against it (-), by the sum of gradient x intensity:"]
+    for energy, window in zip(*np.unravel_index(places, sums.shape), strict=True):
+        lines.append(
+            f"    volume {energy + 1} of {len(sums)}, energy bin {window + 1}: {sums[energy, window]:+.3g}"
+        )
+    return lines
 
 
 def verdict(prediction: str) -> str:
@@ -280,6 +314,23 @@ def check_output(path: Path) -> str:
         )
     _check_folder(path)
     return suffix
+
+
+def check_places(args: argparse.Namespace, outputs: Mapping[str, str | Path | None]) -> None:
+    """Refuse outputs on the place of each other or of what is read; ``OUT`` alone may be the input itself.
+
+    ``outputs`` by the option, None where it is not used.
+    """
+    taken: dict[Path, str] = {}
+    for name, path in {"IN": args.input, "--mask": args.mask, **outputs}.items():
+        if path is None:
+            continue
+        place = Path(path).expanduser().resolve()
+        if place in taken and (name, taken[place]) != ("OUT", "IN"):
+            raise Exp2SimError(
+                f"{name} and {taken[place]} are the same file, {path}.", way_out=f"Give {name} another name."
+            )
+        taken.setdefault(place, name)
 
 
 def _check_folder(path: Path) -> None:

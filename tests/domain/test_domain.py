@@ -82,6 +82,13 @@ def test_the_same_data_give_the_same_answer(model, domain_models, inside):
     assert check_domain(model, hidden).score == check_domain(model, inside[0]).score
 
 
+@pytest.mark.parametrize("factor", [1e30, 1e300])
+def test_data_that_are_beyond_measure_are_untrustworthy(model, foreign, factor):
+    found = model.check_domain(foreign.replace(intensity=foreign.intensity * factor))
+    assert found.verdict == "untrustworthy"
+    json.dumps(found.to_dict())
+
+
 def test_too_few_bins_are_never_untrustworthy(model, foreign):
     mask = foreign.mask.copy()
     mask[:9] = True

@@ -75,6 +75,24 @@ def test_in_place(room, run, model, picture):
     np.testing.assert_array_equal(load("in.npz").intensity, model.deconvolve(picture, errors=False).intensity)
 
 
+@pytest.mark.parametrize(
+    "places",
+    [
+        ("out.npz", "--errors-out", "out.npz"),
+        ("out.npz", "--errors-out", "../room/in.npz"),
+        ("mask.npy",),
+        ("out.npz", "--errors-out", "errors.npz", "--no-errors"),
+    ],
+)
+def test_no_output_takes_the_place_of_another_file(room, places, capsys):
+    places = [place.replace("../room", f"../{room.name}") for place in places]
+    before = _files(room)
+    assert main(["deconvolve", "in.npz", *places, "--mask", "mask.npy", "--model", "tiny"]) == 2
+    assert "error: " in capsys.readouterr().err
+    assert main(["explain", "in.npz", "--out", "in.npz", "--model", "tiny"]) == 2
+    assert _files(room) == before
+
+
 def test_plot(room, run):
     run("deconvolve", "in.npz", "out.npz", "--model", "tiny", "--plot", "out.png", "--no-errors")
     assert Path("out.png").read_bytes().startswith(b"\x89PNG")
@@ -108,6 +126,10 @@ def test_words_for_people(room, capsys):
     assert "Goodenough" in capsys.readouterr().out
     assert main(["deconvolve", "in.npz", "out.npz", "--model", "tiny", "--no-errors"]) == 0
     assert "total intensity" in capsys.readouterr().out
+    assert main(["deconvolve", "in.npz", "out.npy", "--model", "tiny"]) == 0
+    assert "--domain integrated" in capsys.readouterr().out
+    assert main(["classify", "in.npz", "--model", "tiny", "--attribution"]) == 0
+    assert capsys.readouterr().out.count("energy bin") == 5
     assert main(["models"]) == 0
     assert "tiny" in capsys.readouterr().out
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from mantid_exp2sim.training.bins import require_bins
 from mantid_exp2sim.training.domain_controls import foreign_for_limit
 from mantid_exp2sim.training.domain_cuts import Cuts, cut_axis, cut_out, rows_of
 from mantid_exp2sim.training.domain_errors import draw_pairs, fit_errors, squared_errors
@@ -199,6 +200,7 @@ def add_domain(
             f"The data set holds {', '.join(data.description.kinds)}.",
             why=f"The model {model.card.name!r} translates between {' and '.join(sorted(kinds))}.",
         )
+    require_bins(model, data)
     references: dict[str, Reference] = {}
     whole = _calibrated(model, data, chosen, say, references)
     axis = cut_axis(model.card.layout)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from mantid_exp2sim.training.augment import add_background, add_noise
+from mantid_exp2sim.training.bins import require_bins
 from mantid_exp2sim.training.datasets import DataSet
 from mantid_exp2sim.training.pairs import open_pairs
 
@@ -301,6 +302,7 @@ def calibrate(
 
     loaded = model if isinstance(model, Model) else load_model(model)
     data = open_pairs(Path(dataset))
+    require_bins(loaded, data)
     known = np.asarray(loaded.card.incident_energies)
     met = np.abs(known - data.energies[:, None]).argmin(1)
     if missing := [f"{energy:g}" for row, energy in enumerate(known) if row not in met]:
@@ -338,6 +340,7 @@ def coverage(
     """
     loaded = model if isinstance(model, Model) else load_model(model)
     data = open_pairs(Path(dataset))
+    require_bins(loaded, data)
     indices = data.split(split) if limit is None else _spread_over(data.split(split), limit)
     report: dict[str, Any] = {"split": split, "spectra": len(indices)}
     for direction, names in CONDITIONS.items():

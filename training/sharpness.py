@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from mantid_exp2sim.training.bins import require_bins
 from mantid_exp2sim.training.evaluation.classifiers import calibration, mean_correlations, member_distances
 from mantid_exp2sim.training.evaluation.inputs import Spectra
 from mantid_exp2sim.training.pairs import open_pairs
@@ -50,6 +51,7 @@ def sharpen(
     """
     loaded = model if isinstance(model, Model) else load_model(model)
     data = open_pairs(Path(dataset))
+    require_bins(loaded, data)
     networks = {key: loaded.network(key) for key in loaded.card.weights}
     cards = dict(loaded.card.classifiers)
     for domain, card in cards.items():

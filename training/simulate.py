@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mantid_exp2sim.training.simulation.description import Description
     from mantid_exp2sim.training.simulation.spectrum import Binning, Options, Solved
+
+    from mantid_exp2sim.histogram import Histogram
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -116,33 +119,24 @@ def _register_dataset(kinds: Subparsers) -> None:
 
 def run_spectrum(args: argparse.Namespace) -> int:
     """``exp2sim simulate spectrum``."""
-    from mantid_exp2sim.training.simulation.mosaic import simulate_mosaic, simulate_volume
     from mantid_exp2sim.training.simulation.spectrum import Options
 
+    from mantid_exp2sim.atomic import atomic_path
     from mantid_exp2sim.cli.output import emit
-    from mantid_exp2sim.errors import Exp2SimError
     from mantid_exp2sim.formats import save
     from mantid_exp2sim.instrument import load_instrument
 
-    if args.noise < 0 or args.seed < 0 or min(args.bins) < 1 or args.grid < 4:
-        raise Exp2SimError(
-            "--noise and --seed must not be negative, --bins must be positive, --grid must be 4 or more."
-        )
-    shown: dict[str, Any] = {"kind": args.kind, "noise": args.noise, "seed": args.seed}
-    shown["mask"] = None if args.no_gaps else "coverage"
+    _check(args)
     options = Options(instrument=load_instrument(args.instrument), physics=args.physics, grid=args.grid)
     model, parameters = _chosen(args)
-    if args.incident_energy is not None:
-        histogram = simulate_volume(_solved(args, options), _binning(args), **shown)
-    elif args.description is None:
-        histogram = simulate_mosaic(model, list(parameters.values()), options=options, **shown)
-    else:
-        raise Exp2SimError("An own model needs --incident-energy.", way_out="Give it in meV.")
-    save(histogram, args.out)
-    if args.plot is not None:
-        from mantid_exp2sim.plotting import plot
+    with ExitStack() as stack:
+        picture = None if args.plot is None else stack.enter_context(atomic_path(args.plot))
+        histogram = _simulated(args, options)
+        if picture is not None:
+            from mantid_exp2sim.plotting import plot
 
-        plot(histogram, args.plot)
+            plot(histogram, picture)
+        save(histogram, args.out)
     found = {
         "out": str(args.out),
         "model": model,
@@ -154,6 +148,48 @@ def run_spectrum(args: argparse.Namespace) -> int:
     }
     emit(args, found, f"{model} ({args.kind}) -> {args.out}, shape {histogram.shape}")
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse before the work what cannot be simulated or written."""
+    from mantid_exp2sim.cli.look import ENDINGS
+    from mantid_exp2sim.cli.use import check_output
+    from mantid_exp2sim.errors import Exp2SimError
+
+    infinite = float("inf")
+    if not 0 <= args.noise < infinite or args.seed < 0 or min(args.bins) < 1 or args.grid < 4:
+        raise Exp2SimError(
+            "--noise and --seed must be numbers from 0, --bins must be positive, --grid must be 4 or more."
+        )
+    if args.incident_energy is not None and not 0 < args.incident_energy < infinite:
+        raise Exp2SimError(
+            f"--incident-energy is {args.incident_energy:g}.", why="It takes a positive number of meV."
+        )
+    check_output(args.out)
+    if args.plot is not None and args.plot.suffix.lower() not in ENDINGS:
+        raise Exp2SimError(f"{args.plot} is no name of a picture.", way_out="Let it end in .png.")
+
+
+def _simulated(args: argparse.Namespace, options: Options) -> Histogram:
+    from mantid_exp2sim.training.simulation.mosaic import simulate_mosaic, simulate_volume
+
+    from mantid_exp2sim.errors import Exp2SimError
+
+    shown: dict[str, Any] = {"kind": args.kind, "noise": args.noise, "seed": args.seed}
+    shown["mask"] = None if args.no_gaps else "coverage"
+    try:
+        if args.incident_energy is not None:
+            return simulate_volume(_solved(args, options), _binning(args), **shown)
+        if args.description is None:
+            model, parameters = _chosen(args)
+            return simulate_mosaic(model, list(parameters.values()), options=options, **shown)
+    except MemoryError as error:
+        raise Exp2SimError(
+            "There is not enough memory.",
+            why="It goes with --bins, with the square of --grid and with what the resolution reaches.",
+            way_out="Try fewer --bins or a smaller --grid, and check --incident-energy.",
+        ) from error
+    raise Exp2SimError("An own model needs --incident-energy.", way_out="Give it in meV.")
 
 
 def _chosen(args: argparse.Namespace) -> tuple[str, dict[str, float]]:

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 from mantid_exp2sim.training.datasets import open_dataset
+from mantid_exp2sim.training.domain import add_domain
+from mantid_exp2sim.training.errors import Conditions, calibrate, coverage
 from mantid_exp2sim.training.evaluation import Settings, evaluate, tables, write_report
 from mantid_exp2sim.training.evaluation.classifiers import calibration
 from mantid_exp2sim.training.evaluation.foreign import OWN, foreign_report, foreign_spectra, phonons
@@ -20,9 +22,11 @@ from mantid_exp2sim.training.evaluation.inputs import Spectra
 from mantid_exp2sim.training.evaluation.measures import panel_sums, per_panel, relative, structural_similarity
 from mantid_exp2sim.training.evaluation.statistics import Bootstrap, closed, share_of
 from mantid_exp2sim.training.evaluation.translators import Memory
+from mantid_exp2sim.training.sharpness import sharpen
 
 from mantid_exp2sim.bundle import Model, load_bundle, save_bundle
 from mantid_exp2sim.card import Card, ClassifierCard, mosaic_axes
+from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.layout import Layout
 from mantid_exp2sim.networks import (
     ClassifierSettings,
@@ -119,11 +123,8 @@ def with_edges(tmp_path: Path, tiny_dataset: Path) -> Path:
     """A data set that tells the edges of its bins, and so its resolution."""
     folder = shutil.copytree(tiny_dataset, tmp_path / "edges")
     described = json.loads((folder / "dataset.json").read_text())
-    described["edges"] = {
-        "h": np.linspace(-1, 1, 9).tolist(),
-        "k": np.linspace(-1, 1, 9).tolist(),
-        "energy_fraction": [0.2, 0.26, 0.32, 0.38],
-    }
+    places = ((np.arange(9) - 4) * 2 / 39).tolist()
+    described["edges"] = {"h": places, "k": places, "energy_fraction": [0.1, 0.16, 0.22, 0.28]}
     (folder / "dataset.json").write_text(json.dumps(described))
     return folder
 
@@ -144,6 +145,25 @@ def test_a_model_of_cuts_is_compared_to_the_resolution_of_cuts(
     assert (report["baseline_of_cuts"] is not None) == (axes == ["h"])
     write_report(tmp_path / "r", report, example, open_dataset(with_edges).mask)
     assert ("The networks see h alone" in (tmp_path / "r" / "index.html").read_text()) == (axes == ["h"])
+
+
+def test_a_data_set_of_other_bins_is_refused(tmp_path: Path, with_edges: Path, model: Model) -> None:
+    """By everything that measures a model, before anything is written."""
+    described = json.loads((with_edges / "dataset.json").read_text())
+    described["edges"]["energy_fraction"] = [0.1, 0.11, 0.12, 0.13]
+    (with_edges / "dataset.json").write_text(json.dumps(described))
+    folder = Path(shutil.copytree(model.folder, tmp_path / "mine"))
+    before = {each.name: each.read_bytes() for each in folder.iterdir()}
+    for use in (
+        lambda: evaluate(folder, with_edges, settings=SETTINGS),
+        lambda: sharpen(folder, with_edges, conditions=Conditions()),
+        lambda: calibrate(folder, with_edges),
+        lambda: coverage(folder, with_edges),
+        lambda: add_domain(load_bundle(folder), with_edges),
+    ):
+        with pytest.raises(Exp2SimError, match="not of the model's bins"):
+            use()
+    assert {each.name: each.read_bytes() for each in folder.iterdir()} == before
 
 
 def test_without_classifiers(tmp_path: Path, tiny_dataset: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from mantid_exp2sim.training.bins import Edges, volume_axes
 from mantid_exp2sim.training.datasets import DataSet
 from mantid_exp2sim.training.errors import Conditions, coverage
 from mantid_exp2sim.training.evaluation.inputs import Spectra
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from mantid_exp2sim.bundle import Model
 from mantid_exp2sim.card import classifier_role
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Axis, Histogram
+from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.translation import translate_parts
 from mantid_exp2sim.uncertainty import NORMAL_95
 
@@ -100,22 +101,15 @@ def _coverage(model: Model, spectra: Spectra, count: int) -> dict[str, Any]:
     }
 
 
-def _volumes(
-    spectra: Spectra, edges: dict[str, NDArray[np.float64]], count: int
-) -> Iterator[tuple[Histogram, NDArray[np.float64]]]:
+def _volumes(spectra: Spectra, edges: Edges, count: int) -> Iterator[tuple[Histogram, NDArray[np.float64]]]:
     """Measurement-like volumes as histograms, with their true counterparts."""
     for batch in spectra.batches(count):
         for measured, truth in zip(batch.measured.numpy(), batch.target.numpy(), strict=True):
             for number, energy in enumerate(spectra.data.energies.tolist()):
-                axes = (
-                    Axis("[H,0,0]", edges["h"], unit="r.l.u.", frame="HKL"),
-                    Axis("[0,K,0]", edges["k"], unit="r.l.u.", frame="HKL"),
-                    Axis("DeltaE", edges["energy_fraction"] * energy, unit="meV", frame="General Frame"),
-                )
                 values = measured[number].astype(float)
                 histogram = Histogram.from_arrays(
                     values,
-                    axes,
+                    volume_axes(edges, energy),
                     variance=spectra.noise * np.maximum(values, 0),
                     mask=spectra.data.mask[number],
                     metadata={"incident_energy": energy},

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from mantid_exp2sim.training.augment import as_measured
+from mantid_exp2sim.training.bins import Edges, dataset_edges
 from mantid_exp2sim.training.datasets import DataSet
 from numpy.typing import NDArray
 
@@ -69,18 +69,9 @@ class Spectra:
         return torch.from_numpy(np.array(self.data.energies))
 
     @property
-    def edges(self) -> dict[str, NDArray[np.float64]] | None:
+    def edges(self) -> Edges | None:
         """Edges of ``h``, ``k`` (r.l.u.) and ``energy_fraction`` (over Ei), if the data set tells them."""
-        try:
-            described = json.loads((self.data.folder / "dataset.json").read_bytes())
-            found = described["edges"]
-            if "energy_fraction" not in found:  # of files: in meV, or over Ei
-                rules = {rule["kind"]: rule for rule in described["axes"]}
-                unit = 1.0 if rules["energy"]["relative_to_incident_energy"] else float(self.data.energies[0])
-                found = {**found, "energy_fraction": np.array(found["energy"], dtype=float) / unit}
-            return {name: np.array(found[name], dtype=float) for name in ("h", "k", "energy_fraction")}
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        return dataset_edges(self.data)
 
     @property
     def energy_edges(self) -> list[float] | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mantid_exp2sim.training.bins import require_bins
 from mantid_exp2sim.training.datasets import DataSet
 from mantid_exp2sim.training.evaluation import figures
 from mantid_exp2sim.training.evaluation.classifiers import null_areas, null_response
@@ -148,6 +149,7 @@ def _check(model: Model, data: DataSet) -> None:
             f"The data set holds {', '.join(described.kinds)}.",
             why=f"The model {card.name!r} translates between 'convolved' and {card.target!r}.",
         )
+    require_bins(model, data)
     if card.classifiers and tuple(card.classes) != described.classes:
         raise Exp2SimError("The data set has other classes than the model.")
 

@@ -317,7 +317,8 @@ def run_task(task: Task, config: GanConfig | DuqConfig, model: BaseModel, *, out
     from mantid_exp2sim.training import parallel
     from mantid_exp2sim.training.loop import Run, write_json
 
-    if parallel.number() == 0:
+    if parallel.number() == 0:  # the recipe now: what could not begin leaves no run
+        write_json(out / CONFIG, json.loads(config.model_dump_json()))
         write_json(out / MODEL, model.model_dump(mode="json", exclude_none=True))
     run = Run(
         task,
@@ -332,7 +333,7 @@ def run_task(task: Task, config: GanConfig | DuqConfig, model: BaseModel, *, out
 
 
 def prepare_folder(out: Path, config: GanConfig | DuqConfig, *, resume: bool) -> None:
-    """Make the run folder with the recipe in it, or check that a resumed run has the same recipe.
+    """Make the run folder, or check that a resumed run has the same recipe.
 
     Of several processes the first does so for all.
     """
@@ -344,8 +345,6 @@ def prepare_folder(out: Path, config: GanConfig | DuqConfig, *, resume: bool) ->
 
 
 def _prepare_folder(out: Path, config: GanConfig | DuqConfig, *, resume: bool) -> None:
-    from mantid_exp2sim.training.loop import write_json
-
     now = json.loads(config.model_dump_json())
     path = out / CONFIG
     if path.is_file():
@@ -364,7 +363,6 @@ def _prepare_folder(out: Path, config: GanConfig | DuqConfig, *, resume: bool) -
     elif out.is_dir() and any(each.name != LOCK and not is_temporary(each) for each in out.iterdir()):
         raise Exp2SimError(f"{out} is not empty and holds no run.", way_out="Choose another --out.")
     make_folder(out)
-    write_json(path, now)
 
 
 def _completed(before: Any, kind: type[GanConfig | DuqConfig]) -> Any:

@@ -84,6 +84,23 @@ def test_sigterm_writes_a_checkpoint_and_says_so(gan_recipe, tmp_path):
     assert state["step"] == status["step"] > 0
 
 
+@pytest.mark.parametrize("kind", ["gan", "duq"])
+def test_a_run_that_could_not_begin_is_none(kind, request, tmp_path):
+    """The data set is not there: the same command works once it is."""
+    from mantid_exp2sim.training import runs
+
+    recipe, out = request.getfixturevalue(f"{kind}_recipe")(steps=2), tmp_path / "run"
+    whole = recipe.read_text()
+    line = next(line for line in whole.splitlines() if line.startswith("folder"))
+    recipe.write_text(whole.replace(line, 'folder = "nowhere"'))
+    train = getattr(runs, f"train_{kind}")
+    for _ in range(2):
+        with pytest.raises(Exp2SimError, match="nowhere"):
+            train(recipe, out=out)
+    recipe.write_text(whole)
+    assert train(recipe, out=out) == "finished"
+
+
 def test_a_run_is_not_overwritten_or_mixed(gan_recipe, tmp_path):
     from mantid_exp2sim.training.runs import train_gan
 

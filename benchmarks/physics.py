@@ -8,8 +8,8 @@ environment variable EXP2SIM_REFERENCE_DATA.
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -120,11 +120,16 @@ def images(data: Path) -> None:
 
 
 def main() -> None:
-    given = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("EXP2SIM_REFERENCE_DATA")
-    if given is None:
-        print("No reference data: give their folder.")
-        return
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", nargs="?", type=Path, metavar="REFERENCE_DATA")
+    given = parser.parse_args().data or os.environ.get("EXP2SIM_REFERENCE_DATA")
+    if not given:
+        parser.error("no reference data: set EXP2SIM_REFERENCE_DATA to their folder, or give it")
     data = Path(given) / "pcsmo"
+    if not data.is_dir():
+        parser.error(f"there is no folder {data}: REFERENCE_DATA is the one that holds it")
     print("| what | found | wanted |\n| --- | --- | --- |")
     energies(data)
     solvers()

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mantid_exp2sim
+from mantid_exp2sim.atomic import make_folder
 from mantid_exp2sim.bundle import Model
 from mantid_exp2sim.classification import NONE, Classification
+from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram
-from mantid_exp2sim.mosaic import volumes_from_picture
+from mantid_exp2sim.mosaic import is_mosaic, volumes_from_picture
 from mantid_exp2sim.translation import intensity_factor
 from mantid_exp2sim.volumes import open_volumes
 
@@ -197,7 +200,8 @@ def show(findings: Findings) -> None:
     print(report["shows"])
 
 
-def main() -> None:
+def main() -> int:
+    """Write and print the report; 0, or 2 where the data or a model cannot be used."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -206,10 +210,26 @@ def main() -> None:
     parser.add_argument("--model", nargs="+", default=["pcsmo-maps"], help="a block of the figure for each")
     parser.add_argument("--out", type=Path, default=Path("report"))
     args = parser.parse_args()
+    try:
+        report(args)
+    except Exp2SimError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def report(args: argparse.Namespace) -> None:
+    """Read, examine, print and write."""
     from measurement_figure import draw
 
-    args.out.mkdir(parents=True, exist_ok=True)
     measured = mantid_exp2sim.load(args.measured, mask=args.mask)
+    if not is_mosaic(measured):
+        raise Exp2SimError(
+            f"{args.measured} is no mosaic: it has the shape {measured.shape}.",
+            why="The report is of the published picture, six incident energies of ten windows (240, 400).",
+            way_out="For other data there are exp2sim check, deconvolve and classify.",
+        )
+    make_folder(args.out)
     found = []
     for name in args.model:
         found.append(examine(mantid_exp2sim.load_model(name), measured))
@@ -220,4 +240,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

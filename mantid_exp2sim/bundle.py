@@ -242,8 +242,10 @@ class Model:
         (:func:`mantid_exp2sim.opinions.likelier_domain`).
         """
         from mantid_exp2sim.classification import classify
+        from mantid_exp2sim.histogram import require_histogram
         from mantid_exp2sim.opinions import likelier_domain, with_warnings
 
+        require_histogram(histogram)  # the others' first step is `open_volumes`, which asks for it
         domain, checks = likelier_domain(
             self, histogram, domain, deconvolve=deconvolve, scale=scale, incident_energy=incident_energy
         )

@@ -35,6 +35,18 @@ class Exp2SimError(ValueError):
         return _rebuild, (type(self), self.what, self.why, self.way_out)
 
 
+def require(value: object, kinds: type | tuple[type, ...], takes: str, *, way_out: str = "") -> None:
+    """Raise `Exp2SimError` where an argument is of another type than ``kinds``; ``takes`` says it in words.
+
+    >>> require(None, str, "the name of a file")
+    Traceback (most recent call last):
+    ...
+    mantid_exp2sim.errors.Exp2SimError: Got a NoneType. It takes the name of a file.
+    """
+    if not isinstance(value, kinds):
+        raise Exp2SimError(f"Got a {type(value).__name__}.", why=f"It takes {takes}.", way_out=way_out)
+
+
 def _rebuild(kind: type[Exp2SimError], what: str, why: str, way_out: str) -> Exp2SimError:
     return kind(what, why=why, way_out=way_out)
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.errors import Exp2SimError, require
 from mantid_exp2sim.nexus import NexusTree
 
 Floats = npt.NDArray[np.float64]
@@ -205,6 +205,23 @@ class Histogram:
             names = ", ".join(repr(self.axes[i].name) for i in found)
             raise Exp2SimError(f"More than one axis could be {kind}: {names}.", way_out="Rename one of them.")
         return found[0] if found else None
+
+
+def require_histogram(value: object) -> None:
+    """Raise `Exp2SimError` for anything but a histogram, and say how to get one.
+
+    >>> require_histogram(np.ones((240, 400)))
+    Traceback (most recent call last):
+    ...
+    mantid_exp2sim.errors.Exp2SimError: Got a ndarray. It takes a Histogram: ...
+    """
+    require(
+        value,
+        Histogram,
+        "a Histogram: values with their axes",
+        way_out="Read a file with mantid_exp2sim.load, or build one: Histogram.from_arrays(values, axes), "
+        "or mantid_exp2sim.mosaic.mosaic_histogram(values) for a picture (240, 400).",
+    )
 
 
 def _masked_copy(values: Any, mask: Any, what: str) -> Any:

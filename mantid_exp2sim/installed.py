@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.errors import Exp2SimError, require
 
 CARD_FILE = "card.json"
 DEFAULT_MODEL = "pcsmo-maps"
@@ -50,6 +50,7 @@ def find_model(name_or_path: str | os.PathLike[str]) -> Path:
     Exp2SimError
         If there is none.
     """
+    require(name_or_path, (str, os.PathLike), "the name of a model, or the path of its folder")
     models = list_models()
     if isinstance(name_or_path, str) and name_or_path in models:
         return models[name_or_path].resolve()

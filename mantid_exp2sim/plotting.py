@@ -51,8 +51,8 @@ def plot(
     title
         Title; by default what the histogram's metadata say.
     vmax
-        Upper end of the colour scale; by default the 99.5 % quantile of the intensity. That of a mosaic,
-        whose panels differ much, goes with the square root.
+        Upper end of the colour scale, positive; by default the 99.5 % quantile of the intensity. That of a
+        mosaic, whose panels differ much, goes with the square root.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def compare(
     Raises
     ------
     Exp2SimError
-        If there is none, or their numbers of axes differ.
+        If there is none, or their numbers of axes, or what the axes measure and its unit, differ.
 
     Examples
     --------
@@ -88,15 +88,37 @@ def compare(
     >>> len(compare({"before": h, "after": h}, title="Nothing happened").axes)
     3
     """
-    kinds = {(h.shape if is_mosaic(h) else len(_cut(h)[0].axes)) for h in histograms.values()}
-    if len(kinds) != 1:
+    if not histograms:
+        raise Exp2SimError("There is nothing to draw together.", way_out="Give one histogram at least.")
+    kinds = {name: _measures(h) for name, h in histograms.items()}
+    if len(set(kinds.values())) != 1:
         raise Exp2SimError(
-            f"{len(histograms)} histograms of {len(kinds)} different kinds cannot be drawn together."
+            f"{len(histograms)} histograms of {len(set(kinds.values()))} different kinds cannot be drawn "
+            "together.",
+            why="; ".join(f"{name}: {' × '.join(kind)}" for name, kind in kinds.items()) + ".",
+            way_out="Draw each one alone, or cut them to the same axes.",
         )
     figure = _figure(histograms, vmax)
     if title:
         figure.suptitle(title, fontsize=13)
     return _finish(figure, path)
+
+
+def _measures(histogram: Histogram) -> tuple[str, ...]:
+    """What the axes that are drawn measure, with their units, in words."""
+    if is_mosaic(histogram):
+        return ("mosaic",)
+    return tuple(f"{axis.kind or axis.name} ({_usual_unit(axis)})" for axis in _cut(histogram)[0].axes)
+
+
+def _usual_unit(axis: Axis) -> str:
+    """One word for what files write in several ways: ``r.l.u.``, ``rlu``, ``in 1.162 A^-1``, or nothing."""
+    unit = axis.unit.strip()
+    if axis.kind == "energy" and unit in ("", "DeltaE"):
+        return "meV"
+    if axis.kind in ("h", "k", "l") and (unit.startswith("in ") or unit.replace(".", "") in ("", "rlu")):
+        return "r.l.u."
+    return unit or "no unit"
 
 
 def _finish(figure: Figure, path: PathLike | None) -> Figure:
@@ -112,6 +134,12 @@ def _finish(figure: Figure, path: PathLike | None) -> Figure:
 
 
 def _figure(histograms: Mapping[str, Histogram], vmax: float | None) -> Figure:
+    if vmax is not None and not 0 < vmax < float("inf"):
+        raise Exp2SimError(
+            f"The upper end of the colour scale is {vmax:g}.",
+            why="It takes a positive number.",
+            way_out="Leave it out (--vmax): the data choose it.",
+        )
     first = next(iter(histograms.values()))
     if is_mosaic(first):
         return _mosaics(histograms, vmax)

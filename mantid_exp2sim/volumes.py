@@ -17,7 +17,7 @@ import numpy.typing as npt
 from mantid_exp2sim import mosaic
 from mantid_exp2sim.card import AcceptedAxis, Card
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram
+from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram, require_histogram
 from mantid_exp2sim.layout import AXES, REFERENCE_ENERGY
 
 _TITLES = {"h": "h", "k": "k", "energy": "energy transfer"}
@@ -68,6 +68,7 @@ def open_volumes(histogram: Histogram, card: Card, *, incident_energy: float | N
     >>> open_volumes(mosaic.mosaic_histogram(np.ones((240, 400))), card).intensity.shape
     (6, 40, 40, 10)
     """
+    require_histogram(histogram)
     if bool(histogram.mask.all()):
         raise Exp2SimError(
             "Every bin is masked or NaN.",
@@ -229,15 +230,14 @@ def _check_axis(axis: Axis | None, rule: AcceptedAxis, incident_energy: float) -
     widths, slack = axis.widths / unit, rule.tolerance * rule.width
     if axis.size == 1 and rule.integrated is not None:
         if not rule.integrated[0] - slack <= widths[0] <= rule.integrated[1] + slack:
-            raise _wrong_bins(axis, f"integrated over {widths[0]:.4g}", _wanted(rule))
+            raise _wrong_bins(axis, "integrated over {}", axis.widths, unit, rule)
         return
     if not np.allclose(widths, rule.width, rtol=0, atol=slack):
-        raise _wrong_bins(axis, f"bins {_range(widths)} wide", _wanted(rule))
+        raise _wrong_bins(axis, "bins {} wide", axis.widths, unit, rule)
     if rule.edges:
         edges = axis.edges / unit
         if edges.size != len(rule.edges) or not np.allclose(edges, rule.edges, rtol=0, atol=slack):
-            got = f"{axis.size} bins from {edges[0]:.4g} to {edges[-1]:.4g}"
-            raise _wrong_bins(axis, got, _wanted(rule))
+            raise _wrong_bins(axis, f"{axis.size} bins from {{}}", axis.edges[[0, -1]], unit, rule)
 
 
 def check_words(axis: Axis, rule: AcceptedAxis) -> None:
@@ -263,7 +263,7 @@ def _range(values: Floats) -> str:
 
 
 def _wanted(rule: AcceptedAxis) -> str:
-    unit = "Ei" if rule.relative_to_incident_energy else "meV" if rule.kind == "energy" else "r.l.u."
+    unit = "Ei" if rule.relative_to_incident_energy else _unit(rule)
     text = f"bins {rule.width:.4g} {unit} wide"
     if rule.edges:
         text += f", {len(rule.edges) - 1} of them from {rule.edges[0]:.4g} to {rule.edges[-1]:.4g} {unit}"
@@ -272,9 +272,16 @@ def _wanted(rule: AcceptedAxis) -> str:
     return text
 
 
-def _wrong_bins(axis: Axis, got: str, wanted: str) -> Exp2SimError:
+def _unit(rule: AcceptedAxis) -> str:
+    return "meV" if rule.kind == "energy" else "r.l.u."
+
+
+def _wrong_bins(axis: Axis, words: str, values: Floats, ei: float, rule: AcceptedAxis) -> Exp2SimError:
+    """``values`` (widths or edges) go into ``words`` as the file has them, with their share of ``ei``."""
+    got = words.format(f"{_range(values)} {_unit(rule)}")
+    share = f" ({_range(values / ei)} Ei, with Ei = {ei:g} meV)" if rule.relative_to_incident_energy else ""
     return Exp2SimError(
-        f"The axis {axis.name!r} has {got}.",
-        why=f"The model was trained on {wanted}, and is right for no other.",
+        f"The axis {axis.name!r} has {got}{share}.",
+        why=f"The model was trained on {_wanted(rule)}, and is right for no other.",
         way_out="Rebin the data from the events, or use a model made for this binning.",
     )

@@ -121,3 +121,15 @@ def test_every_public_name_is_there():
         assert getattr(mantid_exp2sim, name) is not None
     with pytest.raises(AttributeError):
         _ = mantid_exp2sim.no_such_name
+
+
+def test_arguments_of_a_wrong_type_say_what_is_taken(tmp_path):
+    for use in (mantid_exp2sim.load, mantid_exp2sim.load_model):
+        for wrong in (None, 3, b"a.npz"):
+            with pytest.raises(Exp2SimError, match=r"Got a \w+\. It takes the "):
+                use(wrong)
+    with pytest.raises(Exp2SimError, match=r"Got a ndarray\. It takes a Histogram"):
+        mantid_exp2sim.save(np.ones(3), tmp_path / "a.npz")
+    with pytest.raises(Exp2SimError, match="the path of a file"):
+        mantid_exp2sim.save(Histogram.from_arrays([1.0], [Axis("DeltaE", [0.0, 1.0])]), None)
+    assert list(tmp_path.iterdir()) == []

@@ -93,6 +93,18 @@ def test_what_the_measurement_shows(
     assert "0.30 from the data, below their noise (0.50). 83 % of the intensity is left." in words
 
 
+def test_what_is_no_mosaic_is_refused(
+    example: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "volume.npy", np.ones((60, 60, 60)))
+    for name, why in (("none.npy", "cannot be read"), ("volume.npy", "is no mosaic")):
+        command = ["measurement_report.py", str(tmp_path / name), "--out", str(tmp_path / "report")]
+        monkeypatch.setattr("sys.argv", command)
+        assert example.main() == 2
+        assert why in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()
+
+
 def test_one_figure_holds_everything_and_nothing_overlaps(example: Any) -> None:
     from measurement_figure import draw
 

@@ -83,6 +83,21 @@ def test_different_kinds_are_refused():
         compare({})
 
 
+def test_axes_of_other_kinds_or_units_are_refused():
+    inverse = Axis("[H,0,0]", H.edges, unit="A^-1", frame="HKL")
+    for one, other in (((H,), (E,)), ((H,), (inverse,)), ((H, E), (K, E)), ((H, K, E), (H, K, L))):
+        with pytest.raises(Exp2SimError, match=r"different kinds.*alone"):
+            compare({"a": histogram(*one), "b": histogram(*other)})
+    mantid = Axis("[H,0,0]", H.edges, unit="in 1.162 A^-1", frame="HKL")
+    compare({"a": histogram(H), "b": histogram(mantid)})
+
+
+@pytest.mark.parametrize("vmax", [float("nan"), float("inf"), 0.0, -5.0])
+def test_an_impossible_scale_is_refused(vmax):
+    with pytest.raises(Exp2SimError, match="positive number"):
+        plot(histogram(H, E), vmax=vmax)
+
+
 def test_nothing_to_draw():
     h = histogram(H, E)
     with pytest.raises(Exp2SimError, match="masked"):

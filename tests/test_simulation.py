@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -274,8 +276,6 @@ def test_dataset_of_any_binning(tmp_path: Path) -> None:
 
 def test_dataset_goes_on_after_a_kill(tmp_path: Path) -> None:
     """kill -9 in the middle; the same command then finishes with the same bytes."""
-    import subprocess
-    import sys
     import time
 
     recipe = SMALL.model_copy(update={"train": 10, "shard_size": 2, "grid": 20})
@@ -327,3 +327,22 @@ def test_wrong_recipes(tmp_path: Path, text: str) -> None:
         read_recipe(path)
     with pytest.raises(Exp2SimError, match="Cannot read"):
         read_recipe(tmp_path / "none.toml")
+
+
+def test_the_benchmark_of_the_physics_asks_for_its_data(tmp_path: Path) -> None:
+    program = Path(__file__).parents[1] / "benchmarks" / "physics.py"
+    environment = {key: value for key, value in os.environ.items() if key != "EXP2SIM_REFERENCE_DATA"}
+    for arguments, status, said in (
+        (["--help"], 0, "REFERENCE_DATA"),
+        ([], 2, "set EXP2SIM_REFERENCE_DATA"),
+        ([str(tmp_path)], 2, "there is no folder"),
+    ):
+        done = subprocess.run(
+            [sys.executable, str(program), *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status
+        assert said in done.stdout + done.stderr

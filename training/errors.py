@@ -236,8 +236,9 @@ def _filled(values: Floats, few: npt.NDArray[np.bool_], levels: Floats | None = 
     for number in np.flatnonzero(few):
         darker = known[known < number]
         beside = int(darker[-1] if darker.size else known[0])
-        scaled = levels is not None and darker.size and levels[beside] > 0
-        filled[number] = values[beside] * (levels[number] / levels[beside] if scaled else 1.0)
+        filled[number] = values[beside]
+        if levels is not None and darker.size and levels[beside] > 0:
+            filled[number] *= levels[number] / levels[beside]
     return filled
 
 

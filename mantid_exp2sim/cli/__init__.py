@@ -12,15 +12,15 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import entry_points
 from typing import Any
 
 from mantid_exp2sim import __version__
+from mantid_exp2sim.cli.output import complain, forget_stdout, replace_what_cannot_be_encoded, say
 from mantid_exp2sim.errors import Cancelled, Exp2SimError
 
 COMMANDS = (
@@ -52,13 +52,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     exp2sim ...
     0
     """
+    replace_what_cannot_be_encoded()
     try:
         args = build_parser().parse_args(argv)
     except SystemExit as stop:  # argparse has printed its message or help
-        return int(stop.code or 0)
+        return _printed(int(stop.code or 0))
     try:
         with _terminable():
-            return int(args.run(args))
+            return _printed(int(args.run(args)))
     except Terminated:
         print("stopped by SIGTERM; nothing is half-written", file=sys.stderr)
         return TERMINATED
@@ -68,10 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forget_stdout()
         return 0
     except MemoryError:
-        return _failed(args, Exp2SimError("There is not enough memory.", way_out="Try a smaller --tile."))
+        way_out = "Try a smaller --tile." if hasattr(args, "tile") else "Try it with less data."
+        return _failed(args, Exp2SimError("There is not enough memory.", way_out=way_out))
     except OSError as error:
         return _failed(args, Exp2SimError(f"{error.filename or 'A file'}: {error.strerror or error}."))
 
@@ -99,12 +101,25 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
-def _failed(args: argparse.Namespace, error: Exp2SimError) -> int:
-    from mantid_exp2sim.cli.output import complain
+def _printed(status: int) -> int:
+    """The exit status, or that of bad output where what was printed before cannot be written."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        forget_stdout()
+    except OSError as error:
+        forget_stdout()
+        print(f"error: The text cannot be printed: {error.strerror or error}.", file=sys.stderr)
+        return BAD_INPUT
+    return status
 
+
+def _failed(args: argparse.Namespace, error: Exp2SimError) -> int:
     complain(f"error: {error}")
     if getattr(args, "json", False):
-        print(json.dumps({"error": error.what, "why": error.why, "way_out": error.way_out}))
+        with suppress(Exp2SimError, BrokenPipeError):  # said on stderr already
+            say(json.dumps({"error": error.what, "why": error.why, "way_out": error.way_out}))
     return BAD_INPUT
 
 

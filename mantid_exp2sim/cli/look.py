@@ -13,7 +13,7 @@ from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
     from mantid_exp2sim.bundle import Model
-    from mantid_exp2sim.histogram import Histogram
+    from mantid_exp2sim.histogram import Floats, Histogram
 
 _PLOT = f"""\
 IN   {READ}
@@ -126,6 +126,7 @@ def describe(histogram: Histogram) -> dict[str, Any]:
     good = ~histogram.mask
     values = histogram.intensity[good]
     nothing = values.size == 0
+    total, mean = _total_and_mean(values)
     return {
         "kind": "mosaic" if is_mosaic(histogram) else "histogram",
         "shape": list(histogram.shape),
@@ -146,11 +147,28 @@ def describe(histogram: Histogram) -> dict[str, Any]:
         "masked_fraction": float(histogram.mask.mean()),
         "minimum": None if nothing else float(values.min()),
         "maximum": None if nothing else float(values.max()),
-        "mean": None if nothing else float(values.mean()),
-        "total": float(values.sum()),
+        "mean": mean,
+        "total": total,
         "has_errors": bool(np.any(histogram.variance[good] > 0)),
         "metadata": dict(histogram.metadata),
     }
+
+
+def _total_and_mean(values: Floats) -> tuple[float, float | None]:
+    """Sum and mean; the mean also where the sum is larger than any number.
+
+    >>> _total_and_mean(np.array([1.7e308, 1.7e308]))
+    (inf, 1.7e+308)
+    """
+    if values.size == 0:
+        return 0.0, None
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = float(values.sum())
+    if np.isfinite(total):
+        return total, total / values.size
+    largest = float(np.abs(values).max())
+    mean = largest * float((values / largest).mean())
+    return mean * values.size, mean
 
 
 def _text(name: str, report: dict[str, Any]) -> str:
@@ -175,6 +193,7 @@ def _model(model: Model) -> dict[str, Any]:
     card = model.card
     return {
         "model": card.name,
+        "name": model.folder.name,
         "folder": str(model.folder),
         "checksum": model.checksum,
         "card": card.model_dump(mode="json"),
@@ -184,8 +203,9 @@ def _model(model: Model) -> dict[str, Any]:
 def _model_text(report: dict[str, Any]) -> str:
     card = report["card"]
     energies = ", ".join(f"{value:g}" for value in card["incident_energies"]) or "any"
+    other = "" if report["name"] == card["name"] else f", installed as {report['name']}"
     lines = [
-        f"{card['name']}, version {card['version']} ({report['folder']})",
+        f"{card['name']}{other}, version {card['version']} ({report['folder']})",
         f"  {card['description']}",
         f"  target       {card['target']}",
         f"  Ei           {energies} meV",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from mantid_exp2sim.errors import Exp2SimError
 if TYPE_CHECKING:
     from mantid_exp2sim.bundle import Model
 
+WIDTH = 100
+"""Characters of a description that a list shows."""
 _MODELS = """\
 Models come with the package or lie in $EXP2SIM_MODELS (else ~/.local/share/mantid_exp2sim/models). One that
 comes from elsewhere is checked before it is installed; nothing in it is executed.
@@ -44,8 +47,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _action(actions: Any, name: str, about: str, run: Any) -> argparse.ArgumentParser:
+    examples = [line for line in _MODELS.splitlines() if line.startswith(f"  exp2sim models {name}")]
     parser: argparse.ArgumentParser = actions.add_parser(
-        name, help=about, description=about[0].upper() + about[1:] + "."
+        name,
+        help=about,
+        description=about[0].upper() + about[1:] + ".",
+        epilog="\n".join(["examples:", *examples]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     # no default: ``models --json list`` keeps what was said before
     parser.add_argument(
@@ -125,4 +133,9 @@ def _about(model: Model) -> dict[str, Any]:
 
 
 def _one_line(text: str) -> str:
-    return text.split("\n", 1)[0][:100]
+    """The first line, cut after a word where it is long.
+
+    >>> _one_line("spectra " * 30)[-17:]
+    'spectra spectra …'
+    """
+    return textwrap.shorten(text.split("\n", 1)[0], WIDTH, placeholder=" …")

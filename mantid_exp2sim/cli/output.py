@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import math
+import os
 import sys
 from typing import Any
+
+from mantid_exp2sim.errors import Exp2SimError
 
 
 def emit(args: argparse.Namespace, json_object: dict[str, Any], human_text: str) -> None:
@@ -20,8 +25,39 @@ def emit(args: argparse.Namespace, json_object: dict[str, Any], human_text: str)
     >>> emit(argparse.Namespace(json=False), {}, "shown")
     shown
     """
-    print(json.dumps(plain(json_object), allow_nan=False) if getattr(args, "json", False) else human_text)
-    sys.stdout.flush()
+    say(json.dumps(plain(json_object), allow_nan=False) if getattr(args, "json", False) else human_text)
+
+
+def say(text: str) -> None:
+    """Print a text on stdout, all of it now."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        forget_stdout()
+        raise Exp2SimError(
+            f"The result cannot be printed: {error.strerror or error}.",
+            way_out="Make room, or send the output to another place.",
+        ) from error
+
+
+def forget_stdout() -> None:
+    """Send what is still to come on stdout to nowhere, so that Python's end does not try it once more."""
+    with contextlib.suppress(OSError, AttributeError):  # there is none, or it is no file
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def replace_what_cannot_be_encoded() -> None:
+    """Let stdout and stderr print ``?`` for what their encoding does not have, such as ``×`` in ASCII.
+
+    What they do already where they were told so (``PYTHONIOENCODING=ascii:backslashreplace``) they keep.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="replace")
 
 
 def complain(message: str) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Histogram
+from mantid_exp2sim.errors import Exp2SimError, require
+from mantid_exp2sim.histogram import Histogram, require_histogram
 
 if TYPE_CHECKING:
     from mantid_exp2sim.formats.masks import MaskLike
@@ -70,6 +70,7 @@ def load(
     >>> h.shape, h.metadata["layout"], bool(h.mask.any())
     ((240, 400), 'mosaic', True)
     """
+    require(path, (str, os.PathLike), "the path of a file")
     file = Path(path).expanduser()
     kind = _kind(file)
     if index is not None and kind != "npy":
@@ -133,6 +134,8 @@ def save(histogram: Histogram, path: str | os.PathLike[str]) -> None:
     >>> load(path).shape
     (240, 400)
     """
+    require_histogram(histogram)
+    require(path, (str, os.PathLike), "the path of a file")
     file = Path(path).expanduser()
     kind = ENDINGS.get(file.suffix.lower())
     if kind is None:
@@ -182,7 +185,12 @@ def _kind(file: Path) -> str:
                 stream.seek(offset)
                 head = _HDF5 if stream.read(8) == _HDF5 else head
     except OSError as error:
-        raise Exp2SimError(f"{file} cannot be read: {error.strerror or error}.") from error
+        way_out = {
+            FileNotFoundError: "Check its name and folder.",
+            IsADirectoryError: "Name the file itself.",
+            PermissionError: "Ask for the right to read it.",
+        }.get(type(error), "")
+        raise Exp2SimError(f"{file} cannot be read: {error.strerror or error}.", way_out=way_out) from error
     if head.startswith(b"\x93NUMPY"):
         return "npy"
     if head.startswith(b"PK\x03\x04"):

@@ -90,7 +90,7 @@ def origin(offset: Floats, projection: Floats) -> Floats:
     >>> origin(np.array([2.0, 0, 0, 5]), np.diag([0.5, 1, 1, 1]))
     array([4., 0., 0., 5.])
     """
-    return np.linalg.solve(projection, offset) if np.any(offset) else np.zeros(4)
+    return np.asarray(np.linalg.solve(projection, offset)) if np.any(offset) else np.zeros(4)
 
 
 def _axis(image: Image, index: int, edges: Floats, start: Floats) -> Axis:

@@ -10,6 +10,7 @@ variance; the package's own ``.npz`` has.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -80,20 +81,26 @@ def volume_axes() -> tuple[Axis, Axis, Axis]:
 def _pick(array: npt.NDArray[Any], index: tuple[int, ...] | None, path: Path) -> npt.NDArray[Any]:
     """Choose one picture and drop leading axes of length 1."""
     whole = array.shape
+    lead = _lead(whole)
     if index is not None:
-        lead = whole[: len(index)]
-        if len(index) >= array.ndim or any(not -n <= i < n for i, n in zip(index, lead, strict=True)):
-            raise Exp2SimError(f"{path} of shape {whole} has no entry {list(index)}.")
+        allowed = whole[:-1] if lead is None else lead
+        if len(index) > len(allowed) or any(not -n <= i < n for i, n in zip(index, allowed, strict=False)):
+            known = " and ".join(f"0 to {n - 1}" for n in allowed)
+            alone = lead is not None and math.prod(lead) == 1
+            raise Exp2SimError(
+                f"{path} of shape {whole} has no entry {list(index)}.",
+                why="It holds one spectrum." if alone else f"Indices go from {known}.",
+                way_out="Leave the index out." if alone else "",
+            )
         array = array[index]
     while array.ndim > 2 and array.shape[0] == 1:
         array = array[0]
     if array.shape in (SHAPE, VOLUME):
         return array
-    if array.shape[-2:] == SHAPE or array.shape[-3:] == VOLUME:
-        lead = whole[: -2 if array.shape[-2:] == SHAPE else -3]
+    if lead is not None:
         example = ",".join("0" for _ in lead)
         raise Exp2SimError(
-            f"{path} holds {int(np.prod(lead))} spectra (shape {whole}).",
+            f"{path} holds {math.prod(lead)} spectra (shape {whole}).",
             why="One is taken at a time.",
             way_out=f"Choose one: --index {example} on the command line, index=({example},) in Python.",
         )
@@ -102,6 +109,13 @@ def _pick(array: npt.NDArray[Any], index: tuple[int, ...] | None, path: Path) ->
         why="A .npy file takes the published mosaic (240, 400) or the volume (60, 60, 60).",
         way_out="Other data need axes: write them as Mantid MDHisto (.nxs), or build a Histogram in Python.",
     )
+
+
+def _lead(shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The axes before those of a spectrum, or None where it is none of ours."""
+    if shape[-2:] == SHAPE:
+        return shape[:-2]
+    return shape[:-3] if shape[-3:] == VOLUME else None
 
 
 def _volume_mask(array: Floats, mask: MaskLike | None) -> tuple[Booleans, str]:

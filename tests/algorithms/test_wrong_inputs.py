@@ -40,7 +40,7 @@ def test_a_matrix_workspace_a_table_and_events_are_refused_by_their_type(api):
         ("hk", {}, r"no axis for energy transfer"),
         ("e", {}, r"no axis for h"),
         ("hke", {"units": {"DeltaE": "K"}}, r"has the unit 'K'"),
-        ("hke", {"limits": {"h": (-3.0, 3.0)}}, r"bins 0\.5 wide.*trained on"),
+        ("hke", {"limits": {"h": (-3.0, 3.0)}}, r"bins 0\.5 r\.l\.u\. wide.*trained on"),
         ("hke", {"energy": 90.0}, r"90 meV is not one that the model"),
         ("hke", {"logged": False}, r"no sample log Ei\. Set IncidentEnergy"),
     ],

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,6 +117,82 @@ def test_a_broken_add_on_leaves_the_rest(monkeypatch, capsys):
     printed = capsys.readouterr()
     assert printed.out.startswith("exp2sim ")
     assert "no_such_module" in printed.err
+
+
+def as_a_program(*arguments, stdout=subprocess.PIPE, **variables):
+    environment = {**os.environ, **variables}
+    environment.pop("PYTHONUNBUFFERED", None)
+    command = [sys.executable, "-m", "mantid_exp2sim", *arguments]
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, env=environment, check=False)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_any_encoding_of_stdout(files, encoding):
+    axis = Axis("DeltaE", np.arange(4.0), unit="meV", frame="General Frame")
+    minus = Histogram.from_arrays(np.ones(3), [axis], metadata={"title": "log K \u2212 log K \u00d7"})
+    save(minus, "minus.npz")
+    done = as_a_program("info", "minus.npz", PYTHONIOENCODING=encoding)
+    assert done.returncode == 0
+    assert b"log K ? log K" in done.stdout
+    assert done.stderr == b""
+    kept = as_a_program("info", "minus.npz", PYTHONIOENCODING=f"{encoding}:backslashreplace")
+    assert b"log K \\u2212 log K" in kept.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", [["info", "line.nxs", "--json"], ["info", "line.nxs"], ["--help"]])
+def test_a_full_stdout(files, arguments):
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = as_a_program(*arguments, stdout=full)
+    assert done.returncode == 2
+    assert b"cannot be printed: No space left on device" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert b"Exception ignored" not in done.stderr
+
+
+def test_info_of_values_near_the_largest_number(files, capsys):
+    axis = Axis("DeltaE", np.arange(5.0), unit="meV", frame="General Frame")
+    save(Histogram.from_arrays([1.7e308, 1.7e308, 1.7e308, -1.7e308], [axis]), "huge.npz")
+    assert main(["info", "huge.npz", "--json"]) == 0
+    about = only_json(capsys)
+    assert about["mean"] == pytest.approx(0.85e308)
+    assert about["total"] is None  # larger than any number
+
+
+def test_other_axes_and_scales_are_refused(files, capsys):
+    axis = Axis("[H,0,0]", np.arange(4.0), unit="r.l.u.", frame="HKL")
+    save(Histogram.from_arrays(np.ones(3), [axis]), "h.nxs")
+    for arguments, why in (
+        (["--beside", "h.nxs"], "line.nxs: energy (meV); h.nxs: h (r.l.u.). Draw each one alone"),
+        (["--vmax", "nan"], "is nan. It takes a positive number."),
+        (["--vmax", "-5"], "is -5. It takes a positive number."),
+    ):
+        assert main(["plot", "line.nxs", "out.png", *arguments]) == 2
+        assert why in capsys.readouterr().err.replace("\n", " ")
+    assert not (files / "out.png").exists()
+
+
+def test_a_way_out_of_a_wrong_name(files, capsys):
+    assert main(["plot", "none.nxs", "out.png"]) == 2
+    assert "Check its name and folder." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("action", ["list", "add", "remove", "pack"])
+def test_help_of_actions_has_examples(capsys, action):
+    assert main(["models", action, "--help"]) == 0
+    assert f"exp2sim models {action}" in capsys.readouterr().out.split("examples:")[1]
+
+
+def test_memory_that_ran_out_blames_an_option_that_there_is(monkeypatch, capsys):
+    def broken(args):
+        raise MemoryError
+
+    monkeypatch.setattr("mantid_exp2sim.cli.look._info", broken)
+    assert main(["info", "x"]) == 2
+    assert "--tile" not in capsys.readouterr().err
+    monkeypatch.setattr("mantid_exp2sim.cli.use._classify", broken)
+    assert main(["classify", "x"]) == 2
+    assert "--tile" in capsys.readouterr().err
 
 
 def test_as_a_program(files):

@@ -126,10 +126,19 @@ def test_several_spectra_need_an_index(tmp_path, shape):
     index = (1, 0) if len(shape) == 4 and shape[1:] != (60, 60, 60) else 1
     h = load(path, index=index)
     assert np.nanmax(h.intensity) == 1
-    with pytest.raises(Exp2SimError, match="no entry"):
+    with pytest.raises(Exp2SimError, match=f"no entry.*go from 0 to {shape[0] - 1}"):
         load(path, index=99)
     with pytest.raises(Exp2SimError, match="no entry"):
         load(path, index=(0,) * len(shape))
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (1, *SHAPE), (60, 60, 60)])
+def test_one_spectrum_needs_no_index(tmp_path, shape):
+    path = write(tmp_path / "a.npy", np.ones(shape))
+    with pytest.raises(Exp2SimError, match="Leave the index out"):
+        load(path, index=7)
+    with pytest.raises(Exp2SimError, match="no entry"):
+        load(path, index=(0, 0))
 
 
 def test_volume_at_140_mev(tmp_path):

@@ -315,6 +315,40 @@ def test_dataset_refuses_what_does_not_fit(tmp_path: Path) -> None:
             read_recipe(path)
 
 
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--incident-energy", "nan"], "--incident-energy is nan"),
+        (["--incident-energy", "-5"], "--incident-energy is -5"),
+        (["--noise", "nan"], "--noise and --seed must be numbers from 0"),
+        (["--plot", "none/x.png"], "No such file or directory"),
+        (["--plot", "x.doc"], "is no name of a picture"),
+    ],
+)
+def test_command_refuses_before_it_writes(
+    options: list[str],
+    why: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["simulate", "spectrum", "out.npz", *options]) == 2
+    assert why in capsys.readouterr().err.replace("\n", " ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_command_says_what_takes_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def too_much(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("mantid_exp2sim.training.simulation.mosaic.simulate_mosaic", too_much)
+    assert main(["simulate", "spectrum", str(tmp_path / "out.npz")]) == 2
+    assert "Try fewer --bins" in capsys.readouterr().err
+
+
 def test_command_simulates_a_description(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "own.nxs"
     command = ["simulate", "spectrum", str(out), "--description", "rb2mnf4", "--json"]

@@ -40,6 +40,15 @@ def test_packed_and_added_again_it_is_the_same(models_folder, tmp_path, own):
     assert sorted(path.name for path in own.iterdir()) == ["other", "tiny"]
 
 
+def test_info_says_what_it_is_installed_as(models_folder, capsys):
+    add_model(models_folder / "tiny", name="mine")
+    assert main(["info", "mine"]) == 0
+    assert capsys.readouterr().out.startswith("tiny, installed as mine, version")
+    assert main(["info", "mine", "--json"]) == 0
+    about = json.loads(capsys.readouterr().out)
+    assert (about["model"], about["name"]) == ("tiny", "mine")
+
+
 def test_a_zipped_folder_is_taken(models_folder, tmp_path, own):
     shutil.make_archive(str(tmp_path / "tiny"), "zip", models_folder, "tiny")
     assert add_model(tmp_path / "tiny.zip").folder == own / "tiny"

@@ -156,8 +156,18 @@ def test_slices_with_an_integrated_axis(make_model, free_volume):
     wide = _with_axis(h, 1, Axis("[0,K,0]", np.array([-0.5, 0.5]), unit="r.l.u.", frame="HKL"))
     np.testing.assert_array_equal(model.deconvolve(wide).intensity, with_axis.intensity)
     too_wide = _with_axis(h, 1, Axis("[0,K,0]", np.array([-5.0, 5.0]), unit="r.l.u.", frame="HKL"))
-    with pytest.raises(Exp2SimError, match="integrated over 10"):
+    with pytest.raises(Exp2SimError, match=r"integrated over 10 r\.l\.u\.\."):
         model.deconvolve(too_wide)
+    fine = Axis("DeltaE", np.linspace(5.0, 11.0, 13), unit="meV", frame="General Frame")
+    with pytest.raises(Exp2SimError, match=r"bins 0\.5 meV wide \(0\.01 Ei, with Ei = 50 meV\)"):
+        model.deconvolve(_with_axis(h, 2, fine))
+
+
+def test_an_array_is_no_histogram(model):
+    values = np.ones((240, 400))
+    for use in (model.deconvolve, model.convolve, model.classify, model.check, model.check_domain):
+        with pytest.raises(Exp2SimError, match=r"Got a ndarray.*mosaic_histogram"):
+            use(values)
 
 
 def test_the_result_is_in_the_units_that_went_in(model, picture):
@@ -302,7 +312,7 @@ def test_data_the_model_does_not_take(model, volume):
             model.deconvolve(_with_axis(volume, 0, axis))
     energy = volume.axes[2]
     shifted = Axis(energy.name, energy.edges + 3, unit=energy.unit, frame=energy.frame)
-    with pytest.raises(Exp2SimError, match=r"10 bins from 0\.16"):
+    with pytest.raises(Exp2SimError, match=r"10 bins from 8 to 38 meV \(0\.16 to 0\.76 Ei"):
         model.deconvolve(_with_axis(volume, 2, shifted))
     nothing = volume.replace(mask=np.ones(volume.shape, bool))
     with pytest.raises(Exp2SimError, match="Every bin is masked"):

@@ -50,8 +50,8 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     Exp2SimError
-        If the folder does not exist or cannot be written, the disk is full, or `target` is a folder. An
-        `OSError` about another file passes through.
+        If the folder does not exist or cannot be written, the disk is full, or `target` is a folder or a
+        read-only file. An `OSError` about another file passes through.
 
     Examples
     --------
@@ -195,6 +195,11 @@ def _prefix(pid: int | None = None) -> str:
 def _make(final: Path) -> Path:
     if final.is_dir():
         raise Exp2SimError(f"{final} is a folder.", way_out="Give the name of a file.")
+    with contextlib.suppress(OSError):
+        if not final.stat().st_mode & 0o222:
+            raise Exp2SimError(
+                f"{final} is read-only.", why="So somebody wants to keep it.", way_out="Give another name."
+            )
     suffix = f"-{final.stem[:64]}{final.suffix}"
     try:
         handle, name = tempfile.mkstemp(prefix=_prefix(), suffix=suffix, dir=final.parent)

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Booleans, Floats, Histogram
 from mantid_exp2sim.layout import AXES
-from mantid_exp2sim.mosaic import is_mosaic
 from mantid_exp2sim.noise import noise_key, standard_normal_pair
 from mantid_exp2sim.tiles import Block, blocks, samples_at_once
 from mantid_exp2sim.uncertainty import NORMAL_95, ErrorModel, Translated
@@ -80,7 +79,7 @@ def translate(
         units than the model's; ``"auto"`` chooses it so that the mean over all measured bins is that of the
         training data.
     incident_energy
-        meV, in place of what the histogram's metadata say, also in those of the result. A mosaic has its own.
+        meV, in place of what the histogram's metadata say, also in those of the result; not for mosaics.
     progress
         Called at the start, after each layer of each block and at the end; an exception it raises
         (`Cancelled`, `KeyboardInterrupt`) ends the run, with nothing changed anywhere.
@@ -162,7 +161,7 @@ def _translate(
     if errors:
         entry["errors"] = runner.about_errors()
     metadata = with_history(histogram, entry)
-    if incident_energy is not None and not is_mosaic(histogram):
+    if incident_energy is not None:
         metadata["incident_energy"] = float(incident_energy)
     result = histogram.replace(
         intensity=arrays.pop("intensity"), variance=arrays.pop("variance"), metadata=metadata

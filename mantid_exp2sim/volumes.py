@@ -76,6 +76,12 @@ def open_volumes(histogram: Histogram, card: Card, *, incident_energy: float | N
             way_out="Check the mask that goes with the data.",
         )
     if mosaic.is_mosaic(histogram):
+        if incident_energy is not None:
+            raise Exp2SimError(
+                f"An incident energy of {incident_energy:g} meV was given for a mosaic.",
+                why="A mosaic has its own six.",
+                way_out="Leave it out.",
+            )
         return _open_mosaic(histogram, card)
     return _open_single(histogram, card, incident_energy)
 

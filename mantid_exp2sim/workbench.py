@@ -195,11 +195,18 @@ def _edit(
 
 def _read(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8", "surrogateescape")
+        content = path.read_bytes()
     except FileNotFoundError:
         return ""
     except OSError as error:
         raise Exp2SimError(f"Cannot read {path}: {error.strerror or error}.") from error
+    if b"\0" in content:
+        raise Exp2SimError(
+            f"{path} is no file of properties.",
+            why="It holds other things than text.",
+            way_out="Mantid's own is ~/.mantid/Mantid.user.properties.",
+        )
+    return content.decode("utf-8", "surrogateescape")
 
 
 def _find(lines: list[str]) -> tuple[int, int] | None:

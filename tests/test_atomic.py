@@ -40,6 +40,16 @@ def test_permissions(tmp_path):
         os.umask(mask)
 
 
+def test_a_read_only_file_stays(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("keep")
+    target.chmod(0o444)
+    with pytest.raises(Exp2SimError, match="read-only"), atomic_path(target):
+        raise AssertionError("not reached")
+    assert target.read_text() == "keep"
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_link_stays_a_link(tmp_path):
     real, link = tmp_path / "real.txt", tmp_path / "link.txt"
     real.write_text("old")

@@ -226,11 +226,12 @@ def _report(
 def _translated_text(report: dict[str, Any]) -> str:
     from mantid_exp2sim.formats import ENDINGS
 
-    change = report["total_after"] / report["total_before"] if report["total_before"] else float("nan")
+    before, after = report["total_before"], report["total_after"]
+    change = f"total intensity × {after / before:.4f}" if before else f"total intensity {after:.4g}, 0 before"
     errors = "with errors" if report["errors"] else "without errors"
     lines = [
         f"{report['output']}: {report['command']}d with {report['model']} {errors}, "
-        f"{report['measured_bins']} measured bins, total intensity × {change:.4f}, {report['seconds']:.1f} s"
+        f"{report['measured_bins']} measured bins, {change}, {report['seconds']:.1f} s"
     ]
     if report["errors"]:
         known = report["history"]["errors"]

@@ -48,6 +48,15 @@ def test_other_entries_and_comments_stay(file, end):
     assert file.read_bytes().decode() == end.join([*lines[:2], f"{KEY} = /a/one;/b/two", *lines[3:]])
 
 
+def test_a_file_of_other_things_is_refused(file):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"\x93NUMPY\x01\0")
+    with pytest.raises(Exp2SimError, match="no file of properties"):
+        workbench.install(file)
+    assert file.read_bytes() == b"\x93NUMPY\x01\0"
+    assert list(file.parent.iterdir()) == [file]
+
+
 def test_installing_twice_changes_nothing(file):
     workbench.install(write(file, "a=1\n"))
     before = file.read_bytes()

@@ -131,6 +131,14 @@ def test_sets_that_cannot_be_compared_are_refused(exported: Path, change: dict[s
         open_pairs(build(exported, **change))
 
 
+def test_an_export_is_not_mixed_with_another(exported: Path):
+    before = {path: path.read_bytes() for path in (exported / "exports").rglob("*") if path.is_file()}
+    with pytest.raises(Exp2SimError, match="holds an export already"):
+        export_dataset(exported / "simulated", exported / "exports", limit=1)
+    after = {path: path.read_bytes() for path in (exported / "exports").rglob("*") if path.is_file()}
+    assert after == before
+
+
 def test_exports_of_files_or_of_unknown_formats_are_refused(exported: Path):
     with pytest.raises(Exp2SimError, match="built from files"):
         export_dataset(build(exported), exported / "more")

@@ -334,6 +334,11 @@ def test_incident_energy(model, volume):
             model.deconvolve(unknown, incident_energy=value)
 
 
+def test_a_mosaic_has_its_own_incident_energies(model, picture):
+    with pytest.raises(Exp2SimError, match="Leave it out"):
+        model.deconvolve(picture, incident_energy=50.0)
+
+
 def test_units_as_mantid_writes_them(model, volume):
     q = volume.axes[0]
     odd = _with_axis(volume, 0, Axis(q.name, q.edges.astype(np.float32), unit="in 1.162 A^-1", frame="HKL"))

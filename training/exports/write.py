@@ -59,7 +59,7 @@ def export_dataset(
     Raises
     ------
     Exp2SimError
-        If the folder holds no simulated set, or a format is unknown.
+        If the folder holds no simulated set, a format is unknown, or ``out`` holds an export.
     """
     wanted = {**DEFAULTS, **(formats or {})}
     for name in {name for each in wanted.values() for name in each} - set(FORMATS):
@@ -68,6 +68,12 @@ def export_dataset(
     if not isinstance(data, SimulatedSet):
         assert isinstance(data, FileSet)
         raise Exp2SimError(f"{folder} is built from files already.", way_out="Export a simulated data set.")
+    if (out / LABELS).exists():
+        raise Exp2SimError(
+            f"{out} holds an export already.",
+            why="Files of both would lie together, and the labels be those of one.",
+            way_out="Choose another folder.",
+        )
     samples = list(_samples(data, folder))[:limit]
     edges, energies = _edges(folder), data.description.incident_energies
     kinds = [kind for kind in KINDS if kind in data.description.kinds]

@@ -51,6 +51,8 @@ def find_model(name_or_path: str | os.PathLike[str]) -> Path:
         If there is none.
     """
     require(name_or_path, (str, os.PathLike), "the name of a model, or the path of its folder")
+    if not os.fspath(name_or_path):
+        raise Exp2SimError("A model's name is empty.", way_out="`exp2sim models` lists those installed.")
     models = list_models()
     if isinstance(name_or_path, str) and name_or_path in models:
         return models[name_or_path].resolve()

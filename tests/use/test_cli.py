@@ -176,6 +176,7 @@ def test_bad_data(room, capsys, command, name):
     "arguments",
     [
         ["deconvolve", "in.npz", "out.npz", "--model", "no-such-model"],
+        ["deconvolve", "in.npz", "out.npz", "--model", ""],
         ["deconvolve", "in.npz", "out.npz", "--model", "damaged"],
         ["deconvolve", "in.npz", "out.npz", "--model", "in.npz"],
         ["deconvolve", "in.npz", "out.txt", "--model", "tiny"],

@@ -65,11 +65,12 @@ SEEDS := 0 1 2
 train = $(BIN)/exp2sim train $(1) $(RECIPES)/$(2).toml --out $(3) $(4) $$(test -f $(3)/config.json && echo --resume)
 ABOUT := Pr(Ca,Sr)2Mn2O7 on MAPS, c along the beam
 comma := ,
-# $(call finished,name,runs,data set,description,noise,spectra): a model of runs, its reference, errors and figures
+# $(call finished,name,runs,data set,description,noise,spectra,those of the errors): a model of runs, its reference,
+# errors and figures
 define finished
 $(BIN)/exp2sim bundle runs/pcsmo-maps-$(1) --gan $(2:%=runs/%) --dataset data/$(3) --overwrite --description '$(ABOUT): $(4)'
 	$(BIN)/exp2sim domain runs/pcsmo-maps-$(1) data/$(3)
-	$(BIN)/exp2sim calibrate runs/pcsmo-maps-$(1) data/$(3) $(5) $(if $(5),--limit 5 --test 5)
+	$(BIN)/exp2sim calibrate runs/pcsmo-maps-$(1) data/$(3) $(5) $(if $(7),--limit $(7) --test $(7))
 	$(BIN)/exp2sim evaluate runs/pcsmo-maps-$(1) data/$(3) $(5) --limit $(6) --foreign 0 --report runs/pcsmo-maps-$(1)-evaluation --on-card
 endef
 FINE := --noise 4
@@ -111,8 +112,8 @@ model-fine: env
 	  $(call train,gan,gan-3d-longer,runs/gan-3d-longer-$$seed,--seed $$seed) && \
 	  $(call train,gan,gan-1d-energy,runs/gan-1d-energy-$$seed,--seed $$seed) && \
 	  $(call train,gan,gan-1d-window,runs/gan-1d-window-$$seed,--seed $$seed) || exit 1; done
-	$(call finished,3d,$(SEEDS:%=gan-3d-longer-%),pcsmo-maps-3d,volumes (h$(comma) k$(comma) E) of fine energy bins$(comma) 1 % of Ei,$(FINE),20 --classical 10)
-	$(call finished,1d-energy,$(SEEDS:%=gan-1d-energy-%),pcsmo-maps-3d,cuts along the energy at constant Q$(comma) bins of 1 % of Ei,$(FINE),20 --classical 10)
+	$(call finished,3d,$(SEEDS:%=gan-3d-longer-%),pcsmo-maps-3d,volumes (h$(comma) k$(comma) E) of fine energy bins$(comma) 1 % of Ei,$(FINE),20 --classical 10,5)
+	$(call finished,1d-energy,$(SEEDS:%=gan-1d-energy-%),pcsmo-maps-3d,cuts along the energy at constant Q$(comma) bins of 1 % of Ei,$(FINE),20 --classical 10,20)
 	$(call finished,1d-q,$(SEEDS:%=gan-1d-window-%),pcsmo-maps,cuts along h or k at constant energy$(comma) over 6 % of Ei,,200 --classical 20)
 
 # The commands of docs/tutorial.md, and the time of each. A second run needs another folder, or none of this name.

@@ -131,7 +131,7 @@ def run_spectrum(args: argparse.Namespace) -> int:
     model, parameters = _chosen(args)
     with ExitStack() as stack:
         picture = None if args.plot is None else stack.enter_context(atomic_path(args.plot))
-        histogram = _simulated(args, options)
+        histogram = _simulated(args, options, model, parameters)
         if picture is not None:
             from mantid_exp2sim.plotting import plot
 
@@ -170,7 +170,9 @@ def _check(args: argparse.Namespace) -> None:
         raise Exp2SimError(f"{args.plot} is no name of a picture.", way_out="Let it end in .png.")
 
 
-def _simulated(args: argparse.Namespace, options: Options) -> Histogram:
+def _simulated(
+    args: argparse.Namespace, options: Options, model: str, parameters: dict[str, float]
+) -> Histogram:
     from mantid_exp2sim.training.simulation.mosaic import simulate_mosaic, simulate_volume
 
     from mantid_exp2sim.errors import Exp2SimError
@@ -181,7 +183,6 @@ def _simulated(args: argparse.Namespace, options: Options) -> Histogram:
         if args.incident_energy is not None:
             return simulate_volume(_solved(args, options), _binning(args), **shown)
         if args.description is None:
-            model, parameters = _chosen(args)
             return simulate_mosaic(model, list(parameters.values()), options=options, **shown)
     except MemoryError as error:
         raise Exp2SimError(

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 from mantid_exp2sim.training.simulation import manganite, resolution, spectrum, spinwave
+from mantid_exp2sim.training.simulation.description import read_description, shipped
+from mantid_exp2sim.training.simulation.structure import assemble
 from scipy.io import loadmat
 
 from mantid_exp2sim.instrument import MAPS, mosaic_coverage_mask
@@ -48,7 +50,8 @@ def solvers() -> None:
     q = np.random.default_rng(0).random((200, 3)) * 2
     worst = 0.0
     for model, parameters in manganite.BEST_FIT.items():
-        structure, bonds, anisotropy = manganite.general_structure(model, parameters)
+        described = assemble(read_description(shipped()[f"pcsmo-{model.lower()}"]))
+        structure, bonds, anisotropy = described.hamiltonian(parameters)
         omega, _ = spinwave.solve(structure, bonds, q, anisotropy=anisotropy)
         modes = manganite.solve_reduced(model, parameters, q[:, :2]).energy.reshape(len(q), 16)
         worst = max(worst, np.abs(np.sort(modes, axis=1) - omega).max())

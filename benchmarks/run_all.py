@@ -21,7 +21,6 @@ ALL = (
     "simulation",
     "translation",
     "training",
-    "domain",
     "imports",
     "import_algorithms",
     "memory",

@@ -15,6 +15,8 @@ from collections.abc import Callable
 
 import numpy as np
 from mantid_exp2sim.training.simulation import manganite, spectrum, spinwave
+from mantid_exp2sim.training.simulation.description import read_description, shipped
+from mantid_exp2sim.training.simulation.structure import assemble
 from table import Row, finish
 
 PUBLISHED = {"convolved": 720 * 60.0, "integrated": 8 * 60.0, "centre": 8 * 60.0}
@@ -72,7 +74,8 @@ def mosaics() -> list[Row]:
 def solvers() -> Row:
     q = np.random.default_rng(0).random((400, 3))
     parameters = manganite.BEST_FIT[MODEL]
-    structure, bonds, anisotropy = manganite.general_structure(MODEL, parameters)
+    described = assemble(read_description(shipped()[f"pcsmo-{MODEL.lower()}"]))
+    structure, bonds, anisotropy = described.hamiltonian(parameters)
     general = median(lambda: spinwave.solve(structure, bonds, q, anisotropy=anisotropy)) / len(q)
     reduced = median(lambda: manganite.solve_reduced(MODEL, parameters, q[:, :2])) / len(q)
     return Row(

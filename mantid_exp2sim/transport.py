@@ -8,7 +8,6 @@ other and takes seconds to import; it is what the tests compare with.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,15 +145,13 @@ def published_distribution(
     repeats: int = 1000,
     seed: int = 0,
     regularisation: float | None = None,
-    solve: Callable[[Floats, float], Floats] | None = None,
 ) -> Floats:
     """The published comparison: ``repeats`` times, ``size`` points of ``new`` against ``size`` of
     ``reference``.
 
     float64 (repeats,) costs ⟨P, C⟩. As in Anker et al. 2023, but with the same number of points on both
     sides, and converged: ε is 0.05 of the median cost where the published 0.1 on costs of 1e5 is not
-    reached. ``new`` (n, d), ``reference`` (m, d), both at least ``size``. ``solve(costs, ε)`` takes the place
-    of the batched solver (to compare with `pot_costs`).
+    reached. ``new`` (n, d), ``reference`` (m, d), both at least ``size``.
 
     >>> points = np.random.default_rng(1).normal(size=(50, 3))
     >>> published_distribution(points, points + 5, repeats=4).shape
@@ -170,27 +167,4 @@ def published_distribution(
     epsilon = REGULARISATION * float(np.median(costs)) if regularisation is None else regularisation
     if not epsilon > 0:
         return np.zeros(repeats)
-    if solve is not None:
-        return solve(costs, epsilon)
     return sinkhorn(costs, epsilon).cost
-
-
-def pot_costs(costs: Floats, regularisation: float) -> Floats:
-    """⟨P, C⟩ of each cost matrix by a loop over `ot.sinkhorn2`: what the batched solver must reproduce.
-
-    >>> float(pot_costs(np.array([[[0.0, 1.0], [1.0, 0.0]]]), 0.05)[0]) < 1e-6
-    True
-    """
-    import ot
-
-    weights = np.full(costs.shape[1], 1 / costs.shape[1]), np.full(costs.shape[2], 1 / costs.shape[2])
-    return np.array(
-        [
-            float(
-                ot.sinkhorn2(
-                    *weights, cost, regularisation, method="sinkhorn_log", numItermax=20_000, stopThr=1e-6
-                )
-            )
-            for cost in costs
-        ]
-    )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-import types
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from mantid_exp2sim.training.simulation import manganite, pyspinw, spinwave
+from mantid_exp2sim.training.simulation import manganite, spinwave
 from mantid_exp2sim.training.simulation.description import (
     Description,
     find_description,
@@ -91,36 +89,6 @@ def test_easy_axis_opens_a_gap() -> None:
     found = energies(Description.model_validate(raw), (0.65, 0.0, -0.01), np.zeros((1, 3)))
     a = 10 * 0.65 + 5 * 0.01  # 4SJ + 2S|D|
     assert found[0] == pytest.approx(np.sqrt(a**2 - 6.5**2), abs=1e-5)
-
-
-def test_pyspinw_agrees() -> None:
-    """The oracle: energies to 1e-6 meV and intensities of every shipped description."""
-    try:
-        pyspinw.load()
-    except Exp2SimError as error:
-        pytest.skip(f"pyspinw is not installed: {error}")
-    q = np.random.default_rng(3).random((40, 3)) * 2
-    for path in shipped().values():
-        description = read_description(path)
-        omega, intensity = pyspinw.solve(description, None, q)
-        assembly = assemble(description)
-        structure, bonds, anisotropy = assembly.hamiltonian(description.values)
-        wanted, sab = spinwave.solve(structure, bonds, assembly.to_cell(q), anisotropy=anisotropy)
-        assert np.abs(omega - wanted).max() < 1e-6
-        unit = q @ np.linalg.inv(description.lattice.vectors()).T
-        unit /= np.linalg.norm(unit, axis=1)[:, None]
-        across = np.eye(3) - unit[:, :, None] * unit[:, None, :]
-        assert np.allclose(intensity.sum(axis=1), np.einsum("qab,qmab->q", across, sab).real, rtol=1e-6)
-
-
-def test_another_package_named_pyspinw_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pyspinw", types.ModuleType("pyspinw"))
-    monkeypatch.setattr(sys.modules["pyspinw"], "__file__", "elsewhere.py", raising=False)
-    with pytest.raises(Exp2SimError, match="is not pySpinW"):
-        pyspinw.load()
-    monkeypatch.setitem(sys.modules, "pyspinw", None)
-    with pytest.raises(Exp2SimError, match="cannot be imported"):
-        pyspinw.load()
 
 
 def test_form_factors_are_one_at_zero() -> None:

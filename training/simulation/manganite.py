@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mantid_exp2sim.errors import Exp2SimError
 
-from .spinwave import Bonds, Structure, UnstableStructureError
+from .spinwave import UnstableStructureError
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -169,27 +169,6 @@ def solve_reduced(model: ModelName, parameters: ArrayLike, q: ArrayLike) -> Mode
     z = np.linalg.solve(upper, vectors * root)
     x = _SIGNS[:, None] * (lower @ (vectors / root))
     return Modes(energy, z, x)
-
-
-def general_structure(model: ModelName, parameters: ArrayLike) -> tuple[Structure, Bonds, FloatArray]:
-    """The same Hamiltonian for `spinwave.solve`: structure of 16 spins, bonds and anisotropy (16, 3, 3) in
-    meV.
-    """
-    model, values = check_parameters(model, parameters)
-    positions = np.concatenate(
-        [np.column_stack([_SITES, np.full(8, z)]) for z in (LAYER_HEIGHT, -LAYER_HEIGHT)]
-    )
-    signs = np.concatenate([_SIGNS, -_SIGNS])
-    directions = signs[:, None] * np.array([0.0, 1.0, 0.0])
-    bonds: list[tuple[int, int, tuple[int, int, int], float]] = []
-    for layer in (0, 8):
-        for i, j, dx, dy, index in layer_bonds(model):
-            cell = np.round(_SITES[i] + (dx, dy) - _SITES[j]).astype(int)
-            bonds.append((layer + i, layer + j, (int(cell[0]), int(cell[1]), 0), float(values[index])))
-    bonds += [(i, i + 8, (0, 0, 0), float(values[4])) for i in range(8)]
-    anisotropy = np.zeros((16, 3, 3))
-    anisotropy[:, 2, 2] = values[5]
-    return Structure(positions, directions, np.full(16, SPIN)), Bonds.isotropic(bonds), anisotropy
 
 
 def sites_and_species() -> tuple[FloatArray, NDArray[np.bool_]]:

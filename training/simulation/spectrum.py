@@ -5,7 +5,7 @@ mb sr⁻¹ meV⁻¹ per formula unit, from (γr₀)² = 290.6 mb and Σ_αβ (δ
 
 The energies do not depend on L, so the Hamiltonian is solved once on a periodic (h, k) grid; L enters the
 intensity through the kinematics of each incident energy. The resolution is applied as in `binning`;
-`monte_carlo_volume` draws the eleven variables instead. `general` does the same for any description.
+`general` does the same for any description.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from .manganite import (
     sites_and_species,
     solve_reduced,
 )
-from .resolution import RadialResolution, draw_variables, linear_map
+from .resolution import RadialResolution
 
 FloatArray = NDArray[np.float64]
 
@@ -248,7 +248,7 @@ def _light(waves: SpinWaves, cells: int, binning: Binning, compat: int) -> _Lit:
     inside = (points.energy > edges[0] - margin) & (points.energy < min(edges[-1] + margin, ei))
     p, mode = np.nonzero(inside)
     energy = points.energy[p, mode]
-    weight = _intensity(points, (p, mode), energy, ei, compat)
+    weight = mode_intensity(points, (p, mode), energy, ei, compat)
     keep = weight > 0
     return _Lit(p[keep], energy[keep], weight[keep], points.spread[p, mode][keep])
 
@@ -260,7 +260,7 @@ def _form_factor_table(ion: str) -> tuple[FloatArray, FloatArray]:
     return q2, form_factor(ion, np.sqrt(q2))
 
 
-def _intensity(
+def mode_intensity(
     points: _Points,
     index: tuple[NDArray[np.intp], NDArray[np.intp]],
     energy: FloatArray,
@@ -334,7 +334,7 @@ def _blurs(
     return plane_blurs(binning, fits, lines, (LATTICE[0], LATTICE[1]))
 
 
-def _reach(binning: Binning, options: Options) -> int:
+def half_plane_cells(binning: Binning, options: Options) -> int:
     """Grid points needed on each side of Q = 0 for the binning and the margin of the blur around it."""
     reach = max(float(np.abs(e).max()) for e in (binning.h_edges, binning.k_edges))
     fits = resolution_fits(options.instrument, binning.incident_energy, fine_energies(binning))
@@ -361,7 +361,7 @@ def _volume(waves: SpinWaves, binning: Binning, kind: Kind) -> FloatArray:
         raise Exp2SimError(f"There is no kind {kind!r}.", way_out=f"Choose one of {list(KINDS)}.")
     convolve = kind == "convolved"
     options = waves.options
-    cells = _reach(binning, options)
+    cells = half_plane_cells(binning, options)
     points = waves.half_plane(cells)
     out = np.zeros(binning.shape)
     deposited: tuple[FloatArray, ...] | None = None
@@ -431,7 +431,9 @@ def _centre_volume(waves: SpinWaves, binning: Binning) -> FloatArray:
         compat = twin if waves.options.physics == "paper_compatible" else 0
         for e, energy in enumerate(middle):
             p, mode = np.nonzero(np.abs(points.energy - energy) < 6 * CENTRE_WIDTH)
-            weight = _intensity(points, (p, mode), np.full(p.size, energy), binning.incident_energy, compat)
+            weight = mode_intensity(
+                points, (p, mode), np.full(p.size, energy), binning.incident_energy, compat
+            )
             add_lines(out[:, e], p, points.energy[p, mode], 0.5 * weight, float(energy))
     return out.reshape(binning.shape)
 
@@ -450,45 +452,3 @@ def add_noise(
     clean = np.asarray(volumes, dtype=float)
     variance = level * np.maximum(clean, 0.0)
     return clean + rng.normal(size=clean.shape) * np.sqrt(variance), variance
-
-
-def monte_carlo_volume(
-    waves: SpinWaves, binning: Binning, rng: np.random.Generator, *, draws: int = 4
-) -> tuple[FloatArray, FloatArray]:
-    """The convolved volume by Monte Carlo over the eleven variables: the check of the Gaussian treatment.
-
-    Every branch at every point of the grid is thrown ``draws`` times: a place in its (h, k) cell, an energy
-    along the branch's slope, and a draw of the eleven variables. Returns (mean, standard error), both (nh,
-    nk, nE).
-    """
-    options, ei = waves.options, binning.incident_energy
-    half = waves.half_plane(_reach(binning, options))
-    edges = (binning.h_edges, binning.k_edges, binning.energy_edges)
-    sums = np.zeros((2, *binning.shape))
-    cell = 0.5 / options.grid
-    k_unit = (2 * np.pi / LATTICE[0], 2 * np.pi / LATTICE[1])
-    p, mode = np.nonzero(half.energy < min(1.5 * edges[2][-1], 0.98 * ei))
-    weight = _intensity(half, (p, mode), half.energy[p, mode], ei, 0)
-    keep = weight > 0
-    p, mode, weight = p[keep], mode[keep], weight[keep]
-    density = cell**2 / np.prod([e[1] - e[0] for e in edges])
-    for sign, twin in ((s, t) for s in (1.0, -1.0) for t in (1, 2)):
-        h, k = sign * half.qx[p] / k_unit[0], sign * half.qy[p] / k_unit[1]
-        ratio = LATTICE[0] / LATTICE[1]
-        h, k = (h, k) if twin == 1 else (k * ratio, h / ratio)
-        for _ in range(draws):
-            jitter = rng.uniform(-0.5, 0.5, (2, p.size)) * cell
-            energy = half.energy[p, mode] + rng.normal(size=p.size) * np.sqrt(half.spread[p, mode])
-            at_h, at_k = h + jitter[0], k + jitter[1]
-            matrix = linear_map(options.instrument, at_h * k_unit[0], at_k * k_unit[1], energy, ei)
-            delta = np.einsum(
-                "pij,pj->pi", matrix[:, 1:], draw_variables(options.instrument, ei, p.size, rng)
-            )
-            sample = np.stack(
-                [at_h + delta[:, 0] / k_unit[0], at_k + delta[:, 1] / k_unit[1], energy + delta[:, 2]], 1
-            )
-            good = np.isfinite(sample).all(axis=1)
-            for power in (1, 2):
-                value = (0.5 * weight[good] * density / draws) ** power
-                sums[power - 1] += np.histogramdd(sample[good], bins=edges, weights=value)[0]
-    return sums[0], np.sqrt(sums[1])

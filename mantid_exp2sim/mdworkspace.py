@@ -1,9 +1,10 @@
 """Mantid's MDHistoWorkspace as a `Histogram`, and a result in the workspace's own convention.
 
 Nothing here imports Mantid: a workspace is anything with its methods. The rules are those of the files
-(:mod:`mantid_exp2sim.formats.mdhisto`): under event normalisation the intensity is signal / events and its
-variance error² / events²; a bin was not measured where signal or error is not finite, or where there are no
-events under event normalisation. Mantid keeps extents as float32, so the edges are float32 values.
+(:mod:`mantid_exp2sim.formats.mdhisto`): the intensity is what Mantid displays, signal / divisor, and its
+variance error² / divisor² (:mod:`mantid_exp2sim.mdnormalization`); a bin was not measured where signal or
+error is not finite, or where there are no events although other bins have some. Mantid keeps extents as
+float32, so the edges are float32 values.
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Floats, Histogram
+from mantid_exp2sim.mdnormalization import compute_divisor, find_empty_bins
 
-EVENT_NORMALISATION = 2
-"""Value of Mantid's ``MDNormalization.NumEventsNormalization``."""
 SAME_ENERGY = 0.01
 """Relative difference up to which incident energies of several runs count as one."""
 
@@ -28,7 +28,7 @@ class Snapshot:
     """Copies of all that a workspace held: nothing in it dangles when the workspace goes.
 
     ``signal`` and ``error_squared`` are float64 in the workspace's own convention, ``weight`` is what an
-    intensity is multiplied by to become a signal (the number of events, or 1).
+    intensity is multiplied by to become a signal (the number of events, the volume of a bin, or 1).
     """
 
     histogram: Histogram
@@ -82,19 +82,15 @@ def read(workspace: Any, *, incident_energy: float | None = None) -> Snapshot:
             workspace.getNumEventsArray(),
         )
     )
-    by_events = int(workspace.displayNormalization()) == EVENT_NORMALISATION and bool((events > 0).any())
-    mask = ~np.isfinite(signal) | ~np.isfinite(errors)
-    weight = np.ones_like(signal)
-    if by_events:
-        empty = ~(np.isfinite(events) & (events > 0))
-        mask |= empty
-        weight = np.where(empty, 1.0, events)
+    mask = ~np.isfinite(signal) | ~np.isfinite(errors) | find_empty_bins(events)
+    dimensions = axes(workspace)
+    weight = compute_divisor(int(workspace.displayNormalization()), events, dimensions)
     known = {"title": str(workspace.getTitle())} if workspace.getTitle() else {}
     energy = logged_incident_energy(workspace) if incident_energy is None else incident_energy
     metadata: dict[str, Any] = known if energy is None else {**known, "incident_energy": float(energy)}
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         intensity, variance = (np.where(mask, np.nan, part) for part in (signal / weight, errors / weight**2))
-    histogram = Histogram(intensity, variance, mask, axes(workspace), metadata)
+    histogram = Histogram(intensity, variance, mask, dimensions, metadata)
     return Snapshot(histogram, signal, errors, weight)
 
 

@@ -5,10 +5,10 @@ one. Written: the present layout. What the file holds beside the histogram (expe
 history, transforms) is carried on `Histogram.nexus` and written back byte for byte; bins whose intensity
 did not change keep the very numbers of the file.
 
-Rules: HDF5 axis i is named by ``axes.split(":")[i]``. Under event normalisation (``visual_normalization``
-2) the intensity is signal / num_events and its variance errors_squared / num_events². A bin was not
-measured where mask is 1, where signal or error is not finite, or where num_events is 0 under event
-normalisation; num_events that is 0 everywhere says nothing.
+Rules: HDF5 axis i is named by ``axes.split(":")[i]``. The intensity is what Mantid displays: signal, signal /
+bin volume or signal / num_events for ``visual_normalization`` 0, 1 and 2, the variance errors_squared over
+the square of that (:mod:`mantid_exp2sim.mdnormalization`). A bin was not measured where mask is 1, where
+signal or error is not finite, or where num_events is 0; num_events that is 0 everywhere says nothing.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from mantid_exp2sim.formats.hdf5 import array_value, read_tree, text_value, writ
 from mantid_exp2sim.formats.mdhisto_v1 import read_v1
 from mantid_exp2sim.formats.naming import one_energy
 from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram
+from mantid_exp2sim.mdnormalization import compute_divisor, find_empty_bins
 from mantid_exp2sim.nexus import Link, NexusTree, Value
 
 ENTRY = "MDHistoWorkspace"
 NOTE = "exp2sim"
-EVENTS = 2
 SYSTEMS = ("None", "QLab", "QSample", "HKL")
 NORMALISATIONS = ("NoNormalization", "VolumeNormalization", "NumEventsNormalization")
 _LATTICE = ("a", "b", "c", "alpha", "beta", "gamma")
@@ -47,16 +47,16 @@ class Raw(NamedTuple):
     mask: Booleans
     axes: tuple[Axis, ...]
     order: tuple[int, ...]
-    by_events: bool
+    normalization: int | None
 
     def histogram(self) -> tuple[Floats, Floats, Booleans]:
         """Return intensity, variance and mask (True = not measured) by the rules above."""
-        mask = self.mask | ~np.isfinite(self.signal) | ~np.isfinite(self.errors)
-        if not self.by_events:
-            return self.signal, self.errors, mask
-        mask = mask | (self.events <= 0) | ~np.isfinite(self.events)
+        mask = (
+            self.mask | ~np.isfinite(self.signal) | ~np.isfinite(self.errors) | find_empty_bins(self.events)
+        )
+        divisor = compute_divisor(self.normalization, self.events, self.axes)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return self.signal / self.events, self.errors / self.events**2, mask
+            return self.signal / divisor, self.errors / divisor**2, mask
 
 
 def read(path: Path) -> Histogram:
@@ -148,12 +148,13 @@ def _raw(entry: NexusTree) -> Raw:
         return _raw_v2(entry)
     if entry.value("signal") is not None:
         signal, errors, events, mask, axes = read_v1(entry)
-        return Raw(signal, errors, events, mask, axes, (), _by_events(entry, events))
+        return Raw(signal, errors, events, mask, axes, (), _normalization(entry))
     raise Exp2SimError(f"{ENTRY} has no signal.", way_out="Write it with Mantid's SaveMD.")
 
 
-def _by_events(entry: NexusTree, events: Floats) -> bool:
-    return entry.number("visual_normalization") == EVENTS and bool(np.any(events > 0))
+def _normalization(entry: NexusTree) -> int | None:
+    code = entry.number("visual_normalization")
+    return int(code) if code is not None and code in range(len(NORMALISATIONS)) else None
 
 
 def _raw_v2(entry: NexusTree) -> Raw:
@@ -168,7 +169,7 @@ def _raw_v2(entry: NexusTree) -> Raw:
     order = _workspace_order(names)
     axes = tuple(_axis(entry, names[i], signal.data.shape[i]) for i in order)
     values = [array.transpose(order) for array in arrays]
-    return Raw(values[0], values[1], values[2], values[3] != 0, axes, order, _by_events(entry, values[2]))
+    return Raw(values[0], values[1], values[2], values[3] != 0, axes, order, _normalization(entry))
 
 
 def _array(entry: NexusTree, name: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
@@ -268,8 +269,8 @@ def _merged(histogram: Histogram, raw: Raw | None) -> list[npt.NDArray[Any] | No
     if bool(np.all(same)) and raw.order:
         return [None] * 4
     revealed = mask & ~histogram.mask
-    events = np.where(revealed & ~(raw.events > 0), 1.0, raw.events) if raw.by_events else raw.events
-    weight = np.where(events > 0, events, 1.0) if raw.by_events else np.ones_like(events)
+    events = np.where(revealed & find_empty_bins(raw.events), 1.0, raw.events)
+    weight = compute_divisor(raw.normalization, events, raw.axes)
     signal = np.where(same, raw.signal, histogram.intensity * weight)
     errors = np.where(same, raw.errors, histogram.variance * weight**2)
     hidden = np.where(same, raw.mask, histogram.mask).astype(np.int8)

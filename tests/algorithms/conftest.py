@@ -5,6 +5,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -167,18 +168,33 @@ def add_energy(api):
     return lambda workspace, energy: _add_energy(api, workspace, energy)
 
 
+def _child(name, **properties):
+    """The output of an algorithm, in no data service."""
+    from mantid.api import AlgorithmManager
+
+    algorithm = AlgorithmManager.createUnmanaged(name)
+    algorithm.initialize()
+    algorithm.setChild(True)
+    for key, value in {"OutputWorkspace": "unused", **properties}.items():
+        algorithm.setProperty(key, value)
+    algorithm.execute()
+    return algorithm.getProperty("OutputWorkspace").value
+
+
 def _add_energy(api, workspace, energy):
-    sample = api.CreateSampleWorkspace(OutputWorkspace="with_log")
-    api.AddSampleLog(Workspace=sample, LogName="Ei", LogText=str(energy), LogType="Number")
-    workspace.addExperimentInfo(api.mtd["with_log"])
-    api.DeleteWorkspace("with_log")
+    """The workspace gets Mantid's copy of the runs: older versions die with a run that belongs to Python."""
+    run = _child("CreateWorkspace", DataX=[0.0, 1.0], DataY=[0.0])
+    run.run().addProperty("Ei", float(energy), "meV", True)
+    carrier = _child("CloneMDWorkspace", InputWorkspace=workspace)
+    carrier.addExperimentInfo(run)
+    workspace.copyExperimentInfos(carrier)
 
 
 @pytest.fixture
-def binned(api):
-    """A workspace under event normalisation, as BinMD leaves it: some bins without events."""
+def binned(api, tmp_path):
+    """binned(flag=1): events as BinMD leaves them, some bins empty, under this display normalisation."""
 
-    def build(name="events", count=1500):
+    def build(name="events", count=400, flag=2):
         limits = [_limits(t, n) for t, n in (("h", 8), ("k", 6), ("DeltaE", 5))]
         api.CreateMDWorkspace(
             Dimensions=3,
@@ -197,6 +213,11 @@ def binned(api):
         }
         api.BinMD(InputWorkspace="md_events", OutputWorkspace=name, **aligned)
         api.DeleteWorkspace("md_events")
+        path = str(tmp_path / f"{name}.nxs")
+        api.SaveMD(InputWorkspace=name, Filename=path)
+        with h5py.File(path, "a") as file:  # Python cannot set the flag of a workspace
+            file["MDHistoWorkspace/visual_normalization"][...] = flag
+        api.LoadMD(Filename=path, OutputWorkspace=name)
         return api.mtd[name]
 
     return build

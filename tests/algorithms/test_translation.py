@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mantid_exp2sim import load_model, mdworkspace
+from mantid_exp2sim import load, load_model, mdworkspace
 from mantid_exp2sim.histogram import Axis, Histogram
 
 
@@ -96,29 +96,57 @@ def test_permuted_axes_give_the_permuted_result(api, make):
     np.testing.assert_allclose(turned, straight.transpose(2, 0, 1), rtol=1e-6, atol=1e-6)
 
 
-def test_event_normalisation_is_respected_and_written_back(api, binned):
-    workspace = binned()
+def displayed_over_signal(workspace):
+    """What Mantid multiplies the signal of each bin by for display."""
+    events = np.array(workspace.getNumEventsArray())
+    flag = int(workspace.displayNormalization())
+    with np.errstate(divide="ignore"):
+        return (np.ones(events.shape), np.full(events.shape, workspace.getInverseVolume()), 1 / events)[flag]
+
+
+@pytest.mark.parametrize("flag", [0, 1, 2])
+def test_bins_without_events_are_unknown_and_the_display_is_written_back(api, binned, flag):
+    workspace = binned(flag=flag)
     signal, errors = arrays(workspace)
     events = np.array(workspace.getNumEventsArray())
-    assert int(workspace.displayNormalization()) == 2
-    assert (events == 0).any()
-    axes = mdworkspace.axes(workspace)
+    empty = events == 0
+    assert int(workspace.displayNormalization()) == flag
+    assert 10 < empty.sum() < empty.size / 2
+    factor = displayed_over_signal(workspace)
     with np.errstate(invalid="ignore"):
-        intensity, variance = signal / events, errors / events**2
+        intensity, variance = signal * factor, errors * factor**2
     histogram = Histogram.from_arrays(
-        intensity, axes, variance, events == 0, metadata={"incident_energy": 50.0}
+        intensity, mdworkspace.axes(workspace), variance, empty, metadata={"incident_energy": 50.0}
     )
     result = load_model("volumes").deconvolve(histogram)
     api.DeconvolveMD(InputWorkspace="events", OutputWorkspace="events", Model="volumes", IncidentEnergy=50.0)
     out = api.mtd["events"]
-    there = events > 0
     new_signal, new_errors = arrays(out)
-    np.testing.assert_allclose(new_signal[there], (result.intensity * events)[there], rtol=1e-12)
-    np.testing.assert_allclose(new_errors[there], (result.variance * events**2)[there], rtol=1e-12)
-    np.testing.assert_array_equal(new_signal[~there], signal[~there])
+    for new, number, power in ((new_signal, result.intensity, 1), (new_errors, result.variance, 2)):
+        shown = new[~empty] * factor[~empty] ** power
+        np.testing.assert_allclose(shown, number[~empty], rtol=1e-3, atol=1e-5 * np.nanmax(number))
+    np.testing.assert_array_equal(new_signal[empty], signal[empty])
+    np.testing.assert_array_equal(new_errors[empty], errors[empty])
+    assert (new_signal != signal).sum() > 0.9 * (~empty).sum()
     np.testing.assert_array_equal(np.array(out.getNumEventsArray()), events)
-    assert int(out.displayNormalization()) == 2
+    assert int(out.displayNormalization()) == flag
     assert out.numOriginalWorkspaces() in (0, 1)
+
+
+@pytest.mark.parametrize("flag", [0, 1, 2])
+def test_a_workspace_and_its_file_are_the_same_histogram(api, binned, flag, tmp_path):
+    from_workspace = mdworkspace.read(binned(flag=flag)).histogram
+    from_file = load(tmp_path / "events.nxs")
+    assert from_file.mask.any()
+    for name in ("intensity", "variance", "mask"):
+        np.testing.assert_array_equal(getattr(from_file, name), getattr(from_workspace, name))
+
+
+@pytest.mark.parametrize("flag", [0, 1, 2])
+def test_events_that_no_bin_has_say_nothing(binned, flag):
+    workspace = binned(flag=flag)
+    workspace.setTo(3.0, 2.0, 0.0)
+    assert not mdworkspace.read(workspace).histogram.mask.any()
 
 
 def test_nan_and_masked_bins_stay_and_nothing_else_becomes_nan(api, make):

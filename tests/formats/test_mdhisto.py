@@ -186,6 +186,38 @@ def test_event_normalisation(tmp_path):
     assert_same_histogram(load(tmp_path / "d.nxs"), revealed)
 
 
+SHOWN = {
+    0: [[2, np.nan, 6], [8, 10, np.nan]],
+    1: [[4, np.nan, 12], [16, 20, np.nan]],
+    2: [[1, np.nan, 2], [2, 2, np.nan]],
+}
+"""What Mantid displays of the signals below in bins of volume 0.5."""
+
+
+@pytest.mark.parametrize("normalization", [0, 1, 2])
+def test_bins_without_events_are_unknown_whatever_the_normalisation(tmp_path, normalization):
+    signal = np.array([[2.0, 0, 6], [8, 10, 0]])
+    events = np.array([[2.0, 0, 3], [4, 5, 0]])
+    edges = {"D0": np.array([0.0, 2, 4, 6]), "D1": np.array([0, 0.25, 0.5])}
+    write_v2(tmp_path / "a.nxs", signal, signal, events, 0 * signal, normalization=normalization, edges=edges)
+    h = load(tmp_path / "a.nxs")
+    shown = np.array(SHOWN[normalization])
+    np.testing.assert_allclose(h.intensity.T, shown)
+    there = events > 0
+    np.testing.assert_allclose((h.intensity.T**2 / h.variance.T)[there], signal[there])
+    save(h, tmp_path / "b.nxs")
+    assert_same_tree(h.nexus, load(tmp_path / "b.nxs").nexus)
+    save(h.replace(intensity=h.intensity * 3), tmp_path / "c.nxs")
+    np.testing.assert_allclose(load(tmp_path / "c.nxs").intensity.T, 3 * shown)
+    with h5py.File(tmp_path / "c.nxs") as file:
+        np.testing.assert_allclose(file["MDHistoWorkspace/data/signal"][()], 3 * signal)
+        np.testing.assert_array_equal(file["MDHistoWorkspace/data/num_events"][()], events)
+        assert file["MDHistoWorkspace/visual_normalization"][()] == [normalization]
+    revealed = h.replace(intensity=np.ones(h.shape), variance=np.ones(h.shape), mask=np.zeros(h.shape))
+    save(revealed, tmp_path / "d.nxs")
+    assert_same_histogram(load(tmp_path / "d.nxs"), revealed)
+
+
 @pytest.mark.parametrize("normalization", [0, 1, 2])
 def test_events_that_are_zero_everywhere_say_nothing(tmp_path, normalization):
     ones = np.ones((2, 3))

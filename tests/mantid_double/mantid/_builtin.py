@@ -135,7 +135,7 @@ class FakeMDEventData(_Builtin):
 
 
 class BinMD(_Builtin):
-    """Aligned binning: the signal is a sum, the display divides by the number of events."""
+    """Aligned binning: the signal is a sum, and the display normalisation is that of the events."""
 
     def PyInit(self):
         self.declareProperty(IMDWorkspaceProperty("InputWorkspace", "", Direction.Input))
@@ -158,8 +158,8 @@ class BinMD(_Builtin):
         edges = [np.array([d.getX(i) for i in range(d.getNBins() + 1)]) for d in made]
         counts = np.histogramdd(core.events[:, columns], edges)[0].ravel(order="F")
         out = MDHistoCore(made, counts, counts, counts)
-        out.normalization = MDNormalization.NumEventsNormalization
-        out.infos, out.originals = list(core.infos), [core]
+        out.normalization = core.normalization
+        out.infos, out.originals = [dict(info) for info in core.infos], [core]
         self.out(out)
 
 
@@ -185,7 +185,7 @@ class TransposeMD(_Builtin):
         turned = [core.array(i).transpose(axes).ravel(order="F") for i in range(3)]
         out = MDHistoCore([core.dimensions[a]._copy() for a in axes], *turned)
         out.masked[:] = core.masked.reshape(core.shape, order="F").transpose(axes).ravel(order="F")
-        out.normalization, out.infos = core.normalization, list(core.infos)
+        out.normalization, out.infos = core.normalization, [dict(info) for info in core.infos]
         out.copy_header(core)
         self.out(out)
 
@@ -246,7 +246,7 @@ class IntegrateMDHistoWorkspace(_Builtin):
             else:
                 dims.append(old._copy())
         out = MDHistoCore(dims, *[a.ravel(order="F") for a in arrays])
-        out.normalization, out.infos = core.normalization, list(core.infos)
+        out.normalization, out.infos = core.normalization, [dict(info) for info in core.infos]
         self.out(out)
 
 
@@ -289,6 +289,36 @@ class AddSampleLog(_Builtin):
         number = self.getPropertyValue("LogType") != "String"
         logs = self.getProperty("Workspace").value.core.logs
         logs[self.getPropertyValue("LogName")] = float(text) if number else text
+
+
+class GeneratePythonScript(_Builtin):
+    """The history as calls of simpleapi: what is not the default, text in quotes."""
+
+    def PyInit(self):
+        self.declareProperty(WorkspaceProperty("InputWorkspace", "", Direction.Input))
+        self.declareProperty("Filename", "")
+        self.declareProperty("ScriptText", "", direction=Direction.Output)
+
+    def PyExec(self):
+        history = self.getProperty("InputWorkspace").value.core.history
+        text = "".join(f"{_call(item)}\n" for item in history)
+        self.setProperty("ScriptText", text)
+        if self.getPropertyValue("Filename"):
+            with open(self.getPropertyValue("Filename"), "w", encoding="utf-8") as file:
+                file.write(text)
+
+
+def _call(history):
+    words = []
+    for item in history.getProperties():
+        value = item.value()
+        if item.type() == "boolean":
+            value = str(value == "1")
+        elif item.type() != "number":
+            value = repr(value)
+        if item.value() and not item.isDefault():
+            words.append(f"{item.name()}={value}")
+    return f"{history.name()}({', '.join(words)})"
 
 
 class GroupWorkspaces(_Builtin):

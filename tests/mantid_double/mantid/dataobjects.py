@@ -57,7 +57,7 @@ class MDHistoCore(Core):
         other.masked[:] = self.masked
         other.normalization, other.infos, other.originals = (
             self.normalization,
-            list(self.infos),
+            [dict(info) for info in self.infos],
             list(self.originals),
         )
         other.copy_header(self)
@@ -68,10 +68,15 @@ class MDHistoCore(Core):
         return self.buffers[which].reshape(self.shape, order="F")
 
 
+class HandleOfPython(dict):
+    """Logs of an object of Python: older versions of Mantid die when a workspace that holds it goes."""
+
+
 class MDEventCore(Core):
     def __init__(self, dimensions):
         super().__init__()
         self.dimensions, self.infos = list(dimensions), []
+        self.normalization = MDNormalization.VolumeNormalization
         self.events = np.empty((0, len(self.dimensions)))
 
 
@@ -240,7 +245,7 @@ class MultipleExperimentInfos:
         return ExperimentInfo(self.core.infos[index])
 
     def addExperimentInfo(self, experiment):
-        self.core.infos.append(dict(experiment.core.logs))
+        self.core.infos.append(HandleOfPython(experiment.core.logs))
         return len(self.core.infos) - 1
 
     def copyExperimentInfos(self, other):
@@ -422,6 +427,11 @@ class IMDEventWorkspace(IMDWorkspace):
 
     def getNEvents(self):
         return len(self.core.events)
+
+    def displayNormalization(self):
+        return self.core.normalization
+
+    displayNormalizationHisto = displayNormalization
 
 
 class MDEventWorkspace(IMDEventWorkspace):

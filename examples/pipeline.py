@@ -133,7 +133,7 @@ def process(file: Path, result: Path, args: argparse.Namespace) -> None:
 
 def classify(api: Any, args: argparse.Namespace, model: dict[str, str]) -> dict[str, Any]:
     """The row of the table for the workspace as it is now."""
-    energies = [args.incident_energy] if args.incident_energy else []
+    energies = [repr(args.incident_energy)] if args.incident_energy else []
     api.ClassifySpinWavesMD(
         InputWorkspace="data",
         OutputWorkspace="verdict",

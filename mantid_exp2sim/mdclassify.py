@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mantid_exp2sim import mdalgorithm, mdmaps, mdworkspace
+from mantid_exp2sim import mdalgorithm, mdmaps, mdproperties, mdworkspace
 from mantid_exp2sim.background import compute
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram
@@ -98,7 +98,7 @@ def histograms(algorithm: Any) -> list[tuple[str, Histogram]]:
 def given_energies(algorithm: Any) -> Sequence[float | None]:
     """The incident energy that is given for each workspace, None where its log is taken."""
     count = len(workspaces(algorithm))
-    given = [float(value) for value in algorithm.getProperty("IncidentEnergies").value]
+    given = mdproperties.read_numbers(algorithm, "IncidentEnergies")
     if len(given) not in (0, 1, count) or not all(0 < value < float("inf") for value in given):
         raise Exp2SimError(
             f"{len(given)} incident energies are given for {count} workspaces.",

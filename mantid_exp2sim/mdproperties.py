@@ -6,10 +6,13 @@ declares. A tooltip ends at the first full stop.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
+
+from mantid_exp2sim.errors import Exp2SimError
 
 CATEGORY = "MDAlgorithms\\Transforms"
 MODEL, TILES, ERRORS = "Model", "Data and tiles", "Errors"
@@ -82,7 +85,6 @@ def declare_data(algorithm: Any, *, several: bool = False) -> None:
     """Declare what is known of the data, and the tiles; ``several`` takes several incident energies."""
     from mantid.kernel import (
         EnabledWhenProperty,
-        FloatArrayProperty,
         FloatBoundedValidator,
         IntBoundedValidator,
         PropertyCriterion,
@@ -91,8 +93,9 @@ def declare_data(algorithm: Any, *, several: bool = False) -> None:
     where = "Incident energy in meV; 0 takes the sample log Ei."
     if several:
         name = "IncidentEnergies"
-        algorithm.declareProperty(
-            FloatArrayProperty(name),
+        declare_numbers(
+            algorithm,
+            name,
             "Incident energies in meV, one for all or one for each; empty takes the sample logs Ei.",
         )
     else:
@@ -114,6 +117,42 @@ def declare_data(algorithm: Any, *, several: bool = False) -> None:
         "ScaleFactor", EnabledWhenProperty("AutoScale", PropertyCriterion.IsDefault)
     )
     group(algorithm, TILES, name, "ScaleFactor", "AutoScale", "TileSize")
+
+
+def declare_numbers(algorithm: Any, name: str, doc: str, default: Iterable[float] = ()) -> None:
+    """Declare a list of numbers as text: the history prints a FloatArrayProperty with 6 digits."""
+    from mantid.kernel import StringArrayProperty
+
+    texts = format_numbers(default)
+    algorithm.declareProperty(StringArrayProperty(name, *[texts] if texts else []), doc)
+
+
+def format_numbers(values: Iterable[float]) -> list[str]:
+    """Return the text of numbers with all their digits.
+
+    >>> format_numbers([1 / 3, 40])
+    ['0.3333333333333333', '40.0']
+    """
+    return [repr(float(value)) for value in values]
+
+
+def read_numbers(algorithm: Any, name: str) -> list[float]:
+    """Return the numbers of a property of `declare_numbers`.
+
+    Raises
+    ------
+    Exp2SimError
+        If one is no number.
+    """
+    texts = [str(text) for text in algorithm.getProperty(name).value if str(text).strip()]
+    try:
+        return [float(text) for text in texts]
+    except ValueError:
+        raise Exp2SimError(
+            f"{name} is {','.join(texts)}.",
+            why="These are not all numbers.",
+            way_out="Give numbers with commas between them, as text.",
+        ) from None
 
 
 def declare_errors(algorithm: Any) -> None:

@@ -62,7 +62,6 @@ def declare(algorithm: Any) -> None:
     from mantid.api import IMDHistoWorkspaceProperty, PropertyMode
     from mantid.kernel import (
         Direction,
-        FloatArrayProperty,
         FloatBoundedValidator,
         IntBoundedValidator,
         StringListValidator,
@@ -76,8 +75,9 @@ def declare(algorithm: Any) -> None:
         "The model of the half-doped bilayer manganite.",
     )
     names = "; ".join(f"{model}: {', '.join(values)}" for model, values in MODELS.items())
-    add(
-        FloatArrayProperty("Parameters"),
+    mdproperties.declare_numbers(
+        algorithm,
+        "Parameters",
         f"Six parameters in meV ({names}), or none for the published best fit.",
     )
     kinds = (
@@ -93,9 +93,11 @@ def declare(algorithm: Any) -> None:
         "Incident energy in meV; 0 takes the sample log Ei of the template.",
     )
     for name, axis in (("HBins", "h in lattice units"), ("KBins", "k in lattice units")):
-        add(FloatArrayProperty(name, list(_Q)), f"Minimum, maximum and number of bins of {axis}.")
-    add(
-        FloatArrayProperty("EnergyBins"),
+        doc = f"Minimum, maximum and number of bins of {axis}."
+        mdproperties.declare_numbers(algorithm, name, doc, _Q)
+    mdproperties.declare_numbers(
+        algorithm,
+        "EnergyBins",
         "Minimum, maximum and number of bins of the energy transfer in meV, or none for ten bins "
         "from a tenth to seven tenths of the incident energy.",
     )
@@ -129,9 +131,9 @@ def parameters(algorithm: Any) -> list[float]:
     Raises
     ------
     Exp2SimError
-        If there are some but not six finite ones.
+        If there are some but not six finite numbers.
     """
-    values = [float(value) for value in algorithm.getProperty("Parameters").value]
+    values = mdproperties.read_numbers(algorithm, "Parameters")
     names = MODELS[str(algorithm.getProperty("SpinWaveModel").value)]
     if len(values) not in (0, len(names)) or not np.isfinite(values).all():
         raise Exp2SimError(
@@ -186,7 +188,7 @@ def _positions(axes: tuple[Axis, ...]) -> tuple[int, int, int]:
 def _axes(algorithm: Any, incident_energy: float) -> tuple[Axis, ...]:
     made = []
     for name, title in (("HBins", "[H,0,0]"), ("KBins", "[0,K,0]"), ("EnergyBins", "DeltaE")):
-        values = [float(value) for value in algorithm.getProperty(name).value]
+        values = mdproperties.read_numbers(algorithm, name)
         if not values and name == "EnergyBins":
             values = [0.1 * incident_energy, 0.7 * incident_energy, 10]
         good = len(values) == 3 and np.isfinite(values).all() and values[0] < values[1]
@@ -271,7 +273,7 @@ def execute(algorithm: Any) -> None:
     output = _workspace(algorithm, found)
     output.setSignalArray(found.opened(result.intensity))
     output.setErrorSquaredArray(found.opened(result.variance))
-    algorithm.setProperty("Parameters", used)
+    algorithm.setProperty("Parameters", mdproperties.format_numbers(used))
     algorithm.setProperty("IncidentEnergy", found.incident_energy)
     algorithm.setProperty("OutputWorkspace", output)
 
@@ -294,14 +296,32 @@ def _workspace(algorithm: Any, found: Grid) -> Any:
     template = algorithm.getProperty("TemplateWorkspace").value
     if template is not None and template.getNumExperimentInfo():
         output.copyExperimentInfos(template)
-        for index in range(output.getNumExperimentInfo()):
-            info = output.getExperimentInfo(index)
-            info.run().addProperty("Ei", found.incident_energy, "meV", True)
-        return output
-    run = _child(algorithm, "CreateWorkspace", {"DataX": [0.0, 1.0], "DataY": [0.0]})
-    run.run().addProperty("Ei", found.incident_energy, "meV", True)
-    output.addExperimentInfo(run)
+    else:
+        _add_run(algorithm, output)
+    for index in range(output.getNumExperimentInfo()):
+        run = output.getExperimentInfo(index).run()
+        run.addProperty("Ei", found.incident_energy, "meV", True)
     return output
+
+
+def _add_run(algorithm: Any, output: Any) -> None:
+    """Give a workspace without runs an empty one that Mantid owns.
+
+    Older versions of Mantid keep only Python's handle of what `addExperimentInfo` gets, and die with the
+    workspace. The handle stays in a carrier that ends here; the output gets the copy that Mantid makes of it.
+    """
+    smallest = {
+        "SignalInput": [0.0],
+        "ErrorInput": [0.0],
+        "Dimensionality": 1,
+        "Extents": [0.0, 1.0],
+        "NumberOfBins": [1],
+        "Names": ["x"],
+        "Units": ["x"],
+    }
+    carrier = _child(algorithm, "CreateMDHistoWorkspace", smallest)
+    carrier.addExperimentInfo(_child(algorithm, "CreateWorkspace", {"DataX": [0.0, 1.0], "DataY": [0.0]}))
+    output.copyExperimentInfos(carrier)
 
 
 def _child(algorithm: Any, name: str, properties: dict[str, Any]) -> Any:

@@ -119,14 +119,17 @@ def test_maps_of_what_it_looked_at(api, measurement, order):
 
 def test_maps_where_the_logs_do_not_tell_the_energies(api, measurement):
     names = measurement(shift=7.0)
+    energies = ",".join(repr(energy * 1.00001234567) for energy in ENERGIES)
     api.ClassifySpinWavesMD(
         InputWorkspace=names,
         OutputWorkspace="t",
         Model="whole",
         AsOneMeasurement=True,
-        IncidentEnergies=list(ENERGIES),
+        IncidentEnergies=energies,
         MapWorkspace="maps",
     )
+    histories = api.mtd["t"].getHistory().getAlgorithmHistories()
+    assert histories[-1].getPropertyValue("IncidentEnergies") == energies
     assert list(api.mtd["maps"].getNames()) == [f"maps_{name}" for name in names]
 
 
@@ -156,10 +159,7 @@ def test_wrong_inputs(api, make, measurement):
     assert "MDHistoWorkspaces" in messages(InputWorkspace="matrix")["InputWorkspace"]
     assert "small: The axis" in messages(InputWorkspace="small")["InputWorkspace"]
     assert "no classifier" in messages(InputWorkspace=names[0], Model="volumes")["Model"]
-    assert (
-        "2 incident energies"
-        in messages(InputWorkspace=names, IncidentEnergies=[25.0, 35.0])["InputWorkspace"]
-    )
+    assert "2 incident energies" in messages(InputWorkspace=names, IncidentEnergies="25,35")["InputWorkspace"]
     assert "A mosaic takes" in messages(InputWorkspace=names[:5], AsOneMeasurement=True)["InputWorkspace"]
     assert messages(InputWorkspace=names) == {}
     with pytest.raises((ValueError, RuntimeError)):

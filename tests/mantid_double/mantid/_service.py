@@ -67,6 +67,13 @@ def _error(text):
     print(f"AnalysisDataService-[Error] {text}", file=sys.stderr)
 
 
+def _refuse_handles(name, *cores):
+    """Older versions die when a workspace goes whose run is an object of Python; this one raises."""
+    for core in cores:
+        if any(type(info) is not dict for info in getattr(core, "infos", ())):
+            raise RuntimeError(f"'{name}' holds a run that belongs to Python: older versions die with it")
+
+
 class AnalysisDataServiceImpl:
     """Names to workspaces; it owns their data."""
 
@@ -113,6 +120,7 @@ class AnalysisDataServiceImpl:
     def put(self, name, core, *, replace=True):
         if not name:
             raise RuntimeError("Add Data Object with empty name")
+        _refuse_handles(name, core, self._cores.get(name))
         if name in self._cores and not replace and self._cores[name] is not core:
             _error(f" add : Unable to insert Data Object : '{name}'")
             raise RuntimeError(f" add : Unable to insert Data Object : '{name}'")
@@ -134,6 +142,7 @@ class AnalysisDataServiceImpl:
         core = self._cores.pop(name, None)
         if core is None:
             return
+        _refuse_handles(name, core)
         core.name = ""
         for group in self._cores.values():
             if hasattr(group, "members"):

@@ -433,6 +433,9 @@ class _Array(Property):
 class FloatArrayProperty(_Array):
     type, scalar, dtype = "dbl list", FloatPropertyWithValue, np.float64
 
+    def text(self, value):
+        return ",".join(format(item, "g") for item in value)  # 6 digits, as a C++ stream prints them
+
 
 class IntArrayProperty(_Array):
     type, scalar, dtype = "int list", LongPropertyWithValue, np.int64

@@ -13,7 +13,8 @@ if not getattr(mantid, "IS_DOUBLE", False):
     pytest.skip("there is a real Mantid: the stand-in is not used", allow_module_level=True)
 
 import facts
-from mantid.api import AlgorithmFactory, AlgorithmManager, Progress, PythonAlgorithm, mtd
+from mantid import kernel
+from mantid.api import AlgorithmFactory, AlgorithmManager, MDNormalization, Progress, PythonAlgorithm, mtd
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +92,33 @@ def test_history_holds_the_values_after_the_run():
         "2.5",
         "42.5",
     )
+
+
+def test_arrays_print_six_digits_and_numbers_all():
+    array, number = kernel.FloatArrayProperty("a", [-1 / 3, 40.0]), kernel.FloatPropertyWithValue("n", 1 / 3)
+    assert (array.valueAsStr, float(number.valueAsStr)) == ("-0.333333,40", 1 / 3)
+    assert array.value[0] == -1 / 3
+
+
+@pytest.mark.parametrize("flag", MDNormalization.names)
+def test_binning_takes_the_normalisation_of_the_events(flag):
+    simpleapi.CreateMDWorkspace(
+        Dimensions=1, Extents=[0, 1], Names=["x"], Units=["u"], OutputWorkspace="events"
+    )
+    mtd.core("events").normalization = MDNormalization.names[flag]
+    simpleapi.BinMD(InputWorkspace="events", OutputWorkspace="bins", AlignedDim0="x,0,1,4")
+    assert mtd["bins"].displayNormalization() == MDNormalization.names[flag]
+
+
+def test_a_run_that_belongs_to_python_is_refused_and_mantids_copy_of_it_is_not():
+    simpleapi.CreateWorkspace(OutputWorkspace="run")
+    for name in ("held", "copied"):
+        facts.workspace(simpleapi, name)
+    mtd["held"].addExperimentInfo(mtd["run"])
+    mtd["copied"].copyExperimentInfos(mtd["held"])
+    with pytest.raises(RuntimeError, match="older versions die"):
+        simpleapi.DeleteWorkspace("held")
+    simpleapi.DeleteWorkspace("copied")
 
 
 def test_the_stand_in_cannot_be_imported_outside_the_tests(tmp_path):

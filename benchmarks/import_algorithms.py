@@ -16,8 +16,8 @@ from pathlib import Path
 
 from table import Row, finish
 
-from mantid_exp2sim import workbench
 from mantid_exp2sim.doctor import clean_environment
+from mantid_exp2sim.user_properties import algorithm_files, algorithms_folder
 
 LIMIT = 0.3
 STAND_IN = Path(__file__).resolve().parents[1] / "tests" / "mantid_double"
@@ -25,9 +25,11 @@ CODE = """
 import json, sys, time
 sys.path[:] = json.loads(sys.argv[1])
 start = time.perf_counter()
-import numpy, mantid.simpleapi
+import numpy
+from mantid.kernel import config, plugins
+config["user.python.plugins.directories"] = ""  # nothing of what this machine has installed
+import mantid.simpleapi
 from mantid.api import AlgorithmManager
-from mantid.kernel import plugins
 mantid_itself = time.perf_counter() - start
 before = set(sys.modules)
 start = time.perf_counter()
@@ -49,8 +51,8 @@ def main() -> int:
     args = parser.parse_args()
     real = importlib.util.find_spec("mantid") is not None
     path = sys.path if real else [*sys.path, str(STAND_IN)]
-    names = [file.stem for file in workbench.algorithm_files()]
-    arguments = [json.dumps(path), str(workbench.algorithms_folder()), *names]
+    names = [file.stem for file in algorithm_files()]
+    arguments = [json.dumps(path), str(algorithms_folder()), *names]
     rows = []
     for _ in range(args.repeat):
         run = subprocess.run(

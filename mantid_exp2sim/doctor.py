@@ -7,46 +7,70 @@ import importlib.util
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from mantid_exp2sim import workbench
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.user_properties import (
+    KEY,
+    algorithm_files,
+    algorithms_folder,
+    entries_that_mantid_reads,
+    holds_old_mark,
+    is_ours,
+    line_of_backtick,
+    read_properties,
+)
 
 Status = Literal["ok", "warning", "problem"]
 TIMEOUT = 120
-"""Seconds after which the trial run of Mantid is given up."""
+"""Seconds after which a start of Mantid is given up."""
 _SINGLE = ("numpy", "scipy", "h5py", "torch", "pydantic", "matplotlib")
 
-# Runs in a Python of its own: Mantid is loaded as at start-up, with the algorithms executed as plugins.
+# Runs in a Python of its own. Mantid starts as in Workbench: importing simpleapi loads the user's plugins.
+# Only what it did not register is then loaded from its file, to learn why.
 _PROBE = """
-import json, sys, time
+import json, sys
 sys.path[:] = json.loads(sys.argv[1])
-result = {"mantid": None, "error": "", "algorithms": {}, "seconds": None, "heavy": []}
+answer = {"version": None, "trouble": "", "registered": [], "failures": {}}
 try:
     import mantid
     from mantid import simpleapi
     from mantid.api import AlgorithmFactory, AlgorithmManager
-    from mantid.kernel import plugins
-    result["mantid"] = getattr(mantid, "__version__", "unknown")
-    before = set(sys.modules)
-    start = time.perf_counter()
-    plugins.load(sys.argv[2])
-    result["seconds"] = time.perf_counter() - start
-    result["heavy"] = sorted({"torch", "ot", "matplotlib"} & (set(sys.modules) - before))
-    for name in sys.argv[3:]:
+    from mantid.kernel import config, plugins
+    answer["properties"] = config.getUserFilename()
+    answer["directories"] = config["user.python.plugins.directories"]
+    names = sys.argv[3:]
+    answer["registered"] = [name for name in names if name in AlgorithmFactory.getRegisteredAlgorithms(True)]
+    if len(answer["registered"]) < len(names):
+        plugins.load(sys.argv[2])
+    for name in names:
         try:
             AlgorithmManager.createUnmanaged(name).initialize()
-            result["algorithms"][name] = "ok"
         except Exception as error:
-            result["algorithms"][name] = str(error)
+            answer["failures"][name] = str(error)
+    answer["version"] = getattr(mantid, "__version__", "unknown")
 except BaseException as error:
-    result["error"] = type(error).__name__ + ": " + str(error)
-sys.stdout.write("\\nRESULT " + json.dumps(result) + "\\n")
+    answer["trouble"] = "Mantid is there but does not load: " + type(error).__name__ + ": " + str(error)
+sys.stdout.write("\\nRESULT " + json.dumps(answer) + "\\n")
+sys.stdout.flush()
 """
+_NO_MANTID = (
+    "Mantid comes from conda, not from PyPI: `conda env create -f environment.yml` or `pixi install`, "
+    "then install mantid_exp2sim into that environment. Without Mantid the command line and Python work."
+)
+_BROKEN_MANTID = (
+    "Start `python -c 'import mantid.simpleapi'` to see more; "
+    "make the environment again from environment.yml, or take out the plugin that the output names."
+)
+_SLOW_MANTID = (
+    "Start `python -c 'import mantid.simpleapi'` to see where it waits (a plugin, or a directory "
+    "on a network drive that does not answer), then ask again."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +99,40 @@ class Report:
         return {"ok": self.ok, "checks": [asdict(check) for check in self.checks]}
 
 
+@dataclass(frozen=True, slots=True)
+class MantidAnswer:
+    """What Mantid says when it is asked in a Python of its own; ``version`` is None where it gave no answer.
+
+    ``properties`` is the file of user properties that it reads and ``directories`` what it has read there,
+    ``registered`` are the algorithms that it has at its start, ``failures`` those that do not load.
+    """
+
+    version: str | None = None
+    trouble: str = ""
+    fix: str = ""
+    properties: str = ""
+    directories: str = ""
+    registered: tuple[str, ...] = ()
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def reads(self, properties: Path) -> bool:
+        """Say whether this is the file of user properties that Mantid reads."""
+        return self.version is not None and _same(self.properties, properties)
+
+
 def examine(properties: Path) -> Report:
     """Look at Python, Mantid, torch, versions, models, the properties file and the algorithms."""
-    probe = try_mantid()
+    answer = ask_mantid()
     return Report(
         (
             _python(),
-            _mantid(probe),
+            _mantid(answer),
             _torch(),
             *_versions(),
             *_models(),
             *_properties(properties),
-            *_algorithms(probe),
+            *_what_mantid_has_read(answer, properties),
+            *_algorithms(answer, properties),
         )
     )
 
@@ -103,15 +149,14 @@ def clean_environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k not in ("LD_PRELOAD", "PYTHONPATH", "PYTHONHOME")}
 
 
-def try_mantid() -> dict[str, Any]:
-    """Load Mantid and the algorithms in a Python of its own; what came of it."""
+def ask_mantid() -> MantidAnswer:
+    """Start Mantid in a Python of its own, and ask what it has read and which algorithms it has."""
     if importlib.util.find_spec("mantid") is None:
-        return {"mantid": None, "error": "", "algorithms": {}, "seconds": None, "heavy": []}
-    files = workbench.algorithm_files()
-    arguments = [json.dumps(sys.path), str(workbench.algorithms_folder()), *(file.stem for file in files)]
+        return MantidAnswer(trouble="this Python has no Mantid", fix=_NO_MANTID)
+    names = [file.stem for file in algorithm_files()]
     try:
-        run = subprocess.run(
-            [sys.executable, "-c", _PROBE, *arguments],
+        child = subprocess.run(
+            [sys.executable, "-c", _PROBE, json.dumps(sys.path), str(algorithms_folder()), *names],
             env=clean_environment(),
             capture_output=True,
             text=True,
@@ -119,29 +164,31 @@ def try_mantid() -> dict[str, Any]:
             timeout=TIMEOUT,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return {"mantid": None, "error": str(error), "algorithms": {}, "seconds": None, "heavy": []}
-    found = re.findall(r"^RESULT (\{.*\})$", run.stdout, re.MULTILINE)
-    if not found:
-        last = run.stderr.strip().splitlines()[-1:] or [f"exit code {run.returncode}"]
-        return {"mantid": None, "error": last[0], "algorithms": {}, "seconds": None, "heavy": []}
-    result: dict[str, Any] = json.loads(found[-1])
-    return result
+    except subprocess.TimeoutExpired:
+        return MantidAnswer(trouble=f"Mantid did not start within {TIMEOUT} s", fix=_SLOW_MANTID)
+    except OSError as error:
+        fix = f"Start {sys.executable} in a terminal to see why."
+        return MantidAnswer(trouble=f"a second Python does not start: {error}", fix=fix)
+    results = re.findall(r"^RESULT (\{.*\})$", child.stdout, re.MULTILINE)
+    if not results:
+        return MantidAnswer(trouble=_how_it_ended(child), fix=_BROKEN_MANTID)
+    answer = json.loads(results[-1])
+    fix = _BROKEN_MANTID if answer["trouble"] else ""
+    return MantidAnswer(**{**answer, "registered": tuple(answer["registered"]), "fix": fix})
 
 
-def _mantid(probe: dict[str, Any]) -> Check:
-    if probe["mantid"] is not None:
-        return Check("mantid", "ok", f"Mantid {probe['mantid']}")
-    if probe["error"]:
-        way_out = (
-            "Start `python -c 'import mantid'` to see more; make the environment again from environment.yml."
-        )
-        return Check("mantid", "problem", f"Mantid is there but does not load: {probe['error']}", way_out)
-    way_out = (
-        "Mantid comes from conda, not from PyPI: `conda env create -f environment.yml` or `pixi install`, "
-        "then install mantid_exp2sim into that environment. Without Mantid the command line and Python work."
-    )
-    return Check("mantid", "problem", "this Python has no Mantid", way_out)
+def _how_it_ended(child: subprocess.CompletedProcess[str]) -> str:
+    number = -child.returncode
+    names = [item.name for item in signal.Signals if item == number]
+    how = f"crashed ({names[0]})" if names else f"ended with exit code {child.returncode}"
+    last = child.stderr.strip().splitlines()[-1:]
+    return f"Mantid {how} while it started" + (f": {last[0]}" if last else "")
+
+
+def _mantid(answer: MantidAnswer) -> Check:
+    if answer.version is None:
+        return Check("mantid", "problem", answer.trouble, answer.fix)
+    return Check("mantid", "ok", f"Mantid {answer.version}")
 
 
 def _torch() -> Check:
@@ -228,22 +275,29 @@ def _models() -> list[Check]:
     return checks
 
 
+def _same(entry: str, path: Path) -> bool:
+    return Path(entry).expanduser().resolve() == path.expanduser().resolve()
+
+
 def _properties(properties: Path) -> list[Check]:
-    entries = workbench.plugin_directories(properties)
-    folder = workbench.algorithms_folder()
-    checks = []
-    if any(Path(entry).resolve() == folder.resolve() for entry in entries):
+    """What the file says, read as Mantid reads it."""
+    text = read_properties(properties)
+    entries = entries_that_mantid_reads(text)
+    folder = algorithms_folder()
+    named = any(_same(entry, folder) for entry in entries)
+    checks = [_backtick(properties, text, named=named)] if "`" in text else []
+    if named:
         checks.append(Check("workbench", "ok", f"{properties} names {folder}"))
     else:
         way_out = "Run `exp2sim workbench install`, then start Workbench again."
-        checks.append(Check("workbench", "problem", f"{properties} does not name {folder}", way_out))
+        found = f"{properties} does not name {folder}" + (" in front of its first backtick" if checks else "")
+        checks.append(Check("workbench", "problem", found, way_out))
     for entry in entries:
         if not Path(entry).is_dir():
-            way_out = f"Take it out of {workbench.KEY} in {properties}."
-            checks.append(
-                Check("workbench", "warning", f"the plugin directory {entry} does not exist", way_out)
-            )
-        elif workbench.is_ours(entry) and Path(entry).resolve() != folder.resolve():
+            way_out = f"Take it out of {KEY} in {properties}."
+            found = f"the plugin directory {entry} does not exist"
+            checks.append(Check("workbench", "warning", found, way_out))
+        elif is_ours(entry) and not _same(entry, folder):
             way_out = "Run `exp2sim workbench install` to replace it."
             checks.append(
                 Check("workbench", "warning", f"{entry} is another copy of the algorithms", way_out)
@@ -251,20 +305,45 @@ def _properties(properties: Path) -> list[Check]:
     return checks
 
 
-def _algorithms(probe: dict[str, Any]) -> list[Check]:
-    if probe["mantid"] is None:
-        names = ", ".join(file.stem for file in workbench.algorithm_files())
-        return [Check("algorithms", "warning", f"not tried, for Mantid does not load: {names}")]
-    checks = []
-    for name, outcome in probe["algorithms"].items():
-        if outcome == "ok":
-            checks.append(Check("algorithms", "ok", f"{name} loads"))
-        else:
-            way_out = "Install mantid_exp2sim again, into the Python of Workbench."
-            checks.append(Check("algorithms", "problem", f"{name} does not load: {outcome}", way_out))
-    if probe["heavy"]:
-        found = f"loading them imports {', '.join(probe['heavy'])}"
-        checks.append(
-            Check("algorithms", "warning", found, "Please report this: it slows down Workbench's start.")
+def _backtick(properties: Path, text: str, *, named: bool) -> Check:
+    found = f"line {line_of_backtick(text)} of {properties} holds a backtick: Mantid reads nothing behind it"
+    if holds_old_mark(text):
+        way_out = (
+            "An earlier version of mantid_exp2sim wrote it: run `exp2sim workbench install` to replace it."
         )
-    return checks
+        return Check("workbench", "problem", found, way_out)
+    way_out = "Take the backtick out of that line, then start Workbench again."
+    return Check("workbench", "warning" if named else "problem", found, way_out)
+
+
+def _what_mantid_has_read(answer: MantidAnswer, properties: Path) -> list[Check]:
+    if answer.version is None:
+        return []
+    if not answer.reads(properties):
+        way_out = "Leave out --properties to look at the file that Mantid reads."
+        return [Check("workbench", "warning", f"Mantid reads {answer.properties}, not {properties}", way_out)]
+    folder = algorithms_folder()
+    if any(_same(entry.strip(), folder) for entry in answer.directories.split(";") if entry.strip()):
+        return [Check("workbench", "ok", f"Mantid has read {folder}")]
+    way_out = "Run `exp2sim workbench install`, and take out any backtick that it tells of; then ask again."
+    found = f"Mantid has read {answer.directories or 'nothing'!r} for {KEY}: the algorithms are not in it"
+    return [Check("workbench", "problem", found, way_out)]
+
+
+def _algorithms(answer: MantidAnswer, properties: Path) -> list[Check]:
+    names = [file.stem for file in algorithm_files()]
+    if answer.version is None:
+        found = f"not tried, for Mantid does not load: {', '.join(names)}"
+        return [Check("algorithms", "warning", found, "See what is said of Mantid above.")]
+    return [_algorithm(name, answer, properties) for name in names]
+
+
+def _algorithm(name: str, answer: MantidAnswer, properties: Path) -> Check:
+    if name in answer.failures:
+        way_out = "Install mantid_exp2sim again, into the Python of Workbench."
+        return Check("algorithms", "problem", f"{name} does not load: {answer.failures[name]}", way_out)
+    if name in answer.registered:
+        return Check("algorithms", "ok", f"{name} is registered")
+    way_out = "Run `exp2sim workbench install`, then start Workbench again."
+    status: Status = "problem" if answer.reads(properties) else "warning"
+    return Check("algorithms", status, f"{name} loads, but Mantid does not register it at its start", way_out)

@@ -53,6 +53,8 @@ def _change(args: argparse.Namespace) -> int:
     lines = [f"{change.properties} {done if change.changed else already} {change.folder}."]
     if change.backup is not None:
         lines.append(f"The file as it was: {change.backup}.")
+    if change.warning:
+        lines.append(f"Warning: {change.warning}")
     if change.changed:
         lines.append("Start Workbench again to see the change.")
     result = {
@@ -61,6 +63,7 @@ def _change(args: argparse.Namespace) -> int:
         "folder": str(change.folder),
         "changed": change.changed,
         "backup": None if change.backup is None else str(change.backup),
+        "warning": change.warning,
     }
     emit(args, result, "\n".join(lines))
     return 0

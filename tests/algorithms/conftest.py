@@ -14,6 +14,9 @@ if importlib.util.find_spec("mantid") is None:
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # a real Mantid may warn while it is imported
     import mantid
+    from mantid.kernel import config
+
+    config["user.python.plugins.directories"] = ""  # nothing of what this machine has installed
     import mantid.simpleapi
 
 from mantid_exp2sim import bundle, mosaic, workbench

@@ -19,9 +19,11 @@ HEAVY = ("torch", "ot", "matplotlib", "scipy", "h5py")
 LOAD = """
 import json, sys, time
 sys.path[:] = json.loads(sys.argv[1])
-import numpy, mantid.simpleapi
+import numpy
+from mantid.kernel import config, plugins
+config["user.python.plugins.directories"] = ""  # nothing of what this machine has installed
+import mantid.simpleapi
 from mantid.api import AlgorithmFactory, AlgorithmManager
-from mantid.kernel import plugins
 before = set(sys.modules)
 known = set(AlgorithmFactory.getRegisteredAlgorithms(True))
 start = time.perf_counter()

@@ -11,3 +11,7 @@ if importlib.util.find_spec("mantid") is None:
     sys.path.insert(0, str(HERE))
 if str(HERE) not in sys.path:
     sys.path.append(str(HERE))
+
+from mantid.kernel import config  # noqa: E402
+
+config["user.python.plugins.directories"] = ""  # nothing of what this machine has installed

@@ -130,3 +130,43 @@ def test_the_stand_in_cannot_be_imported_outside_the_tests(tmp_path):
         subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=False).returncode
         == 0
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        ("a=1\nb : 2\n", {"a": "1", "b": "2"}),
+        ("# a `word`\na=1\n", {}),
+        ("a=1\n# a `word`\nb=2\n", {"a": "1"}),
+        ("a=/one;/t`o\n", {"a": "/one;/t"}),
+        ("a=1\n! old\\\na=2\n", {"a": "2"}),
+        ("a=/one;\\\r\n/two\r\n", {"a": "/one;/two"}),
+        ("a\n = 3\nb=C:\\\\x\n", {"a": "", "b": "C:\\x"}),
+    ],
+)
+def test_user_properties_end_at_the_first_backtick(text, settings):
+    assert mantid.kernel.read_properties(text) == settings
+
+
+def test_user_properties_are_read_at_the_start_and_name_plugins(tmp_path):
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "Mine.py").write_text(
+        "from mantid.api import AlgorithmFactory, PythonAlgorithm\n"
+        "class Mine(PythonAlgorithm):\n"
+        "    def category(self): return 'Mine'\n"
+        "    def PyInit(self): pass\n"
+        "    def PyExec(self): pass\n"
+        "AlgorithmFactory.subscribe(Mine)\n"
+    )
+    file = tmp_path / ".mantid" / "Mantid.user.properties"
+    file.parent.mkdir()
+    setting = f"user.python.plugins.directories = {tmp_path / 'plugins'}\n"
+    code = "from mantid import simpleapi; print(hasattr(simpleapi, 'Mine'))"
+    path = os.pathsep.join(sys.path)
+    for text, there in ((setting, "True"), (f"# `\n{setting}", "False")):
+        file.write_text(text)
+        environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": path}
+        run = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        )
+        assert run.stdout.strip() == there

@@ -44,9 +44,9 @@ def _json(path: Path, n: int) -> None:
 
 
 def _user_properties(path: Path, n: int) -> None:
-    from mantid_exp2sim import workbench
+    from mantid_exp2sim import user_properties
 
-    workbench._write(path, f"{n}" * 1000)
+    user_properties.write_properties(path, f"{n}" * 1000)
 
 
 def _shard(path: Path, n: int) -> None:

@@ -2,12 +2,13 @@
 
 import dis
 import inspect
+import os
 import sys
 from collections import namedtuple
 
 import mantid._builtin as _builtin
-from mantid.api import AlgorithmManager, AnalysisDataService, WorkspaceProperty, mtd
-from mantid.kernel import DataItem, Direction, config
+from mantid.api import AlgorithmFactory, AlgorithmManager, AnalysisDataService, WorkspaceProperty, mtd
+from mantid.kernel import DataItem, Direction, config, plugins
 
 __all__ = ["AnalysisDataService", "Direction", "config", "mtd"]
 _MODULE = "mantid.simpleapi"
@@ -102,3 +103,11 @@ for _algorithm in _builtin.ALL:
     _made = AlgorithmManager.createUnmanaged(_algorithm.__name__)
     _made.initialize()
     _create_algorithm_function(_algorithm.__name__, 1, _made)
+
+for _directory in config["user.python.plugins.directories"].split(";"):
+    if os.path.isdir(_directory.strip()):
+        for _name in plugins.load(_directory.strip()):
+            if _name in AlgorithmFactory.getRegisteredAlgorithms(True):
+                _made = AlgorithmManager.createUnmanaged(_name)
+                _made.initialize()
+                _create_algorithm_function(_name, _made.version(), _made)

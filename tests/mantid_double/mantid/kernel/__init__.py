@@ -1,6 +1,7 @@
 """What `mantid.kernel` offers: enumerations, properties of plain type, validators, logger, configuration."""
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import ClassVar
@@ -109,13 +110,29 @@ class Logger:
         self._write("debug", text)
 
 
+_SETTING = re.compile(
+    r"\s*(?:[#!][^\r\n]*|([^=:\r\n]+)(?:[=:]((?:\\(?:\r\n|[\s\S])|[^\\\r\n])*))?)", re.ASCII
+)
+_ESCAPES = {"\n": "", "\r": "", "\r\n": "", "n": "\n", "r": "\r", "t": "\t", "f": "\f"}
+
+
+def read_properties(text):
+    """Parse what stands in front of the first backtick, by Poco's rules: nothing behind it exists."""
+    return {
+        key.strip(): re.sub(r"\\(\r\n|[\s\S])", lambda match: _ESCAPES.get(match[1], match[1]), value).strip()
+        for key, value in _SETTING.findall(text.partition("`")[0])
+        if key.strip()
+    }
+
+
 class ConfigServiceImpl:
-    """The configuration: log level, data directories and the user's property file."""
+    """The configuration: log level, data directories and the user's property file, read at the start."""
 
     def __init__(self):
         self.level = 5
         self.directories = []
-        self.properties = {}
+        file = Path(self.getUserFilename())
+        self.properties = read_properties(file.read_text(errors="surrogateescape")) if file.is_file() else {}
 
     def setLogLevel(self, logLevel, quiet=False):
         if not isinstance(logLevel, int):

@@ -2,7 +2,7 @@
 
 from mantid.api import AlgorithmFactory, PythonAlgorithm
 
-from mantid_exp2sim import mdalgorithm, mdcheck, mdproperties
+from mantid_exp2sim import mdcheck, mdproperties
 
 
 class CheckModelDomainMD(PythonAlgorithm):  # type: ignore[misc]
@@ -32,8 +32,8 @@ class CheckModelDomainMD(PythonAlgorithm):  # type: ignore[misc]
         mdcheck.declare_answer(self)
 
     def validateInputs(self) -> dict[str, str]:
-        """Check model and workspace on the model's card."""
-        return mdalgorithm.translation_issues(self)
+        """Check model and workspaces on the model's card."""
+        return mdcheck.issues(self)
 
     def PyExec(self) -> None:
         """Run it."""

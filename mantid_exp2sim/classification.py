@@ -11,6 +11,7 @@ import numpy as np
 from mantid_exp2sim.card import Domain, classifier_role
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Floats, Histogram
+from mantid_exp2sim.tiles import check_tile
 from mantid_exp2sim.translation import intensity_factor, translate
 from mantid_exp2sim.volumes import Volumes, open_volumes
 
@@ -197,6 +198,7 @@ def classifier_data(
     """What a classifier reads: the data (deconvolved first, if asked for), their volumes, and the factor that
     takes their intensity to the model's.
     """
+    check_tile(tile)
     data, left = histogram, scale
     if deconvolve:
         options = {"tile": tile, "incident_energy": incident_energy, "progress": progress}

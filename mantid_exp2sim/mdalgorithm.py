@@ -8,16 +8,18 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from mantid_exp2sim import mdworkspace
-from mantid_exp2sim.background import compute
+from mantid_exp2sim import mdinputs, mdwords, mdworkspace
+from mantid_exp2sim.background import Progress, compute
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.tiles import check_tile
 
 if TYPE_CHECKING:
     from mantid_exp2sim.bundle import Model
 
 Issues = dict[str, str]
+T = TypeVar("T")
 
 
 # ----------------------------------------------------------------------------------------------------- checks
@@ -89,17 +91,41 @@ def translation_issues(algorithm: Any) -> Issues:
     workspace = algorithm.getProperty("InputWorkspace").value
     if workspace is None or model is None or issues:
         return issues
-    try:
-        model.check(mdworkspace.read(workspace, incident_energy=incident_energy(algorithm)).histogram)
-    except Exp2SimError as error:
-        issues[_guilty(error)] = words(error)
-    return issues
+    issues.update(data_issues(model, {str(workspace.name()): workspace}, incident_energy(algorithm)))
+    return {key: " ".join(filter(None, (text, left_behind(algorithm)))) for key, text in issues.items()}
+
+
+def data_issues(model: Model, workspaces: Mapping[str, Any], energy: float | None) -> Issues:
+    """What keeps the model from taking these workspaces, by the property that is to blame."""
+    for name, workspace in workspaces.items():
+        try:
+            mdinputs.check(model, name, mdworkspace.read(workspace, incident_energy=energy).histogram)
+        except Exp2SimError as error:
+            cause = error.__cause__ if isinstance(error.__cause__, Exp2SimError) else error
+            known = cause.what.startswith("The incident energy")
+            return {"IncidentEnergy" if known else "InputWorkspace": str(error)}
+    return {}
+
+
+def left_behind(algorithm: Any) -> str:
+    """What is done and what is not where a member of a group fails; empty where there is no group."""
+    name = algorithm.getPropertyValue("InputWorkspace")
+    if not algorithm.isChild() or not name:
+        return ""
+    return (
+        f"Where a group is processed, the members before {name} are done and in the output group; "
+        f"{name} and those after it are as they were, and are not in it."
+    )
 
 
 def number_issues(algorithm: Any) -> Issues:
-    """NaN passes Mantid's bounded validators, and a factor of 0 makes no sense."""
+    """NaN passes Mantid's bounded validators, a factor of 0 makes no sense, and small tiles never end."""
     factor = algorithm.getProperty("ScaleFactor").value
     issues = {} if 0 < factor < float("inf") else {"ScaleFactor": "The factor is a positive number."}
+    try:
+        check_tile(data_options(algorithm)["tile"])
+    except Exp2SimError as error:
+        issues["TileSize"] = mdwords.words(error)
     if algorithm.existsProperty("IncidentEnergy"):
         energy = algorithm.getProperty("IncidentEnergy").value
         if not 0 <= energy < float("inf"):
@@ -107,20 +133,6 @@ def number_issues(algorithm: Any) -> Issues:
                 "The incident energy is a positive number of meV, or 0 to take the sample log Ei."
             )
     return issues
-
-
-def _guilty(error: Exp2SimError) -> str:
-    return "IncidentEnergy" if error.what.startswith("The incident energy") else "InputWorkspace"
-
-
-def words(error: Exp2SimError) -> str:
-    """An error of the package in the words of a Mantid dialog."""
-    if error.what.startswith("The incident energy of the data is not known"):
-        return (
-            f"{error.what} The workspace has no sample log Ei. Set IncidentEnergy in meV, "
-            "or add the log with AddSampleLog before the data are binned."
-        )
-    return str(error)
 
 
 # -------------------------------------------------------------------------------------------------- execution
@@ -180,20 +192,49 @@ def loader(algorithm: Any) -> Callable[[], Model]:
     return load
 
 
+def computed(algorithm: Any, work: Callable[[Progress], T]) -> T:
+    """The result of ``work(progress)``, which starts with loading the model; its errors in Mantid's words."""
+    try:
+        return compute(work, reporter(algorithm), message="loading the model")
+    except Exp2SimError as error:
+        raise RuntimeError(mdwords.words(error)) from error
+
+
+def telling(algorithm: Any, progress: Progress) -> Progress:
+    """The progress of a translation; its first message, how much there is to do, goes to the log too."""
+    first = [algorithm.log().notice]
+
+    def passed_on(done: int, total: int, message: str) -> None:
+        if first:
+            first.pop()(message)
+        progress(done, total, message)
+
+    return passed_on
+
+
 def translate(algorithm: Any, direction: Literal["deconvolve", "convolve"]) -> None:
     """``PyExec`` of a translation: everything is computed, then a clone of the input gets the result."""
+    try:
+        _translate(algorithm, direction)
+    except Exception:
+        if text := left_behind(algorithm):
+            algorithm.log().error(text)
+        raise
+
+
+def _translate(algorithm: Any, direction: Literal["deconvolve", "convolve"]) -> None:
     workspace = algorithm.getProperty("InputWorkspace").value
     snapshot = mdworkspace.read(workspace, incident_energy=incident_energy(algorithm))
     options = {**data_options(algorithm), **error_options(algorithm)}
     options["force"] = bool(algorithm.getProperty("Force").value)
     load = loader(algorithm)
 
-    def work(progress: Callable[[int, int, str], None]) -> tuple[Model, Any]:
+    def work(progress: Progress) -> tuple[Model, Any]:
         model = load()
         run = model.deconvolve if direction == "deconvolve" else model.convolve
-        return model, run(snapshot.histogram, progress=progress, **options)
+        return model, run(snapshot.histogram, progress=telling(algorithm, progress), **options)
 
-    model, result = compute(work, reporter(algorithm), message="loading the model")
+    model, result = computed(algorithm, work)
     signal, errors = snapshot.arrays(result)
     output = clone(algorithm, workspace)
     output.setSignalArray(signal)
@@ -206,10 +247,16 @@ def translate(algorithm: Any, direction: Literal["deconvolve", "convolve"]) -> N
 
 def clone(algorithm: Any, workspace: Any) -> Any:
     """A copy of a workspace that is in no data service."""
-    child = algorithm.createChildAlgorithm("CloneMDWorkspace", enableLogging=False)
-    child.setProperty("InputWorkspace", workspace)
-    child.execute()
-    return child.getProperty("OutputWorkspace").value
+    return child(algorithm, "CloneMDWorkspace", {"InputWorkspace": workspace})
+
+
+def child(algorithm: Any, name: str, properties: Mapping[str, Any]) -> Any:
+    """What another algorithm makes as its OutputWorkspace; it is in no data service."""
+    made = algorithm.createChildAlgorithm(name, enableLogging=False)
+    for key, value in properties.items():
+        made.setProperty(key, value)
+    made.execute()
+    return made.getProperty("OutputWorkspace").value
 
 
 def note(algorithm: Any, model: Model, metadata: Mapping[str, Any]) -> None:

@@ -1,26 +1,31 @@
-"""What CheckModelDomainMD does: is a workspace inside a model's domain?"""
+"""What CheckModelDomainMD does: are workspaces inside a model's domain?"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mantid_exp2sim import mdalgorithm, mdworkspace
-from mantid_exp2sim.background import compute
+from mantid_exp2sim import mdalgorithm, mdinputs, mdworkspace
+from mantid_exp2sim.background import Progress
+from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
     from mantid_exp2sim.applicability import DomainCheck
     from mantid_exp2sim.bundle import Model
 
+VERDICTS = ("untrustworthy", "expert opinion", "not known", "trustworthy")
+"""From the least trustworthy one on."""
+
 
 def declare_input(algorithm: Any) -> None:
-    """Declare the workspace and what it is for."""
-    from mantid.api import IMDHistoWorkspaceProperty, ITableWorkspaceProperty, PropertyMode
-    from mantid.kernel import Direction, StringListValidator
+    """Declare the workspaces and what they are for."""
+    from mantid.api import ADSValidator, ITableWorkspaceProperty, PropertyMode
+    from mantid.kernel import Direction, StringArrayProperty, StringListValidator
 
     algorithm.declareProperty(
-        IMDHistoWorkspaceProperty("InputWorkspace", "", Direction.Input),
-        "The MDHistoWorkspace to judge: h, k and energy transfer in any order, other axes integrated.",
+        StringArrayProperty("InputWorkspace", ADSValidator()),
+        "MDHistoWorkspaces or groups of them, separated by commas, "
+        "with h, k and energy transfer in any order and other axes integrated.",
     )
     algorithm.declareProperty(
         "ModelDirection",
@@ -30,7 +35,7 @@ def declare_input(algorithm: Any) -> None:
     )
     algorithm.declareProperty(
         ITableWorkspaceProperty("ReportWorkspace", "", Direction.Output, PropertyMode.Optional),
-        "Optional table with one row: workspace, verdict, p-value, distance, score and its limit.",
+        "Optional table with a row for each workspace: verdict, p-value, distance, score and its limit.",
     )
 
 
@@ -49,32 +54,73 @@ def declare_answer(algorithm: Any) -> None:
     )  # fmt: skip
     algorithm.declareProperty(
         "Verdict", "", direction=Direction.Output,
-        doc="One of trustworthy, expert opinion, untrustworthy and not known.",
+        doc="One of trustworthy, expert opinion, untrustworthy and not known; of several the worst.",
     )  # fmt: skip
 
 
+def issues(algorithm: Any) -> mdalgorithm.Issues:
+    """Messages of ``validateInputs``: everything is checked on the model's card, no weights are read."""
+    found, model = mdalgorithm.model_issues(algorithm)
+    found.update(mdalgorithm.number_issues(algorithm))
+    if not mdinputs.names_given(algorithm):
+        return found
+    try:
+        workspaces = mdinputs.workspaces(algorithm)
+    except Exp2SimError as error:
+        return {**found, "InputWorkspace": str(error)}
+    outputs = [("ReportWorkspace", algorithm.getPropertyValue("ReportWorkspace"))]
+    found.update(mdinputs.clashes([*mdinputs.names_given(algorithm), *workspaces], outputs))
+    if model is not None and not found:
+        found.update(mdalgorithm.data_issues(model, workspaces, mdalgorithm.incident_energy(algorithm)))
+    return found
+
+
 def execute(algorithm: Any) -> None:
-    """``PyExec``: judge the workspace; nothing is changed."""
-    workspace = algorithm.getProperty("InputWorkspace").value
-    snapshot = mdworkspace.read(workspace, incident_energy=mdalgorithm.incident_energy(algorithm))
+    """``PyExec``: judge the workspaces; nothing is changed."""
+    energy = mdalgorithm.incident_energy(algorithm)
+    data = {
+        name: mdworkspace.read(workspace, incident_energy=energy).histogram
+        for name, workspace in mdinputs.workspaces(algorithm).items()
+    }
     scale = mdalgorithm.data_options(algorithm)["scale"]
     direction = str(algorithm.getProperty("ModelDirection").value)
     load = mdalgorithm.loader(algorithm)
 
-    def work(progress: Callable[[int, int, str], None]) -> tuple[Model, DomainCheck]:
-        model = load()
-        progress(0, 1, "compare with the training data")
-        return model, model.check_domain(snapshot.histogram, direction=direction, scale=scale)  # type: ignore[arg-type]
+    def work(progress: Progress) -> tuple[Model, dict[str, DomainCheck]]:
+        model, checks = load(), {}
+        for number, (name, histogram) in enumerate(data.items()):
+            progress(number, len(data), f"{name}: compare with the training data")
+            checks[name] = model.check_domain(histogram, direction=direction, scale=scale)  # type: ignore[arg-type]
+        return model, checks
 
-    model, found = compute(work, mdalgorithm.reporter(algorithm), message="loading the model")
+    model, checks = mdalgorithm.computed(algorithm, work)
     algorithm.setProperty("ModelChecksum", model.checksum)
-    p_value, distance = (float("nan") if v is None else float(v) for v in (found.p_value, found.distance))
-    algorithm.setProperty("PValue", p_value)
-    algorithm.setProperty("Distance", distance)
-    algorithm.setProperty("Verdict", found.verdict)
-    tell(algorithm, found.to_dict(), found.words())
+    worst = least_trustworthy(checks.values())
+    algorithm.setProperty("PValue", _number(worst.p_value))
+    algorithm.setProperty("Distance", _number(worst.distance))
+    algorithm.setProperty("Verdict", worst.verdict)
+    for name, check in checks.items():
+        tell(algorithm, check.to_dict(), f"{name}: {check.words()}")
     if algorithm.getPropertyValue("ReportWorkspace"):
-        algorithm.setProperty("ReportWorkspace", table(workspace.name(), found))
+        algorithm.setProperty("ReportWorkspace", table(checks))
+
+
+def least_trustworthy(checks: Iterable[DomainCheck]) -> DomainCheck:
+    """The one with the worst verdict; of several with the same verdict that of the smallest p-value.
+
+    >>> from mantid_exp2sim.applicability import DomainCheck
+    >>> good, bad = DomainCheck(0.5, 1.0, "trustworthy"), DomainCheck(0.001, 9.0, "untrustworthy")
+    >>> least_trustworthy([good, bad]).verdict
+    'untrustworthy'
+    """
+    return min(
+        checks,
+        key=lambda check: (VERDICTS.index(check.verdict), 1.0 if check.p_value is None else check.p_value),
+    )
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
 
 
 def tell(algorithm: Any, found: dict[str, Any], words: str) -> None:
@@ -83,16 +129,16 @@ def tell(algorithm: Any, found: dict[str, Any], words: str) -> None:
     (log.notice if found["verdict"] == "trustworthy" else log.warning)(words)
 
 
-def table(name: str, found: DomainCheck) -> Any:
-    """A TableWorkspace with one row."""
+def table(checks: Mapping[str, DomainCheck]) -> Any:
+    """A TableWorkspace with a row for each workspace."""
     from mantid.api import WorkspaceFactory
 
     made = WorkspaceFactory.createTable()
     for title in ("Workspace", "Verdict", "Note"):
         made.addColumn("str", title)
-    numbers = (found.p_value, found.distance, found.score, found.limit)
     for title in ("PValue", "Distance", "Score", "Limit"):
         made.addColumn("double", title)
-    values = [float("nan") if value is None else float(value) for value in numbers]
-    made.addRow([name, found.verdict, found.note, *values])
+    for name, check in checks.items():
+        numbers = (check.p_value, check.distance, check.score, check.limit)
+        made.addRow([name, check.verdict, check.note, *map(_number, numbers)])
     return made

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mantid_exp2sim import mdalgorithm, mdworkspace, mosaic
+from mantid_exp2sim import mdalgorithm, mdinputs, mdworkspace, mosaic
 
 if TYPE_CHECKING:
     from mantid_exp2sim.histogram import Floats, Histogram
@@ -16,10 +16,12 @@ PROPERTY = "MapWorkspace"
 
 
 def declare(algorithm: Any) -> None:
-    """Declare the name of the maps."""
+    """Declare the name of the maps: a workspace or a group, which get the history of the run."""
+    from mantid.api import PropertyMode, WorkspaceProperty
+    from mantid.kernel import Direction
+
     algorithm.declareProperty(
-        PROPERTY,
-        "",
+        WorkspaceProperty(PROPERTY, "", Direction.Output, PropertyMode.Optional),
         "Name for a map of what the classifier looked at, with the bins of the input. "
         "Of several workspaces each has one, in a group of this name. Empty makes none.",
     )
@@ -27,7 +29,18 @@ def declare(algorithm: Any) -> None:
 
 def wanted(algorithm: Any) -> bool:
     """Whether maps are asked for."""
-    return bool(str(algorithm.getProperty(PROPERTY).value))
+    return bool(algorithm.getPropertyValue(PROPERTY))
+
+
+def names(algorithm: Any, inputs: Sequence[str]) -> list[str]:
+    """The names that the maps of these workspaces take, their group's too.
+
+    A single map has the name that is asked for; of several each adds the name of its workspace.
+    """
+    if not wanted(algorithm):
+        return []
+    title = str(algorithm.getPropertyValue(PROPERTY))
+    return [title] if len(inputs) == 1 else [title, *(f"{title}_{name}" for name in inputs)]
 
 
 def store(
@@ -36,39 +49,32 @@ def store(
     energies: Sequence[float | None],
     maps: Sequence[Histogram],
 ) -> None:
-    """Put the maps into the data service, one for each of the workspaces ``inputs``.
+    """Make the maps the output of the algorithm, one for each of the workspaces ``inputs``.
 
     ``energies`` holds the incident energy given for each, None where its log was taken. ``maps`` holds one
     for each workspace, or one mosaic for all of them.
     """
-    from mantid.api import AlgorithmManager, AnalysisDataService
+    from mantid.api import AnalysisDataService
 
-    title = str(algorithm.getProperty(PROPERTY).value)
     made = {}
     for number, (name, workspace) in enumerate(inputs.items()):
         snapshot = mdworkspace.read(workspace, incident_energy=energies[number])
         made[name] = _workspace(algorithm, workspace, snapshot, _part(maps, number, snapshot.histogram))
     if len(made) == 1:
-        AnalysisDataService.addOrReplace(title, next(iter(made.values())))
+        algorithm.setProperty(PROPERTY, next(iter(made.values())))
         return
-    names = [f"{title}_{name}" for name in made]
-    for name, workspace in zip(names, made.values(), strict=True):
+    members = names(algorithm, list(made))[1:]
+    for name, workspace in zip(members, made.values(), strict=True):
         AnalysisDataService.addOrReplace(name, workspace)
-    group = AlgorithmManager.createUnmanaged("GroupWorkspaces")
-    group.initialize()
-    group.setLogging(False)
-    group.setProperty("InputWorkspaces", names)
-    group.setProperty("OutputWorkspace", title)
-    group.execute()
+    group = mdalgorithm.child(algorithm, "GroupWorkspaces", {"InputWorkspaces": members})
+    algorithm.setProperty(PROPERTY, group)
 
 
 def _part(maps: Sequence[Histogram], number: int, histogram: Histogram) -> Floats:
     """The map of one workspace in its own axis order."""
-    from mantid_exp2sim.mdclassify import nominal
-
     if not mosaic.is_mosaic(maps[0]):
         return maps[number].intensity
-    energy = nominal(histogram).metadata.get("incident_energy")
+    energy = mdinputs.nominal(histogram).metadata.get("incident_energy")
     volumes = {volume.metadata["incident_energy"]: volume for volume in mosaic.split(maps[0])}
     return mdworkspace.out_of_order(volumes[energy].intensity, histogram)
 

@@ -111,7 +111,10 @@ def declare_data(algorithm: Any, *, several: bool = False) -> None:
         "AutoScale", False, "Choose the factor from the mean intensity, for data in arbitrary units."
     )
     algorithm.declareProperty(
-        "TileSize", 0, IntBoundedValidator(lower=0), "Bins of a tile along each axis; 0 chooses it."
+        "TileSize",
+        0,
+        IntBoundedValidator(lower=0),
+        "Bins of a tile along each axis, 16 or more; 0 chooses it.",
     )
     algorithm.setPropertySettings(
         "ScaleFactor", EnabledWhenProperty("AutoScale", PropertyCriterion.IsDefault)

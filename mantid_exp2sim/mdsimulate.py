@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mantid_exp2sim import mdalgorithm, mdproperties, mdworkspace
+from mantid_exp2sim import mdalgorithm, mdinputs, mdproperties, mdworkspace
 from mantid_exp2sim.background import compute
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, AxisKind, Booleans, Floats, Histogram
@@ -217,7 +217,8 @@ def _checked(found: Grid) -> Grid:
 
 def issues(algorithm: Any) -> mdalgorithm.Issues:
     """Messages of ``validateInputs``."""
-    found: mdalgorithm.Issues = {}
+    output = [("OutputWorkspace", algorithm.getPropertyValue("OutputWorkspace"))]
+    found = mdinputs.clashes([algorithm.getPropertyValue("TemplateWorkspace")], output)
     if not np.isfinite(algorithm.getProperty("NoiseLevel").value):
         found["NoiseLevel"] = "The noise level is a number."
     if not np.isfinite(algorithm.getProperty("IncidentEnergy").value):

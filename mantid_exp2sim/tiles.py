@@ -19,6 +19,8 @@ from mantid_exp2sim.layout import AXES, Layout
 WHOLE = 256 * 256
 """An image of at most so many bins is not cut unless a tile size is given."""
 DEFAULT_TILE = {1: 4096, 2: 128, 3: 32}
+SMALLEST_TILE = 16
+"""Smaller tiles are refused: at 1 bin almost all that a network sees is halo, thousands of times the data."""
 BATCH_BINS = 131_072
 """At most so many spatial bins go through a network at once, unless a single tile has more. With fewer,
 data folded along the last axis in memory would be read one number per cache line."""
@@ -72,7 +74,7 @@ def cut(shape: Sequence[int], *, tile: int | None, reach: Sequence[int] | None, 
     Raises
     ------
     Exp2SimError
-        If the tile size is no positive number, or tiles are asked for although the reach is the whole image.
+        If the tile size is no number or too small, or the reach is the whole image and tiles are asked for.
 
     Examples
     --------
@@ -119,11 +121,31 @@ def samples_at_once(bins: int, parameters: int) -> int:
     return max(1, int(most) // max(1, bins))
 
 
+def check_tile(tile: int | None) -> None:
+    """Refuse a tile size that is no whole number, or so small that a run seems to hang.
+
+    >>> check_tile(7)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    mantid_exp2sim.errors.Exp2SimError: The tile size 7 is below 16 bins. Every tile is computed with a ...
+    """
+    if tile is None:
+        return
+    if isinstance(tile, bool) or not isinstance(tile, int | np.integer) or tile < 1:
+        raise Exp2SimError(f"The tile size {tile!r} is not a positive whole number of bins.")
+    if tile < SMALLEST_TILE:
+        raise Exp2SimError(
+            f"The tile size {tile} is below {SMALLEST_TILE} bins.",
+            why="Every tile is computed with a margin around it that is thrown away: "
+            "small tiles cost many times the work of the whole.",
+            way_out=f"Leave the tile size out, or give {SMALLEST_TILE} or more.",
+        )
+
+
 def _spatial(
     shape: Sequence[int], tile: int | None, reach: Sequence[int] | None, step: int
 ) -> list[list[Span]]:
-    if tile is not None and (isinstance(tile, bool) or not isinstance(tile, int | np.integer) or tile < 1):
-        raise Exp2SimError(f"The tile size {tile!r} is not a positive whole number of bins.")
+    check_tile(tile)
     if tile is None:
         small = prod(shape) <= WHOLE or reach is None
         tile = max(shape) if small else DEFAULT_TILE[len(shape)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -81,7 +81,8 @@ def translate(
     incident_energy
         meV, in place of what the histogram's metadata say, also in those of the result; not for mosaics.
     progress
-        Called at the start, after each layer of each block and at the end; an exception it raises
+        Called at the start with how much there is to do, after each layer of each block and at the end. It
+        counts in layers, so it moves within a block too. An exception it raises
         (`Cancelled`, `KeyboardInterrupt`) ends the run, with nothing changed anywhere.
 
     Returns
@@ -311,7 +312,8 @@ class _Runner:
         parameters = sum(parameter.numel() for parameter in self.networks[0].parameters())
         cut = blocks(shape, layout, tile=self.tile, reach=reach(self.networks[0]), parameters=parameters)
         self.total = sum(self._samples(block) for block in cut) * self.members * (1 + self.replicas)
-        self.report(self._message())
+        where = "whole" if len(cut) == 1 else f"in {len(cut)} blocks"
+        self.report(f"{self.direction} {where}: {self.total} passes of a network")
         with torch.inference_mode(), np.errstate(over="ignore", invalid="ignore"):
             for block in cut:
                 self.at_once = samples_at_once(_bins(block) // self._samples(block), parameters)
@@ -320,13 +322,19 @@ class _Runner:
                     output.view[_core(block)] = made.get(name, 0.0)
         self.report("done")
 
-    def report(self, message: str) -> None:
-        """Tell how far it is; here a run is cancelled."""
+    def report(self, message: str, within: int = 0) -> None:
+        """Tell how far it is, ``within`` layers beyond the samples done; here a run is cancelled."""
         if self.progress is not None:
-            self.progress(self.done, self.total, message)
+            steps = self.networks[0].steps
+            self.progress(self.done * steps + within, self.total * steps, message)
 
     def _message(self) -> str:
         return f"{self.direction}: {self.done + 1} of {self.total}"
+
+    def _ticker(self, samples: int) -> Callable[[], None]:
+        """What a network calls after each layer that so many samples have gone through."""
+        within = count(samples, samples)
+        return lambda: self.report(self._message(), next(within))
 
     def _samples(self, block: Block) -> int:
         """How many samples of the network a block holds."""
@@ -374,7 +382,7 @@ class _Runner:
         stacked = card.layout.stack(x, masks, energies)
         results = []
         for network in self.networks:
-            made = network.infer(stacked, lambda: self.report(self._message()))
+            made = network.infer(stacked, self._ticker(self._samples(block) * copies))
             volumes = card.layout.unstack(made, x.shape).reshape(scaled.shape)
             core = volumes[(slice(None), *(span.inner for span in block))].numpy().astype(np.float64)
             results.append(card.scaling.inverse(core) / self.factor)

@@ -104,7 +104,7 @@ def data_options(parser: argparse.ArgumentParser) -> None:
     )
     add_reading(parser)
     parser.add_argument(
-        "--tile", type=int, metavar="N", help="bins of a tile (default: whole images if small)"
+        "--tile", type=int, metavar="N", help="bins of a tile, 16 or more (default: whole images if small)"
     )
     parser.add_argument(
         "--scale",

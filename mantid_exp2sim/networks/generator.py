@@ -35,6 +35,8 @@ class Generator(nn.Module):
     in_channels: int
     out_channels: int
     feature_layers: tuple[int, ...]
+    steps: int
+    """How often `infer` calls ``tick``."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, *spatial) to (B, out_channels, *spatial), any spatial size."""
@@ -113,6 +115,7 @@ class PaperGenerator(Generator):
         if tanh:
             parts.append(nn.Tanh())
         self.parts = nn.Sequential(*parts)
+        self.steps = len(parts)
         xavier(self)
 
     def _after(self) -> tuple[nn.Module, nn.Module]:
@@ -189,6 +192,7 @@ class CompactGenerator(Generator):
         self.embed = conv(in_channels, width, 3, padding=1)
         self.blocks = nn.ModuleList(GatedResidual(dimension, width, norm) for _ in range(blocks))
         self.last = conv(width, out_channels, 3, padding=1)
+        self.steps = blocks
         self.feature_layers = tuple(sorted({0, (blocks + 1) // 2, blocks}))
         with torch.no_grad():
             self.last.weight.mul_(1e-3)

@@ -61,8 +61,8 @@ def test_failure_leaves_the_workspace_as_it_was(api, make, state, place, name, m
     before = state(make("hke"))
     report = translation._Runner.report
 
-    def breaks(self, message):
-        report(self, message)
+    def breaks(self, *arguments):
+        report(self, *arguments)
         if self.total and self.done / self.total >= place:
             raise MemoryError("no memory is left")
 
@@ -135,9 +135,10 @@ def test_cancel_stops_within_a_second_also_where_a_step_takes_longer(api, make, 
 def test_an_algorithm_can_be_used_again_after_a_cancel(api, make):
     make("hke")
     algorithm = prepared("DeconvolveMD", "ws")
-    Steps(algorithm, 0.0)
+    steps = Steps(algorithm, 0.0)  # Mantid does not keep it
     with pytest.raises((KeyboardInterrupt, RuntimeError)):
         algorithm.execute()
+    assert steps.seen
     api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="ws", Model="volumes")
     assert api.mtd["ws"].getHistory().lastAlgorithm().name() == "DeconvolveMD"
 
@@ -158,3 +159,11 @@ def test_a_cancel_that_comes_while_the_result_is_written(api, make, state, outpu
         algorithm.execute()
     assert state(api.mtd["ws"]) == before
     assert list(api.mtd.getObjectNames()) == ["ws"]
+
+
+def test_the_log_tells_the_cost(api, make, capfd):
+    make("hke", sizes={"h": 20, "k": 20})
+    prepared("DeconvolveMD", "out", PropagateErrors=False).execute()
+    assert "deconvolve whole: 1 passes" in "".join(capfd.readouterr())
+    prepared("DeconvolveMD", "out", TileSize=16, Replicas=2).execute()
+    assert "deconvolve in 4 blocks: 12 passes" in "".join(capfd.readouterr())

@@ -192,3 +192,61 @@ def test_a_cell_that_is_not_measured_counts_as_such(api, measurement):
     )
     result = expected(api, names[:1], "convolved")[0]
     assert api.mtd["t"].cell("Certainty", 0) == pytest.approx(result.certainty, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "blamed"),
+    [
+        ({"OutputWorkspace": "ei25"}, "OutputWorkspace"),
+        ({"OutputWorkspace": "EI35"}, "OutputWorkspace"),
+        ({"OutputWorkspace": "all"}, "OutputWorkspace"),
+        ({"MapWorkspace": "ei50"}, "MapWorkspace"),
+        ({"MapWorkspace": "All"}, "MapWorkspace"),
+        ({"MapWorkspace": "t"}, "MapWorkspace"),
+        ({"OutputWorkspace": "maps_EI25", "MapWorkspace": "maps"}, "MapWorkspace"),
+        ({"MapWorkspace": "ei25"}, "MapWorkspace"),
+    ],
+)
+def test_no_output_takes_the_place_of_an_input_or_of_another(api, measurement, state, outputs, blamed):
+    names = measurement()
+    api.GroupWorkspaces(InputWorkspaces=names, OutputWorkspace="all")
+    before = [state(api.mtd[name]) for name in names]
+    found = messages(InputWorkspace="all", AsOneMeasurement=True, **outputs)
+    assert list(found) == [blamed]
+    assert f"Give {blamed} another name" in found[blamed]
+    with pytest.raises(RuntimeError, match="invalid Properties"):
+        api.ClassifySpinWavesMD(
+            **{"InputWorkspace": "all", "OutputWorkspace": "t", "Model": "whole", **outputs},
+            AsOneMeasurement=True,
+        )
+    assert [state(api.mtd[name]) for name in names] == before
+    assert sorted(api.mtd.getObjectNames()) == sorted([*names, "all"])
+
+
+def test_a_derived_name_of_a_map_is_no_input(api, measurement):
+    names = measurement()
+    api.RenameWorkspace(InputWorkspace=names[1], OutputWorkspace="m_ei25")
+    found = messages(InputWorkspace=["ei25", "m_ei25"], Classifier="convolved", MapWorkspace="m")
+    assert list(found) == ["MapWorkspace"]
+    assert "'m_ei25' would replace the input" in found["MapWorkspace"]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_maps_say_where_they_come_from(api, measurement, count):
+    names = measurement()[:count]
+    made = api.ClassifySpinWavesMD(
+        InputWorkspace=names, OutputWorkspace="t", Model="whole", Classifier="convolved", MapWorkspace="map"
+    )
+    assert made.MapWorkspace.name() == "map"
+    for name in ["map"] if count == 1 else [f"map_{name}" for name in names]:
+        last = api.mtd[name].getHistory().getAlgorithmHistories()[-1]
+        assert last.name() == "ClassifySpinWavesMD"
+        assert last.getPropertyValue("InputWorkspace") == ",".join(names)
+        assert last.getPropertyValue("MapWorkspace") == "map"
+        assert len(last.getPropertyValue("ModelChecksum")) == 64
+
+
+def test_the_way_out_is_one_of_mantid(api, measurement):
+    names = measurement()
+    with pytest.raises(RuntimeError, match="set AsOneMeasurement"):
+        api.ClassifySpinWavesMD(InputWorkspace=names[0], OutputWorkspace="t", Model="whole")

@@ -4,6 +4,7 @@ import math
 from types import SimpleNamespace
 
 import pytest
+from mantid.api import AlgorithmManager
 
 from mantid_exp2sim import applicability
 from mantid_exp2sim.applicability import DomainCheck
@@ -60,3 +61,55 @@ def test_untrustworthy_data_are_refused_unless_forced(api, make, judged, state, 
 
 def test_the_words_are_those_of_the_package():
     assert SimpleNamespace(**DomainCheck(None, None, "not known").to_dict()).verdict == "not known"
+
+
+def test_a_group_has_a_row_for_each_member(api, make, monkeypatch, capfd):
+    found = {
+        50.0: DomainCheck(0.4, 1.5, "trustworthy"),
+        70.0: DomainCheck(0.001, 9.0, "untrustworthy"),
+        35.0: DomainCheck(0.02, 3.0, "expert opinion"),
+    }
+    monkeypatch.setattr(
+        applicability, "check_domain", lambda model, data, *a, **k: found[data.metadata["incident_energy"]]
+    )
+    for energy in found:
+        make("hke", name=f"run{energy:g}", energy=energy)
+    names = ["run50", "run70", "run35"]
+    api.GroupWorkspaces(InputWorkspaces=names, OutputWorkspace="all")
+    for given in ("all", names, "run50,run70,run35"):
+        answer = api.CheckModelDomainMD(InputWorkspace=given, Model="volumes", ReportWorkspace="report")
+        table = api.mtd["report"]
+        assert list(table.column("Workspace")) == names
+        assert list(table.column("Verdict")) == [check.verdict for check in found.values()]
+        assert list(table.column("PValue")) == [0.4, 0.001, 0.02]
+        assert (answer.Verdict, answer.PValue, answer.Distance) == ("untrustworthy", 0.001, 9.0)
+    log = "".join(capfd.readouterr())
+    assert "run70: domain: untrustworthy" in log
+    assert sorted(api.mtd.getObjectNames()) == sorted([*names, "all", "report"])
+
+
+@pytest.mark.parametrize("report", ["ws", "WS", "all"])
+def test_a_report_takes_no_input_s_place(api, make, state, report):
+    make("hke")
+    api.GroupWorkspaces(InputWorkspaces=["ws"], OutputWorkspace="all")
+    before = state(api.mtd["ws"])
+    algorithm = AlgorithmManager.create("CheckModelDomainMD")
+    for key, value in {"InputWorkspace": "all", "Model": "volumes", "ReportWorkspace": report}.items():
+        algorithm.setProperty(key, value)
+    assert list(algorithm.validateInputs()) == ["ReportWorkspace"]
+    with pytest.raises(RuntimeError, match="invalid Properties"):
+        api.CheckModelDomainMD(InputWorkspace="all", Model="volumes", ReportWorkspace=report)
+    assert state(api.mtd["ws"]) == before
+
+
+def test_the_member_that_does_not_fit_is_named(api, make):
+    make("hke")
+    make("hke", name="wide", limits={"h": (-3.0, 3.0)})
+    make("hke", name="bare", logged=False)
+    algorithm = AlgorithmManager.create("CheckModelDomainMD")
+    for names, blamed in ((["ws", "wide"], "InputWorkspace"), (["ws", "bare"], "IncidentEnergy")):
+        for key, value in {"InputWorkspace": names, "Model": "volumes"}.items():
+            algorithm.setProperty(key, value)
+        found = algorithm.validateInputs()
+        assert list(found) == [blamed]
+        assert found[blamed].startswith(f"{names[1]}: ")

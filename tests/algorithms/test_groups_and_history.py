@@ -57,7 +57,7 @@ def test_the_history_says_all_that_a_repetition_needs(api, make):
         Model="volumes",
         Seed=11,
         Replicas=3,
-        TileSize=8,
+        TileSize=16,
         ScaleFactor=1.5,
     )
     found = _properties(api.mtd["out"])
@@ -67,7 +67,7 @@ def test_the_history_says_all_that_a_repetition_needs(api, make):
     assert {k: float(found[k]) for k in ("Seed", "Replicas", "TileSize", "ScaleFactor")} == {
         "Seed": 11,
         "Replicas": 3,
-        "TileSize": 8,
+        "TileSize": 16,
         "ScaleFactor": 1.5,
     }
     assert found["PropagateErrors"] == "1"
@@ -102,3 +102,28 @@ def test_the_history_goes_on(api, make):
     api.ConvolveMD(InputWorkspace="ws", OutputWorkspace="ws", Model="volumes", PropagateErrors=False)
     names = [h.name() for h in api.mtd["ws"].getHistory().getAlgorithmHistories()]
     assert names[-2:] == ["DeconvolveMD", "ConvolveMD"]
+
+
+@pytest.mark.parametrize("output", ["group", "results"])
+@pytest.mark.parametrize("fault", ["bins", "values"])
+def test_what_a_member_that_fails_leaves_behind(api, make, state, output, fault, capfd):
+    names = ["run0", "run1", "run2"]
+    for number, name in enumerate(names):
+        make(
+            "hke", name=name, seed=number, limits={"h": (-3.0, 3.0)} if (number, fault) == (1, "bins") else {}
+        )
+    if fault == "values":
+        api.mtd["run1"].setSignalArray(np.full((12, 9, 7), 1e300))
+    api.GroupWorkspaces(InputWorkspaces=names, OutputWorkspace="group")
+    before = [state(api.mtd[name]) for name in names]
+    capfd.readouterr()
+    with pytest.raises(RuntimeError, match="group entry 2 failed"):
+        api.DeconvolveMD(
+            InputWorkspace="group", OutputWorkspace=output, Model="volumes", PropagateErrors=False, Force=True
+        )
+    log = "".join(capfd.readouterr())
+    assert "the members before run1 are done and in the output group; run1 and those after it" in log
+    done = "run0" if output == "group" else "run0_results"
+    assert list(api.mtd[output].getNames()) == [done]
+    assert api.mtd[done].getHistory().getAlgorithmHistories()[-1].name() == "DeconvolveMD"
+    assert [state(api.mtd[name]) for name in names][1:] == before[1:]

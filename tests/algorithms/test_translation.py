@@ -181,13 +181,13 @@ def test_masked_bins_keep_the_numbers_they_had(api, make):
 
 def test_options_reach_the_package(api, make):
     workspace = make("hke")
-    options = {"tile": 8, "errors": False, "scale": "auto"}
+    options = {"tile": 16, "errors": False, "scale": "auto"}
     _, result = expected(workspace, **options)
     api.DeconvolveMD(
         InputWorkspace="ws",
         OutputWorkspace="ws",
         Model="volumes",
-        TileSize=8,
+        TileSize=16,
         PropagateErrors=False,
         AutoScale=True,
     )

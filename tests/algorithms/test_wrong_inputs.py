@@ -17,7 +17,10 @@ def messages(name="DeconvolveMD", **properties):
     return algorithm.validateInputs()
 
 
-@pytest.mark.parametrize("name", ["DeconvolveMD", "ConvolveMD", "ClassifySpinWavesMD"])
+@pytest.mark.parametrize(
+    "name",
+    ["DeconvolveMD", "ConvolveMD", "ClassifySpinWavesMD", "CheckModelDomainMD", "SimulateSpinWavesMD"],
+)
 def test_nothing_set_at_all(api, name):
     """validateInputs is called with unset properties, whose value is None."""
     assert isinstance(AlgorithmManager.create(name).validateInputs(), dict)
@@ -164,3 +167,59 @@ def test_values_of_the_wrong_kind_are_refused_by_mantid(api, make, properties, e
     make("hke")
     with pytest.raises((error, RuntimeError)):
         api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="o", Model="volumes", **properties)
+
+
+@pytest.mark.parametrize("name", ["DeconvolveMD", "ConvolveMD", "ClassifySpinWavesMD"])
+def test_small_tiles_are_refused_with_a_way_out(api, make, name):
+    make("hke")
+    model = "whole" if name == "ClassifySpinWavesMD" else "volumes"
+    for size in (1, 7, 15):
+        text = messages(name, InputWorkspace="ws", Model=model, TileSize=size)["TileSize"]
+        assert f"The tile size {size} is below 16 bins." in text
+        assert "Set TileSize to 0" in text
+    for size in (0, 16):
+        assert "TileSize" not in messages(name, InputWorkspace="ws", Model=model, TileSize=size)
+
+
+def test_the_axes_are_told_in_mantid_s_words(api):
+    api.CreateMDHistoWorkspace(
+        SignalInput=np.ones(8), ErrorInput=np.ones(8), Dimensionality=2, Extents=[0, 1, 0, 1],
+        NumberOfBins=[4, 2], Names=["x", "y"], Units=["m", "m"], Frames=["General Frame"] * 2,
+        OutputWorkspace="other",
+    )  # fmt: skip
+    text = messages(InputWorkspace="other")["InputWorkspace"]
+    assert "'x' (4 bins" in text
+    assert "CutMD, IntegrateMD or BinMD" in text
+    assert "picture" not in text
+    assert "240" not in text
+
+
+@pytest.mark.parametrize(
+    ("axis", "frame", "unit", "right"),
+    [
+        (0, "General Frame", "r.l.u", "HKL"),
+        (1, "General Frame", "in 1.162 A^-1", "HKL"),
+        (0, "General Frame", "r.l.u.", "Unknown frame"),
+    ],
+)
+def test_a_frame_that_is_refused_is_mended_by_the_call_that_is_named(api, make, axis, frame, unit, right):
+    make("hke", units=dict.fromkeys(("[H,0,0]", "[0,K,0]"), unit))
+    api.SetMDFrame(InputWorkspace="ws", MDFrame=frame, Axes=[axis])
+    text = messages(InputWorkspace="ws")["InputWorkspace"]
+    call = re.search(r'SetMDFrame\(InputWorkspace="(.+?)", MDFrame="(.+?)", Axes=\[(\d)\]\)', text)
+    assert call, text
+    assert call.groups() == ("ws", right, str(axis))
+    api.SetMDFrame(InputWorkspace=call[1], MDFrame=call[2], Axes=[int(call[3])])
+    assert messages(InputWorkspace="ws") == {}
+
+
+def test_a_simulation_does_not_replace_its_template(api, make, state):
+    before = state(make("hke"))
+    algorithm = AlgorithmManager.create("SimulateSpinWavesMD")
+    for output in ("ws", "Ws"):
+        for key, value in {"TemplateWorkspace": "ws", "OutputWorkspace": output}.items():
+            algorithm.setProperty(key, value)
+        assert "would replace the input" in algorithm.validateInputs()["OutputWorkspace"]
+    with pytest.raises(RuntimeError, match="invalid Properties"):
+        api.SimulateSpinWavesMD(TemplateWorkspace="ws", OutputWorkspace="ws")
+    assert state(api.mtd["ws"]) == before

@@ -14,7 +14,15 @@ if not getattr(mantid, "IS_DOUBLE", False):
 
 import facts
 from mantid import kernel
-from mantid.api import AlgorithmFactory, AlgorithmManager, MDNormalization, Progress, PythonAlgorithm, mtd
+from mantid.api import (
+    AlgorithmFactory,
+    AlgorithmManager,
+    AlgorithmObserver,
+    MDNormalization,
+    Progress,
+    PythonAlgorithm,
+    mtd,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -170,3 +178,42 @@ def test_user_properties_are_read_at_the_start_and_name_plugins(tmp_path):
             [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
         )
         assert run.stdout.strip() == there
+
+
+def test_the_properties_of_the_last_algorithm_dangle_once_it_has_gone():
+    facts.workspace(simpleapi, "w")
+    simpleapi.FactsFull(InputWorkspace="w", OutputWorkspace="o", Radius=2.5)
+    last = mtd["o"].getHistory().lastAlgorithm()
+    assert {p.name: p.valueAsStr for p in last.getProperties()}["Radius"] == "2.5"
+    gone = mtd["o"].getHistory().lastAlgorithm().getProperties()
+    with pytest.raises(RuntimeError, match="has gone"):
+        gone[0].name  # noqa: B018
+    record = mtd["o"].getHistory().getAlgorithmHistories()[-1]
+    assert {p.name(): p.value() for p in record.getProperties()}["Radius"] == "2.5"
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_an_observer_is_not_kept_alive(held):
+    ends = []
+
+    class Ends(AlgorithmObserver):
+        def finishHandle(self):
+            ends.append(1)
+
+    facts.workspace(simpleapi, "w")
+    algorithm = AlgorithmManager.create("FactsFull")
+    algorithm.setProperty("InputWorkspace", "w")
+    algorithm.setProperty("OutputWorkspace", "o")
+    observer = Ends()
+    observer.observeFinish(algorithm)
+    if not held:
+        del observer
+    algorithm.execute()
+    assert ends == [1] * held
+
+
+def test_names_are_found_without_regard_to_case():
+    facts.workspace(simpleapi, "w")
+    assert "W" in mtd
+    simpleapi.FactsFull(InputWorkspace="W", OutputWorkspace="W")
+    assert mtd.getObjectNames() == ["w"]

@@ -186,6 +186,8 @@ def test_bad_data(room, capsys, command, name):
         ["deconvolve", "in.npz", "out.npz", "--model", "tiny", "--plot", "out.doc"],
         ["deconvolve", "in.npz", "out.npz", "--model", "tiny", "--plot", "nowhere/out.png"],
         ["deconvolve", "in.npz", "out.npz", "--model", "tiny", "--tile", "0"],
+        ["deconvolve", "in.npz", "out.npz", "--model", "tiny", "--tile", "15"],
+        ["classify", "in.npz", "--model", "tiny", "--tile", "7"],
         ["deconvolve", "in.npz", "out.npz", "--model", "tiny", "--seed", "-1"],
         ["deconvolve", "in.npz", "out.npz", "--model", "tiny", "--replicas", "1"],
         ["deconvolve", "in.npz", "out.npz", "--model", "tiny", "--scale", "0"],
@@ -221,8 +223,8 @@ def test_cancelled_in_place_leaves_the_file_as_it_was(room, monkeypatch):
     before = _files(room)
     calls = []
 
-    def stop(self, message):
-        calls.append(message)
+    def stop(self, *arguments):
+        calls.append(arguments)
         if len(calls) > 5:
             raise KeyboardInterrupt
 

@@ -197,11 +197,17 @@ def test_the_fast_path_is_the_plain_path(make_model, name):
         assert torch.allclose(network.prepare().infer(x), plain, rtol=1e-4, atol=1e-5)
 
 
-def test_progress_is_told_within_a_network_too(model, volume):
-    seen: list[str] = []
-    model.deconvolve(volume, errors=False, progress=lambda done, total, message: seen.append(message))
-    assert len(seen) > 2
-    assert seen[-1] == "done"
+def test_progress_moves_within_a_network_too(make_model, picture):
+    model = make_model("tiny-paper")
+    seen: list[tuple[float, str]] = []
+    model.deconvolve(
+        picture, errors=False, progress=lambda done, total, message: seen.append((done / total, message))
+    )
+    places = [place for place, _ in seen]
+    assert places == sorted(places)
+    assert len(set(places)) > 10
+    assert "passes of a network" in seen[0][1]
+    assert seen[-1] == (1.0, "done")
 
 
 def test_the_command_writes_the_parts(models_folder, picture, tmp_path, capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """The few algorithms of Mantid that the tests use."""
 
 import os
+import re
 
 import h5py
 import numpy as np
@@ -188,6 +189,28 @@ class TransposeMD(_Builtin):
         out.normalization, out.infos = core.normalization, [dict(info) for info in core.infos]
         out.copy_header(core)
         self.out(out)
+
+
+class SetMDFrame(_Builtin):
+    def PyInit(self):
+        self.declareProperty(IMDWorkspaceProperty("InputWorkspace", "", Direction.InOut))
+        self.declareProperty("MDFrame", FRAMES[0], StringListValidator(list(FRAMES)))
+        self.declareProperty(IntArrayProperty("Axes"))
+
+    def PyExec(self):
+        dimensions, frame = (
+            self.getProperty("InputWorkspace").value.core.dimensions,
+            self.getPropertyValue("MDFrame"),
+        )
+        for axis in self.getProperty("Axes").value:
+            unit = dimensions[axis].getUnits()
+            if frame == "HKL" and unit != "r.l.u" and not re.fullmatch(r"in.*A\^-1", unit):
+                raise ValueError(
+                    "SetMDFrame: HKL does not have units which are compatible with an HKL frame. "
+                    "Please contact the Mantid team if you believe that the units should be compatible."
+                )
+            unit = "Angstrom^-1" if frame in ("QLab", "QSample") else unit
+            dimensions[axis]._frame, dimensions[axis]._unit = frame, unit
 
 
 class MaskMD(_Builtin):

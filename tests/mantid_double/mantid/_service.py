@@ -2,6 +2,7 @@
 
 import copy
 import sys
+import weakref
 
 
 class PropertyHistory:
@@ -45,6 +46,51 @@ class AlgorithmHistory:
         return next(p.value() for p in self._properties if p.name() == name)
 
 
+class _LastAlgorithm:
+    def __init__(self, record):
+        self._record = record
+
+    def name(self):
+        return self._record.name()
+
+    def version(self):
+        return self._record.version()
+
+    def getPropertyValue(self, name):
+        return self._record.getPropertyValue(name)
+
+    def getProperties(self):
+        return [_LastProperty(self, p) for p in self._record.getProperties()]
+
+
+class _LastProperty:
+    """A property of an algorithm. Without its owner Mantid crashes; this one raises."""
+
+    def __init__(self, owner, record):
+        self._owner, self._record = weakref.ref(owner), record
+
+    def _alive(self):
+        if self._owner() is None:
+            raise RuntimeError(
+                "This property belongs to an algorithm that has gone: keep that in a variable."
+            )
+        return self._record
+
+    @property
+    def name(self):
+        return self._alive().name()
+
+    @property
+    def valueAsStr(self):
+        return self._alive().value()
+
+    value = valueAsStr
+
+    @property
+    def direction(self):
+        return self._alive().direction()
+
+
 class WorkspaceHistory:
     def __init__(self, items):
         self._items = list(items)
@@ -53,7 +99,8 @@ class WorkspaceHistory:
         return list(self._items)
 
     def lastAlgorithm(self):
-        return self._items[-1]
+        """Return an algorithm, no record; the list of its properties dangles once it has gone."""
+        return _LastAlgorithm(self._items[-1])
 
     def size(self):
         return len(self._items)
@@ -75,7 +122,7 @@ def _refuse_handles(name, *cores):
 
 
 class AnalysisDataServiceImpl:
-    """Names to workspaces; it owns their data."""
+    """Names to workspaces, found without regard to case; it owns their data."""
 
     def __init__(self):
         self._cores = {}
@@ -84,7 +131,12 @@ class AnalysisDataServiceImpl:
     def Instance(self):
         return self
 
+    def place(self, name):
+        """Return the name under which there is a workspace, or this one."""
+        return next((place for place in self._cores if place.lower() == name.lower()), name)
+
     def core(self, name):
+        name = self.place(name)
         if name not in self._cores:
             raise KeyError(f"'{name}' does not exist.")
         return self._cores[name]
@@ -105,7 +157,7 @@ class AnalysisDataServiceImpl:
         return found
 
     def doesExist(self, name):
-        return name in self._cores
+        return self.place(name) in self._cores
 
     __contains__ = doesExist
 
@@ -120,6 +172,7 @@ class AnalysisDataServiceImpl:
     def put(self, name, core, *, replace=True):
         if not name:
             raise RuntimeError("Add Data Object with empty name")
+        name = self.place(name)
         _refuse_handles(name, core, self._cores.get(name))
         if name in self._cores and not replace and self._cores[name] is not core:
             _error(f" add : Unable to insert Data Object : '{name}'")
@@ -139,7 +192,7 @@ class AnalysisDataServiceImpl:
         self.put(name, workspace.core)
 
     def remove(self, name):
-        core = self._cores.pop(name, None)
+        core = self._cores.pop(self.place(name), None)
         if core is None:
             return
         _refuse_handles(name, core)

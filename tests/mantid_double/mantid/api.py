@@ -458,7 +458,12 @@ class Algorithm(_Properties):
             log.notice(f"{self.name()} started{' (child)' if self._flags.child else ''}")
         self._check_properties()
         group = next(
-            (p for p in self._props.values() if isinstance(p, WorkspaceProperty) and p.group_core), None
+            (
+                p
+                for p in self._props.values()
+                if isinstance(p, WorkspaceProperty) and p.group_core and p.direction != Direction.Output
+            ),
+            None,
         )
         if group is not None:
             return self._process_groups(group)
@@ -550,8 +555,9 @@ class Algorithm(_Properties):
             if prop.value is None and not prop.optional:
                 raise RuntimeError("WorkspaceProperty doesn't point to a workspace")
             if prop._core is not None and self._records():
-                kept = [item for item in inherited if item not in prop._core.history]
-                prop._core.history = [*kept, *prop._core.history, history]
+                for core in getattr(prop._core, "members", [prop._core]):
+                    kept = [item for item in inherited if item not in core.history]
+                    core.history = [*kept, *core.history, history]
         if not self._flags.store:
             return
         for prop in outputs:
@@ -578,6 +584,9 @@ class Algorithm(_Properties):
         members = entries[prop.name]
         similar = all(m.name == f"{prop.text_value}_{i + 1}" for i, m in enumerate(members))
         made = {p.name: [] for p in self._outputs()}
+        groups = {p.name: GroupCore() for p in self._outputs() if p.text_value}
+        for name, group in groups.items():
+            mtd.put(self._props[name].text_value, group)
         for index in range(len(members)):
             child = self.createChildAlgorithm(self.name(), version=self.version())
             child.setAlwaysStoreInADS(True)
@@ -589,11 +598,9 @@ class Algorithm(_Properties):
                 self._logger.error(f"{self.name()}: Execution terminated by user.")
                 raise
             except RuntimeError as error:
-                return self._failed(str(error))
-        for out in self._outputs():
-            if made[out.name] and out.text_value:
-                group = GroupCore([mtd.core(name) for name in made[out.name]])
-                mtd.put(out.text_value, group)
+                return self._failed(f"Execution of {self.name()} for group entry {index + 1} failed: {error}")
+            for name, group in groups.items():
+                group.members.append(mtd.core(made[name][-1]))
         self._flags.executed = True
         self._logger.notice(
             f"{self.name()} successful, Duration 0.00 seconds. Processed as a workspace group"
@@ -623,8 +630,8 @@ class Algorithm(_Properties):
 
     def _notify(self, what, *arguments):
         for kind, observer in self._observers:
-            if kind == what:
-                getattr(observer, f"{what}Handle")(*arguments)
+            if kind == what and observer() is not None:
+                getattr(observer(), f"{what}Handle")(*arguments)
 
 
 class PythonAlgorithm(Algorithm):
@@ -676,16 +683,16 @@ class Progress:
 
 
 class AlgorithmObserver:
-    """Told what an algorithm does."""
+    """Told what an algorithm does, which does not keep it alive."""
 
     def observeProgress(self, algorithm):
-        algorithm._observers.append(("progress", self))
+        algorithm._observers.append(("progress", weakref.ref(self)))
 
     def observeFinish(self, algorithm):
-        algorithm._observers.append(("finish", self))
+        algorithm._observers.append(("finish", weakref.ref(self)))
 
     def observeError(self, algorithm):
-        algorithm._observers.append(("error", self))
+        algorithm._observers.append(("error", weakref.ref(self)))
 
     def progressHandle(self, p, message):
         pass

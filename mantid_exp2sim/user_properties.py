@@ -6,6 +6,7 @@ for it. Only the value of the key is edited: other entries, comments and line en
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -18,7 +19,7 @@ KEY = "user.python.plugins.directories"
 MARK = "# The algorithms of mantid_exp2sim: 'exp2sim workbench uninstall' takes them out."
 OLD_MARK = "# The algorithms of mantid_exp2sim; `exp2sim workbench uninstall` takes them out."
 """What earlier versions wrote in place of ``MARK``: its backtick hides the whole file from Mantid."""
-_LINE = re.compile(rf"^[ \t]*{re.escape(KEY)}[ \t]*[=:][ \t]*", re.ASCII)
+_LINE = re.compile(rf"^[ \t]*{re.escape(KEY)}[ \t]*(?:[=:][ \t]*|(?=[\r\n]|\Z))", re.ASCII)
 
 
 def default_properties() -> Path:
@@ -98,7 +99,7 @@ def entries_that_mantid_reads(text: str) -> tuple[str, ...]:
     >>> entries_that_mantid_reads("# see `this`\\nuser.python.plugins.directories = /a")
     ()
     """
-    lines = text.partition("`")[0].splitlines(keepends=True)
+    lines = _lines(text.partition("`")[0])
     setting = _last_setting(lines)
     return tuple(_entries(lines[slice(*setting)])) if setting else ()
 
@@ -111,14 +112,12 @@ def line_of_backtick(text: str) -> int | None:
 
 def holds_old_mark(text: str) -> bool:
     """Say whether a line of an earlier version of this package hides the file from Mantid."""
-    return any(line.strip() == OLD_MARK for line in text.splitlines())
+    return any(line.strip() == OLD_MARK for line in _lines(text))
 
 
 def with_entry(text: str, entry: str) -> str:
     """Add an entry in place of other copies of the algorithms, and replace the line of earlier versions."""
-    lines = [
-        line.replace(OLD_MARK, MARK) if _is_mark(line) else line for line in text.splitlines(keepends=True)
-    ]
+    lines = [line.replace(OLD_MARK, MARK) if _is_mark(line) else line for line in _lines(text)]
     setting = _last_setting(lines)
     if setting is None:
         end = "\r\n" if any(line.endswith("\r\n") for line in lines) else "\n"
@@ -133,7 +132,7 @@ def with_entry(text: str, entry: str) -> str:
 
 def without_entries(text: str) -> str:
     """Take out the algorithms and the lines that `with_entry` wrote, and nothing else."""
-    lines = text.splitlines(keepends=True)
+    lines = _lines(text)
     setting = _last_setting(lines)
     if setting is None:
         return "".join(_without_marks(lines))
@@ -146,6 +145,11 @@ def without_entries(text: str) -> str:
     elif others != entries:
         value = [_rewritten(value, others)]
     return "".join([*_without_marks(lines[:start]), *value, *_without_marks(lines[stop:])])
+
+
+def _lines(text: str) -> list[str]:
+    """Split at the line ends of Mantid's reader alone, not at those that Unicode has beside them."""
+    return list(io.StringIO(text, newline=""))
 
 
 def _is_mark(line: str) -> bool:
@@ -177,10 +181,11 @@ def _continued(line: str) -> bool:
 
 def _entries(setting: list[str]) -> list[str]:
     value = "".join(line.rstrip("\r\n").rstrip("\\") for line in setting[:-1]) + setting[-1].rstrip("\r\n")
-    return [entry for part in _LINE.sub("", value).split(";") if (entry := part.strip())]
+    return [entry for part in _LINE.sub("", value).split(";") if (entry := part.strip(" \t"))]
 
 
 def _rewritten(setting: list[str], entries: list[str]) -> str:
     head = _LINE.match(setting[0])
     assert head is not None
-    return head.group() + ";".join(entries) + setting[-1][len(setting[-1].rstrip("\r\n")) :]
+    start = head.group() if head.group().strip(" \t") != KEY else f"{KEY} = "
+    return start + ";".join(entries) + setting[-1][len(setting[-1].rstrip("\r\n")) :]

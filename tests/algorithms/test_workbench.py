@@ -104,6 +104,22 @@ def test_a_comment_that_ends_in_a_backslash_hides_nothing(file):
     assert workbench.plugin_directories(file) == ("/one",)
 
 
+def test_a_key_without_a_value_is_a_setting(file):
+    write(file, f"{KEY}=/first\n{KEY}\nb=2\n")
+    workbench.install(file)
+    assert as_mantid_reads(file) == {KEY: OURS, "b": "2"}
+    assert file.read_text() == f"{KEY}=/first\n{KEY} = {OURS}\nb=2\n"
+
+
+@pytest.mark.parametrize("character", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
+def test_characters_that_only_unicode_calls_a_line_end_stay_in_their_entry(file, character):
+    write(file, f"{KEY} = /a{character}b\n")
+    workbench.install(file)
+    assert file.read_bytes().decode() == f"{KEY} = /a{character}b;{OURS}\n"
+    workbench.uninstall(file)
+    assert file.read_bytes().decode() == f"{KEY} = /a{character}b\n"
+
+
 def test_bytes_that_are_no_utf8_stay(file):
     file.parent.mkdir()
     file.write_bytes(b"name=\xe9\xff\n")
@@ -113,7 +129,7 @@ def test_bytes_that_are_no_utf8_stay(file):
 
 
 TEXT = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\x00"), max_size=40)
-LINES = st.lists(TEXT | st.sampled_from([KEY, f"# {KEY}=/x", f"{KEY}=", "a\\", "", "`"]), max_size=6)
+LINES = st.lists(TEXT | st.sampled_from([f"# {KEY}=/x", f"{KEY}=", "a\\", "", "`"]), max_size=6)
 
 
 @given(LINES, st.sampled_from(["\n", "\r\n"]), st.booleans())

@@ -135,7 +135,7 @@ LOOKS = {
     "Export": look_at_exports,
     "Build the data set": look_at_data,
     "Train the classifiers": look_at_classifiers,
-    "Train the generators": look_at_generators,
+    "Train the translators": look_at_generators,
     "Make the model": look_at_model,
     "Evaluate": look_at_report,
     "Install it": look_at_list,

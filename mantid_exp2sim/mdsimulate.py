@@ -293,7 +293,7 @@ def _workspace(algorithm: Any, found: Grid) -> Any:
         "Units": [axis.unit for axis in found.axes],
         "Frames": [axis.frame for axis in found.axes],
     }
-    output = _child(algorithm, "CreateMDHistoWorkspace", properties)
+    output = mdalgorithm.child(algorithm, "CreateMDHistoWorkspace", properties)
     template = algorithm.getProperty("TemplateWorkspace").value
     if template is not None and template.getNumExperimentInfo():
         output.copyExperimentInfos(template)
@@ -320,14 +320,8 @@ def _add_run(algorithm: Any, output: Any) -> None:
         "Names": ["x"],
         "Units": ["x"],
     }
-    carrier = _child(algorithm, "CreateMDHistoWorkspace", smallest)
-    carrier.addExperimentInfo(_child(algorithm, "CreateWorkspace", {"DataX": [0.0, 1.0], "DataY": [0.0]}))
+    carrier = mdalgorithm.child(algorithm, "CreateMDHistoWorkspace", smallest)
+    carrier.addExperimentInfo(
+        mdalgorithm.child(algorithm, "CreateWorkspace", {"DataX": [0.0, 1.0], "DataY": [0.0]})
+    )
     output.copyExperimentInfos(carrier)
-
-
-def _child(algorithm: Any, name: str, properties: dict[str, Any]) -> Any:
-    child = algorithm.createChildAlgorithm(name, enableLogging=False)
-    for key, value in properties.items():
-        child.setProperty(key, value)
-    child.execute()
-    return child.getProperty("OutputWorkspace").value

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mantid_exp2sim.background import short_waits
 from mantid_exp2sim.card import Domain, classifier_role
 from mantid_exp2sim.classification import choose_domain, classifier_data, grouped
 from mantid_exp2sim.errors import Exp2SimError
@@ -194,7 +195,7 @@ def panel_attention(
     whole = score.detach()
     without = torch.zeros(x.shape[0], x.shape[1], x.shape[4])
     places = [(n, e) for n in range(x.shape[1]) for e in range(x.shape[4])]
-    with torch.inference_mode():
+    with short_waits(), torch.inference_mode():
         for sample in range(len(x)):
             for first in range(0, len(places), batch):
                 part = places[first : first + batch]

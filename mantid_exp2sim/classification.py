@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mantid_exp2sim.background import short_waits
 from mantid_exp2sim.card import Domain, classifier_role
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Floats, Histogram
@@ -255,7 +256,7 @@ def _correlations(
     with np.errstate(over="ignore"):
         scaled = np.where(mask, 0.0, scaling.forward(intensity * factor)).astype(np.float32)
     x = torch.from_numpy(scaled).requires_grad_(attribution)
-    with torch.set_grad_enabled(attribution):
+    with short_waits(), torch.set_grad_enabled(attribution):
         panels = stack_panels(x, torch.from_numpy(mask.astype(np.float32)))
         embedded = [network.embed(panels) for network in members]
         each = [network.correlations(made) for network, made in zip(members, embedded, strict=True)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from mantid_exp2sim.background import short_waits
 from mantid_exp2sim.gaps import Bits, packed
 from mantid_exp2sim.layout import Layout
 
@@ -76,7 +77,7 @@ def encode(
     import torch
 
     found = []
-    with torch.inference_mode():
+    with short_waits(), torch.inference_mode():
         for values, hidden, energy in zip(scaled, mask, energies, strict=True):
             x = torch.from_numpy(np.where(hidden, 0.0, values).astype(np.float32))[None]
             gone = torch.from_numpy(np.array(hidden)).float()[None]

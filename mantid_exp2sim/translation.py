@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from mantid_exp2sim.background import short_waits
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Booleans, Floats, Histogram
 from mantid_exp2sim.layout import AXES
@@ -314,7 +315,7 @@ class _Runner:
         self.total = sum(self._samples(block) for block in cut) * self.members * (1 + self.replicas)
         where = "whole" if len(cut) == 1 else f"in {len(cut)} blocks"
         self.report(f"{self.direction} {where}: {self.total} passes of a network")
-        with torch.inference_mode(), np.errstate(over="ignore", invalid="ignore"):
+        with short_waits(), torch.inference_mode(), np.errstate(over="ignore", invalid="ignore"):
             for block in cut:
                 self.at_once = samples_at_once(_bins(block) // self._samples(block), parameters)
                 made = self._block(block, parts=parts)

@@ -22,6 +22,7 @@ from mantid_exp2sim.networks.blocks import (
     PadSame,
     check_input,
     crop,
+    gated,
     memory_format,
     pad_to,
     xavier,
@@ -208,7 +209,7 @@ class CompactGenerator(Generator):
         measured = 1 - x[:, channels : 2 * channels]
         gate = measured.amax(1, keepdim=True)
         known = torch.cat([x[:, :channels], measured, x[:, 2 * channels :]], 1) * gate
-        hidden = torch.nn.functional.leaky_relu(self.embed(known), 0.1) * gate
+        hidden = gated(self.embed(known), gate, 0.1)
         features = {0: hidden}
         for number, block in enumerate(self.blocks, start=1):
             hidden = block(hidden, gate)

@@ -16,7 +16,7 @@ from mantid_exp2sim.networks import (
     build_generator,
     build_projection,
 )
-from mantid_exp2sim.networks.blocks import BlurPool, BlurUpsample
+from mantid_exp2sim.networks.blocks import BlurPool, BlurUpsample, gated
 from mantid_exp2sim.networks.discriminator import CompactDiscriminator, PaperDiscriminator, patch_weights
 from mantid_exp2sim.networks.duq import stack_panels
 from mantid_exp2sim.networks.generator import CompactGenerator, PaperGenerator
@@ -236,3 +236,23 @@ class TestDuq:
         )
         with pytest.raises(ValueError, match="never move"):
             net.update_centroids(embedded, labels, 1.0)
+
+
+def test_compact_generator_gives_the_same_bits_with_and_without_a_gradient():
+    network = CompactGenerator(2, in_channels=5, out_channels=2, width=8, blocks=2, norm="channel")
+    x = torch.rand(2, 5, 9, 11)
+    x[:, 2:4] = (x[:, 2:4] > 0.7).float()
+    before = x.clone()
+    recorded, named = network.forward_features(x)
+    with torch.no_grad():
+        plain, others = network.forward_features(x)
+    assert torch.equal(x, before)
+    assert torch.equal(plain, recorded)
+    for one, other in zip(others, named, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_gate_of_another_type_keeps_the_promoted_type():
+    gate = torch.ones(3)
+    with torch.no_grad():
+        assert gated(torch.ones(3, dtype=torch.bfloat16), gate, 0.1).dtype == torch.float32

@@ -276,6 +276,33 @@ def test_torch_threads_and_gradients_are_left_alone(model, picture):
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
+def test_two_torch_threads_give_the_same_and_leave_no_thread(model, picture):
+    import threading
+
+    import torch
+
+    single = model.deconvolve(picture, replicas=2)
+    before = set(threading.enumerate())
+    during: set[threading.Thread] = set()
+    torch.set_num_threads(2)
+
+    def stop(done, total, message):
+        raise Cancelled("no")
+
+    try:
+        double = model.deconvolve(
+            picture, replicas=2, progress=lambda *_: during.update(threading.enumerate())
+        )
+        with pytest.raises(Cancelled):
+            model.deconvolve(picture, progress=stop)
+    finally:
+        torch.set_num_threads(1)
+    assert during > before
+    assert set(threading.enumerate()) == before
+    np.testing.assert_array_equal(double.intensity, single.intensity)
+    np.testing.assert_array_equal(double.variance, single.variance)
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -2,7 +2,8 @@
 
 from mantid.api import AlgorithmFactory, PythonAlgorithm
 
-from mantid_exp2sim import mdcheck, mdproperties
+from mantid_exp2sim.mantid import check_domain as mdcheck
+from mantid_exp2sim.mantid import properties as mdproperties
 
 
 class CheckModelDomainMD(PythonAlgorithm):  # type: ignore[misc]

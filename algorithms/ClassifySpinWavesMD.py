@@ -3,7 +3,8 @@
 from mantid.api import ADSValidator, AlgorithmFactory, ITableWorkspaceProperty, PythonAlgorithm
 from mantid.kernel import Direction, StringArrayProperty
 
-from mantid_exp2sim import mdclassify, mdproperties
+from mantid_exp2sim.mantid import classify as mdclassify
+from mantid_exp2sim.mantid import properties as mdproperties
 
 SUMMARY = "Says which spin-wave model measured or simulated spectra show, and how certain that is."
 

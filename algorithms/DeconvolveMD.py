@@ -2,7 +2,8 @@
 
 from mantid.api import AlgorithmFactory, PythonAlgorithm
 
-from mantid_exp2sim import mdalgorithm, mdproperties
+from mantid_exp2sim.mantid import algorithm as mdalgorithm
+from mantid_exp2sim.mantid import properties as mdproperties
 
 
 class DeconvolveMD(PythonAlgorithm):  # type: ignore[misc]

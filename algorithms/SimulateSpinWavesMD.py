@@ -2,7 +2,8 @@
 
 from mantid.api import AlgorithmFactory, PythonAlgorithm
 
-from mantid_exp2sim import mdproperties, mdsimulate
+from mantid_exp2sim.mantid import properties as mdproperties
+from mantid_exp2sim.mantid import simulate as mdsimulate
 
 SUMMARY = "Simulates the spin waves of a Hamiltonian, with or without the resolution of a spectrometer."
 

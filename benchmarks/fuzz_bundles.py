@@ -66,7 +66,7 @@ def good() -> Files:
     assert spec.loader is not None
     made = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(made)
-    from mantid_exp2sim.bundle import save_bundle
+    from mantid_exp2sim.model.bundle import save_bundle
 
     with tempfile.TemporaryDirectory() as room:
         card = made._card("tiny")
@@ -328,8 +328,9 @@ OTHERS = ("checkpoint", "dataset")
 def checkpoint(rng: Rng, room: Path) -> None:
     """A training checkpoint with damage, into networks and optimiser."""
     import torch
-    from mantid_exp2sim.training.checkpoint import load_checkpoint, save_checkpoint
-    from mantid_exp2sim.training.loop import check_state
+
+    from mantid_exp2sim.training.trainers.checkpoint import load_checkpoint, save_checkpoint
+    from mantid_exp2sim.training.trainers.trainer import check_state
 
     network = torch.nn.Linear(3, 2)
     optimiser = torch.optim.Adam(network.parameters())
@@ -364,7 +365,7 @@ def dataset_files(folder: Path) -> None:
 
 def dataset(rng: Rng, room: Path, good: Path) -> None:
     """A data set whose description, mask or shard is damaged."""
-    from mantid_exp2sim.training.datasets import open_dataset
+    from mantid_exp2sim.training.datasets.sampler import open_dataset
 
     folder = Path(shutil.copytree(good, room / "set"))
     way = int(rng.integers(4))
@@ -434,8 +435,8 @@ class Watch:
 
 def installed(target: Path) -> bool:
     """Whether everything in the folder of models is a whole model."""
-    from mantid_exp2sim.bundle import load_bundle
-    from mantid_exp2sim.packing import check_model
+    from mantid_exp2sim.model.archive import check_model
+    from mantid_exp2sim.model.bundle import load_bundle
 
     for folder in target.iterdir() if target.is_dir() else ():
         check_model(load_bundle(folder))
@@ -444,7 +445,7 @@ def installed(target: Path) -> bool:
 
 def run(kind: str, first: int, cases: int, folder: Path, progress: Path | None = None) -> dict[str, object]:
     """Take hostile models in this process; return what happened."""
-    from mantid_exp2sim.packing import add_model
+    from mantid_exp2sim.model.archive import add_model
 
     warnings.simplefilter("error")
     folder = folder.resolve()

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from table import Row, finish
 
-from mantid_exp2sim.doctor import clean_environment
-from mantid_exp2sim.user_properties import algorithm_files, algorithms_folder
+from mantid_exp2sim.mantid.doctor import clean_environment
+from mantid_exp2sim.mantid.user_properties import algorithm_files, algorithms_folder
 
 LIMIT = 0.3
 STAND_IN = Path(__file__).resolve().parents[1] / "tests" / "mantid_double"

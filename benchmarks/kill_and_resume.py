@@ -22,13 +22,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from mantid_exp2sim.training.runs import train_duq, train_gan
-from mantid_exp2sim.training.simulation.dataset import Recipe, simulate_dataset
 
 from mantid_exp2sim import load, save
-from mantid_exp2sim.bundle import load_bundle, save_bundle
+from mantid_exp2sim.inference.translate import translate
+from mantid_exp2sim.model.bundle import load_bundle, save_bundle
 from mantid_exp2sim.mosaic import mosaic_histogram
-from mantid_exp2sim.translation import translate
+from mantid_exp2sim.training.datasets.simulate import Recipe, simulate_dataset
+from mantid_exp2sim.training.trainers.runs import train_duq, train_gan
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 KINDS = ("train gan", "train duq", "simulate", "translate", "bundle")

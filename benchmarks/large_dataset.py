@@ -59,7 +59,7 @@ checkpoint_every = 1000000
 TRAIN = """
 import json, resource, sys
 from pathlib import Path
-from mantid_exp2sim.training.runs import train_gan
+from mantid_exp2sim.training.trainers.runs import train_gan
 train_gan(Path(sys.argv[1]), out=Path(sys.argv[2]))
 status = json.loads((Path(sys.argv[2]) / "status.json").read_text())
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -64,8 +64,8 @@ def volume(size: int):  # type: ignore[no-untyped-def]
 
 
 def make_model(folder: Path, layout: dict[str, object], width: int):  # type: ignore[no-untyped-def]
-    from mantid_exp2sim.bundle import load_bundle, save_bundle
-    from mantid_exp2sim.card import Card, mosaic_axes
+    from mantid_exp2sim.model.bundle import load_bundle, save_bundle
+    from mantid_exp2sim.model.card import Card, mosaic_axes
     from mantid_exp2sim.networks import build_generator
 
     card = Card.model_validate(

@@ -13,13 +13,15 @@ import os
 from pathlib import Path
 
 import numpy as np
-from mantid_exp2sim.training.simulation import manganite, resolution, spectrum, spinwave
-from mantid_exp2sim.training.simulation.description import read_description, shipped
-from mantid_exp2sim.training.simulation.structure import assemble
 from scipy.io import loadmat
 
-from mantid_exp2sim.instrument import MAPS, mosaic_coverage_mask
 from mantid_exp2sim.mosaic import INCIDENT_ENERGIES, picture_from_volumes
+from mantid_exp2sim.simulation import manganite, resolution
+from mantid_exp2sim.simulation import manganite_spectrum as spectrum
+from mantid_exp2sim.simulation import spin_waves as spinwave
+from mantid_exp2sim.simulation.crystal import assemble
+from mantid_exp2sim.simulation.instrument import MAPS, mosaic_coverage_mask
+from mantid_exp2sim.simulation.material import read_description, shipped
 
 TABLE_FREQUENCIES = ((25, 300), (35, 200), (50, 200), (70, 250), (100, 250), (140, 400))
 

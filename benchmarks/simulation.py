@@ -14,10 +14,13 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from mantid_exp2sim.training.simulation import manganite, spectrum, spinwave
-from mantid_exp2sim.training.simulation.description import read_description, shipped
-from mantid_exp2sim.training.simulation.structure import assemble
 from table import Row, finish
+
+from mantid_exp2sim.simulation import manganite
+from mantid_exp2sim.simulation import manganite_spectrum as spectrum
+from mantid_exp2sim.simulation import spin_waves as spinwave
+from mantid_exp2sim.simulation.crystal import assemble
+from mantid_exp2sim.simulation.material import read_description, shipped
 
 PUBLISHED = {"convolved": 720 * 60.0, "integrated": 8 * 60.0, "centre": 8 * 60.0}
 """CPU seconds of the published simulation (Anker et al. 2023)."""

@@ -59,8 +59,9 @@ def child(case: Case, replicas: int) -> None:
     import numpy as np
     import torch
 
-    from mantid_exp2sim import encoder, translation
-    from mantid_exp2sim.bundle import load_model
+    from mantid_exp2sim.domain import features as encoder
+    from mantid_exp2sim.inference import translate as translation
+    from mantid_exp2sim.model.bundle import load_model
     from mantid_exp2sim.mosaic import mosaic_histogram
 
     if change.startswith("waits long"):

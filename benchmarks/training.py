@@ -16,13 +16,13 @@ import time
 from collections.abc import Callable
 
 import torch
-from mantid_exp2sim.training.config import GanConfig
-from mantid_exp2sim.training.datasets import Samples
-from mantid_exp2sim.training.gan import DIRECTIONS, DualGan, stack
 from reference_dclgan import Reference
 from table import Row, finish
 
-from mantid_exp2sim.scaling import Scaling
+from mantid_exp2sim.model.scaling import Scaling
+from mantid_exp2sim.training.config import GanConfig
+from mantid_exp2sim.training.datasets.sampler import Samples
+from mantid_exp2sim.training.trainers.translator import DIRECTIONS, DualGan, stack
 
 TARGET = 1.3
 Seconds = dict[str, list[float]]

@@ -22,11 +22,11 @@ from reference_dclgan import Generator as PlainGenerator
 from table import Row, finish
 from torch import Tensor, nn
 
-from mantid_exp2sim.bundle import load_model
-from mantid_exp2sim.layout import Layout
+from mantid_exp2sim.model.bundle import load_model
 from mantid_exp2sim.mosaic import mosaic_histogram
 from mantid_exp2sim.networks import GeneratorSettings, build_generator
 from mantid_exp2sim.networks.generator import PaperGenerator
+from mantid_exp2sim.networks.layout import Layout
 from mantid_exp2sim.networks.winograd import use_winograd
 
 PICTURE = (1, 1, 240, 400)

@@ -23,14 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mantid_exp2sim
-from mantid_exp2sim.atomic import make_folder
-from mantid_exp2sim.bundle import Model
-from mantid_exp2sim.classification import NONE, Classification
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram
+from mantid_exp2sim.inference.classify import NONE, Classification
+from mantid_exp2sim.inference.translate import intensity_factor
+from mantid_exp2sim.inference.volumes import open_volumes
+from mantid_exp2sim.model.bundle import Model
 from mantid_exp2sim.mosaic import is_mosaic, volumes_from_picture
-from mantid_exp2sim.translation import intensity_factor
-from mantid_exp2sim.volumes import open_volumes
+from mantid_exp2sim.storage.atomic import make_folder
 
 Floats = NDArray[np.float64]
 SCALES = (1.0, "auto")
@@ -118,8 +118,9 @@ def consistency(measured: Histogram, sharp: Histogram) -> dict[str, Any]:
     estimated from the data (`noise_of`).
     """
     import torch
-    from mantid_exp2sim.training.operator import ResolutionOperator
-    from mantid_exp2sim.training.simulation.spectrum import mosaic_binnings
+
+    from mantid_exp2sim.simulation.manganite_spectrum import mosaic_binnings
+    from mantid_exp2sim.simulation.resolution_operator import ResolutionOperator
 
     binnings = mosaic_binnings()
     energies = torch.tensor([binning.incident_energy for binning in binnings])
@@ -226,8 +227,8 @@ def report(args: argparse.Namespace) -> None:
     if not is_mosaic(measured):
         raise Exp2SimError(
             f"{args.measured} is no mosaic: it has the shape {measured.shape}.",
-            why="The report is of the published picture, six incident energies of ten windows (240, 400).",
-            way_out="For other data there are exp2sim check, deconvolve and classify.",
+            reason="The report is of the published picture, six incident energies of ten windows (240, 400).",
+            fix="For other data there are exp2sim check, deconvolve and classify.",
         )
     make_folder(args.out)
     found = []

@@ -74,7 +74,7 @@ def close_log() -> None:
 def run(args: argparse.Namespace) -> int:
     """Process every file; a failure is logged and the next file is taken."""
     try:
-        from mantid_exp2sim import workbench
+        from mantid_exp2sim.mantid import install as workbench
 
         workbench.register()
     except (ImportError, ValueError) as error:

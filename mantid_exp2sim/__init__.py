@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.bundle import Model, list_models, load_model
     from mantid_exp2sim.errors import Cancelled, Exp2SimError
-    from mantid_exp2sim.formats import load, save
     from mantid_exp2sim.histogram import Axis, Histogram
+    from mantid_exp2sim.io import load, save
+    from mantid_exp2sim.model.bundle import Model, list_models, load_model
 
 _HOMES = {
     "Axis": "histogram",

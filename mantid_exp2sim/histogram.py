@@ -62,7 +62,8 @@ class Axis:
         edges = _frozen_copy(self.edges, np.float64, f"The edges of axis {self.name!r}")
         if edges.ndim != 1 or edges.size < 2:
             raise Exp2SimError(
-                f"Axis {self.name!r} has edges of shape {edges.shape}.", why="It takes (n + 1,) with n >= 1."
+                f"Axis {self.name!r} has edges of shape {edges.shape}.",
+                reason="It takes (n + 1,) with n >= 1.",
             )
         if not np.all(np.isfinite(edges)) or not np.all(np.diff(edges) > 0):
             raise Exp2SimError(f"The edges of axis {self.name!r} are not finite and strictly increasing.")
@@ -143,10 +144,12 @@ class Histogram:
         shape = tuple(axis.size for axis in axes)
         for what, array in (("intensity", intensity), ("variance", variance), ("mask", mask)):
             if array.shape != shape or not shape:
-                raise Exp2SimError(f"The {what} has shape {array.shape}.", why=f"The axes ask for {shape}.")
+                raise Exp2SimError(
+                    f"The {what} has shape {array.shape}.", reason=f"The axes ask for {shape}."
+                )
         if not np.all(np.isfinite(intensity) | mask):
             raise Exp2SimError(
-                "The intensity is not finite in bins that are not masked.", way_out="Mask those bins."
+                "The intensity is not finite in bins that are not masked.", fix="Mask those bins."
             )
         if not np.all((np.isfinite(variance) & (variance >= 0)) | mask):
             raise Exp2SimError("The variance is negative or not finite in bins that are not masked.")
@@ -203,7 +206,7 @@ class Histogram:
         found = [i for i, axis in enumerate(self.axes) if axis.kind == kind]
         if len(found) > 1:
             names = ", ".join(repr(self.axes[i].name) for i in found)
-            raise Exp2SimError(f"More than one axis could be {kind}: {names}.", way_out="Rename one of them.")
+            raise Exp2SimError(f"More than one axis could be {kind}: {names}.", fix="Rename one of them.")
         return found[0] if found else None
 
 
@@ -219,7 +222,7 @@ def require_histogram(value: object) -> None:
         value,
         Histogram,
         "a Histogram: values with their axes",
-        way_out="Read a file with mantid_exp2sim.load, or build one: Histogram.from_arrays(values, axes), "
+        fix="Read a file with mantid_exp2sim.load, or build one: Histogram.from_arrays(values, axes), "
         "or mantid_exp2sim.mosaic.mosaic_histogram(values) for a picture (240, 400).",
     )
 

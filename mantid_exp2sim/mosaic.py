@@ -80,7 +80,7 @@ def volumes_from_picture(picture: npt.NDArray[Any_]) -> npt.NDArray[Any_]:
     """
     if picture.shape[-2:] != SHAPE:
         raise Exp2SimError(
-            f"The picture has shape {picture.shape}.", why=f"It takes (…, {SHAPE[0]}, {SHAPE[1]})."
+            f"The picture has shape {picture.shape}.", reason=f"It takes (…, {SHAPE[0]}, {SHAPE[1]})."
         )
     lead = picture.shape[:-2]
     blocks = picture.reshape(*lead, len(INCIDENT_ENERGIES), PANEL, WINDOWS, PANEL)[..., ::-1, :, :]
@@ -95,7 +95,9 @@ def picture_from_volumes(volumes: npt.NDArray[Any_]) -> npt.NDArray[Any_]:
     True
     """
     if volumes.shape[-4:] != VOLUMES_SHAPE:
-        raise Exp2SimError(f"The volumes have shape {volumes.shape}.", why=f"They take (…, {VOLUMES_SHAPE}).")
+        raise Exp2SimError(
+            f"The volumes have shape {volumes.shape}.", reason=f"They take (…, {VOLUMES_SHAPE})."
+        )
     blocks = np.moveaxis(volumes, -1, -2)[..., ::-1, :, :]
     return np.ascontiguousarray(blocks).reshape(*volumes.shape[:-4], *SHAPE)
 
@@ -142,7 +144,7 @@ def split(mosaic: Histogram) -> tuple[Histogram, ...]:
     """
     if not is_mosaic(mosaic):
         raise Exp2SimError(
-            f"A histogram of shape {mosaic.shape} is not a mosaic.", why=f"A mosaic has {SHAPE}."
+            f"A histogram of shape {mosaic.shape} is not a mosaic.", reason=f"A mosaic has {SHAPE}."
         )
     parts = [volumes_from_picture(part) for part in (mosaic.intensity, mosaic.variance)]
     mask = volumes_from_picture(mosaic.mask)
@@ -171,7 +173,7 @@ def join(volumes: Sequence[Histogram]) -> Histogram:
     if len(volumes) != len(INCIDENT_ENERGIES) or set(by_energy) != set(INCIDENT_ENERGIES):
         given = [volume.metadata.get("incident_energy") for volume in volumes]
         raise Exp2SimError(
-            f"The volumes have incident energies {given}.", why=f"A mosaic takes {INCIDENT_ENERGIES}."
+            f"The volumes have incident energies {given}.", reason=f"A mosaic takes {INCIDENT_ENERGIES}."
         )
     ordered = [by_energy[ei] for ei in INCIDENT_ENERGIES]
     for ei, volume in zip(INCIDENT_ENERGIES, ordered, strict=True):
@@ -193,5 +195,5 @@ def _check_bins(volume: Histogram, incident_energy: float) -> None:
     if not same:
         raise Exp2SimError(
             f"The volume at {incident_energy:g} meV has bins that are not the mosaic's.",
-            why="It takes (40, 40, 10) bins in (h, k, E), h and k from -1 to 1, E from 0.10 to 0.70 Ei.",
+            reason="It takes (40, 40, 10) bins in (h, k, E), h and k from -1 to 1, E from 0.10 to 0.70 Ei.",
         )

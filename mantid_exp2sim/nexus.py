@@ -1,6 +1,6 @@
 """What a NeXus/HDF5 file held beside the histogram, kept byte for byte.
 
-The types here know nothing of h5py: reading and writing is in `mantid_exp2sim.formats.hdf5`.
+The types here know nothing of h5py: reading and writing is in `mantid_exp2sim.io.hdf5`.
 """
 
 from __future__ import annotations

@@ -19,10 +19,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, Normalize, PowerNorm
 from matplotlib.figure import Figure
 
-from mantid_exp2sim.atomic import atomic_path
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Histogram
 from mantid_exp2sim.mosaic import INCIDENT_ENERGIES, PANEL, SHAPE, WINDOW_EDGES, WINDOWS, is_mosaic
+from mantid_exp2sim.storage.atomic import atomic_path
 
 MASKED = "0.72"
 MAX_SLICES = 12
@@ -89,14 +89,14 @@ def compare(
     3
     """
     if not histograms:
-        raise Exp2SimError("There is nothing to draw together.", way_out="Give one histogram at least.")
+        raise Exp2SimError("There is nothing to draw together.", fix="Give one histogram at least.")
     kinds = {name: _measures(h) for name, h in histograms.items()}
     if len(set(kinds.values())) != 1:
         raise Exp2SimError(
             f"{len(histograms)} histograms of {len(set(kinds.values()))} different kinds cannot be drawn "
             "together.",
-            why="; ".join(f"{name}: {' × '.join(kind)}" for name, kind in kinds.items()) + ".",
-            way_out="Draw each one alone, or cut them to the same axes.",
+            reason="; ".join(f"{name}: {' × '.join(kind)}" for name, kind in kinds.items()) + ".",
+            fix="Draw each one alone, or cut them to the same axes.",
         )
     figure = _figure(histograms, vmax)
     if title:
@@ -129,7 +129,7 @@ def _finish(figure: Figure, path: PathLike | None) -> Figure:
         except Exp2SimError:
             raise
         except ValueError as error:
-            raise Exp2SimError(f"{path} cannot be drawn: {error}.", way_out="Let it end in .png.") from error
+            raise Exp2SimError(f"{path} cannot be drawn: {error}.", fix="Let it end in .png.") from error
     return figure
 
 
@@ -137,8 +137,8 @@ def _figure(histograms: Mapping[str, Histogram], vmax: float | None) -> Figure:
     if vmax is not None and not 0 < vmax < float("inf"):
         raise Exp2SimError(
             f"The upper end of the colour scale is {vmax:g}.",
-            why="It takes a positive number.",
-            way_out="Leave it out (--vmax): the data choose it.",
+            reason="It takes a positive number.",
+            fix="Leave it out (--vmax): the data choose it.",
         )
     first = next(iter(histograms.values()))
     if is_mosaic(first):

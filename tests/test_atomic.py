@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from mantid_exp2sim import Exp2SimError
-from mantid_exp2sim.atomic import atomic_path
+from mantid_exp2sim.storage.atomic import atomic_path
 
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])

@@ -117,7 +117,8 @@ def numbers(value: Any) -> Iterator[float]:
 
 def test_evaluation_and_use_give_the_same_numbers(chain: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import torch
-    from mantid_exp2sim.training.datasets import open_dataset
+
+    from mantid_exp2sim.training.datasets.sampler import open_dataset
     from mantid_exp2sim.training.evaluation import Settings, correlations, evaluate, model_translator
 
     model = mantid_exp2sim.load_model(chain / "tiny")
@@ -171,10 +172,9 @@ def test_evaluate_command_writes_figures_onto_the_card(
 
 
 def test_single_volumes_are_classified(chain: Path) -> None:
-    from mantid_exp2sim.training.simulation.manganite import BEST_FIT
-    from mantid_exp2sim.training.simulation.mosaic import simulate_mosaic
-
     from mantid_exp2sim.mosaic import split
+    from mantid_exp2sim.simulation.manganite import BEST_FIT
+    from mantid_exp2sim.simulation.measurement import simulate_mosaic
 
     volume = split(simulate_mosaic("Dimer", BEST_FIT["Dimer"], kind="integrated"))[2]
     found = mantid_exp2sim.load_model(chain / "tiny").classify(volume)

@@ -101,9 +101,9 @@ def test_replace_keeps_the_rest():
 
 
 @given(st.text(), st.text(), st.text())
-def test_errors_survive_pickling(what, why, way_out):
-    error = pickle.loads(pickle.dumps(Exp2SimError(what, why=why, way_out=way_out)))
-    assert (error.what, error.why, error.way_out) == (what, why, way_out)
+def test_errors_survive_pickling(what, why, fix):
+    error = pickle.loads(pickle.dumps(Exp2SimError(what, reason=why, fix=fix)))
+    assert (error.summary, error.reason, error.fix) == (what, why, fix)
 
 
 def test_nothing_heavy_is_imported():

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mantid_exp2sim.training.simulation import manganite, resolution, spectrum, spinwave
-from mantid_exp2sim.training.simulation.dataset import Recipe, read_recipe, simulate_dataset
-from mantid_exp2sim.training.simulation.description import read_description, shipped
-from mantid_exp2sim.training.simulation.mosaic import simulate_mosaic, simulate_volume
-from mantid_exp2sim.training.simulation.structure import assemble
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.instrument import MAPS, coverage_mask, mosaic_coverage_mask
 from mantid_exp2sim.mosaic import picture_from_volumes
+from mantid_exp2sim.simulation import manganite, resolution
+from mantid_exp2sim.simulation import manganite_spectrum as spectrum
+from mantid_exp2sim.simulation import spin_waves as spinwave
+from mantid_exp2sim.simulation.crystal import assemble
+from mantid_exp2sim.simulation.instrument import MAPS, coverage_mask, mosaic_coverage_mask
+from mantid_exp2sim.simulation.material import read_description, shipped
+from mantid_exp2sim.simulation.measurement import simulate_mosaic, simulate_volume
+from mantid_exp2sim.training.datasets.simulate import Recipe, read_recipe, simulate_dataset
 
 MODELS = ("Goodenough", "Dimer")
 TABLE_FREQUENCIES = ((25, 300), (35, 200), (50, 200), (70, 250), (100, 250), (140, 400))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mantid_exp2sim import load, load_model
-from mantid_exp2sim.installed import list_models
+from mantid_exp2sim.model.registry import list_models
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from mantid_exp2sim.layout import Layout
+from mantid_exp2sim.networks.layout import Layout
 from mantid_exp2sim.networks.settings import ClassifierSettings, DiscriminatorSettings, GeneratorSettings
-from mantid_exp2sim.toml_file import read_toml
+from mantid_exp2sim.storage.toml import read_toml
 
 Kind = Literal["convolved", "integrated", "centre"]
 Symmetry = Literal["h", "k", "swap"]
@@ -274,7 +274,8 @@ class ValidationSettings(Table):
     count: int = Field(default=64, ge=2)
     """Mosaics of the validation split."""
     metric: Literal["sliced", "relative_l2", "classifier"] = "sliced"
-    """What the best generator of each direction is chosen by (see :mod:`mantid_exp2sim.training.metrics`).
+    """What the best generator of each direction is chosen by (see
+    :mod:`mantid_exp2sim.training.trainers.metrics`).
     ``sliced`` needs no pairs; ``relative_l2`` uses the true counterparts; ``classifier`` a trained DUQ."""
     classifier_target: Path | None = None
     """Run folder of a DUQ trained on domain B: reads what ``deconvolve`` makes."""
@@ -288,7 +289,7 @@ class RunSettings(Table):
 
     start: Path | None = None
     """What this run starts from: the run folder of the same kind and networks (its last weights; a dual GAN
-    may be wider than the one it starts from: see :mod:`mantid_exp2sim.training.grow`), or the
+    may be wider than the one it starts from: see :mod:`mantid_exp2sim.training.trainers.grow`), or the
     name or folder of a model (its generators). Where ``[scaling]`` sets no scale it is that one's. ``{seed}``
     in it is the run's seed."""
     mean_with: Path | None = None
@@ -358,8 +359,9 @@ OutlierKind = Literal[
 """``zeros``: nothing scattered. ``constant``: one level everywhere. ``bins``: each panel's bins shuffled.
 ``panels``: the panels shuffled. ``noise``: positive white noise. ``sparse``: few bright bins.
 ``lattice``: excitations of another lattice, the panels zoomed or turned in the plane and of another band.
-``near_lattice``: the same of lattice constants that are nearer to the own ones. ``magnet``: spin waves of a
-random ferromagnet or antiferromagnet, drawn from a formula (:mod:`mantid_exp2sim.training.magnets`), on a
+``near_lattice``: the same of lattice constants that are nearer to the own ones. ``magnet``: spin waves of
+a
+random ferromagnet or antiferromagnet, drawn from a formula (:mod:`mantid_exp2sim.training.synthetic.magnets`), on a
 random lattice. ``cell_magnet``: the same on a simple multiple of the sample's own unit cell."""
 
 
@@ -421,5 +423,5 @@ def read_config(path: Path, kind: type[Config]) -> Config:
         If the file is missing, is no TOML, or holds something unknown or out of range.
     """
     return read_toml(
-        path, kind, what="recipe", way_out="The settings are described in mantid_exp2sim.training.config."
+        path, kind, what="recipe", fix="The settings are described in mantid_exp2sim.training.config."
     )

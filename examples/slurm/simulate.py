@@ -15,8 +15,9 @@ import argparse
 from pathlib import Path
 
 from dask_jobqueue import SLURMCluster
-from mantid_exp2sim.training.simulation.cluster import on_dask
-from mantid_exp2sim.training.simulation.dataset import read_recipe, simulate_dataset
+
+from mantid_exp2sim.training.datasets.dask import on_dask
+from mantid_exp2sim.training.datasets.simulate import read_recipe, simulate_dataset
 
 
 def main() -> None:

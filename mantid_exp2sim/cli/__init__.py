@@ -24,7 +24,7 @@ from mantid_exp2sim.cli.output import complain, forget_stdout, replace_what_cann
 from mantid_exp2sim.errors import Cancelled, Exp2SimError
 
 COMMANDS = (
-    "mantid_exp2sim.cli.use",
+    "mantid_exp2sim.cli.translate",
     "mantid_exp2sim.cli.check",
     "mantid_exp2sim.cli.explain",
     "mantid_exp2sim.cli.look",
@@ -72,8 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         forget_stdout()
         return 0
     except MemoryError:
-        way_out = "Try a smaller --tile." if hasattr(args, "tile") else "Try it with less data."
-        return _failed(args, Exp2SimError("There is not enough memory.", way_out=way_out))
+        fix = "Try a smaller --tile." if hasattr(args, "tile") else "Try it with less data."
+        return _failed(args, Exp2SimError("There is not enough memory.", fix=fix))
     except OSError as error:
         return _failed(args, Exp2SimError(f"{error.filename or 'A file'}: {error.strerror or error}."))
 
@@ -119,7 +119,7 @@ def _failed(args: argparse.Namespace, error: Exp2SimError) -> int:
     complain(f"error: {error}")
     if getattr(args, "json", False):
         with suppress(Exp2SimError, BrokenPipeError):  # said on stderr already
-            say(json.dumps({"error": error.what, "why": error.why, "way_out": error.way_out}))
+            say(json.dumps({"error": error.summary, "reason": error.reason, "fix": error.fix}))
     return BAD_INPUT
 
 

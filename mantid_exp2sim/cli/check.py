@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from mantid_exp2sim.cli.options import add_command, read
-from mantid_exp2sim.cli.use import check_places, data_options
+from mantid_exp2sim.cli.translate import check_places, data_options
 from mantid_exp2sim.errors import Exp2SimError
 
 EXAMPLES = """\
@@ -43,12 +43,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """``exp2sim check``: 0 whatever the verdict."""
-    from mantid_exp2sim.applicability import distributions
-    from mantid_exp2sim.bundle import load_model
     from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.domain.check import distributions
+    from mantid_exp2sim.model.bundle import load_model
 
     if args.plot is not None and args.plot.suffix.lower() != ".png":
-        raise Exp2SimError(f"{args.plot} is no name of a picture.", way_out="Let it end in .png.")
+        raise Exp2SimError(f"{args.plot} is no name of a picture.", fix="Let it end in .png.")
     check_places(args, {"--plot": args.plot})
     model = load_model(args.model)
     histogram = read(args.input, args)

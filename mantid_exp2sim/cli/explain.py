@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mantid_exp2sim.cli.options import add_command, read
-from mantid_exp2sim.cli.use import check_output, check_places, classifier_options, progress_bar
+from mantid_exp2sim.cli.translate import check_output, check_places, classifier_options, progress_bar
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.attention import Attention
+    from mantid_exp2sim.inference.attribution import Attention
 
 SHOWN = 10
 """Panels that are listed."""
@@ -39,9 +39,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """``exp2sim explain``."""
-    from mantid_exp2sim.attention import explain
-    from mantid_exp2sim.bundle import load_model
     from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.inference.attribution import explain
+    from mantid_exp2sim.model.bundle import load_model
 
     if args.out is not None:
         check_output(Path(args.out))
@@ -67,14 +67,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write(args: argparse.Namespace, found: Attention) -> None:
-    from mantid_exp2sim.atomic import atomic_path
     from mantid_exp2sim.errors import Exp2SimError
-    from mantid_exp2sim.formats import save
+    from mantid_exp2sim.io import save
+    from mantid_exp2sim.storage.atomic import atomic_path
 
     with ExitStack() as stack:
         if args.plot is not None:
             if args.plot.suffix.lower() != ".png":
-                raise Exp2SimError(f"{args.plot} is no name of a picture.", way_out="Let it end in .png.")
+                raise Exp2SimError(f"{args.plot} is no name of a picture.", fix="Let it end in .png.")
             from mantid_exp2sim.plotting import plot
 
             path = stack.enter_context(atomic_path(args.plot))

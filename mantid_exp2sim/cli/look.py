@@ -12,8 +12,8 @@ from mantid_exp2sim.cli.options import READ, add_command, add_reading, read
 from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.bundle import Model
     from mantid_exp2sim.histogram import Floats, Histogram
+    from mantid_exp2sim.model.bundle import Model
 
 _PLOT = f"""\
 IN   {READ}
@@ -67,10 +67,10 @@ def _plot(args: argparse.Namespace) -> int:
     output: Path = args.output or Path(Path(args.input).with_suffix(".png").name)
     if output.suffix.lower() not in ENDINGS:
         endings = ", ".join(ENDINGS)
-        raise Exp2SimError(f"{output} is no name of a picture.", way_out=f"Endings taken: {endings}.")
+        raise Exp2SimError(f"{output} is no name of a picture.", fix=f"Endings taken: {endings}.")
     histogram = read(args.input, args)
     from mantid_exp2sim.cli.output import emit
-    from mantid_exp2sim.formats import load
+    from mantid_exp2sim.io import load
     from mantid_exp2sim.plotting import compare, plot
 
     if args.beside:
@@ -100,12 +100,12 @@ def _info(args: argparse.Namespace) -> int:
         report = describe(read(args.subject, args))
         emit(args, {"input": str(args.subject), **report}, _text(args.subject, report))
         return 0
-    from mantid_exp2sim.bundle import list_models, load_model
+    from mantid_exp2sim.model.bundle import list_models, load_model
 
     if not path.is_dir() and args.subject not in list_models():
         known = ", ".join(list_models()) or "none"
         raise Exp2SimError(
-            f"{args.subject} is neither a file nor a model.", way_out=f"Models that are installed: {known}."
+            f"{args.subject} is neither a file nor a model.", fix=f"Models that are installed: {known}."
         )
     model = load_model(args.subject)
     report = _model(model)

@@ -11,7 +11,7 @@ from mantid_exp2sim.cli.options import add_command
 from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.bundle import Model
+    from mantid_exp2sim.model.bundle import Model
 
 WIDTH = 100
 """Characters of a description that a list shows."""
@@ -65,7 +65,7 @@ def _action(actions: Any, name: str, about: str, run: Any) -> argparse.ArgumentP
 
 def _add(args: argparse.Namespace) -> int:
     from mantid_exp2sim.cli.output import emit
-    from mantid_exp2sim.packing import add_model
+    from mantid_exp2sim.model.archive import add_model
 
     model = add_model(args.source, name=args.name, overwrite=args.overwrite)
     name = model.folder.name
@@ -79,7 +79,7 @@ def _add(args: argparse.Namespace) -> int:
 
 def _remove(args: argparse.Namespace) -> int:
     from mantid_exp2sim.cli.output import emit
-    from mantid_exp2sim.packing import remove_model
+    from mantid_exp2sim.model.archive import remove_model
 
     folder = remove_model(args.name)
     emit(args, {"name": args.name, "folder": str(folder)}, f"{args.name}: removed")
@@ -88,7 +88,7 @@ def _remove(args: argparse.Namespace) -> int:
 
 def _pack(args: argparse.Namespace) -> int:
     from mantid_exp2sim.cli.output import emit
-    from mantid_exp2sim.packing import pack_model
+    from mantid_exp2sim.model.archive import pack_model
 
     card = pack_model(args.model, args.output)
     size = args.output.expanduser().stat().st_size
@@ -98,8 +98,8 @@ def _pack(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from mantid_exp2sim.bundle import list_models, load_bundle
     from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.model.bundle import list_models, load_bundle
 
     rows: list[dict[str, Any]] = []
     for name, folder in list_models().items():

@@ -54,13 +54,13 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
 
 def read(path: str, args: argparse.Namespace) -> Histogram:
     """Load a file with the options of `add_reading`."""
-    from mantid_exp2sim.formats import load
+    from mantid_exp2sim.io import load
 
     try:
         index = None if args.index is None else tuple(int(part) for part in args.index.split(","))
     except ValueError as error:
         raise Exp2SimError(
-            f"--index {args.index!r} is not one or more numbers.", why="Such as 3 or 3,0."
+            f"--index {args.index!r} is not one or more numbers.", reason="Such as 3 or 3,0."
         ) from error
     lattice = None if args.lattice is None else (args.lattice[0], args.lattice[1])
     return load(path, mask=args.mask, index=index, lattice=lattice)

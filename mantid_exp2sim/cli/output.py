@@ -38,7 +38,7 @@ def say(text: str) -> None:
         forget_stdout()
         raise Exp2SimError(
             f"The result cannot be printed: {error.strerror or error}.",
-            way_out="Make room, or send the output to another place.",
+            fix="Make room, or send the output to another place.",
         ) from error
 
 

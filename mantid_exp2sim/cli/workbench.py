@@ -44,7 +44,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _change(args: argparse.Namespace) -> int:
-    from mantid_exp2sim import workbench
+    from mantid_exp2sim.mantid import install as workbench
 
     act = workbench.install if args.action == "install" else workbench.uninstall
     change = act(args.properties)
@@ -70,13 +70,13 @@ def _change(args: argparse.Namespace) -> int:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from mantid_exp2sim import workbench
+    from mantid_exp2sim.mantid import install as workbench
 
     report = workbench.doctor(args.properties)
     lines = []
     for check in report.checks:
         lines.append(f"{_MARKS[check.status]}  {check.name:10}  {check.found}")
-        if check.way_out:
-            lines.append(f"{'':21}-> {check.way_out}")
+        if check.fix:
+            lines.append(f"{'':21}-> {check.fix}")
     emit(args, report.to_dict(), "\n".join(lines))
     return 0 if report.ok else 1

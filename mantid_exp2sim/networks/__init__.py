@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from mantid_exp2sim.networks.settings import ClassifierSettings, DiscriminatorSettings, GeneratorSettings
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.layout import Layout
     from mantid_exp2sim.networks.discriminator import Discriminator
     from mantid_exp2sim.networks.duq import Duq
     from mantid_exp2sim.networks.generator import Generator
+    from mantid_exp2sim.networks.layout import Layout
     from mantid_exp2sim.networks.projection import Projection
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
 def build_generator(settings: GeneratorSettings, layout: Layout) -> Generator:
     """A generator for tensors of a layout, with fresh weights from torch's random numbers.
 
-    >>> from mantid_exp2sim.layout import Layout
+    >>> from mantid_exp2sim.networks.layout import Layout
     >>> build_generator(GeneratorSettings(), Layout(windows=10)).receptive_field()
     (21, 21)
     """

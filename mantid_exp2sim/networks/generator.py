@@ -1,6 +1,7 @@
 """Generators: the network of the paper and a compact one for small machines. The same calls for both.
 
-A generator takes what :meth:`mantid_exp2sim.layout.Layout.stack` makes, (B, in_channels, *spatial), and gives
+A generator takes what :meth:`mantid_exp2sim.networks.layout.Layout.stack` makes, (B, in_channels,
+*spatial), and gives
 the translated intensity (B, out_channels, *spatial) in scaled units.
 """
 

@@ -19,11 +19,13 @@ with warnings.catch_warnings():
     config["user.python.plugins.directories"] = ""  # nothing of what this machine has installed
     import mantid.simpleapi
 
-from mantid_exp2sim import bundle, mosaic, workbench
-from mantid_exp2sim.card import AcceptedAxis, Card, ClassifierCard, mosaic_axes
-from mantid_exp2sim.layout import Layout
+from mantid_exp2sim import mosaic
+from mantid_exp2sim.mantid import install as workbench
+from mantid_exp2sim.model import bundle
+from mantid_exp2sim.model.card import AcceptedAxis, Card, ClassifierCard, mosaic_axes
+from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.networks import ClassifierSettings, GeneratorSettings
-from mantid_exp2sim.scaling import Scaling
+from mantid_exp2sim.networks.layout import Layout
 
 REAL = not getattr(mantid, "IS_DOUBLE", False)
 

@@ -6,7 +6,8 @@ import time
 import pytest
 from mantid.api import AlgorithmManager, AlgorithmObserver
 
-from mantid_exp2sim import mdworkspace, translation
+from mantid_exp2sim.inference import translate as translation
+from mantid_exp2sim.mantid import workspace as mdworkspace
 
 NAMES = ("DeconvolveMD", "ConvolveMD")
 TENTHS = [number / 10 for number in range(10)]
@@ -112,7 +113,7 @@ def test_cancel_stops_within_a_second_also_where_a_step_takes_longer(api, make, 
     if slow == "a tile":
         monkeypatch.setattr(translation._Runner, "_through", stuck)
     else:
-        monkeypatch.setattr("mantid_exp2sim.bundle.load_model", stuck)
+        monkeypatch.setattr("mantid_exp2sim.model.bundle.load_model", stuck)
     algorithm = prepared("DeconvolveMD", "ws")
     asked = []
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from mantid.api import AlgorithmManager
 
-from mantid_exp2sim import load_model, mdworkspace, mosaic
-from mantid_exp2sim.attention import explain
+from mantid_exp2sim import load_model, mosaic
+from mantid_exp2sim.inference.attribution import explain
+from mantid_exp2sim.mantid import workspace as mdworkspace
 
 ENERGIES = mosaic.INCIDENT_ENERGIES
 

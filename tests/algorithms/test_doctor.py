@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
-from mantid_exp2sim import cli, doctor, workbench
+from mantid_exp2sim import cli
+from mantid_exp2sim.mantid import doctor
+from mantid_exp2sim.mantid import install as workbench
 
 KEY = workbench.KEY
 OURS = workbench.algorithms_folder().as_posix()
@@ -86,7 +88,7 @@ def test_the_doctor_tells_of_a_backtick_in_front_of_the_algorithms(home, text, f
     backtick, named, read = [check for check in report.checks if check.name == "workbench"]
     assert {check.status for check in (backtick, named, read)} == {"problem"}
     assert backtick.found == f"line 1 of {home} holds a backtick: Mantid reads nothing behind it"
-    assert backtick.way_out.startswith(fix)
+    assert backtick.fix.startswith(fix)
     assert f"Mantid has read 'nothing' for {KEY}" in read.found
     algorithms = [check for check in report.checks if check.name == "algorithms"]
     assert {check.status for check in algorithms} == {"problem"}
@@ -122,10 +124,10 @@ def test_the_doctor_says_the_way_out_of_each_trouble(file, checks, models_folder
     for name in ("mantid", "torch", "models", "workbench", "algorithms"):
         trouble = [check for check in found[name] if check.status != "ok"]
         assert trouble, name
-        assert all(check.way_out.endswith(".") for check in trouble)
+        assert all(check.fix.endswith(".") for check in trouble)
     assert "does not exist" in found["workbench"][1].found
     assert found["mantid"][0].found == "this Python has no Mantid"
-    assert "conda env create" in found["mantid"][0].way_out
+    assert "conda env create" in found["mantid"][0].fix
 
 
 @pytest.mark.parametrize(
@@ -153,7 +155,7 @@ def test_a_mantid_that_does_not_start_is_told(tmp_path, monkeypatch, code, found
     mantid = next(check for check in report.checks if check.name == "mantid")
     assert mantid.status == "problem"
     assert found in mantid.found
-    assert fix in mantid.way_out
+    assert fix in mantid.fix
 
 
 def test_the_child_of_the_doctor_takes_nothing_that_workbench_set(home, monkeypatch, tmp_path):
@@ -183,7 +185,7 @@ def test_the_doctor_sees_a_library_that_is_there_twice(monkeypatch):
     monkeypatch.setattr(doctor, "_installed_twice", lambda: ["numpy"])
     trouble = [check for check in doctor._versions() if check.status == "warning"]
     assert "installed twice: numpy" in trouble[0].found
-    assert "pip uninstall" in trouble[0].way_out
+    assert "pip uninstall" in trouble[0].fix
 
 
 def test_the_doctor_as_a_command(file, capsys, monkeypatch):

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 from mantid.api import AlgorithmManager
 
-from mantid_exp2sim import applicability
-from mantid_exp2sim.applicability import DomainCheck
+from mantid_exp2sim.domain import check as applicability
+from mantid_exp2sim.domain.check import DomainCheck
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mantid.api import AlgorithmManager
 
-from mantid_exp2sim import bundle
+from mantid_exp2sim.model import bundle
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import sys
 import pytest
 from mantid.api import AlgorithmManager
 
-from mantid_exp2sim import workbench
-from mantid_exp2sim.doctor import clean_environment
+from mantid_exp2sim.mantid import install as workbench
+from mantid_exp2sim.mantid.doctor import clean_environment
 
 FILES = workbench.algorithm_files()
 FOLDER = workbench.algorithms_folder()

@@ -6,10 +6,12 @@ import time
 import numpy as np
 import pytest
 from mantid.api import AlgorithmManager
-from mantid_exp2sim.training.simulation import manganite, spectrum
-from mantid_exp2sim.training.simulation import mosaic as simulated
 
-from mantid_exp2sim import mdsimulate, mdworkspace
+from mantid_exp2sim.mantid import simulate as mdsimulate
+from mantid_exp2sim.mantid import workspace as mdworkspace
+from mantid_exp2sim.simulation import manganite
+from mantid_exp2sim.simulation import manganite_spectrum as spectrum
+from mantid_exp2sim.simulation import measurement as simulated
 
 SMALL = {"HBins": "-0.5,0.5,10", "KBins": "-0.4,0.6,8", "EnergyBins": "5,30,5"}
 

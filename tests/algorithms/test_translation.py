@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from mantid_exp2sim import load, load_model, mdworkspace
+from mantid_exp2sim import load, load_model
 from mantid_exp2sim.histogram import Axis, Histogram
+from mantid_exp2sim.mantid import workspace as mdworkspace
 
 
 def expected(workspace, direction="deconvolve", model="volumes", **options):

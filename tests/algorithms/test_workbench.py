@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mantid_exp2sim import Exp2SimError, cli, workbench
+from mantid_exp2sim import Exp2SimError, cli
+from mantid_exp2sim.mantid import install as workbench
 
 KEY = workbench.KEY
 OURS = workbench.algorithms_folder().as_posix()

@@ -100,7 +100,7 @@ def test_a_model_that_is_not_installed(api, make):
 
 def test_no_model_is_installed(api, make, monkeypatch, tmp_path):
     make("hke")
-    monkeypatch.setattr("mantid_exp2sim.installed.list_models", dict)
+    monkeypatch.setattr("mantid_exp2sim.model.registry.list_models", dict)
     algorithm = AlgorithmManager.create("DeconvolveMD")
     algorithm.setProperty("InputWorkspace", "ws")
     assert "No model is installed" in algorithm.validateInputs()["Model"]

@@ -67,7 +67,7 @@ def _read(path: Path | str, **options: Any) -> Json:
     try:
         return exact(load(path, **options))
     except Exp2SimError as error:
-        return {"refused": bool(error.what)}
+        return {"refused": bool(error.summary)}
 
 
 def _pattern(*shape: int) -> npt.NDArray[np.float32]:
@@ -179,7 +179,7 @@ def _written_and_read(histogram: Histogram, path: str) -> Json:
     try:
         save(histogram, path)
     except Exp2SimError as error:
-        return {"refused": bool(error.what)}
+        return {"refused": bool(error.summary)}
     return {"sha256": exact(load(path))["sha256"]}
 
 

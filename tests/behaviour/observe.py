@@ -35,7 +35,7 @@ OLD_NAMES: Mapping[str, str] = {}
 """New names of fields in the JSON of commands -> the names that stand in the record."""
 DROPPED = frozenset({"checksum", "folder", "seconds", "software", "model_version", "bytes", "machine"})
 """Fields that say where, when or by which version, and not what."""
-FIX = "way_out"
+FIX = "fix"
 """The field of an error that says what to do."""
 
 

@@ -78,7 +78,7 @@ def test_bad_input(files, capsys, command, name):
 
 def test_errors_as_json(files, capsys):
     assert main(["plot", "wrong.npy", "out.png", "--json"]) == 2
-    assert set(only_json(capsys)) == {"error", "why", "way_out"}
+    assert set(only_json(capsys)) == {"error", "reason", "fix"}
 
 
 def test_bad_options(files):
@@ -190,7 +190,7 @@ def test_memory_that_ran_out_blames_an_option_that_there_is(monkeypatch, capsys)
     monkeypatch.setattr("mantid_exp2sim.cli.look._info", broken)
     assert main(["info", "x"]) == 2
     assert "--tile" not in capsys.readouterr().err
-    monkeypatch.setattr("mantid_exp2sim.cli.use._classify", broken)
+    monkeypatch.setattr("mantid_exp2sim.cli.translate._classify", broken)
     assert main(["classify", "x"]) == 2
     assert "--tile" in capsys.readouterr().err
 

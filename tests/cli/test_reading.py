@@ -27,7 +27,7 @@ def test_the_help_names_what_is_read(command, capsys):
     text = capsys.readouterr().out
     assert all(word in text for word in (".nxs", ".sqw", ".mat", ".nxspe", ".npy", ".npz", "--lattice"))
     if command.endswith("convolve"):
-        from mantid_exp2sim.formats import ENDINGS
+        from mantid_exp2sim.io import ENDINGS
 
         written = text.split("OUT  ")[1]
         assert all(ending in written for ending in ENDINGS if ending not in (".d2d", ".d3d"))

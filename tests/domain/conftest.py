@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from mantid_exp2sim.bundle import Model, load_bundle, save_bundle
-from mantid_exp2sim.card import AcceptedAxis, Card
 from mantid_exp2sim.histogram import Axis, Histogram
-from mantid_exp2sim.layout import Layout
+from mantid_exp2sim.model.bundle import Model, load_bundle, save_bundle
+from mantid_exp2sim.model.card import AcceptedAxis, Card
+from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.networks import GeneratorSettings, build_generator
-from mantid_exp2sim.scaling import Scaling
+from mantid_exp2sim.networks.layout import Layout
 
 SHAPE = (2, 12, 12, 3)
 ENERGIES = (25.0, 35.0)
@@ -103,8 +103,8 @@ def domain_models(plain_models: Path, domain_dataset: Path, tmp_path_factory: py
     """The same with one."""
     import shutil
 
-    from mantid_exp2sim.training.domain import add_domain
-    from mantid_exp2sim.training.domain_spectra import Settings
+    from mantid_exp2sim.training.calibration.domain_reference import add_domain
+    from mantid_exp2sim.training.calibration.spectra import Settings
 
     folder = Path(shutil.copytree(plain_models, tmp_path_factory.mktemp("models") / "all"))
     for name in LAYOUTS:
@@ -144,7 +144,7 @@ def wrong_kind(domain_dataset: Path) -> list[Histogram]:
 
 
 def _read(folder: Path, kind: str) -> list[Histogram]:
-    from mantid_exp2sim.training.store import open_dataset
+    from mantid_exp2sim.training.datasets.dataset import open_dataset
 
     data = open_dataset(folder)
     return [volume(x[0].astype(float), data.mask[0], 25.0) for x in data.read(kind, data.split("test"))]

@@ -10,22 +10,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mantid_exp2sim.training.domain import add_domain
-from mantid_exp2sim.training.domain_report import control_report, words
-from mantid_exp2sim.training.domain_spectra import Settings
-from mantid_exp2sim.training.evaluation.statistics import area_under_curve
-from mantid_exp2sim.training.store import open_dataset
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 from scipy.stats import kstest
 
-from mantid_exp2sim.applicability import check_domain, distributions
-from mantid_exp2sim.bundle import load_bundle, load_model, save_bundle
 from mantid_exp2sim.cli import main
+from mantid_exp2sim.domain.check import check_domain, distributions
+from mantid_exp2sim.domain.likeness import EARLIER_COLUMNS, conformal_p
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.formats import save
 from mantid_exp2sim.histogram import Histogram
-from mantid_exp2sim.likeness import EARLIER_COLUMNS, conformal_p
+from mantid_exp2sim.io import save
+from mantid_exp2sim.model.bundle import load_bundle, load_model, save_bundle
+from mantid_exp2sim.training.calibration.domain_reference import add_domain
+from mantid_exp2sim.training.calibration.domain_report import control_report, words
+from mantid_exp2sim.training.calibration.spectra import Settings
+from mantid_exp2sim.training.datasets.dataset import open_dataset
+from mantid_exp2sim.training.evaluation.bootstrap import area_under_curve
 
 
 def test_the_wrong_kind_scores_above_the_right_one(model, inside, wrong_kind):

@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 import pytest
 
+from mantid_exp2sim.domain.transport import sinkhorn, sinkhorn_divergence
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.transport import sinkhorn, sinkhorn_divergence
 
 
 def test_batched_costs_are_those_of_pot():

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from mantid_exp2sim.layout import Layout
 from mantid_exp2sim.networks import (
     ClassifierSettings,
     DiscriminatorSettings,
@@ -20,6 +19,7 @@ from mantid_exp2sim.networks.blocks import BlurPool, BlurUpsample, gated
 from mantid_exp2sim.networks.discriminator import CompactDiscriminator, PaperDiscriminator, patch_weights
 from mantid_exp2sim.networks.duq import stack_panels
 from mantid_exp2sim.networks.generator import CompactGenerator, PaperGenerator
+from mantid_exp2sim.networks.layout import Layout
 
 SIZES = {1: (19,), 2: (13, 10), 3: (9, 10, 7)}
 DIMENSIONS = (1, 2, 3)

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mantid_exp2sim.layout import Layout
 from mantid_exp2sim.networks import GeneratorSettings, build_generator
 from mantid_exp2sim.networks import winograd as module
+from mantid_exp2sim.networks.layout import Layout
 from mantid_exp2sim.networks.winograd import WinogradConv2d, use_winograd, winograd
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from mantid_exp2sim import Exp2SimError
-from mantid_exp2sim.atomic import host
-from mantid_exp2sim.locks import LOCK, locked
+from mantid_exp2sim.storage.atomic import host
+from mantid_exp2sim.storage.locks import LOCK, locked
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from mantid_exp2sim.locks import locked
+from mantid_exp2sim.storage.locks import locked
 with locked(Path(sys.argv[1]), "run"):
     print("held", flush=True)
     time.sleep(300)
@@ -55,7 +55,7 @@ def test_of_another_machine_it_cannot_be_told(tmp_path):
     (tmp_path / LOCK).write_text(json.dumps({"pid": 1, "host": "node17"}))
     with pytest.raises(Exp2SimError, match="process 1 on node17") as found, locked(tmp_path, "run"):
         pass
-    assert f"delete {tmp_path / LOCK}" in found.value.way_out
+    assert f"delete {tmp_path / LOCK}" in found.value.fix
     (tmp_path / LOCK).unlink()
     with locked(tmp_path, "run"):
         pass
@@ -84,8 +84,8 @@ def test_without_locks_of_the_system_the_number_of_the_process_counts(tmp_path, 
 
 
 def test_a_run_and_a_dataset_are_held(tmp_path, duq_recipe, holder):
-    from mantid_exp2sim.training.runs import train_duq
-    from mantid_exp2sim.training.simulation.dataset import Recipe, simulate_dataset
+    from mantid_exp2sim.training.datasets.simulate import Recipe, simulate_dataset
+    from mantid_exp2sim.training.trainers.runs import train_duq
 
     with pytest.raises(Exp2SimError, match=f"run in .* in use by process {holder.pid}"):
         train_duq(duq_recipe(steps=2), out=tmp_path)
@@ -95,7 +95,7 @@ def test_a_run_and_a_dataset_are_held(tmp_path, duq_recipe, holder):
 
 
 def test_a_recipe_that_cannot_be_read_leaves_no_folder(tmp_path):
-    from mantid_exp2sim.training.runs import train_duq
+    from mantid_exp2sim.training.trainers.runs import train_duq
 
     with pytest.raises(Exp2SimError):
         train_duq(tmp_path / "none.toml", out=tmp_path / "run")
@@ -104,7 +104,7 @@ def test_a_recipe_that_cannot_be_read_leaves_no_folder(tmp_path):
 
 def test_a_run_killed_before_its_first_checkpoint_starts_from_the_same_weights(tmp_path, gan_recipe):
     """``[run] start`` counts until the run has a checkpoint of its own."""
-    from mantid_exp2sim.training.runs import CONFIG, train_gan
+    from mantid_exp2sim.training.trainers.runs import CONFIG, train_gan
 
     train_gan(gan_recipe(steps=2), out=tmp_path / "first")
     recipe = gan_recipe(steps=2)

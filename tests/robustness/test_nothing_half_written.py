@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from mantid_exp2sim import Exp2SimError, save
-from mantid_exp2sim.atomic import atomic_path
 from mantid_exp2sim.cli import main
+from mantid_exp2sim.storage.atomic import atomic_path
 
 NUMBER = {"full": errno.ENOSPC, "quota": errno.EDQUOT, "read-only": errno.EROFS}
 
@@ -26,31 +26,32 @@ def _write_text(path: Path, n: int) -> None:
 
 def _tensors(path: Path, n: int) -> None:
     import torch
-    from mantid_exp2sim.training.checkpoint import write_tensors
+
+    from mantid_exp2sim.training.trainers.checkpoint import write_tensors
 
     write_tensors(path, {"a": torch.full((100,), float(n))}, {"step": n})
 
 
 def _table(path: Path, n: int) -> None:
-    from mantid_exp2sim.training.runlog import Table
+    from mantid_exp2sim.training.trainers.logs import Table
 
     Table(path, step=10**6).add({"step": n, **{f"column{i}_{n}": 0.5 for i in range(40)}})
 
 
 def _json(path: Path, n: int) -> None:
-    from mantid_exp2sim.training.loop import write_json
+    from mantid_exp2sim.training.trainers.trainer import write_json
 
     write_json(path, {"n": [n] * 200})
 
 
 def _user_properties(path: Path, n: int) -> None:
-    from mantid_exp2sim import user_properties
+    from mantid_exp2sim.mantid import user_properties
 
     user_properties.write_properties(path, f"{n}" * 1000)
 
 
 def _shard(path: Path, n: int) -> None:
-    from mantid_exp2sim.training.simulation.dataset import Recipe, _write_shard
+    from mantid_exp2sim.training.datasets.simulate import Recipe, _write_shard
 
     counts = {"train": 1, "validation": 1, "test": 1}
     recipe = Recipe(name="a", seed=n, classes=("Dimer",), kinds=("centre",), grid=4, shard_size=1, **counts)
@@ -61,8 +62,8 @@ def _shard(path: Path, n: int) -> None:
 @pytest.fixture
 def writers(volume, picture, model):
     """Name of a file and a function (path, n) that writes something else for every n."""
-    from mantid_exp2sim.bundle import save_bundle
-    from mantid_exp2sim.packing import pack_model
+    from mantid_exp2sim.model.archive import pack_model
+    from mantid_exp2sim.model.bundle import save_bundle
     from mantid_exp2sim.plotting import plot
 
     def bundle(path: Path, n: int) -> None:
@@ -108,7 +109,7 @@ def test_a_disk_that_is_really_full(tmp_path, writers, name, full_disk, content)
     assert before
     with full_disk(), pytest.raises(Exp2SimError, match=r"Cannot write .*(full|quota)") as found:
         write(tmp_path / name, 2)
-    assert found.value.way_out
+    assert found.value.fix
     assert content(tmp_path) == before
     write(tmp_path / name, 2)  # there is room again
 
@@ -182,7 +183,7 @@ def test_the_command_says_it_and_exits_with_2(tmp_path, picture, model, full_dis
 
 def test_training_goes_on_after_the_disk_was_full(tmp_path, duq_recipe, content, monkeypatch):
     """The last checkpoint is kept, and the run ends with the same bytes as one that had room all the time."""
-    from mantid_exp2sim.training import checkpoint, runs
+    from mantid_exp2sim.training.trainers import checkpoint, runs
 
     recipe = duq_recipe(steps=20)
     runs.train_duq(recipe, out=tmp_path / "whole")
@@ -206,7 +207,7 @@ def test_training_goes_on_after_the_disk_was_full(tmp_path, duq_recipe, content,
 
 
 def test_a_dataset_goes_on_after_the_disk_was_full(tmp_path, full_disk, content):
-    from mantid_exp2sim.training.simulation.dataset import Recipe, simulate_dataset
+    from mantid_exp2sim.training.datasets.simulate import Recipe, simulate_dataset
 
     counts = {"train": 1, "validation": 1, "test": 1}
     recipe = Recipe(name="a", seed=1, classes=("Dimer",), kinds=("centre",), grid=4, shard_size=1, **counts)

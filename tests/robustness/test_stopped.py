@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSI
 
 
 def recipe(**changes: object):
-    from mantid_exp2sim.training.simulation.dataset import Recipe
+    from mantid_exp2sim.training.datasets.simulate import Recipe
 
     settings = {"train": 1, "validation": 1, "test": 1, "name": "a", "seed": 1, "classes": ("Dimer",)}
     return Recipe(**{**settings, "kinds": ("centre",), "grid": 4, "shard_size": 1, **changes})
@@ -47,7 +47,7 @@ def without(files: dict[str, bytes], *names: str) -> dict[str, bytes]:
 @pytest.mark.parametrize("kind", ["gan", "duq"])
 def test_a_queue_that_stops_a_training(kind, request, tmp_path, content, monkeypatch, capsys):
     """Exit status 143 after a checkpoint; resumed, the run ends with the same bytes, tables too."""
-    from mantid_exp2sim.training import loop
+    from mantid_exp2sim.training.trainers import trainer as loop
 
     path = str(request.getfixturevalue(f"{kind}_recipe")(steps=16))
     assert main(["train", kind, path, "--out", str(tmp_path / "whole")]) == 0
@@ -99,7 +99,7 @@ def test_a_translation_that_is_stopped_while_it_writes(
 
 
 def test_a_simulation_that_is_stopped(tmp_path, content, monkeypatch):
-    from mantid_exp2sim.training.simulation import dataset
+    from mantid_exp2sim.training.datasets import simulate as dataset
 
     path = recipe_file(tmp_path / "recipe.toml")
     real = dataset._write_shard
@@ -161,7 +161,7 @@ def kill_workers(times: int):
 
 
 def test_a_worker_that_dies_is_replaced(tmp_path, content):
-    from mantid_exp2sim.training.simulation.dataset import simulate_dataset
+    from mantid_exp2sim.training.datasets.simulate import simulate_dataset
 
     more = recipe(train=4)
     simulate_dataset(more, tmp_path / "whole")
@@ -171,14 +171,14 @@ def test_a_worker_that_dies_is_replaced(tmp_path, content):
 
 
 def test_workers_that_keep_dying_end_the_simulation_and_what_is_done_stays(tmp_path, content):
-    from mantid_exp2sim.training.simulation.dataset import simulate_dataset
+    from mantid_exp2sim.training.datasets.simulate import simulate_dataset
 
     more = recipe(
         train=12, kinds=("integrated",), grid=30
     )  # slow enough not to be done before the second kill
     with pytest.raises(Exp2SimError, match="died twice") as found:
         simulate_dataset(more, tmp_path / "killed", processes=2, progress=kill_workers(2))
-    assert "--processes" in found.value.way_out
+    assert "--processes" in found.value.fix
     kept = {p.name: p.read_bytes() for p in (tmp_path / "killed" / "shards").iterdir()}
     assert kept
     assert all(name[0] != "." for name in kept)
@@ -187,7 +187,7 @@ def test_workers_that_keep_dying_end_the_simulation_and_what_is_done_stays(tmp_p
 
 
 def test_a_damaged_shard_is_named(tmp_path):
-    from mantid_exp2sim.training.simulation.dataset import simulate_dataset
+    from mantid_exp2sim.training.datasets.simulate import simulate_dataset
 
     simulate_dataset(recipe(), tmp_path)
     shard = tmp_path / "shards" / "00001.h5"
@@ -207,7 +207,8 @@ def test_a_damaged_shard_is_named(tmp_path):
 @pytest.mark.parametrize("kind", ["gan", "duq"])
 def test_a_batch_that_is_not_finite_is_skipped_and_counted(kind, request, tmp_path, monkeypatch):
     """Nothing of the networks changes at that step; the others are as they would have been."""
-    from mantid_exp2sim.training import checkpoint, datasets, runs
+    from mantid_exp2sim.training.datasets import sampler as datasets
+    from mantid_exp2sim.training.trainers import checkpoint, runs
 
     train = {"gan": runs.train_gan, "duq": runs.train_duq}[kind]
     path = request.getfixturevalue(f"{kind}_recipe")(steps=7)
@@ -223,7 +224,8 @@ def test_a_batch_that_is_not_finite_is_skipped_and_counted(kind, request, tmp_pa
 
 def weights_after(kind, path, out, monkeypatch, train):
     """Everything in the checkpoint of the same run, stopped after six steps."""
-    from mantid_exp2sim.training import checkpoint, loop
+    from mantid_exp2sim.training.trainers import checkpoint
+    from mantid_exp2sim.training.trainers import trainer as loop
 
     real = loop.Run._step
 
@@ -254,7 +256,8 @@ def spoil(monkeypatch, datasets, steps) -> None:
 def test_a_training_that_diverges_ends_and_keeps_its_last_good_checkpoint(
     kind, request, tmp_path, monkeypatch
 ):
-    from mantid_exp2sim.training import checkpoint, datasets, runs
+    from mantid_exp2sim.training.datasets import sampler as datasets
+    from mantid_exp2sim.training.trainers import checkpoint, runs
 
     train = {"gan": runs.train_gan, "duq": runs.train_duq}[kind]
     path = request.getfixturevalue(f"{kind}_recipe")(steps=30)
@@ -273,8 +276,8 @@ def test_a_training_that_diverges_ends_and_keeps_its_last_good_checkpoint(
 
 
 def test_a_clock_that_goes_backwards_changes_nothing(tmp_path, duq_recipe, content, monkeypatch):
-    from mantid_exp2sim.training.runs import train_duq
-    from mantid_exp2sim.training.simulation.dataset import simulate_dataset
+    from mantid_exp2sim.training.datasets.simulate import simulate_dataset
+    from mantid_exp2sim.training.trainers.runs import train_duq
 
     train_duq(duq_recipe(steps=10), out=tmp_path / "run")
     simulate_dataset(recipe(), tmp_path / "set")

@@ -7,17 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mantid_exp2sim.training.simulation import manganite, spinwave
-from mantid_exp2sim.training.simulation.description import (
-    Description,
-    find_description,
-    read_description,
-    shipped,
-)
-from mantid_exp2sim.training.simulation.formfactor import FORM_FACTORS, form_factor
-from mantid_exp2sim.training.simulation.structure import assemble
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.simulation import manganite
+from mantid_exp2sim.simulation import spin_waves as spinwave
+from mantid_exp2sim.simulation.crystal import assemble
+from mantid_exp2sim.simulation.form_factor import FORM_FACTORS, form_factor
+from mantid_exp2sim.simulation.material import Description, find_description, read_description, shipped
 
 
 def energies(description: Description, parameters: Any, q: np.ndarray) -> np.ndarray:

@@ -9,17 +9,19 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from mantid_exp2sim.training.simulation import general, manganite, plane, resolution, spectrum
-from mantid_exp2sim.training.simulation.dataset import read_recipe, simulate_dataset
-from mantid_exp2sim.training.simulation.description import Description, read_description, shipped
-from mantid_exp2sim.training.simulation.formfactor import form_factor
-from mantid_exp2sim.training.simulation.mosaic import simulate_volume
-from mantid_exp2sim.training.simulation.spectrum import Binning, Options
 
 from mantid_exp2sim.cli import main
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.formats import load
-from mantid_exp2sim.instrument import MAPS, kinematics, load_instrument
+from mantid_exp2sim.io import load
+from mantid_exp2sim.simulation import manganite, plane, resolution
+from mantid_exp2sim.simulation import manganite_spectrum as spectrum
+from mantid_exp2sim.simulation import spectrum as general
+from mantid_exp2sim.simulation.form_factor import form_factor
+from mantid_exp2sim.simulation.instrument import MAPS, kinematics, load_instrument
+from mantid_exp2sim.simulation.manganite_spectrum import Binning, Options
+from mantid_exp2sim.simulation.material import Description, read_description, shipped
+from mantid_exp2sim.simulation.measurement import simulate_volume
+from mantid_exp2sim.training.datasets.simulate import read_recipe, simulate_dataset
 
 EDGES = np.linspace(-1, 1, 17)
 
@@ -344,7 +346,7 @@ def test_command_says_what_takes_the_memory(
     def too_much(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("mantid_exp2sim.training.simulation.mosaic.simulate_mosaic", too_much)
+    monkeypatch.setattr("mantid_exp2sim.simulation.measurement.simulate_mosaic", too_much)
     assert main(["simulate", "spectrum", str(tmp_path / "out.npz")]) == 2
     assert "Try fewer --bins" in capsys.readouterr().err
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mantid_exp2sim.training.simulation import resolution
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.instrument import (
+from mantid_exp2sim.simulation import resolution
+from mantid_exp2sim.simulation.instrument import (
     MAPS,
     coverage_mask,
     load_instrument,
@@ -46,7 +46,7 @@ def test_shipped_instruments(name: str, ei: float, percent: tuple[float, float])
 @pytest.mark.parametrize(("angle", "there"), [(72.0, True), (-72.0, False), (-20.0, True)])
 def test_a_detector_sees_where_it_stands(angle: float, there: bool) -> None:
     """In the frame of NXSPE files: LET's detectors reach from -40 to 140 degrees, and Q is ki - kf."""
-    from mantid_exp2sim.formats.nxspe import Run, momentum_transfer
+    from mantid_exp2sim.io.nxspe import Run, momentum_transfer
 
     nothing = np.zeros((1, 1))
     energy = np.array([4.9, 5.1])

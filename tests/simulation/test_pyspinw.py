@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mantid_exp2sim.training.simulation import spinwave
-from mantid_exp2sim.training.simulation.description import Description, read_description, shipped
-from mantid_exp2sim.training.simulation.structure import Assembly, assemble
 from numpy.typing import NDArray
+
+from mantid_exp2sim.simulation import spin_waves as spinwave
+from mantid_exp2sim.simulation.crystal import Assembly, assemble
+from mantid_exp2sim.simulation.material import Description, read_description, shipped
 
 FloatArray = NDArray[np.float64]
 

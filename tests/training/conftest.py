@@ -157,12 +157,12 @@ def tiny_model(tmp_path):
     """Folder of an untrained model for the tiny data set: members in one direction, and one classifier."""
     import torch
 
-    from mantid_exp2sim.bundle import save_bundle
-    from mantid_exp2sim.card import AcceptedAxis, Card, ClassifierCard
-    from mantid_exp2sim.layout import Layout
+    from mantid_exp2sim.model.bundle import save_bundle
+    from mantid_exp2sim.model.card import AcceptedAxis, Card, ClassifierCard
+    from mantid_exp2sim.model.scaling import Scaling
     from mantid_exp2sim.networks import GeneratorSettings, build_classifier, build_generator
+    from mantid_exp2sim.networks.layout import Layout
     from mantid_exp2sim.networks.settings import ClassifierSettings
-    from mantid_exp2sim.scaling import Scaling
 
     layout = Layout(windows=3)
     generator = GeneratorSettings(width=4, blocks=1)

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from mantid_exp2sim.training.simulation.cluster import on_dask
-from mantid_exp2sim.training.simulation.dataset import Recipe, simulate_dataset
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.training.datasets.dask import on_dask
+from mantid_exp2sim.training.datasets.simulate import Recipe, simulate_dataset
 
 RECIPE = Recipe(
     name="tiny", seed=3, train=1, validation=1, test=1, kinds=("convolved",), grid=4, shard_size=2

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from mantid_exp2sim.training.errors import Records, _covered, fit
 
-from mantid_exp2sim.uncertainty import ErrorModel
+from mantid_exp2sim.model.error_model import ErrorModel
+from mantid_exp2sim.training.calibration.error_model import Records, _covered, fit
 
 
 def _records(seed: int, count: int = 60_000) -> Records:
@@ -106,7 +106,7 @@ def test_calibrate_and_cover(tiny_model, tiny_dataset, tmp_path, capsys):
     import json
 
     from mantid_exp2sim.__main__ import main
-    from mantid_exp2sim.bundle import load_bundle
+    from mantid_exp2sim.model.bundle import load_bundle
 
     before = load_bundle(tiny_model)
     assert main(["calibrate", str(tiny_model), str(tiny_dataset), "--only-test", "--json"]) == 0
@@ -124,9 +124,8 @@ def test_calibrate_and_cover(tiny_model, tiny_dataset, tmp_path, capsys):
 
 def test_two_calculations_that_write_to_a_model_do_not_meet(tiny_model, tiny_dataset, capsys):
     """The second is refused at its start, and not when it has calculated for long; nothing is left behind."""
-    from mantid_exp2sim.training.package import held
-
     from mantid_exp2sim.__main__ import main
+    from mantid_exp2sim.training.trainers.bundle import held
 
     before = {path.name: path.read_bytes() for path in tiny_model.iterdir()}
     with held(tiny_model):

@@ -12,29 +12,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from mantid_exp2sim.training.datasets import open_dataset
-from mantid_exp2sim.training.domain import add_domain
-from mantid_exp2sim.training.errors import Conditions, calibrate, coverage
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.model.bundle import Model, load_bundle, save_bundle
+from mantid_exp2sim.model.card import Card, ClassifierCard, mosaic_axes
+from mantid_exp2sim.model.scaling import Scaling
+from mantid_exp2sim.networks import ClassifierSettings, GeneratorSettings, build_classifier, build_generator
+from mantid_exp2sim.networks.layout import Layout
+from mantid_exp2sim.training.calibration.domain_reference import add_domain
+from mantid_exp2sim.training.calibration.error_model import Conditions, calibrate, coverage
+from mantid_exp2sim.training.calibration.length_scale import sharpen
+from mantid_exp2sim.training.datasets.sampler import open_dataset
 from mantid_exp2sim.training.evaluation import Settings, evaluate, tables, write_report
+from mantid_exp2sim.training.evaluation.baselines import Memory
+from mantid_exp2sim.training.evaluation.bootstrap import Bootstrap, closed, share_of
 from mantid_exp2sim.training.evaluation.classifiers import calibration
 from mantid_exp2sim.training.evaluation.foreign import OWN, foreign_report, foreign_spectra, phonons
 from mantid_exp2sim.training.evaluation.inputs import Spectra
-from mantid_exp2sim.training.evaluation.measures import panel_sums, per_panel, relative, structural_similarity
-from mantid_exp2sim.training.evaluation.statistics import Bootstrap, closed, share_of
-from mantid_exp2sim.training.evaluation.translators import Memory
-from mantid_exp2sim.training.sharpness import sharpen
-
-from mantid_exp2sim.bundle import Model, load_bundle, save_bundle
-from mantid_exp2sim.card import Card, ClassifierCard, mosaic_axes
-from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.layout import Layout
-from mantid_exp2sim.networks import (
-    ClassifierSettings,
-    GeneratorSettings,
-    build_classifier,
-    build_generator,
-)
-from mantid_exp2sim.scaling import Scaling
+from mantid_exp2sim.training.evaluation.metrics import panel_sums, per_panel, relative, structural_similarity
 
 SETTINGS = Settings(limit=4, seed=1, extras=0, panels=2, foreign=0)
 
@@ -376,8 +371,8 @@ def test_large_spectra_are_fewer_controls(
 ) -> None:
     from types import SimpleNamespace as Made
 
-    from mantid_exp2sim.training import domain_report as controls
-    from mantid_exp2sim.training.evaluation.extras import domain_reports
+    from mantid_exp2sim.training.calibration import domain_report as controls
+    from mantid_exp2sim.training.evaluation.coverage import domain_reports
 
     monkeypatch.setattr(controls, "control_report", lambda *_, count, cuts: {"count": count, "cuts": cuts})
     data: Any = Made(description=Made(shape=shape))

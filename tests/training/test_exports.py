@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mantid_exp2sim.training.exports import shards as shards_module
-from mantid_exp2sim.training.exports.axes import axes_of_recipe, volumes_on
-from mantid_exp2sim.training.exports.build import build_dataset
-from mantid_exp2sim.training.exports.inspect import inspect_dataset
-from mantid_exp2sim.training.exports.rebin import rebin
-from mantid_exp2sim.training.exports.recipe import AxesRecipe, RebinRecipe, read_recipe
-from mantid_exp2sim.training.store import open_dataset
 from scipy.io import savemat
 
 from mantid_exp2sim import save
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Histogram
 from mantid_exp2sim.mosaic import mosaic_histogram
+from mantid_exp2sim.training.datasets.dataset import open_dataset
+from mantid_exp2sim.training.datasets.from_files import shards as shards_module
+from mantid_exp2sim.training.datasets.from_files.axes import axes_of_recipe, volumes_on
+from mantid_exp2sim.training.datasets.from_files.build import build_dataset
+from mantid_exp2sim.training.datasets.from_files.rebin import rebin
+from mantid_exp2sim.training.datasets.from_files.recipe import AxesRecipe, RebinRecipe, read_recipe
+from mantid_exp2sim.training.datasets.inspect import inspect_dataset
 
 AXES = """
 [axes.h]
@@ -223,9 +223,8 @@ class TestAxes:
         assert len(volumes_on(silent, model_axes(said), RebinRecipe())) == 1
 
     def test_a_mosaic_is_its_six_volumes(self):
-        from mantid_exp2sim.training.exports.axes import axes_of_description
-
         from mantid_exp2sim.mosaic import volumes_from_picture
+        from mantid_exp2sim.training.datasets.from_files.axes import axes_of_description
 
         width = 2 / 39
         described = {
@@ -479,7 +478,7 @@ class TestInspect:
     def test_the_recipe_in_the_help_is_one(self, tmp_path):
         import textwrap
 
-        from mantid_exp2sim.training.data import BUILD_EXAMPLES
+        from mantid_exp2sim.training.cli.data import BUILD_EXAMPLES
 
         text = BUILD_EXAMPLES.split("all):\n")[1].split("\nexamples:")[0]
         path = tmp_path / "r.toml"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from mantid_exp2sim.training.datasets import Samples
-from mantid_exp2sim.training.gan import stack
-from mantid_exp2sim.training.known_operator import KnownOperator
-from mantid_exp2sim.training.operator import ResolutionOperator
-from mantid_exp2sim.training.simulation.spectrum import mosaic_binnings
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.instrument import mosaic_coverage_mask
-from mantid_exp2sim.layout import Layout
-from mantid_exp2sim.scaling import Scaling
+from mantid_exp2sim.model.scaling import Scaling
+from mantid_exp2sim.networks.layout import Layout
+from mantid_exp2sim.simulation.instrument import mosaic_coverage_mask
+from mantid_exp2sim.simulation.manganite_spectrum import mosaic_binnings
+from mantid_exp2sim.simulation.resolution_operator import ResolutionOperator
+from mantid_exp2sim.training.datasets.sampler import Samples
+from mantid_exp2sim.training.losses.data_consistency import KnownOperator
+from mantid_exp2sim.training.trainers.translator import stack
 
 CHANNELS = Layout(dimension=2, energy="channels", windows=10)
 SCALING = Scaling(intensity_scale=2.0)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from mantid_exp2sim.training.datasets import Samples
-from mantid_exp2sim.training.duq import leave_out
+
+from mantid_exp2sim.training.datasets.sampler import Samples
+from mantid_exp2sim.training.trainers.classifier import leave_out
 
 
 def samples(count: int) -> Samples:

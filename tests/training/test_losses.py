@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from mantid_exp2sim.training import losses, metrics
-from mantid_exp2sim.training.config import LossSettings
 
 from mantid_exp2sim.networks.discriminator import patch_weights
+from mantid_exp2sim.training import losses
+from mantid_exp2sim.training.config import LossSettings
+from mantid_exp2sim.training.trainers import metrics
 
 
 def unit(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -9,20 +9,21 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from mantid_exp2sim.training import runs, store
-from mantid_exp2sim.training.config import DataSettings, GanConfig, ScalingSettings, read_config
-from mantid_exp2sim.training.datasets import Domain, Mixture, allowed_symmetries, choose_scaling
-from mantid_exp2sim.training.exports.build import build_dataset
-from mantid_exp2sim.training.package import make_bundle
-from mantid_exp2sim.training.patches import find_patch, measured_shares
-from mantid_exp2sim.training.sources import domain_indices
-from mantid_exp2sim.training.store import open_dataset
 
 from mantid_exp2sim import save
-from mantid_exp2sim.bundle import load_bundle
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Histogram
-from mantid_exp2sim.scaling import Scaling
+from mantid_exp2sim.model.bundle import load_bundle
+from mantid_exp2sim.model.scaling import Scaling
+from mantid_exp2sim.training.config import DataSettings, GanConfig, ScalingSettings, read_config
+from mantid_exp2sim.training.datasets import dataset as store
+from mantid_exp2sim.training.datasets.dataset import open_dataset
+from mantid_exp2sim.training.datasets.from_files.build import build_dataset
+from mantid_exp2sim.training.datasets.patches import find_patch, measured_shares
+from mantid_exp2sim.training.datasets.sampler import Domain, Mixture, allowed_symmetries, choose_scaling
+from mantid_exp2sim.training.datasets.sources import domain_indices
+from mantid_exp2sim.training.trainers import runs
+from mantid_exp2sim.training.trainers.bundle import make_bundle
 
 SHAPE = (12, 10, 4)
 RECIPE = """
@@ -504,7 +505,7 @@ def test_labels_that_are_not_known_do_not_count():
 
 
 def test_scaling_of_a_start_fills_what_is_left_open():
-    from mantid_exp2sim.training.starting import with_scaling
+    from mantid_exp2sim.training.trainers.warm_start import with_scaling
 
     theirs = Scaling(kind="linear", intensity_scale=2.0, gain=0.5)
     assert with_scaling(ScalingSettings(), theirs).model_dump() == theirs.model_dump()

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mantid_exp2sim.training.operator import ResolutionOperator
-from mantid_exp2sim.training.simulation.manganite import BEST_FIT
-from mantid_exp2sim.training.simulation.spectrum import Binning, Options, mosaic_binnings, spin_waves, volume
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.instrument import mosaic_coverage_mask
+from mantid_exp2sim.simulation.instrument import mosaic_coverage_mask
+from mantid_exp2sim.simulation.manganite import BEST_FIT
+from mantid_exp2sim.simulation.manganite_spectrum import Binning, Options, mosaic_binnings, spin_waves, volume
+from mantid_exp2sim.simulation.resolution_operator import ResolutionOperator
 
 FINE = Binning(np.linspace(-1, 1, 17), np.linspace(-0.5, 1, 13), np.linspace(14, 98, 41), 140.0)
 ENERGIES = torch.tensor([25.0, 140.0])
@@ -138,8 +138,8 @@ def test_wrong_shapes_and_energies_are_refused(mosaic: ResolutionOperator) -> No
 
 
 def test_instrument_and_lattice_are_those_of_the_recipe():
-    from mantid_exp2sim.training.operator import _where_simulated
-    from mantid_exp2sim.training.simulation.dataset import read_recipe
+    from mantid_exp2sim.simulation.resolution_operator import _where_simulated
+    from mantid_exp2sim.training.datasets.simulate import read_recipe
 
     recipe = read_recipe(Path(__file__).resolve().parents[2] / "training" / "recipes" / "rb2mnf4.toml")
     instrument, lattice = _where_simulated(recipe.model_dump(mode="json", exclude_none=True))

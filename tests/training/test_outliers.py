@@ -7,12 +7,12 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from mantid_exp2sim.training.augment import as_measured
-from mantid_exp2sim.training.config import OutlierKind
-from mantid_exp2sim.training.magnets import Magnets, draw_magnet, spectrum
-from mantid_exp2sim.training.outliers import make_outliers
 
-from mantid_exp2sim.scaling import Scaling
+from mantid_exp2sim.model.scaling import Scaling
+from mantid_exp2sim.training.config import OutlierKind
+from mantid_exp2sim.training.datasets.augmentation import as_measured
+from mantid_exp2sim.training.synthetic.magnets import Magnets, draw_magnet, spectrum
+from mantid_exp2sim.training.synthetic.outliers import make_outliers
 
 PANELS = 6
 EDGES = np.array([[1.0, 3.0, 5.0, 7.0], [10.0, 30.0, 50.0, 70.0]])

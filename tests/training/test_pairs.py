@@ -9,13 +9,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from mantid_exp2sim.training.exports.build import build_dataset
-from mantid_exp2sim.training.exports.write import export_dataset
-from mantid_exp2sim.training.pairs import PairedSet, open_pairs
-from mantid_exp2sim.training.store import open_dataset
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.formats import load
+from mantid_exp2sim.io import load
+from mantid_exp2sim.training.datasets.dataset import open_dataset
+from mantid_exp2sim.training.datasets.export import export_dataset
+from mantid_exp2sim.training.datasets.from_files.build import build_dataset
+from mantid_exp2sim.training.datasets.pairs import PairedSet, open_pairs
 
 EDGES = {
     "h": np.linspace(-1, 1, 9).tolist(),

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from mantid_exp2sim.training.checkpoint import read_tensors
-from mantid_exp2sim.training.config import GanConfig, read_config
-from mantid_exp2sim.training.parallel import Share, means, not_finite
-from mantid_exp2sim.training.prefetch import Prefetch
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.training.config import GanConfig, read_config
+from mantid_exp2sim.training.datasets.prefetch import Prefetch
+from mantid_exp2sim.training.trainers.checkpoint import read_tensors
+from mantid_exp2sim.training.trainers.distributed import Share, means, not_finite
 
 PROCESSES = 2
 
@@ -169,7 +169,7 @@ def test_shares_are_all_of_the_batch_and_nothing_twice():
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
-    from mantid_exp2sim.training import parallel
+    from mantid_exp2sim.training.trainers import distributed as parallel
 
     monkeypatch.setattr(parallel, "processes", lambda: 2)
     with pytest.raises(Exp2SimError, match="cannot be shared by 2"):
@@ -185,8 +185,8 @@ def test_scalars_come_together_and_the_first_bad_one_is_named():
 
 class TestPrefetch:
     def test_order_and_bytes_are_those_without_it(self, gan_recipe):
-        from mantid_exp2sim.training.datasets import open_dataset
-        from mantid_exp2sim.training.runs import gan_data
+        from mantid_exp2sim.training.datasets.sampler import open_dataset
+        from mantid_exp2sim.training.trainers.runs import gan_data
 
         recipe = gan_recipe()
         config = read_config(recipe, GanConfig)

@@ -78,7 +78,7 @@ def test_sigterm_writes_a_checkpoint_and_says_so(gan_recipe, tmp_path):
     assert finish(process) == "stopped"
     status = json.loads((out / "status.json").read_text())
     assert (status["status"], status["why"]) == ("stopped", "SIGTERM")
-    from mantid_exp2sim.training.checkpoint import read_tensors
+    from mantid_exp2sim.training.trainers.checkpoint import read_tensors
 
     state = read_tensors(out / "checkpoint.safetensors")[1]
     assert state["step"] == status["step"] > 0
@@ -87,7 +87,7 @@ def test_sigterm_writes_a_checkpoint_and_says_so(gan_recipe, tmp_path):
 @pytest.mark.parametrize("kind", ["gan", "duq"])
 def test_a_run_that_could_not_begin_is_none(kind, request, tmp_path):
     """The data set is not there: the same command works once it is."""
-    from mantid_exp2sim.training import runs
+    from mantid_exp2sim.training.trainers import runs
 
     recipe, out = request.getfixturevalue(f"{kind}_recipe")(steps=2), tmp_path / "run"
     whole = recipe.read_text()
@@ -102,7 +102,7 @@ def test_a_run_that_could_not_begin_is_none(kind, request, tmp_path):
 
 
 def test_a_run_is_not_overwritten_or_mixed(gan_recipe, tmp_path):
-    from mantid_exp2sim.training.runs import train_gan
+    from mantid_exp2sim.training.trainers.runs import train_gan
 
     recipe, out = gan_recipe(steps=2), tmp_path / "run"
     with pytest.raises(Exp2SimError, match="no run to resume"):
@@ -117,8 +117,8 @@ def test_a_run_is_not_overwritten_or_mixed(gan_recipe, tmp_path):
 
 def test_a_run_starts_from_anothers_weights(gan_recipe, tmp_path):
     """Weights of all networks come over; optimisers and step do not. Another scaling is refused."""
-    from mantid_exp2sim.training.checkpoint import read_tensors
-    from mantid_exp2sim.training.runs import train_gan
+    from mantid_exp2sim.training.trainers.checkpoint import read_tensors
+    from mantid_exp2sim.training.trainers.runs import train_gan
 
     first = tmp_path / "first"
     train_gan(gan_recipe(steps=2), out=first)
@@ -142,8 +142,8 @@ def test_a_run_starts_from_anothers_weights(gan_recipe, tmp_path):
 
 def test_a_run_starts_from_the_mean_of_two(gan_recipe, tmp_path):
     """The generators begin half way between the averaged ones of both runs; other networks have no mean."""
-    from mantid_exp2sim.training.checkpoint import read_tensors
-    from mantid_exp2sim.training.runs import train_gan
+    from mantid_exp2sim.training.trainers.checkpoint import read_tensors
+    from mantid_exp2sim.training.trainers.runs import train_gan
 
     first, second, third = (tmp_path / name for name in ("first", "second", "third"))
     train_gan(gan_recipe(steps=2), out=first)
@@ -174,7 +174,7 @@ def test_a_run_starts_from_the_mean_of_two(gan_recipe, tmp_path):
 
 def test_a_run_starts_from_a_narrower_one(gan_recipe, tmp_path):
     """Wider generators translate as the narrower ones did; the recipe's name may hold the seed."""
-    from mantid_exp2sim.training.runs import load_generator, train_gan
+    from mantid_exp2sim.training.trainers.runs import load_generator, train_gan
 
     recipe = gan_recipe(steps=1, checks=1)
     narrow_text = recipe.read_text().replace("ema = 0.9", "ema = 0.0")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from mantid_exp2sim.training.operator import ResolutionOperator
-from mantid_exp2sim.training.richardson_lucy import choose_iterations, deconvolve_mosaics, richardson_lucy
-from mantid_exp2sim.training.simulation.manganite import BEST_FIT
-from mantid_exp2sim.training.simulation.spectrum import Options, mosaic_binnings, spin_waves, volume
 
-from mantid_exp2sim.instrument import mosaic_coverage_mask
+from mantid_exp2sim.inference.deconvolution import choose_iterations, deconvolve_mosaics, richardson_lucy
+from mantid_exp2sim.simulation.instrument import mosaic_coverage_mask
+from mantid_exp2sim.simulation.manganite import BEST_FIT
+from mantid_exp2sim.simulation.manganite_spectrum import Options, mosaic_binnings, spin_waves, volume
+from mantid_exp2sim.simulation.resolution_operator import ResolutionOperator
 
 Pair = tuple[ResolutionOperator, torch.Tensor, torch.Tensor, torch.Tensor]
 EI = torch.tensor([100.0])

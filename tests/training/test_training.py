@@ -8,16 +8,16 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from mantid_exp2sim.training import runs
-from mantid_exp2sim.training.config import DataSettings, DuqConfig, GanConfig, ScalingSettings, read_config
-from mantid_exp2sim.training.datasets import Domain, Order, choose_scaling, halves, open_dataset
-from mantid_exp2sim.training.gan import DIRECTIONS, DualGan, stack
-from mantid_exp2sim.training.loop import NotFinite, Run
-from mantid_exp2sim.training.sources import domain_indices, gan_domains
-from mantid_exp2sim.training.validation import make_validation
 
-from mantid_exp2sim.card import mosaic_axes
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.model.card import mosaic_axes
+from mantid_exp2sim.training.config import DataSettings, DuqConfig, GanConfig, ScalingSettings, read_config
+from mantid_exp2sim.training.datasets.sampler import Domain, Order, choose_scaling, halves, open_dataset
+from mantid_exp2sim.training.datasets.sources import domain_indices, gan_domains
+from mantid_exp2sim.training.trainers import runs
+from mantid_exp2sim.training.trainers.trainer import NotFinite, Run
+from mantid_exp2sim.training.trainers.translator import DIRECTIONS, DualGan, stack
+from mantid_exp2sim.training.trainers.validation import make_validation
 
 
 def make_gan(recipe, **loss):
@@ -105,7 +105,7 @@ class TestData:
         assert correlation > 0.6
 
     def test_noise_has_the_variance_it_says(self):
-        from mantid_exp2sim.training.augment import add_noise
+        from mantid_exp2sim.training.datasets.augmentation import add_noise
 
         volumes = np.full((2, 40, 40, 40), 4.0, dtype=np.float32)
         noisy = add_noise(np.random.default_rng(0), volumes, (0.25, 0.25))
@@ -113,7 +113,7 @@ class TestData:
         assert add_noise(np.random.default_rng(0), volumes, (0.0, 0.0)) is volumes
 
     def test_noise_of_a_subtracted_background_is_blind_to_the_intensity(self):
-        from mantid_exp2sim.training.augment import add_subtraction_noise, as_measured
+        from mantid_exp2sim.training.datasets.augmentation import add_subtraction_noise, as_measured
 
         volumes = np.zeros((200, 16, 16, 5), dtype=np.float32)
         volumes[:, :8] = 100
@@ -354,7 +354,7 @@ class TestDuqRun:
         assert (found.argmax(1).numpy() == dataset.labels(test)).all()
 
     def test_penalty_has_a_gradient(self):
-        from mantid_exp2sim.training.duq import gradient_penalty
+        from mantid_exp2sim.training.trainers.classifier import gradient_penalty
 
         x = torch.tensor([[1.0, 2.0], [0.5, 0.0]], requires_grad=True)
         weight = torch.tensor([3.0, 4.0], requires_grad=True)

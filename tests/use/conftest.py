@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mantid_exp2sim.training.provenance import data_axes
 
 from mantid_exp2sim import mosaic
-from mantid_exp2sim.bundle import Model, load_bundle, save_bundle
-from mantid_exp2sim.card import AcceptedAxis, Card, ClassifierCard, mosaic_axes
 from mantid_exp2sim.histogram import Axis, Histogram
-from mantid_exp2sim.layout import Layout
+from mantid_exp2sim.model.bundle import Model, load_bundle, save_bundle
+from mantid_exp2sim.model.card import AcceptedAxis, Card, ClassifierCard, mosaic_axes
+from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.networks import ClassifierSettings, GeneratorSettings
-from mantid_exp2sim.scaling import Scaling
+from mantid_exp2sim.networks.layout import Layout
+from mantid_exp2sim.training.datasets.provenance import data_axes
 
 MakeModel = Callable[..., Model]
 

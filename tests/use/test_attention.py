@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from mantid_exp2sim import mosaic
-from mantid_exp2sim.attention import by_energy, explain, panel_attention
 from mantid_exp2sim.cli import main
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.formats import load, save
+from mantid_exp2sim.inference.attribution import by_energy, explain, panel_attention
+from mantid_exp2sim.io import load, save
 
 
 def test_the_map_has_the_bins_of_the_data(model, picture):
@@ -118,6 +118,6 @@ def test_the_command(models_folder, picture, tmp_path, capsys):
 
 
 def load_model_of(folder):
-    from mantid_exp2sim.bundle import load_bundle
+    from mantid_exp2sim.model.bundle import load_bundle
 
     return load_bundle(folder / "tiny")

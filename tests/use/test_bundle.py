@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mantid_exp2sim import bundle
-from mantid_exp2sim.bundle import load_bundle, load_model, save_bundle
-from mantid_exp2sim.card import MAX_CARD_BYTES, Card, read_card
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.model import bundle
+from mantid_exp2sim.model.bundle import load_bundle, load_model, save_bundle
+from mantid_exp2sim.model.card import MAX_CARD_BYTES, Card, read_card
 
 
 def _edit(folder: Path, **changes: object) -> None:
@@ -124,7 +124,7 @@ def test_a_card_is_read_without_torch_and_its_absence_is_explained(models_folder
     code = """
 import sys, numpy as np
 sys.modules["torch"] = None
-from mantid_exp2sim.bundle import load_model
+from mantid_exp2sim.model.bundle import load_model
 from mantid_exp2sim.mosaic import mosaic_histogram
 from mantid_exp2sim.errors import Exp2SimError
 model = load_model("tiny")

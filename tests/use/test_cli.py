@@ -211,14 +211,14 @@ def _refused(room: Path, capsys: pytest.CaptureFixture[str], arguments: list[str
     before = _files(room)
     assert main([*arguments, "--json"]) == 2
     captured = capsys.readouterr()
-    assert set(json.loads(captured.out)) == {"error", "why", "way_out"}
+    assert set(json.loads(captured.out)) == {"error", "reason", "fix"}
     assert len(captured.err.strip()) > 20
     assert "Traceback" not in captured.err
     assert _files(room) == before
 
 
 def test_cancelled_in_place_leaves_the_file_as_it_was(room, monkeypatch):
-    from mantid_exp2sim import translation
+    from mantid_exp2sim.inference import translate as translation
 
     before = _files(room)
     calls = []

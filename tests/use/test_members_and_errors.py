@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mantid_exp2sim.bundle import load_bundle, save_bundle
-from mantid_exp2sim.card import Card
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.noise import noise_key, standard_normal_pair
-from mantid_exp2sim.translation import translate_parts
-from mantid_exp2sim.uncertainty import ErrorModel
+from mantid_exp2sim.inference.noise_replicas import noise_key, standard_normal_pair
+from mantid_exp2sim.inference.translate import translate_parts
+from mantid_exp2sim.model.bundle import load_bundle, save_bundle
+from mantid_exp2sim.model.card import Card
+from mantid_exp2sim.model.error_model import ErrorModel
 
 FLAT = ErrorModel(spread=0.0, intensity=(0.0, 1.0), sigma=((1.0, 1.0),) * 6, wide=((3.0, 3.0),) * 6)
 
@@ -144,7 +144,7 @@ def test_a_calibration_has_a_row_for_each_incident_energy(model):
 
 
 def test_replicas_do_not_depend_on_tiles_or_on_how_many_go_at_once(model, picture, monkeypatch):
-    from mantid_exp2sim import tiles
+    from mantid_exp2sim.inference import sliding_window as tiles
 
     whole = model.deconvolve(picture, replicas=5)
     for bins in (1, 5000):
@@ -212,7 +212,7 @@ def test_progress_moves_within_a_network_too(make_model, picture):
 
 def test_the_command_writes_the_parts(models_folder, picture, tmp_path, capsys, monkeypatch):
     from mantid_exp2sim.__main__ import main
-    from mantid_exp2sim.formats import save
+    from mantid_exp2sim.io import save
 
     save(picture, tmp_path / "in.npz")
     command = ["deconvolve", str(tmp_path / "in.npz"), str(tmp_path / "out.npz"), "--replicas", "2"]
@@ -229,7 +229,7 @@ def test_memory_does_not_grow_with_the_volume(make_model, free_volume, monkeypat
     """Beyond the result itself: of what numpy allocates, which is where whole copies would show."""
     import tracemalloc
 
-    from mantid_exp2sim import tiles
+    from mantid_exp2sim.inference import sliding_window as tiles
 
     monkeypatch.setattr(tiles, "BATCH_BINS", 16_384)  # a block is smaller than either volume
     model, above = make_model("tiny-separate"), []

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from mantid_exp2sim import Exp2SimError
-from mantid_exp2sim.bundle import list_models, load_bundle
 from mantid_exp2sim.cli import main
-from mantid_exp2sim.packing import add_model, pack_model, remove_model
+from mantid_exp2sim.model.archive import add_model, pack_model, remove_model
+from mantid_exp2sim.model.bundle import list_models, load_bundle
 
 _SPEC = importlib.util.spec_from_file_location(
     "fuzz_bundles", Path(__file__).resolve().parents[2] / "benchmarks" / "fuzz_bundles.py"

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mantid_exp2sim.layout import Layout
-from mantid_exp2sim.scaling import Scaling
+from mantid_exp2sim.model.scaling import Scaling
+from mantid_exp2sim.networks.layout import Layout
 
 LAYOUTS = [
     (3, "axis"),

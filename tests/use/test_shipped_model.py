@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from mantid_exp2sim.training.domain_controls import antiferromagnet
-from mantid_exp2sim.training.simulation.manganite import BEST_FIT
-from mantid_exp2sim.training.simulation.mosaic import simulate_mosaic
 
 import mantid_exp2sim
-from mantid_exp2sim.bundle import Model
-from mantid_exp2sim.classification import NONE
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram
+from mantid_exp2sim.inference.classify import NONE
+from mantid_exp2sim.model.bundle import Model
 from mantid_exp2sim.mosaic import mosaic_histogram, picture_from_volumes
+from mantid_exp2sim.simulation.manganite import BEST_FIT
+from mantid_exp2sim.simulation.measurement import simulate_mosaic
+from mantid_exp2sim.training.synthetic.controls import antiferromagnet
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mantid_exp2sim import mosaic
 from mantid_exp2sim.errors import Cancelled, Exp2SimError
 from mantid_exp2sim.histogram import Axis, Histogram
-from mantid_exp2sim.volumes import open_volumes
+from mantid_exp2sim.inference.volumes import open_volumes
 
 shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
 
@@ -387,7 +387,7 @@ def test_a_missing_axis_is_named(model, volume):
 
 
 def test_what_a_missing_axis_was_integrated_over_counts(volume):
-    from mantid_exp2sim.bundle import load_model
+    from mantid_exp2sim.model.bundle import load_model
 
     card = load_model("pcsmo-maps-1d-energy").card
     energy = Axis("DeltaE", np.linspace(5.0, 35.0, 61), unit="meV", frame="General Frame")
@@ -410,7 +410,7 @@ def test_what_a_missing_axis_was_integrated_over_counts(volume):
     step=st.sampled_from([1, 2, 4]),
 )
 def test_every_bin_is_in_the_core_of_one_tile(shape, tile, reach, step):
-    from mantid_exp2sim.tiles import cut
+    from mantid_exp2sim.inference.sliding_window import cut
 
     total = np.zeros(shape, dtype=int)
     for part in cut(shape, tile=tile, reach=[reach] * len(shape), step=step):
@@ -434,8 +434,8 @@ def test_the_real_measurement(reference_data, model):
 
 
 def test_heavy_networks_go_in_small_batches():
-    from mantid_exp2sim.layout import Layout
-    from mantid_exp2sim.tiles import blocks
+    from mantid_exp2sim.inference.sliding_window import blocks
+    from mantid_exp2sim.networks.layout import Layout
 
     def count(parameters):
         layout = Layout(energy="separate")

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
+from mantid_exp2sim.training.evaluation.baselines import Translator, model_translator
 from mantid_exp2sim.training.evaluation.classifiers import correlations, null_response
+from mantid_exp2sim.training.evaluation.evaluate import Settings, evaluate
 from mantid_exp2sim.training.evaluation.report import page, tables, write_report
-from mantid_exp2sim.training.evaluation.run import Settings, evaluate
-from mantid_exp2sim.training.evaluation.translators import Translator, model_translator
 
 __all__ = [
     "Settings",

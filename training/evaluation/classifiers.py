@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from mantid_exp2sim.training.evaluation.inputs import Spectra
-from mantid_exp2sim.training.evaluation.statistics import area_under_curve
 from numpy.typing import NDArray
 
-from mantid_exp2sim.bundle import Model
-from mantid_exp2sim.card import classifier_role
+from mantid_exp2sim.model.bundle import Model
+from mantid_exp2sim.model.card import classifier_role
+from mantid_exp2sim.training.evaluation.bootstrap import area_under_curve
+from mantid_exp2sim.training.evaluation.inputs import Spectra
 
 if TYPE_CHECKING:
     import torch

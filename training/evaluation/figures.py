@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from mantid_exp2sim.training.evaluation.classifiers import calibration
-from mantid_exp2sim.training.evaluation.measures import per_panel, relative
-from mantid_exp2sim.training.evaluation.statistics import Bootstrap, closed, share_of
-from mantid_exp2sim.training.evaluation.translators import Baseline
 from numpy.typing import NDArray
 
+from mantid_exp2sim.training.evaluation.baselines import Baseline
+from mantid_exp2sim.training.evaluation.bootstrap import Bootstrap, closed, share_of
+from mantid_exp2sim.training.evaluation.classifiers import calibration
+from mantid_exp2sim.training.evaluation.metrics import per_panel, relative
+
 if TYPE_CHECKING:
-    from mantid_exp2sim.training.evaluation.contest import Record
+    from mantid_exp2sim.training.evaluation.comparison import Record
 
 Sums = dict[str, NDArray[np.float32]]
 INPUTS = {

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
-from mantid_exp2sim.training.domain_controls import controls
-from mantid_exp2sim.training.domain_spectra import Spectra as Stack
-from mantid_exp2sim.training.evaluation.classifiers import correlations
-from mantid_exp2sim.training.evaluation.inputs import Batch, Spectra
-from mantid_exp2sim.training.evaluation.statistics import Bootstrap
-from mantid_exp2sim.training.evaluation.translators import model_translator
-from mantid_exp2sim.training.lines import averaged, binned_line, positions
-from mantid_exp2sim.training.simulation.manganite import LATTICE
 from numpy.typing import NDArray
 
-from mantid_exp2sim.applicability import check_volumes
-from mantid_exp2sim.bundle import Model
-from mantid_exp2sim.volumes import Volumes
+from mantid_exp2sim.domain.check import check_volumes
+from mantid_exp2sim.inference.volumes import Volumes
+from mantid_exp2sim.model.bundle import Model
+from mantid_exp2sim.simulation.manganite import LATTICE
+from mantid_exp2sim.training.calibration.spectra import Spectra as Stack
+from mantid_exp2sim.training.evaluation.baselines import model_translator
+from mantid_exp2sim.training.evaluation.bootstrap import Bootstrap
+from mantid_exp2sim.training.evaluation.classifiers import correlations
+from mantid_exp2sim.training.evaluation.inputs import Batch, Spectra
+from mantid_exp2sim.training.synthetic.controls import controls
+from mantid_exp2sim.training.synthetic.excitations import averaged, binned_line, positions
 
 if TYPE_CHECKING:
     import torch

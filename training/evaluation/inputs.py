@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from mantid_exp2sim.training.augment import as_measured
-from mantid_exp2sim.training.bins import Edges, dataset_edges
-from mantid_exp2sim.training.datasets import DataSet
 from numpy.typing import NDArray
+
+from mantid_exp2sim.training.datasets.augmentation import as_measured
+from mantid_exp2sim.training.datasets.bins import Edges, dataset_edges
+from mantid_exp2sim.training.datasets.sampler import DataSet
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +45,8 @@ class Spectra:
     """One split of a data set with one mask for all, read lazily.
 
     ``noise`` is the variance of the counting noise over the intensity, ``background`` the mean height of
-    `mantid_exp2sim.training.augment.add_background`; both depend on ``seed`` and the spectrum alone.
+    `mantid_exp2sim.training.datasets.augmentation.add_background`; both depend on ``seed`` and the
+    spectrum alone.
     """
 
     data: DataSet

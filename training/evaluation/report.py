@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mantid_exp2sim.training.evaluation.figures import READERS
-from mantid_exp2sim.training.evaluation.foreign import READINGS as FOREIGN_READINGS
 from numpy.typing import NDArray
 
-from mantid_exp2sim.atomic import atomic_path
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.storage.atomic import atomic_path
+from mantid_exp2sim.training.evaluation.figures import READERS
+from mantid_exp2sim.training.evaluation.foreign import READINGS as FOREIGN_READINGS
 
 PAGE, REPORT = "index.html", "report.json"
 EM_DASH = "–"
@@ -455,7 +455,7 @@ def write_report(
     mask: NDArray[np.bool_],
 ) -> None:
     """Write ``index.html`` and ``report.json``; `Exp2SimError` where the folder cannot be made."""
-    from mantid_exp2sim.training.evaluation.pictures import draw
+    from mantid_exp2sim.training.evaluation.plots import draw
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,1 @@
+"""Ask whether data lie in the domain of application of a model."""

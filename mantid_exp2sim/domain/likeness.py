@@ -1,0 +1,197 @@
+"""What a direction's training set looks like, and how far spectra are from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mantid_exp2sim.domain.detector_gaps import TOLERANCE, Bits, departures
+from mantid_exp2sim.domain.features import Features
+from mantid_exp2sim.domain.transport import sinkhorn_divergence
+
+Floats = npt.NDArray[np.float64]
+
+TOP = 8
+"""Leading directions of the feature moments that are kept one by one."""
+RESIDUAL, AXIS, FAR, LEVEL, GAPS = range(TOP, TOP + 5)
+"""Further columns of the parts of a volume: residual, place on the domain axis, logarithms of the transport
+distance and of the intensity, departure of the gaps."""
+COLUMNS = GAPS + 1
+EARLIER_COLUMNS = FAR + 1
+"""References of before know neither levels nor gaps, and do not ask for them."""
+FLOOR = 0.05
+CLIP = 2.0
+"""Standardised features that foretell an error are cut here: nothing is extrapolated."""
+ErrorFit = tuple[Floats, Floats]
+"""`Reference.error` and `Reference.error_level`."""
+LEAST = np.array([1e-9] * 6 + [TOLERANCE])
+"""Smallest in-domain spread of each number."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """What a direction's training set looks like; G incident energies, D moments, R directions, J = `TOP`.
+
+    ``energies`` (G,) meV; ``center``, ``scale`` (G, D); ``basis`` (D, R) shared by all; ``white`` (G, R, R)
+    from there to independent directions of unit variance, the widest first; ``axis`` (G, R) that parts the
+    domains; ``bend`` (G, 3) the residual expected at a given reach, ``bend_limit`` (G,); ``joint`` (G·J, G·J)
+    covariance of the leading directions over all energies; ``point_center`` (C,), ``point_basis`` (C, K)
+    whiten points; ``points``, ``held`` (G, P, K) of the training and of held-out spectra; ``gaps`` (G, 2,
+    bytes), `usual_gaps`; ``error`` (G, 3, Q) mean, width and weight of the features that foretell the
+    logarithm of the error, and its mean ``error_level`` (G,), Q = 0 where it is not known; ``fit`` and
+    ``calibration`` (n, G, Y): parts of other training spectra, which set the scales, and of held-out ones,
+    which the p-value ranks among. Y is `COLUMNS` or `EARLIER_COLUMNS`.
+    """
+
+    energies: Floats
+    center: Floats
+    scale: Floats
+    basis: Floats
+    white: Floats
+    axis: Floats
+    bend: Floats
+    bend_limit: Floats
+    joint: Floats
+    point_center: Floats
+    point_basis: Floats
+    points: Floats
+    held: Floats
+    gaps: Bits
+    error: Floats
+    error_level: Floats
+    fit: Floats
+    calibration: Floats
+
+    def group(self, energies: npt.NDArray[Any]) -> list[int]:
+        """The number of the nearest incident energy (in its logarithm) of each."""
+        distances = np.abs(np.log(np.asarray(energies)[:, None] / self.energies[None]))
+        return [int(index) for index in distances.argmin(axis=1)]
+
+    def whiten(self, points: Floats) -> Floats:
+        """Feature points (…, C) to (…, K) of unit variance over the training set."""
+        whitened: Floats = (points - self.point_center) @ self.point_basis
+        return whitened
+
+    def reduce(self, moments: Floats, groups: Sequence[int]) -> tuple[Floats, Floats]:
+        """Moments (V, D) to independent directions (V, R) and the place on the domain axis (V,)."""
+        g = list(groups)
+        reduced = ((moments - self.center[g]) / self.scale[g]) @ self.basis
+        return np.einsum("vi,vij->vj", reduced, self.white[g]), (reduced * self.axis[g]).sum(axis=1)
+
+    def distances(self, points: Floats, groups: Sequence[int], regularisation: float) -> Floats:
+        """Debiased transport distance (V,) of points (V, N, C) to as many of the training set."""
+        count = points.shape[1]
+        return sinkhorn_divergence(
+            self.whiten(points), self.points[list(groups), :count], regularisation=regularisation
+        )
+
+    def errors(self, moments: Floats, groups: Sequence[int]) -> Floats | None:
+        """The relative L2 error (V,) that a translation of volumes will have, from their moments (V, D)."""
+        if not self.error.shape[-1]:
+            return None
+        g = list(groups)
+        middle, width, weight = np.moveaxis(self.error[g], 1, 0)
+        reduced = ((moments - self.center[g]) / self.scale[g]) @ self.basis[:, : self.error.shape[-1]]
+        x = np.clip((reduced - middle) / width, -CLIP, CLIP)
+        return np.asarray(np.exp(self.error_level[g] + (x * weight).sum(axis=1)))
+
+    def parts(
+        self, features: Features, groups: Sequence[int], regularisation: float, *, aligned: bool = True
+    ) -> Floats:
+        """Per volume what the score is made of: (V, Y). ``aligned``: bins are those of the training set."""
+        g = list(groups)
+        y, place = self.reduce(features.moments, g)
+        reach, residual = spread(y)
+        bent = np.minimum(reach, self.bend_limit[g])
+        residual = residual - (self.bend[g] * np.stack([np.ones_like(bent), bent, bent**2], axis=1)).sum(
+            axis=1
+        )
+        far = np.log(np.maximum(self.distances(features.points, g, regularisation), 1e-6))
+        known = aligned and self.gaps.shape[-1] > 0
+        apart = departures(features.hidden, self.gaps[g]) if known else np.zeros(len(y))
+        columns = [3 * np.arcsinh(y[:, :TOP] / 3), residual, place, far, features.levels, apart]
+        return np.column_stack(columns)[:, : self.fit.shape[-1]]
+
+    def scores(self, parts: Floats, groups: Sequence[int], *, gaps: bool = True) -> Floats:
+        """Score (n,) of spectra whose volumes at ``groups`` have ``parts`` (n, len(groups), Y)."""
+        g = list(groups)
+        raw = self._raw(parts, g, self.fit[:, g])
+        usual = self._raw(self.fit[:, g], g, self.fit[:, g])
+        middle = np.median(usual, axis=0)
+        width = np.maximum(np.quantile(usual, 0.95, axis=0) - middle, LEAST[: raw.shape[1]])
+        tails = np.maximum((raw - middle) / width, 0.0)
+        if not gaps:
+            tails = tails[:, : len(LEAST) - 1]
+        total: Floats = np.sqrt((tails**2).sum(axis=1))
+        return total
+
+    def _raw(self, parts: Floats, groups: list[int], fit: Floats) -> Floats:
+        """The numbers (n, 7) of spectra; (n, 5) where the reference is of before."""
+        columns = np.concatenate([np.arange(TOP) + TOP * group for group in groups])
+        covariance = self.joint[np.ix_(columns, columns)]
+        place = parts[..., AXIS]
+        middle = np.median(fit[..., AXIS], axis=0)
+        width = np.maximum(fit[..., AXIS].std(axis=0), 1e-9)
+        numbers = [
+            parts[..., RESIDUAL].mean(axis=1),
+            place.mean(axis=1),
+            np.abs((place - middle) / width).max(axis=1),
+            mahalanobis(parts[..., :TOP].reshape(len(parts), -1), covariance),
+            parts[..., FAR].mean(axis=1),
+        ]
+        if parts.shape[-1] > EARLIER_COLUMNS:
+            numbers += [sharing(parts[..., LEVEL], fit[..., LEVEL]), parts[..., GAPS].mean(axis=1)]
+        return np.column_stack(numbers)
+
+
+def mahalanobis(x: Floats, covariance: Floats) -> Floats:
+    """Logarithm (n,) of the squared Mahalanobis distance per dimension of rows (n, d)."""
+    squared = (x * np.linalg.solve(covariance, x.T).T).sum(axis=1) / x.shape[1]
+    return np.asarray(np.log(np.maximum(squared, 1e-12)))
+
+
+def together(errors: Floats, squares: Floats) -> Floats:
+    """The relative L2 (n,) of spectra of the ``errors`` (n, g) and Σ x² of their volumes."""
+    whole = np.maximum(squares.sum(axis=-1), 1e-30)
+    return np.asarray(np.sqrt((squares * errors**2).sum(axis=-1) / whole))
+
+
+def sharing(levels: Floats, usual: Floats) -> Floats:
+    """How unusually intensity is shared between incident energies: of levels (n, g) given usual ones (m, g).
+
+    The levels are taken relative to their mean: the scale of the intensities is not looked at.
+    """
+    own, usual = (x - x.mean(axis=1, keepdims=True) for x in (levels, usual))
+    middle, width = usual.mean(axis=0), np.maximum(usual.std(axis=0), 1e-6)
+    own, usual = (own - middle) / width, (usual - middle) / width
+    return mahalanobis(own, usual.T @ usual / len(usual) + 0.01 * np.eye(usual.shape[1]))
+
+
+def spread(y: Floats) -> tuple[Floats, Floats]:
+    """Logarithmic reach within the leading directions and residual in the others, of whitened (V, R)."""
+    reach = np.log((y[:, :TOP] ** 2).mean(axis=1) + FLOOR)
+    rest = y[:, TOP:] if y.shape[1] > TOP else y
+    return reach, np.log((rest**2).mean(axis=1) + 1e-12)
+
+
+def extreme(scores: Floats) -> float:
+    """The 99 % quantile of in-domain scores: the limit is a multiple of it.
+
+    >>> extreme(np.arange(101.0))
+    99.0
+    """
+    return float(np.quantile(scores, 0.99))
+
+
+def conformal_p(score: float, calibration: Floats, uniform: float) -> float:
+    """Rank p-value of a score among n in-domain scores, ties broken by a uniform number.
+
+    >>> round(conformal_p(2.5, np.array([1.0, 2.0, 3.0]), 0.5), 3)
+    0.375
+    """
+    above, same = int((calibration > score).sum()), int((calibration == score).sum())
+    return float((above + uniform * (same + 1)) / (len(calibration) + 1))

@@ -1,0 +1,161 @@
+"""``domain.safetensors``: the reference of the domain check, to bytes and back, bounded and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mantid_exp2sim.domain.likeness import COLUMNS, EARLIER_COLUMNS, TOP, Reference
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.model.card import MAX_DOMAIN_BYTES
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.model.card import Calibrated, DirectionCard, DomainCard
+
+HALF = ("basis", "white", "points", "held", "fit", "calibration")
+"""Kept in half precision; the others in single, but for the bits of the gaps."""
+NAMES = tuple(field.name for field in fields(Reference))
+_DIMENSIONS = {
+    "energies": "G",
+    "center": "GD",
+    "scale": "GD",
+    "basis": "DR",
+    "white": "GRR",
+    "axis": "GR",
+    "bend": "G3",
+    "bend_limit": "G",
+    "joint": "JJ",
+    "point_center": "C",
+    "point_basis": "CK",
+    "points": "GPK",
+    "held": "GHK",
+    "gaps": "G2B",
+    "error": "G3Q",
+    "error_level": "G",
+    "fit": "FGY",
+    "calibration": "NGY",
+}
+
+__all__ = ["Reference", "read_reference", "reference_bytes", "rounded"]
+
+
+def rounded(reference: Reference) -> Reference:
+    """The reference as it will be read back: what is calibrated must have the precision of what is kept."""
+    return Reference(**{name: _used(_stored(name, getattr(reference, name))) for name in NAMES})
+
+
+def reference_bytes(references: Mapping[str, Reference]) -> bytes:
+    """The file's content, of at most 1 MiB; `Exp2SimError` where it would be more."""
+    from safetensors.numpy import save
+
+    tensors = {
+        f"{direction}.{name}": np.ascontiguousarray(_stored(name, getattr(reference, name)))
+        for direction, reference in references.items()
+        for name in NAMES
+    }
+    data = save(tensors)
+    if len(data) > MAX_DOMAIN_BYTES:
+        raise Exp2SimError(
+            f"The reference of the domain has {len(data)} bytes.",
+            reason=f"At most {MAX_DOMAIN_BYTES} are kept with a model.",
+            fix="Use fewer spectra or directions.",
+        )
+    return bytes(data)
+
+
+def _used(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return array if array.dtype == np.uint8 else array.astype(np.float64)
+
+
+def _stored(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return array if name == "gaps" else array.astype(np.float16 if name in HALF else np.float32)
+
+
+def read_reference(data: bytes, card: DomainCard) -> dict[str, Reference]:
+    """A reference for each direction on the card: names, shapes, types and finite values are checked."""
+    from safetensors.numpy import load
+
+    try:
+        tensors = load(data)
+    except Exception as error:  # whatever the parser makes of foreign bytes
+        raise _damaged(f"it cannot be read: {error!s:.200}") from error
+    sections = _sections(card)
+    wanted = {f"{direction}.{name}" for direction in sections for name in NAMES}
+    for direction in sections:  # an earlier reference has neither
+        groups = len(np.atleast_1d(tensors.get(f"{direction}.energies", np.zeros(0))))
+        tensors.setdefault(f"{direction}.gaps", np.zeros((groups, 2, 0), dtype=np.uint8))
+        tensors.setdefault(f"{direction}.error", np.zeros((groups, 3, 0), dtype=np.float32))
+        tensors.setdefault(f"{direction}.error_level", np.zeros(groups, dtype=np.float32))
+    if set(tensors) != wanted:
+        raise _damaged("it does not hold the arrays of the directions on the card")
+    return {name: _one(tensors, name, *section, card.points) for name, section in sections.items()}
+
+
+def reference_name(direction: str, *, cuts: bool) -> str:
+    """The name of a direction's reference in the file.
+
+    >>> reference_name("convolve", cuts=True)
+    'convolve-cuts'
+    """
+    return f"{direction}-cuts" if cuts else direction
+
+
+def _sections(card: DomainCard) -> dict[str, tuple[DirectionCard, tuple[int, ...]]]:
+    """What the card says of each reference, and the bins of what it was calibrated on."""
+    kinds: list[tuple[Calibrated | None, bool]] = [(card, False), (card.cuts, True)]
+    return {
+        reference_name(direction, cuts=cuts): (section, kind.shape)
+        for kind, cuts in kinds
+        if kind is not None
+        for direction, section in kind.directions.items()
+    }
+
+
+def _one(
+    tensors: Mapping[str, npt.NDArray[Any]],
+    direction: str,
+    section: DirectionCard,
+    shape: tuple[int, ...],
+    points: int,
+) -> Reference:
+    sizes = {"2": 2, "3": 3}
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for name in NAMES:
+        array = tensors[f"{direction}.{name}"]
+        letters = _DIMENSIONS[name]
+        same = array.ndim == len(letters) and all(
+            sizes.setdefault(letter, size) == size for letter, size in zip(letters, array.shape, strict=True)
+        )
+        kinds = (np.uint8,) if name == "gaps" else (np.float16, np.float32)
+        if not same or array.dtype not in kinds or not np.isfinite(array).all():
+            raise _damaged(f"{direction}.{name} has a wrong shape or type, or is not finite")
+        arrays[name] = _used(array)
+    columns = EARLIER_COLUMNS if sizes["B"] == 0 else COLUMNS
+    bins = -(-int(np.prod(shape)) // 8)
+    expected = (
+        sizes["Y"] == columns,
+        sizes["B"] in (0, bins),
+        sizes["J"] == sizes["G"] * TOP,
+        sizes["Q"] <= sizes["R"],
+        sizes["P"] >= points,
+        sizes["N"] > 0,
+        sizes["F"] > 0,
+    )
+    if (
+        not all(expected)
+        or (sizes["F"], sizes["N"]) != (section.fit, section.calibration)
+        or (arrays["energies"] <= 0).any()
+    ):
+        raise _damaged("its sizes are not those on the card")
+    return Reference(**arrays)
+
+
+def _damaged(why: str) -> Exp2SimError:
+    return Exp2SimError(
+        "The reference of the model's domain is damaged.", reason=f"In domain.safetensors {why}.",
+        fix="Get the model again.",
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Run a model on data: volumes, sliding window, translation, classification."""

@@ -1,0 +1,273 @@
+"""Where in the data a classifier looks: a map of the bins, and a weight for each panel.
+
+Butler et al., J. Phys.: Condens. Matter 33, 194006 (2021), §4.3, took class-activation maps and their mean
+over each 40 × 40 panel. That network saw one picture, so a map of its last layer showed where in the picture
+it looked. Here every panel is a channel: the last layer keeps h and k but no longer knows the panels. So the
+map is taken at the input, as gradient × input of the score log K(class) − log K(next class); positive bins
+speak for the class. A gradient says little of large changes, so each panel is also taken out, as if it had
+not been measured: the ``occlusion`` of a panel is by how much the score falls without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Floats, Histogram
+from mantid_exp2sim.inference.classify import choose_domain, classifier_data, grouped
+from mantid_exp2sim.inference.opinions import likelier_domain
+from mantid_exp2sim.inference.translate import history_entry, with_history
+from mantid_exp2sim.inference.volumes import Volumes
+from mantid_exp2sim.mantid.worker import short_waits
+from mantid_exp2sim.model.card import Domain, classifier_role
+
+if TYPE_CHECKING:
+    import torch
+
+    from mantid_exp2sim.inference.translate import Progress
+    from mantid_exp2sim.model.bundle import Model
+    from mantid_exp2sim.networks.duq import Duq
+
+ENERGY_STEP = 2.0
+"""Width in meV of the bins of `by_energy`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attention:
+    """What a classifier looked at in one histogram.
+
+    Parameters
+    ----------
+    name
+        The class whose score it is.
+    score
+        log K(class) − log K(next class) of the whole data.
+    map
+        The data's own axes, mask and metadata, with the map as intensity: positive bins speak for the class.
+    weights
+        Mean of the positive part of the map over the measured bins of each panel, as shares that add up to 1,
+        float64 (incident energies, energy bins); NaN in panels where nothing was measured.
+    occlusion
+        By how much the score falls without the panel, of the same shape.
+    incident_energies, energies
+        meV, (incident energies,) and, of the panels' centres, (incident energies, energy bins).
+    """
+
+    name: str
+    score: float
+    map: Histogram
+    weights: Floats
+    occlusion: Floats
+    incident_energies: Floats
+    energies: Floats
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but the map, as JSON."""
+        return {
+            "class": self.name,
+            "score": self.score,
+            "incident_energies": self.incident_energies.tolist(),
+            "energies": self.energies.tolist(),
+            "weights": self.weights.tolist(),
+            "occlusion": self.occlusion.tolist(),
+        }
+
+
+def explain(
+    model: Model,
+    histogram: Histogram,
+    *,
+    name: str | None = None,
+    deconvolve: bool = False,
+    domain: Domain | str = "auto",
+    tile: int | None = None,
+    scale: float | str = 1.0,
+    incident_energy: float | None = None,
+    progress: Progress | None = None,
+) -> Attention:
+    """Say what a classifier looks at in a histogram.
+
+    ``name`` is the class whose score is explained, by default that of the highest correlation; all else as in
+    :func:`mantid_exp2sim.inference.classify.classify`.
+
+    Raises
+    ------
+    Exp2SimError
+        If the model has no such classifier or class, or does not take such data.
+    """
+    domain, _ = likelier_domain(
+        model, histogram, domain, deconvolve=deconvolve, scale=scale, incident_energy=incident_energy
+    )
+    chosen = choose_domain(model, domain, deconvolve=deconvolve)
+    if name is not None and name not in model.card.classes:
+        raise Exp2SimError(
+            f"The model {model.card.name!r} knows no {name!r}.",
+            reason=f"It knows {', '.join(model.card.classes)}.",
+        )
+    data, volumes, factor = classifier_data(
+        model,
+        histogram,
+        deconvolve=deconvolve,
+        tile=tile,
+        scale=scale,
+        incident_energy=incident_energy,
+        progress=progress,
+    )
+    if progress is not None:
+        progress(0, 1, "explain")
+    return _explained(model, chosen, data, volumes, factor, name)
+
+
+def _explained(
+    model: Model, domain: Domain, data: Histogram, volumes: Volumes, factor: float, name: str | None
+) -> Attention:
+    members: list[Duq] = model.members(classifier_role(domain))  # type: ignore[assignment]
+    import torch  # after the network, which says so if torch is missing
+
+    classifier = model.card.classifiers[domain]
+    intensity, mask, places = grouped(model, classifier, volumes)
+    scaling = classifier.scaling or model.card.scaling
+    with np.errstate(over="ignore"):
+        scaled = np.where(mask, 0.0, scaling.forward(intensity * factor)).astype(np.float32)
+    x, unknown = torch.from_numpy(scaled), torch.tensor(mask)
+    number = _best(members, x, unknown) if name is None else model.card.classes.index(name)
+    found = panel_attention(members, x, unknown, torch.full((len(x),), number))
+    bins, occlusion = (part.reshape(-1, *part.shape[2:])[places] for part in (found.bins, found.occlusion))
+    known = ~volumes.mask
+    history = history_entry(
+        model, "explain", None, {"domain": domain, "class": model.card.classes[number], "factor": factor}
+    )
+    result = data.replace(
+        intensity=volumes.close(np.where(volumes.mask, np.nan, bins)),
+        variance=volumes.close(np.where(volumes.mask, np.nan, 0.0)),
+        metadata={**with_history(data, history), "intensity_unit": "gradient × input", "signed": True},
+    )
+    return Attention(
+        name=model.card.classes[number],
+        score=float(found.score[~mask.reshape(len(mask), -1).all(axis=1)].mean()),
+        map=result,
+        weights=shares(bins, known),
+        occlusion=np.where(known.any(axis=(1, 2)), occlusion, np.nan),
+        incident_energies=volumes.incident_energies,
+        energies=_centres(model, data, volumes),
+    )
+
+
+def _centres(model: Model, data: Histogram, volumes: Volumes) -> Floats:
+    """Energy transfer of the panels' centres in meV, (incident energies, energy bins)."""
+    from mantid_exp2sim import mosaic
+
+    if mosaic.is_mosaic(data):
+        fractions = 0.5 * (mosaic.WINDOW_EDGES[1:] + mosaic.WINDOW_EDGES[:-1])
+        return np.outer(volumes.incident_energies, fractions)
+    position = data.find_axis("energy")
+    bins = volumes.intensity.shape[3]
+    centres = np.zeros(bins) if position is None else data.axes[position].centres
+    return np.broadcast_to(centres, (len(volumes.incident_energies), bins)).copy()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Panels:
+    """Of samples (S, N, h, k, E): ``bins`` of that shape, ``occlusion`` (S, N, E) and ``score`` (S,)."""
+
+    bins: Floats
+    occlusion: Floats
+    score: Floats
+
+
+def panel_attention(
+    members: Sequence[Duq], x: torch.Tensor, mask: torch.Tensor, classes: torch.Tensor, *, batch: int = 32
+) -> Panels:
+    """Map and occlusion of samples (S, N, h, k, E), scaled, 0 where ``mask`` (the same shape) is True.
+
+    ``classes`` (S,): the number of the class whose score is looked at, the mean over the members.
+    """
+    import torch
+
+    x = x.detach().clone().requires_grad_()
+    score = _score(members, x, mask, classes)
+    gradient = torch.autograd.grad(score.sum(), x)[0]
+    bins = (gradient * x).detach().double().numpy()
+    whole = score.detach()
+    without = torch.zeros(x.shape[0], x.shape[1], x.shape[4])
+    places = [(n, e) for n in range(x.shape[1]) for e in range(x.shape[4])]
+    with short_waits(), torch.inference_mode():
+        for sample in range(len(x)):
+            for first in range(0, len(places), batch):
+                part = places[first : first + batch]
+                hidden = mask[sample].repeat(len(part), 1, 1, 1, 1)
+                for row, (n, e) in enumerate(part):
+                    hidden[row, n, :, :, e] = True
+                left = torch.where(hidden, 0.0, x[sample].detach())
+                scores = _score(members, left, hidden, classes[sample].expand(len(part)))
+                for (n, e), value in zip(part, scores.tolist(), strict=True):
+                    without[sample, n, e] = whole[sample] - value
+    return Panels(bins, without.double().numpy(), whole.double().numpy())
+
+
+def _score(
+    members: Sequence[Duq], x: torch.Tensor, mask: torch.Tensor, classes: torch.Tensor
+) -> torch.Tensor:
+    """log K of a class less the largest of the others (B,); log K alone where there is only one."""
+    import torch
+
+    from mantid_exp2sim.networks.duq import stack_panels
+
+    stacked = stack_panels(x, mask)
+    logs = torch.stack(
+        [-each.distances(each.embed(stacked)) / (2 * each.length_scale**2) for each in members]
+    ).mean(0)
+    own = logs.gather(1, classes[:, None])[:, 0]
+    if logs.shape[1] == 1:
+        return own
+    others = logs.scatter(1, classes[:, None], -float("inf"))
+    return own - others.max(1).values
+
+
+def _best(members: Sequence[Duq], x: torch.Tensor, mask: torch.Tensor) -> int:
+    import torch
+
+    from mantid_exp2sim.networks.duq import stack_panels
+
+    with torch.inference_mode():
+        measured = ~mask.flatten(1).all(1)
+        stacked = stack_panels(x, mask)[measured]
+        return int(torch.stack([each(stacked) for each in members]).mean((0, 1)).argmax())
+
+
+def shares(bins: Floats, known: Any) -> Floats:
+    """Mean of the positive part of a map (N, h, k, E) over the known bins of each panel, as shares (N, E).
+
+    NaN where a panel has none.
+
+    >>> one = np.ones((1, 2, 2, 2))
+    >>> shares(one * [1.0, 3.0], one > 0).tolist()
+    [[0.25, 0.75]]
+    """
+    count = known.sum(axis=(1, 2))
+    means = (np.maximum(bins, 0) * known).sum(axis=(1, 2)) / np.maximum(count, 1)
+    found: Floats = np.where(count > 0, means / max(means.sum(), 1e-300), np.nan)
+    return found
+
+
+def by_energy(weights: Floats, low: Floats, high: Floats) -> Mapping[str, Floats]:
+    """A weight per panel against the energy transfer: at each energy the mean over the panels that hold it.
+
+    All (N, E); ``low`` and ``high`` are the panels' edges in meV; NaN weights count nowhere. Gives ``energy``
+    (centres, meV) and ``weight``, of the same length, NaN where no panel is.
+
+    >>> found = by_energy(np.array([[1.0, 3.0]]), np.array([[0.0, 4.0]]), np.array([[4.0, 8.0]]))
+    >>> found["energy"].tolist(), found["weight"].tolist()
+    ([1.0, 3.0, 5.0, 7.0], [1.0, 1.0, 3.0, 3.0])
+    """
+    count = int(np.ceil(float(high.max()) / ENERGY_STEP))
+    centres: Floats = (np.arange(count, dtype=np.float64) + 0.5) * ENERGY_STEP
+    inside = (low[..., None] <= centres) & (centres < high[..., None]) & np.isfinite(weights)[..., None]
+    number = inside.sum(axis=(0, 1))
+    total = np.where(inside, np.nan_to_num(weights)[..., None], 0.0).sum(axis=(0, 1))
+    weight: Floats = np.where(number > 0, total / np.maximum(number, 1), np.nan)
+    return {"energy": centres, "weight": weight}

@@ -1,0 +1,226 @@
+"""NXSPE: one run of a direct-geometry spectrometer, spectra over energy transfer, to |Q|–E or h–k–E.
+
+Each bin of each spectrum goes into the bin of Q in which its centre lies, with Q = ki − kf from the incident
+energy and the detector's angles. Intensities of one bin are averaged with equal weights, variances with the
+squares of these. No bin gets anything that was not measured in it: bins without a detector are masked.
+
+Frame, as of the instruments of this package: x along the beam, y horizontal, z up, and for h–k–E c ∥ ki,
+a ∥ y and b ∥ z. `polar` is the angle to the beam and `azimuthal` that about it from y towards z, both in
+degrees.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram
+from mantid_exp2sim.io.axes import edges_of, energy_axis, modulus_axis, momentum_axis
+from mantid_exp2sim.io.hdf5 import read_tree
+from mantid_exp2sim.io.limits import Budget, packed_budget
+from mantid_exp2sim.nexus import NexusTree
+
+ENERGY_PER_K2 = 2.0721
+"""Energy of a neutron in meV per square of its wave vector in Å⁻² (ħ²/2m), as in `instrument`."""
+OLD_GAP = -1e29
+"""Below this lies −1e30, which old files store for masked spectra."""
+MAX_BINS = 2000
+STEP = 2 / 39
+"""Width of the bins in h and k (r.l.u.) where no edges are given: that of the shipped models."""
+
+
+class Run(NamedTuple):
+    """A file's content: values (detectors, energies), energies (edges, Ei) in meV, angles in radians."""
+
+    signal: Floats
+    variance: Floats
+    mask: Booleans
+    energy: Floats
+    polar: Floats
+    azimuthal: Floats
+    incident_energy: float
+    metadata: dict[str, Any]
+
+
+def read(
+    path: Path,
+    *,
+    lattice: tuple[float, float] | None = None,
+    edges: tuple[npt.ArrayLike, ...] | None = None,
+) -> Histogram:
+    """Read an NXSPE file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    lattice
+        Lattice constants a and b in Å, for h–k–E with c ∥ ki; without them |Q|–E.
+    edges
+        Bin edges: of |Q| in Å⁻¹, or of h and k in r.l.u. By default twice the spacing of the detectors in
+        |Q|, and 2/39 in h and k.
+
+    Returns
+    -------
+    Histogram
+        Axes (|Q|, DeltaE) or ([H,0,0], [0,K,0], DeltaE), in the file's unit of intensity; the metadata hold
+        ``incident_energy`` (meV), ``psi`` (degrees, where known) and ``chopper_frequency`` (Hz, where known).
+
+    Raises
+    ------
+    Exp2SimError
+        If the file is damaged or incomplete, or no detector lies in the bins.
+    """
+    budget = packed_budget(path)
+    tree, _ = read_tree(path, budget)
+    try:
+        run = _run(_entry(tree))
+        momentum = momentum_transfer(run, lattice)
+        axes = _axes(run, lattice, edges, momentum)
+        return _rebinned(run, momentum, axes, budget)
+    except Exp2SimError as error:
+        raise Exp2SimError(f"{path}: {error.summary}", reason=error.reason, fix=error.fix) from error
+    except (ValueError, OverflowError) as error:
+        raise Exp2SimError(f"{path} holds no consistent run: {error}.", reason="It is damaged.") from error
+
+
+def _entry(tree: NexusTree) -> NexusTree:
+    for node in tree.children.values():
+        if isinstance(node, NexusTree):
+            definition = node.value("definition")
+            if definition is not None and definition.text().strip() == "NXSPE":
+                return node
+    raise Exp2SimError("No entry is defined as NXSPE.")
+
+
+def _run(entry: NexusTree) -> Run:
+    signal, error = (_array(entry, f"data/{name}", 2) for name in ("data", "error"))
+    energy, polar, azimuthal = (_array(entry, f"data/{name}", 1) for name in ("energy", "polar", "azimuthal"))
+    if energy.size == signal.shape[1]:
+        energy = edges_of(energy)
+    if error.shape != signal.shape or {polar.shape, azimuthal.shape} != {signal.shape[:1]}:
+        raise Exp2SimError(
+            f"The data are of shape {signal.shape}, the errors of {error.shape}, the angles of {polar.shape} "
+            f"and {azimuthal.shape}.",
+            reason="They are to be of (detectors, energies) and (detectors,).",
+        )
+    if energy.size != signal.shape[1] + 1 or not np.all(np.diff(energy) > 0):
+        raise Exp2SimError(f"The {energy.size} energies are no edges of {signal.shape[1]} bins.")
+    with np.errstate(invalid="ignore", over="ignore"):
+        variance = error**2
+        mask = ~np.isfinite(signal) | ~np.isfinite(variance) | (signal < OLD_GAP)
+    incident = _first(entry, "NXSPE_info/fixed_energy", "instrument/fermi/energy")
+    if incident is None or incident <= 0:
+        raise Exp2SimError(
+            "The file has no incident energy.", reason="NXSPE_info/fixed_energy is to be above 0."
+        )
+    metadata: dict[str, Any] = {"format": "nxspe", "incident_energy": incident}
+    more = {
+        "psi": ("NXSPE_info/psi",),
+        "ki_over_kf_scaling": ("NXSPE_info/ki_over_kf_scaling",),
+        "chopper_frequency": ("instrument/fermi/frequency", "instrument/fermi/rotation_speed"),
+    }
+    values = {key: _first(entry, *paths) for key, paths in more.items()}
+    metadata |= {key: value for key, value in values.items() if value is not None}
+    return Run(signal, variance, mask, energy, np.radians(polar), np.radians(azimuthal), incident, metadata)
+
+
+def _array(entry: NexusTree, path: str, ndim: int) -> Floats:
+    value = entry.value(path)
+    if value is None or value.data.dtype.kind not in "iuf" or value.data.ndim != ndim or not value.data.size:
+        raise Exp2SimError(f"{path} is missing or not an array of numbers with {ndim} dimensions.")
+    return value.data.astype(np.float64)
+
+
+def _first(entry: NexusTree, *paths: str) -> float | None:
+    """The first finite number that lies at one of the paths."""
+    numbers = (entry.number(path) for path in paths)
+    return next((number for number in numbers if number is not None and math.isfinite(number)), None)
+
+
+# -------------------------------------------------------------------------------------------------- Q
+
+
+def momentum_transfer(run: Run, lattice: tuple[float, float] | None) -> list[Floats]:
+    """Coordinates of every bin of every spectrum, (detectors, energies): |Q|, or h and k; NaN beyond Ei."""
+    centres = 0.5 * (run.energy[:-1] + run.energy[1:])
+    ki = math.sqrt(run.incident_energy / ENERGY_PER_K2)
+    with np.errstate(invalid="ignore"):
+        kf = np.sqrt((run.incident_energy - centres) / ENERGY_PER_K2)[None, :]
+    polar, azimuthal = run.polar[:, None], run.azimuthal[:, None]
+    if lattice is None:
+        with np.errstate(over="ignore"):
+            return [np.sqrt(np.maximum(ki**2 + kf**2 - 2 * ki * kf * np.cos(polar), 0.0))]
+    if len(lattice) != 2 or not all(math.isfinite(x) and x > 0 for x in lattice):
+        raise Exp2SimError(f"The lattice is {lattice}.", reason="It takes a and b in Å, both above 0.")
+    across = -kf * np.sin(polar)
+    parts = (across * np.cos(azimuthal), across * np.sin(azimuthal))
+    return [part * constant / (2 * np.pi) for part, constant in zip(parts, lattice, strict=True)]
+
+
+def _axes(
+    run: Run,
+    lattice: tuple[float, float] | None,
+    edges: tuple[npt.ArrayLike, ...] | None,
+    momentum: list[Floats],
+) -> tuple[Axis, ...]:
+    if edges is not None and len(edges) != len(momentum):
+        raise Exp2SimError(f"{len(edges)} arrays of edges were given.", reason=f"It takes {len(momentum)}.")
+    given = [np.asarray(e, dtype=np.float64) for e in edges] if edges is not None else None
+    seen = [values[np.isfinite(values) & ~run.mask] for values in momentum]
+    if any(not values.size for values in seen):
+        raise Exp2SimError("No spectrum has a measured bin below the incident energy.")
+    if lattice is None:
+        modulus = given[0] if given else _modulus_edges(run, seen[0])
+        return modulus_axis(modulus), energy_axis(run.energy)
+    planes = given or [_plane_edges(values) for values in seen]
+    return momentum_axis((1, 0, 0), planes[0]), momentum_axis((0, 1, 0), planes[1]), energy_axis(run.energy)
+
+
+def _modulus_edges(run: Run, values: Floats) -> Floats:
+    """From 0 outwards, twice as wide as the detectors lie apart, at most `MAX_BINS`."""
+    ki = math.sqrt(run.incident_energy / ENERGY_PER_K2)
+    angles = np.unique(np.round(run.polar[np.isfinite(run.polar)], 6))
+    gap = float(np.median(np.diff(angles))) if angles.size > 1 else 0.01
+    highest = float(np.max(values))
+    step = max(2 * ki * gap, highest / MAX_BINS, 1e-6)
+    low = math.floor(float(np.min(values)) / step)
+    return np.asarray(step * np.arange(low, math.floor(highest / step) + 2), dtype=np.float64)
+
+
+def _plane_edges(values: Floats) -> Floats:
+    """Bins of the models, with an edge at 0, as far out as there are data."""
+    reach = float(np.max(np.abs(values)))
+    count = math.ceil(min(reach / STEP, MAX_BINS / 2)) if reach > STEP else 1
+    return np.asarray(STEP * np.arange(-count, count + 1), dtype=np.float64)
+
+
+def _rebinned(run: Run, momentum: list[Floats], axes: tuple[Axis, ...], budget: Budget) -> Histogram:
+    shape = tuple(axis.size for axis in axes)
+    size = math.prod(shape)
+    budget.take(48 * size + 32 * run.signal.size, f"A histogram of shape {shape}")
+    inside = ~run.mask
+    places = []
+    for values, axis in zip(momentum, axes, strict=False):
+        place = np.searchsorted(axis.edges, values, side="right") - 1
+        inside &= (place >= 0) & (place < axis.size) & np.isfinite(values)
+        places.append(place)
+    places.append(np.broadcast_to(np.arange(run.signal.shape[1]), run.signal.shape))
+    if not np.any(inside):
+        raise Exp2SimError("No measured bin lies within the edges.", fix="Give other edges.")
+    flat = np.ravel_multi_index([place[inside] for place in places], shape)
+    count = np.bincount(flat, minlength=size)
+    sums = [np.bincount(flat, weights=a[inside], minlength=size) for a in (run.signal, run.variance)]
+    empty = count == 0
+    weight = np.where(empty, 1, count)
+    with np.errstate(over="ignore"):
+        intensity, variance = sums[0] / weight, sums[1] / weight**2
+    mask = empty | ~np.isfinite(intensity) | ~np.isfinite(variance)
+    return Histogram(
+        intensity.reshape(shape), variance.reshape(shape), mask.reshape(shape), axes, run.metadata
+    )

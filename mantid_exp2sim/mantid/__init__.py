@@ -1,0 +1,1 @@
+"""What the Mantid algorithms stand on."""

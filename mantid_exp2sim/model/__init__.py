@@ -1,0 +1,1 @@
+"""A trained model on disk: card, weights, layout, scaling, error model."""

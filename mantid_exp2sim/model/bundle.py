@@ -1,0 +1,395 @@
+"""A model on disk: a folder with ``card.json`` and one safetensors file per network.
+
+Nothing here imports torch until a network is asked for, so that a card can be read anywhere and fast.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.model.card import (
+    DOMAIN_FILE,
+    Card,
+    Domain,
+    DomainCard,
+    Role,
+    WeightFile,
+    read_card,
+    weight_file,
+)
+from mantid_exp2sim.model.registry import (
+    CARD_FILE,
+    DEFAULT_MODEL,
+    find_model,
+    list_models,
+    shipped_models_folder,
+    user_models_folder,
+)
+from mantid_exp2sim.model.weights import (
+    GET_AGAIN,
+    card_bytes,
+    carry_over,
+    load_network,
+    read_domain,
+    read_weights,
+)
+from mantid_exp2sim.storage.atomic import atomic_folder, sweep
+
+if TYPE_CHECKING:
+    import torch
+
+    from mantid_exp2sim.domain.check import DomainCheck
+    from mantid_exp2sim.domain.reference import Reference
+    from mantid_exp2sim.histogram import Histogram
+    from mantid_exp2sim.inference.classify import Classification
+    from mantid_exp2sim.inference.translate import Progress
+
+__all__ = [
+    "CARD_FILE",
+    "DEFAULT_MODEL",
+    "Model",
+    "list_models",
+    "load_bundle",
+    "load_model",
+    "save_bundle",
+    "shipped_models_folder",
+    "user_models_folder",
+]
+
+_cache: dict[tuple[Path, str], Model] = {}
+_lock = threading.RLock()
+
+
+class Model:
+    """A model that was read from a folder. Made by :func:`load_model` or :func:`load_bundle`.
+
+    ``card`` is everything known about it, ``folder`` where it lies and ``checksum`` the SHA-256 of its card,
+    which holds the checksums of the weights and so stands for the whole model.
+    """
+
+    def __init__(self, folder: Path, card: Card, checksum: str) -> None:
+        self.folder = folder
+        self.card = card
+        self.checksum = checksum
+        self._networks: dict[str, torch.nn.Module] = {}
+        self._domain: dict[str, Reference] = {}
+
+    def __repr__(self) -> str:
+        return f"Model({self.card.name!r}, version {self.card.version}, {self.checksum[:12]})"
+
+    def network(self, key: str) -> torch.nn.Module:
+        """One network, in evaluation mode on the CPU; built and checked at the first call.
+
+        ``key`` is a role such as ``deconvolve``, or ``deconvolve-2`` for its second member.
+
+        Raises
+        ------
+        Exp2SimError
+            If the model has no such network, torch is missing, or the weights are not what the card says.
+        """
+        with _lock:
+            if key not in self._networks:
+                self._networks[key] = _load_network(self, key)
+            return self._networks[key]
+
+    def members(self, role: Role) -> list[torch.nn.Module]:
+        """All networks of a role, the first one first; as :meth:`network`, at least one."""
+        return [self.network(key) for key in self.card.keys(role) or (role,)]
+
+    def verify(self) -> None:
+        """Check size and checksum of every weight file; needs no torch."""
+        for key in self.card.weights:
+            read_weights(self.folder, self.card, key)
+        if self.card.domain is not None:
+            read_domain(self.folder, self.card)
+
+    def check(self, histogram: Histogram, *, incident_energy: float | None = None) -> None:
+        """Raise what a translation of these data would raise because of the data; quick and without torch."""
+        from mantid_exp2sim.inference.volumes import open_volumes
+
+        open_volumes(histogram, self.card, incident_energy=incident_energy)
+
+    def deconvolve(
+        self,
+        histogram: Histogram,
+        *,
+        tile: int | None = None,
+        errors: bool = True,
+        replicas: int = 16,
+        seed: int = 0,
+        scale: float | str = 1.0,
+        incident_energy: float | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> Histogram:
+        """Measurement-like to simulation-like data; see :func:`mantid_exp2sim.inference.translate.translate`.
+
+        Data outside the domain that the model was trained on are refused unless ``force``; the verdict is in
+        the last entry of ``metadata["history"]`` as ``domain``.
+        """
+        from mantid_exp2sim.domain.check import require_domain, with_verdict
+        from mantid_exp2sim.inference.translate import translate
+
+        verdict = require_domain(
+            self, histogram, "deconvolve", force=force, scale=scale, incident_energy=incident_energy
+        )
+        result = translate(
+            self,
+            "deconvolve",
+            histogram,
+            tile=tile,
+            errors=errors,
+            replicas=replicas,
+            seed=seed,
+            scale=scale,
+            incident_energy=incident_energy,
+            progress=progress,
+        )
+        return with_verdict(result, verdict)
+
+    def convolve(
+        self,
+        histogram: Histogram,
+        *,
+        tile: int | None = None,
+        errors: bool = True,
+        replicas: int = 16,
+        seed: int = 0,
+        scale: float | str = 1.0,
+        incident_energy: float | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> Histogram:
+        """Simulation-like to measurement-like data; see :func:`mantid_exp2sim.inference.translate.translate`.
+
+        Data outside the domain that the model was trained on are refused unless ``force``; the verdict is in
+        the last entry of ``metadata["history"]`` as ``domain``.
+        """
+        from mantid_exp2sim.domain.check import require_domain, with_verdict
+        from mantid_exp2sim.inference.translate import translate
+
+        verdict = require_domain(
+            self, histogram, "convolve", force=force, scale=scale, incident_energy=incident_energy
+        )
+        result = translate(
+            self,
+            "convolve",
+            histogram,
+            tile=tile,
+            errors=errors,
+            replicas=replicas,
+            seed=seed,
+            scale=scale,
+            incident_energy=incident_energy,
+            progress=progress,
+        )
+        return with_verdict(result, verdict)
+
+    def check_domain(
+        self,
+        histogram: Histogram,
+        *,
+        direction: Literal["deconvolve", "convolve"] = "deconvolve",
+        scale: float | str = 1.0,
+        incident_energy: float | None = None,
+    ) -> DomainCheck:
+        """Whether data are like the training data; see :func:`mantid_exp2sim.domain.check.check_domain`."""
+        from mantid_exp2sim.domain.check import check_domain
+
+        return check_domain(
+            self, histogram, direction=direction, scale=scale, incident_energy=incident_energy
+        )
+
+    def domain_card(self) -> DomainCard:
+        """The card's section on the domain; `Exp2SimError` where the model keeps no reference."""
+        if self.card.domain is None:
+            read_domain(self.folder, self.card)  # says so
+        assert self.card.domain is not None
+        return self.card.domain
+
+    def domain_reference(
+        self, direction: Literal["deconvolve", "convolve"], *, cuts: bool = False
+    ) -> Reference:
+        """What a direction's data, or single cuts, are compared with; read and checked at the first call."""
+        from mantid_exp2sim.domain.reference import read_reference, reference_name
+
+        with _lock:
+            if not self._domain:
+                self._domain = read_reference(read_domain(self.folder, self.card), self.domain_card())
+            return self._domain[reference_name(direction, cuts=cuts)]
+
+    def classify(
+        self,
+        histogram: Histogram,
+        *,
+        deconvolve: bool = False,
+        domain: Domain | str = "auto",
+        attribution: bool = False,
+        tile: int | None = None,
+        scale: float | str = 1.0,
+        incident_energy: float | None = None,
+        progress: Progress | None = None,
+    ) -> Classification:
+        """Which spin-wave model the data show; see :func:`mantid_exp2sim.inference.classify.classify`.
+
+        ``domain="auto"`` takes the classifier of the domain that the data look more like
+        (:func:`mantid_exp2sim.inference.opinions.likelier_domain`).
+        """
+        from mantid_exp2sim.histogram import require_histogram
+        from mantid_exp2sim.inference.classify import classify
+        from mantid_exp2sim.inference.opinions import likelier_domain, with_warnings
+
+        require_histogram(histogram)  # the others' first step is `open_volumes`, which asks for it
+        domain, checks = likelier_domain(
+            self, histogram, domain, deconvolve=deconvolve, scale=scale, incident_energy=incident_energy
+        )
+        found = classify(
+            self,
+            histogram,
+            deconvolve=deconvolve,
+            domain=domain,
+            attribution=attribution,
+            tile=tile,
+            scale=scale,
+            incident_energy=incident_energy,
+            progress=progress,
+        )
+        return with_warnings(
+            self, histogram, found, scale=scale, incident_energy=incident_energy, checks=checks
+        )
+
+
+def _load_network(model: Model, key: str) -> torch.nn.Module:
+    return load_network(model.folder, model.card, key)
+
+
+def load_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Model:
+    """Find a model by its name (:func:`list_models`) or its folder, once: later calls give the same object.
+
+    A model is read again when its card has changed.
+
+    Raises
+    ------
+    Exp2SimError
+        If there is no such model, or it is damaged (see :func:`load_bundle`).
+
+    Examples
+    --------
+    >>> load_model("no-such-model")
+    Traceback (most recent call last):
+    ...
+    mantid_exp2sim.errors.Exp2SimError: There is no model 'no-such-model'. ...
+    """
+    folder = find_model(name_or_path)
+    checksum = hashlib.sha256(card_bytes(folder)).hexdigest()
+    with _lock:
+        if (folder, checksum) not in _cache:
+            _cache[folder, checksum] = load_bundle(folder)
+        return _cache[folder, checksum]
+
+
+def load_bundle(folder: str | os.PathLike[str], *, verify: bool = True) -> Model:
+    """Read the model in a folder; with ``verify``, size and checksum of every weight file too.
+
+    The weights themselves are read, and checked in any case, when a network is first used.
+
+    Raises
+    ------
+    Exp2SimError
+        If the folder holds no model, the card is invalid, or a weight file is missing or differs from it.
+    """
+    path = Path(folder).expanduser().resolve()
+    text = card_bytes(path)
+    card = read_card(text, where=str(path / CARD_FILE))
+    if not card.weights:
+        raise Exp2SimError(f"The card of the model in {path} names no weights.", fix=GET_AGAIN)
+    model = Model(path, card, hashlib.sha256(text).hexdigest())
+    if verify:
+        model.verify()
+    return model
+
+
+def save_bundle(
+    folder: str | os.PathLike[str],
+    card: Card,
+    networks: Mapping[str, torch.nn.Module],
+    *,
+    overwrite: bool = False,
+    domain: bytes | None = None,
+) -> Card:
+    """Write a model: weights of each network, and the card with their sizes and checksums filled in.
+
+    ``domain`` is the content of ``domain.safetensors`` where the card has a section on it; without, the one
+    of the model that is replaced is kept, and a card whose networks are others than its loses the section.
+
+    ``networks`` has a network for each role, and for ``deconvolve-2`` and so on where a role has several
+    members. Everything is written to a temporary folder beside ``folder``, read back and checked, and moved
+    into place: ``folder`` is whole, or as it was. Other files beside a model that is replaced stay.
+
+    Raises
+    ------
+    Exp2SimError
+        If ``folder`` exists (and ``overwrite`` is false) or is something else than a model, or the networks
+        cannot be read back from what the card says.
+    """
+    from safetensors.torch import save
+
+    target = Path(folder).expanduser().resolve()
+    _check_target(target, overwrite=overwrite)
+    sweep(target.parent)
+    if card.domain is not None and domain is None:
+        domain = _kept_domain(target, card)
+    with atomic_folder(target) as temporary:
+        weights: dict[str, WeightFile] = {}
+        for key, network in networks.items():
+            state = {
+                name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
+            }
+            data = save(state)
+            (temporary / weight_file(key)).write_bytes(data)
+            weights[key] = WeightFile(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+        described = card.model_dump() | {"weights": weights}
+        if card.domain is None or domain is None or not _same_encoders(card, weights):
+            described["domain"] = None
+        else:
+            (temporary / DOMAIN_FILE).write_bytes(domain)
+        complete = Card.model_validate(described)
+        (temporary / CARD_FILE).write_text(complete.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        written = load_bundle(temporary)
+        for key in weights:
+            written.network(key)
+        carry_over(target, temporary)
+    return complete
+
+
+def _kept_domain(target: Path, card: Card) -> bytes | None:
+    try:
+        return read_domain(target, card)
+    except Exp2SimError:
+        return None
+
+
+def _same_encoders(card: Card, weights: Mapping[str, WeightFile]) -> bool:
+    """Whether the generators are those on the card, for a reference holds features of its own encoder."""
+    directions = [] if card.domain is None else list(card.domain.directions)
+    return all(card.weights.get(key) in (None, weights.get(key)) for key in directions)
+
+
+def _check_target(target: Path, *, overwrite: bool) -> None:
+    if not target.parent.is_dir():
+        raise Exp2SimError(f"The folder {target.parent} does not exist.", fix="Create it first.")
+    if not target.exists():
+        return
+    if not overwrite:
+        raise Exp2SimError(f"{target} exists.", fix="Choose another folder, or ask for it to be replaced.")
+    foreign = not target.is_dir() or (any(target.iterdir()) and not (target / CARD_FILE).is_file())
+    if foreign:
+        raise Exp2SimError(
+            f"{target} is not a model.", reason="Only a model is replaced.", fix="Remove it yourself."
+        )

@@ -1,0 +1,200 @@
+"""Linear spin-wave theory for any commensurate structure.
+
+``H = Σ_bonds S_i·J_ij·S_j + Σ_i S_i·A_i·S_i``, each bond counted once, in meV; positions in fractions of the
+magnetic cell, Q in r.l.u. of that cell. Colpa's Cholesky method (Physica A 93 (1978) 327) on the 2N×2N form
+of Toth and Lake, J. Phys.: Condens. Matter 27 (2015) 166002.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mantid_exp2sim.errors import Exp2SimError
+
+FloatArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+
+
+class UnstableStructureError(Exp2SimError):
+    """The assumed spin structure is not the ground state of these exchange constants."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Structure:
+    """Spins of one magnetic cell.
+
+    ``positions`` (n, 3) in fractions of the cell, ``directions`` (n, 3) unit vectors of the ordered moments
+    (Cartesian), ``spins`` (n,) lengths S.
+    """
+
+    positions: FloatArray
+    directions: FloatArray
+    spins: FloatArray
+
+    def __post_init__(self) -> None:
+        """Check the shapes and that every direction is a unit vector."""
+        n = len(self.positions)
+        shapes = (self.positions.shape, self.directions.shape, self.spins.shape)
+        if shapes != ((n, 3), (n, 3), (n,)) or n == 0:
+            raise Exp2SimError(
+                "A structure needs (n, 3), (n, 3) and (n,) arrays.", reason=f"Got shapes {shapes}."
+            )
+        if not np.allclose(np.linalg.norm(self.directions, axis=1), 1.0):
+            raise Exp2SimError("The directions of the moments must be unit vectors.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bonds:
+    """Exchange bonds, each counted once: site ``first`` couples to ``second`` in the cell shifted by
+    ``cell``.
+
+    ``first`` and ``second`` (m,) integers, ``cell`` (m, 3) integers, ``exchange`` (m, 3, 3) in meV (an
+    isotropic J is ``J·1``).
+    """
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    cell: NDArray[np.int64]
+    exchange: FloatArray
+
+    @classmethod
+    def isotropic(cls, bonds: list[tuple[int, int, tuple[int, int, int], float]]) -> Bonds:
+        """Bonds with scalar exchange J (meV), as tuples (first, second, cell, J)."""
+        return cls(
+            np.array([b[0] for b in bonds], dtype=np.int64),
+            np.array([b[1] for b in bonds], dtype=np.int64),
+            np.array([b[2] for b in bonds], dtype=np.int64).reshape(-1, 3),
+            np.array([b[3] for b in bonds], dtype=float)[:, None, None] * np.eye(3),
+        )
+
+
+def _local_frames(directions: FloatArray) -> tuple[ComplexArray, FloatArray]:
+    """Vectors u = e1 + i e2 and v = e3 of each moment's own frame, both (n, 3)."""
+    helper = np.where(np.abs(directions[:, 2:3]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
+    e1 = np.cross(helper, directions)
+    e1 /= np.linalg.norm(e1, axis=1, keepdims=True)
+    e2 = np.cross(directions, e1)
+    return e1 + 1j * e2, directions
+
+
+def quadratic_form(structure: Structure, bonds: Bonds, anisotropy: FloatArray, q: ArrayLike) -> ComplexArray:
+    """The boson matrix h(q) with ``H = Σ_q x†(q) h(q) x(q)``, x = (b(q), b†(−q)); Toth and Lake eq. 25-26.
+
+    ``anisotropy`` (n, 3, 3) in meV, ``q`` (nq, 3) in r.l.u.; result complex (nq, 2n, 2n) in meV.
+    """
+    q = np.atleast_2d(np.asarray(q, dtype=float))
+    n = len(structure.positions)
+    u, v = _local_frames(structure.directions)
+    i, j, spins = bonds.first, bonds.second, structure.spins
+    step = structure.positions[j] + bonds.cell - structure.positions[i]
+    phase = np.exp(2j * np.pi * q @ step.T)
+    root = 0.5 * np.sqrt(spins[i] * spins[j])
+    exchange = bonds.exchange
+    normal = root * np.einsum("ma,mab,mb->m", u[i], exchange, u[j].conj())
+    pair = root * np.einsum("ma,mab,mb->m", u[i], exchange, u[j])
+    pair_back = root * np.einsum("ma,mab,mb->m", u[j], exchange.transpose(0, 2, 1), u[i])
+    mean_field = np.einsum("ma,mab,mb->m", v[i], exchange, v[j])
+    a = np.zeros((len(q), n, n), dtype=complex)
+    b = np.zeros_like(a)
+    c = np.zeros(n)
+    for m in range(len(i)):
+        a[:, i[m], j[m]] += normal[m] * phase[:, m]
+        a[:, j[m], i[m]] += np.conj(normal[m] * phase[:, m])
+        b[:, i[m], j[m]] += pair[m] * phase[:, m]
+        b[:, j[m], i[m]] += pair_back[m] * np.conj(phase[:, m])
+        c[i[m]] += spins[j[m]] * mean_field[m]
+        c[j[m]] += spins[i[m]] * mean_field[m]
+    c += 2 * spins * np.einsum("na,nab,nb->n", v, anisotropy, v)
+    on_site = spins * np.einsum("na,nab,nb->n", u, anisotropy, u.conj()).real
+    on_site_pair = spins * np.einsum("na,nab,nb->n", u, anisotropy, u)
+    sites = np.arange(n)
+    a[:, sites, sites] += on_site - c
+    b[:, sites, sites] += on_site_pair
+    # the lower right block is A(-q)*; A(-q)* has the phases of A(q) and conjugated couplings
+    a_minus = np.zeros_like(a)
+    for m in range(len(i)):
+        a_minus[:, i[m], j[m]] += np.conj(normal[m]) * phase[:, m]
+        a_minus[:, j[m], i[m]] += normal[m] * np.conj(phase[:, m])
+    a_minus[:, sites, sites] += on_site - c
+    return np.block([[a, b], [b.conj().transpose(0, 2, 1), a_minus]])
+
+
+def modes(
+    structure: Structure,
+    bonds: Bonds,
+    q: ArrayLike,
+    *,
+    anisotropy: FloatArray | None = None,
+    regularisation: float = 1e-9,
+) -> tuple[FloatArray, ComplexArray]:
+    """Energies and amplitudes of the spin waves at T = 0.
+
+    Arguments as in `solve`. Returns (omega, amplitude): omega (nq, n) in meV, ascending; amplitude
+    (nq, n, 3, n) = [q, site, Cartesian direction, mode] of the fluctuation of each spin in units of ħ, √(S/2)
+    included. Site phases are those of the quadratic form: differences of true positions.
+
+    Raises `UnstableStructureError` where h(q) is not positive definite.
+    """
+    q = np.atleast_2d(np.asarray(q, dtype=float))
+    n = len(structure.positions)
+    h = quadratic_form(
+        structure, bonds, np.zeros((n, 3, 3)) if anisotropy is None else anisotropy, q
+    ) + regularisation * np.eye(2 * n)
+    try:
+        lower = np.linalg.cholesky(h)
+    except np.linalg.LinAlgError as error:
+        raise UnstableStructureError(
+            "The spin-wave form is not positive definite.",
+            reason="The assumed spin structure is not the ground state of these exchange constants.",
+            fix="Change the constants or the structure.",
+        ) from error
+    metric = np.concatenate([np.ones(n), -np.ones(n)])
+    # K = L†, H = L L†; eigenvalues of K g K† come in pairs ±ω
+    upper = np.swapaxes(lower.conj(), 1, 2)
+    middle = upper @ (metric[:, None] * lower)
+    values, vectors = np.linalg.eigh(0.5 * (middle + np.swapaxes(middle.conj(), 1, 2)))
+    omega = values[:, n:]
+    # T = K⁻¹ U √E: the columns of positive energy, E = g·diag
+    transform = np.linalg.solve(upper, vectors[:, :, n:] * np.sqrt(omega)[:, None, :])
+    u, _ = _local_frames(structure.directions)
+    u = u * np.sqrt(structure.spins / 2.0)[:, None]
+    amplitude = u.conj()[:, :, None] * transform[:, :n, None] + u[:, :, None] * transform[:, n:, None]
+    return np.ascontiguousarray(omega), amplitude
+
+
+def solve(
+    structure: Structure,
+    bonds: Bonds,
+    q: ArrayLike,
+    *,
+    anisotropy: FloatArray | None = None,
+    form_factor: FloatArray | None = None,
+    regularisation: float = 1e-9,
+) -> tuple[FloatArray, ComplexArray]:
+    """Energies and correlation functions of the spin waves at T = 0.
+
+    ``q`` (nq, 3) in r.l.u. of the magnetic cell; ``anisotropy`` (n, 3, 3) in meV (none by default);
+    ``form_factor`` (nq, n) multiplies each site's amplitude (1 by default). ``regularisation`` in meV is
+    added to the diagonal, so that the zero modes at q = 0 pass (Colpa's method wants a positive definite
+    form).
+
+    Returns (omega, sab): omega (nq, n) in meV, ascending, and sab (nq, n, 3, 3), the S^αβ per magnetic cell
+    (Cartesian), with the moment lengths in units of ħ: ∫S(ω)dω sums to S/2 per spin and transverse direction
+    for a ferromagnet.
+
+    Raises `UnstableStructureError` where h(q) is not positive definite.
+
+    >>> import numpy as np
+    >>> chain = Structure(np.zeros((1, 3)), np.array([[0.0, 0.0, 1.0]]), np.array([1.0]))
+    >>> omega, _ = solve(chain, Bonds.isotropic([(0, 0, (1, 0, 0), -1.0)]), [[0.5, 0, 0]])
+    >>> round(float(omega[0, 0]), 6)  # 4 S |J|
+    4.0
+    """
+    omega, amplitude = modes(structure, bonds, q, anisotropy=anisotropy, regularisation=regularisation)
+    if form_factor is not None:
+        amplitude = amplitude * np.asarray(form_factor)[:, :, None, None]
+    total = amplitude.sum(axis=1)
+    return omega, np.einsum("qam,qbm->qmab", total, total.conj())

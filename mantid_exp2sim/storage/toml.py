@@ -1,0 +1,46 @@
+"""Settings from a TOML file that a user wrote."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.model.card import validation_summary
+
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
+def read_toml(
+    path: Path,
+    kind: type[Kind],
+    *,
+    what: str,
+    fix: str = "",
+    prepare: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+) -> Kind:
+    """Read and check settings; ``what`` they are and a ``fix`` stand in the errors.
+
+    ``prepare`` may change the table before it is checked, such as read the files that it names.
+
+    Raises
+    ------
+    Exp2SimError
+        If the file is missing, is no TOML, or holds something unknown or out of range.
+    """
+    try:
+        raw = tomllib.loads(path.read_bytes().decode("utf-8"))
+    except OSError as error:
+        raise Exp2SimError(f"Cannot read the {what} {path}: {error.strerror or error}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Exp2SimError(f"{path} is no TOML file: {error}.") from error
+    try:
+        return kind.model_validate(raw if prepare is None else prepare(raw))
+    except ValidationError as error:
+        raise Exp2SimError(
+            f"The {what} {path} cannot be used: {validation_summary(error, whole=what)}.", fix=fix
+        ) from error

@@ -1,0 +1,132 @@
+"""How sharp the classifiers of a model are: the length scale of all members together, from validation data.
+
+Each member's length scale was chosen for itself, and the mean of several is less sure than each of them.
+As in temperature scaling (Guo et al., ICML 2017) one factor on all length scales of a classifier is chosen by
+the negative log likelihood of the classes' shares. An answer changes by it only where members disagree.
+
+Shares do not show how large the correlations themselves are: of classes that are easily told apart any
+sharpness fits, and the sharpest would put the domain's own spectra below the threshold of "none". So only
+factors count with which these stay above it. The factor stands on the card, and a second choice starts again
+from the length scales of the training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mantid_exp2sim.model.bundle import Model, load_model, save_bundle
+from mantid_exp2sim.model.card import Card, classifier_role
+from mantid_exp2sim.training.datasets.bins import require_bins
+from mantid_exp2sim.training.datasets.pairs import open_pairs
+from mantid_exp2sim.training.evaluation.classifiers import calibration, mean_correlations, member_distances
+from mantid_exp2sim.training.evaluation.inputs import Spectra
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mantid_exp2sim.training.calibration.error_model import Conditions
+
+FACTORS = tuple(float(f) for f in np.geomspace(0.5, 2.0, 21).round(4))
+SOURCES = {"convolved": ("convolved", "measured"), "integrated": ("target",), "centre": ("target",)}
+"""What a classifier is calibrated on: measurement-like data without and with noise and background."""
+READ = 0.99
+"""Share of the spectra that is above the threshold, or that with the training's length scales if smaller."""
+
+
+def sharpen(
+    model: str | Path | Model,
+    dataset: str | Path,
+    *,
+    conditions: Conditions,
+    split: str = "validation",
+    progress: Callable[[str], None] | None = None,
+) -> Card:
+    """Choose the length scales of a model's classifiers and write them into the model.
+
+    ``conditions`` are those of `mantid_exp2sim.training.calibration.error_model.calibrate`; the whole
+    split is used. A
+    classifier of a kind that the data set does not have, or has without labels, keeps its own.
+    """
+    loaded = model if isinstance(model, Model) else load_model(model)
+    data = open_pairs(Path(dataset))
+    require_bins(loaded, data)
+    networks = {key: loaded.network(key) for key in loaded.card.weights}
+    cards = dict(loaded.card.classifiers)
+    for domain, card in cards.items():
+        spectra = Spectra(
+            data=data,
+            target=loaded.card.target if domain == "convolved" else domain,
+            indices=data.split(split),
+            noise=conditions.noise,
+            background=conditions.background,
+            seed=conditions.seed,
+        )
+        if spectra.target not in data.description.kinds:
+            continue
+        distances, scales, label = _distances(loaded, domain, spectra)
+        if not len(label):
+            continue
+        scales /= (card.calibration or {}).get("factor", 1.0)
+        chosen, figures = best_factor(distances, scales, label, threshold=card.threshold)
+        members: list[Any] = loaded.members(classifier_role(domain))
+        for network, scale in zip(members, scales, strict=True):
+            network.length_scale.fill_(float(scale * chosen))
+        cards[domain] = card.model_copy(
+            update={"calibration": {"spectra": len(label), "factor": chosen, **figures}}
+        )
+        if progress is not None:
+            progress(f"classifier {domain}: length scales × {chosen:.2f}, ECE {figures['ece']:.3f}")
+    changed = loaded.card.model_copy(update={"classifiers": cards})
+    return save_bundle(loaded.folder, changed, networks, overwrite=True)
+
+
+def best_factor(
+    distances: NDArray[np.float64],
+    scales: NDArray[np.float64],
+    label: NDArray[np.int64],
+    *,
+    threshold: float = 0.5,
+) -> tuple[float, dict[str, float]]:
+    """The factor of the lowest negative log likelihood, and that and the ECE with it.
+
+    ``distances`` (members, n, volumes, classes) to the centroids; ``scales`` (members,); ``label`` (n,);
+    ``threshold`` of the correlations.
+
+    >>> rng = np.random.default_rng(0)
+    >>> label = rng.integers(0, 2, 500)
+    >>> far = np.where(np.arange(2) == label[:, None], 0.01, 0.1)[None, :, None] * np.ones((1, 1, 1, 2))
+    >>> best_factor(far, np.array([1.0]), label)[0]  # always right: as sharp as can be
+    0.5
+    >>> best_factor(far, np.array([0.1]), label)[0]  # correlations of 0.61: not below the threshold
+    0.8706
+    """
+    found: dict[float, dict[str, float]] = {}
+    above: dict[float, float] = {}
+    for factor in FACTORS:
+        correlations = mean_correlations(distances, scales * factor)
+        said = calibration(correlations, label)
+        found[factor] = {name: float(said[name]) for name in ("nll", "ece")}
+        above[factor] = float((correlations.max(axis=1) >= threshold).mean())
+    allowed = [factor for factor in FACTORS if above[factor] >= min(READ, above[1.0])]
+    best = min(allowed, key=lambda factor: found[factor]["nll"])
+    return best, found[best]
+
+
+def _distances(
+    model: Model, domain: str, spectra: Spectra
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Distances of every spectrum, the members' length scales, and the labels."""
+    parts: list[NDArray[np.float64]] = []
+    labels: list[Any] = []
+    scales: NDArray[np.float64] = np.zeros(0)
+    for batch in spectra.batches():
+        for source in SOURCES[domain]:
+            found, scales = member_distances(model, domain, batch.source(source), spectra.mask)
+            parts.append(found)
+            labels.append(batch.label)
+    label = np.concatenate(labels)
+    return np.concatenate(parts, axis=1)[:, label >= 0], scales, label[label >= 0]

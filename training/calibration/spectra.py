@@ -1,0 +1,160 @@
+"""Spectra as a generator meets them in training, and their features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mantid_exp2sim.domain.features import Features, Role, encode
+from mantid_exp2sim.training.datasets.augmentation import apply_symmetries, as_measured, draw_symmetries
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.model.bundle import Model
+    from mantid_exp2sim.model.card import Card, DomainCard
+    from mantid_exp2sim.training.datasets.dataset import DataSet
+
+Floats: TypeAlias = NDArray[np.float64]
+
+DIRECTIONS: tuple[Role, Role] = ("deconvolve", "convolve")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How many spectra are taken at most, and with what they are made like the generator's input."""
+
+    train: int = 300
+    fit: int = 250
+    other: int = 150
+    held: int = 600
+    foreign: int = 24
+    paired: int = 300
+    points: int = 32
+    seed: int = 0
+    noise: tuple[float, float] = (0.0, 0.0)
+    background: float = 0.0
+    background_share: float = 1.0
+    subtraction_noise: float = 0.0
+    subtraction_share: float = 1.0
+    clean_share: float = 0.0
+    intensity_jitter: float = 0.0
+    augment: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, card: Card, **changes: Any) -> Settings:
+        """With the noise, background, jitter and symmetries of the recipe on a model's card."""
+        recipe: Any = card.training.get("recipes", {})
+        data = recipe.get("gan", {}).get("data", {}) if isinstance(recipe, dict) else {}
+        return cls._with(data, **changes)
+
+    @classmethod
+    def recorded(cls, card: DomainCard) -> Settings:
+        """Those that a model's reference was made with, as far as its card tells them."""
+        return cls._with(card.settings, seed=card.seed, points=card.points)
+
+    @classmethod
+    def _with(cls, data: Mapping[str, Any], **changes: Any) -> Settings:
+        given = {name: _frozen(data[name]) for name in AS_IN_TRAINING if name in data}
+        return cls(**given, **changes)
+
+    def record(self) -> dict[str, Any]:
+        """What a card keeps of them, as :meth:`recorded` reads it."""
+        kept = {name: getattr(self, name) for name in AS_IN_TRAINING}
+        kept = {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
+        return {**kept, "training_spectra": self.train}
+
+
+AS_IN_TRAINING = (
+    "noise",
+    "background",
+    "background_share",
+    "subtraction_noise",
+    "subtraction_share",
+    "clean_share",
+    "intensity_jitter",
+    "augment",
+)
+"""Settings by the names that they have in a recipe's ``[data]`` and on a card."""
+
+
+def _frozen(value: Any) -> Any:
+    """A setting of a card: a word, a number as a float, or a tuple of them."""
+    if isinstance(value, list | tuple):
+        return tuple(_frozen(each) for each in value)
+    return value if isinstance(value, str) else float(value)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spectra:
+    """n spectra of G volumes in physical units: ``x`` (n, G, h, k, E), ``mask`` alike, ``energies``
+    (n, G).
+    """
+
+    x: NDArray[Any]
+    mask: NDArray[np.bool_]
+    energies: NDArray[Any]
+
+    def __getitem__(self, rows: Any) -> Spectra:
+        """Some of them."""
+        return Spectra(self.x[rows], self.mask[rows], self.energies[rows])
+
+    @property
+    def means(self) -> Floats:
+        """Mean over measured bins (n,)."""
+        good = ~self.mask
+        total = np.where(good, self.x, 0).sum(axis=(1, 2, 3, 4), dtype=float)
+        found: Floats = total / np.maximum(good.sum(axis=(1, 2, 3, 4)), 1)
+        return found
+
+
+def kind_of(card: Card, direction: Role) -> Literal["convolved", "integrated", "centre"]:
+    """The kind of data a direction starts from."""
+    return "convolved" if direction == "deconvolve" else card.target
+
+
+def read_spectra(data: DataSet, kind: str, split: str, limit: int, rng: np.random.Generator) -> Spectra:
+    """At most ``limit`` spectra of a split, chosen at random."""
+    chosen = np.sort(rng.permutation(data.split(split, kind=kind))[:limit])
+    return Spectra(
+        data.read(kind, chosen), np.array(data.masks(kind, chosen)), np.array(data.energies_of(kind, chosen))
+    )
+
+
+def as_in_training(
+    spectra: Spectra, settings: Settings, rng: np.random.Generator, *, noisy: bool, augment: bool = True
+) -> Spectra:
+    """Spectra as a generator meets them: symmetries, a factor, and where ``noisy`` background and noise."""
+    n = len(spectra.x)
+    moves = draw_symmetries(rng, n, settings.augment if augment else ())
+    x = apply_symmetries(spectra.x.astype(np.float32), moves)
+    mask = apply_symmetries(spectra.mask, moves)
+    x *= np.exp(settings.intensity_jitter * rng.standard_normal(n)).astype(np.float32)[
+        :, None, None, None, None
+    ]
+    if noisy:
+        x = as_measured(
+            rng,
+            x,  # a background for each volume, noise of one level for the spectrum: it is one measurement
+            noise=settings.noise,
+            background=settings.background,
+            background_share=settings.background_share,
+            subtraction_noise=settings.subtraction_noise,
+            subtraction_share=settings.subtraction_share,
+            clean_share=settings.clean_share,
+        )
+    return Spectra(np.where(mask, np.float32(0), x), mask, spectra.energies)
+
+
+def encode_spectra(model: Model, direction: Role, spectra: Spectra, settings: Settings) -> Features:
+    """Features of spectra: their arrays begin with (n, G)."""
+    shape = spectra.x.shape
+    with np.errstate(over="ignore"):
+        scaled = model.card.scaling.forward(spectra.x.reshape(-1, *shape[2:]))
+    found = encode(
+        model.network(direction), model.card.layout, scaled, spectra.mask.reshape(-1, *shape[2:]),
+        spectra.energies.reshape(-1), points=settings.points, seed=settings.seed,
+    )  # fmt: skip
+    return found.reshape(*shape[:2])

@@ -1,0 +1,219 @@
+"""The commands after a training: ``exp2sim bundle``, ``domain`` and ``evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+BUNDLE_EXAMPLES = """example:
+  exp2sim bundle models/mine --gan runs/gan --classifier integrated=runs/duq-integrated \\
+      --classifier convolved=runs/duq-convolved --dataset data/mine
+  exp2sim bundle models/three --gan runs/gan-1 runs/gan-2 runs/gan-3 \\
+      --classifier integrated=runs/duq-1,runs/duq-2 --dataset data/mine
+"""
+EVALUATE_EXAMPLES = """examples:
+  exp2sim evaluate pcsmo-maps data/pcsmo-maps
+  exp2sim evaluate models/mine data/mine --limit 100 --report report/
+  exp2sim evaluate models/seed-1 data/mine --also models/seed-2 models/seed-3 --paired runs/paired
+"""
+DOMAIN_EXAMPLES = """examples:
+  exp2sim domain runs/pcsmo-maps data/pcsmo-maps
+  exp2sim domain models/mine data/mine --seed 3 --json
+"""
+
+
+def register_bundle(subparsers: Subparsers) -> None:
+    """Add ``bundle``."""
+    parser = subparsers.add_parser(
+        "bundle",
+        help="make a model on disk from finished runs",
+        description="Put the best networks of finished runs into one folder with a card: a model.",
+        epilog=BUNDLE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "out", type=Path, metavar="DIR", help="folder of the model; its name is the model's name"
+    )
+    parser.add_argument(
+        "--gan", type=Path, nargs="+", required=True, metavar="RUN", help="several become members of a mean"
+    )
+    parser.add_argument("--classifier", action="append", default=[], metavar="KIND=RUN[,RUN…]")
+    parser.add_argument("--dataset", type=Path, required=True, metavar="DIR", help="what it was trained on")
+    parser.add_argument("--description", default="")
+    parser.add_argument("--overwrite", action="store_true", help="replace a model of that name")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.set_defaults(run=run_bundle)
+
+
+def register_evaluate(subparsers: Subparsers) -> None:
+    """Add ``evaluate``."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="measure a model on a test set",
+        description="Accuracy raw, translated and at the ceiling, in both directions; distance to the true "
+        "counterpart beside Richardson-Lucy and a paired network; intensity, data consistency, calibration, "
+        "response to inputs of no class, coverage of the errors, and which panels decide.",
+        epilog=EVALUATE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="MODEL", help="name or folder")
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the data set")
+    parser.add_argument(
+        "--also",
+        nargs="+",
+        default=[],
+        metavar="MODEL",
+        help="other trainings (seeds) of the same model; without, its members are measured each alone too",
+    )
+    parser.add_argument(
+        "--paired", metavar="MODEL|RUN", help="a network of the same size trained on true pairs, as a bound"
+    )
+    parser.add_argument("--split", default="test", help="default %(default)s")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N mosaics")
+    parser.add_argument(
+        "--noise", type=float, default=0.7, metavar="X", help="of measurement-like input (default 0.7)"
+    )
+    parser.add_argument(
+        "--background",
+        type=float,
+        default=0.7,
+        metavar="X",
+        help="mean height of its background (default 0.7)",
+    )
+    parser.add_argument(
+        "--classical", type=int, default=200, metavar="N",
+        help="Richardson-Lucy and data consistency on N mosaics (default 200)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--foreign", type=int, default=100, metavar="N",
+        help="correlations raw and deconvolved of N spectra of each foreign material (default 100)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of noise, background and intervals (default 0)")
+    parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="also write index.html and report.json in this folder"
+    )
+    parser.add_argument("--on-card", action="store_true", help="also write the figures onto the model's card")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.set_defaults(run=run_evaluate)
+
+
+def run_bundle(args: argparse.Namespace) -> int:
+    """``exp2sim bundle``."""
+    from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.errors import Exp2SimError
+    from mantid_exp2sim.training.trainers.bundle import make_bundle
+
+    classifiers = {}
+    for item in args.classifier:
+        kind, sign, run = item.partition("=")
+        if not sign:
+            raise Exp2SimError(f"--classifier takes KIND=RUN, not {item!r}.")
+        classifiers[kind] = [Path(one) for one in run.split(",")]
+    card = make_bundle(
+        args.out,
+        name=args.out.name,
+        gan=args.gan,
+        classifiers=classifiers,
+        dataset=args.dataset,
+        description=args.description,
+        overwrite=args.overwrite,
+    )
+    size = sum(weight.size for weight in card.weights.values())
+    emit(
+        args,
+        {"model": card.name, "folder": str(args.out), "bytes": size},
+        f"{card.name}: {size / 1e6:.1f} MB",
+    )
+    return 0
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """``exp2sim evaluate``."""
+    from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.errors import Exp2SimError
+    from mantid_exp2sim.model.bundle import load_model
+    from mantid_exp2sim.training.datasets.pairs import open_pairs
+    from mantid_exp2sim.training.evaluation import Settings, evaluate, tables, write_report
+    from mantid_exp2sim.training.trainers.bundle import add_metrics, held
+
+    for name in ("limit", "classical", "foreign", "noise", "background", "seed"):
+        if (value := getattr(args, name)) is not None and not 0 <= value < float("inf"):
+            raise Exp2SimError(f"--{name} is {value}.", reason="It takes a number from 0.")
+    settings = Settings(
+        split=args.split,
+        limit=args.limit,
+        noise=args.noise,
+        background=args.background,
+        seed=args.seed,
+        classical=args.classical,
+        foreign=args.foreign,
+    )
+    with held(load_model(args.model).folder) if args.on_card else nullcontext():
+        report, example = evaluate(
+            args.model,
+            args.dataset,
+            settings=settings,
+            also=args.also,
+            paired=args.paired,
+            progress=lambda text: print(text, file=sys.stderr, flush=True),
+        )
+        if args.report is not None:
+            write_report(args.report, report, example, open_pairs(args.dataset).mask)
+        if args.on_card:
+            add_metrics(load_model(args.model).folder, report)
+    emit(args, report, tables(report))
+    return 0
+
+
+def register_domain(subparsers: Subparsers) -> None:
+    """Add ``domain``."""
+    parser = subparsers.add_parser(
+        "domain",
+        help="calibrate a model's domain check on its data set",
+        description="Write the reference of the domain check into a model's folder and thresholds onto its "
+        "card: features of the training split, scales and calibration from halves of the validation split.",
+        epilog=DOMAIN_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="MODEL", help="folder of the model; its card is written anew")
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of what it was trained on")
+    parser.add_argument("--seed", type=int, default=0, help="of noise, points and ties (default 0)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.set_defaults(run=run_domain)
+
+
+def run_domain(args: argparse.Namespace) -> int:
+    """``exp2sim domain``."""
+    from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.model.bundle import load_model
+    from mantid_exp2sim.training.calibration.domain_reference import add_domain
+    from mantid_exp2sim.training.calibration.spectra import Settings
+    from mantid_exp2sim.training.trainers.bundle import held
+
+    with held(load_model(args.model).folder):
+        model = load_model(args.model)
+        card = add_domain(
+            model,
+            args.dataset,
+            settings=Settings.of(model.card, seed=args.seed),
+            say=lambda text: print(text, file=sys.stderr, flush=True),
+        )
+    assert card.domain is not None
+    limits: dict[str, Any] = {name: entry.model_dump() for name, entry in card.domain.directions.items()}
+    if card.domain.cuts is not None:
+        cuts = card.domain.cuts.directions
+        limits |= {f"single cuts, {name}": entry.model_dump() for name, entry in cuts.items()}
+    report = {"model": card.name, "bytes": card.domain.file.size, "directions": limits}
+    lines = [
+        f"{card.name}: {name}: {entry['calibration']} calibration spectra, untrustworthy beyond "
+        f"{entry['limit']:.2f} times their largest score"
+        for name, entry in limits.items()
+    ]
+    emit(args, report, "\n".join(lines))
+    return 0

@@ -1,0 +1,170 @@
+"""The commands for data sets from files: ``exp2sim data build | inspect | export``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+BUILD_EXAMPLES = """RECIPE.toml, in short (docs/data.md tells all):
+  name = "mine"
+  [axes.h]
+  width = 0.05
+  range = [-1.0, 1.0]
+  [axes.k]
+  integrated = [-0.1, 0.1]
+  [axes.energy]
+  width = 0.02
+  range = [0.1, 0.8]
+  relative_to_incident_energy = true
+  [[convolved]]
+  files = ["horace/*.sqw"]
+  incident_energy = 70
+  [[integrated]]
+  files = ["spinw"]
+  incident_energy = 70
+
+examples:
+  exp2sim data build mine.toml --out data/mine
+  exp2sim data build mine.toml --json
+
+A build that was stopped goes on with the files that are missing when the same command is given again.
+"""
+INSPECT_EXAMPLES = """examples:
+  exp2sim data inspect data/mine --plot mine.png
+  exp2sim data inspect data/pcsmo-maps --json
+"""
+EXPORT_EXAMPLES = """examples:
+  exp2sim data export data/rb2mnf4 exports
+  exp2sim data export data/rb2mnf4 exports --convolved nxs --integrated npz --limit 20
+
+Files lie in exports/convolved and exports/integrated; exports/labels.csv tells their classes and parameters.
+"""
+
+
+def register_data(subparsers: Subparsers) -> None:
+    """Add ``data``."""
+    data = subparsers.add_parser(
+        "data",
+        help="make a training set from files of SpinW, Horace and Mantid, or look at one",
+        description="Training sets from exported files.",
+    )
+    kinds = data.add_subparsers(dest="what", required=True)
+    build = kinds.add_parser(
+        "build",
+        help="files onto the axes of a model, with labels and splits",
+        description="Read the files of a recipe (Mantid MDHisto, Horace, SpinW, NXSPE, the published arrays, "
+        ".npz), bring them onto the model's axes, and write the data set that the training reads. "
+        "Files that do not fit are refused, and why is recorded.",
+        epilog=BUILD_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    build.add_argument("recipe", type=Path, metavar="RECIPE.toml")
+    build.add_argument("--out", type=Path, metavar="DIR", help="folder (default: data/NAME of the recipe)")
+    build.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    build.set_defaults(run=run_build)
+    look = kinds.add_parser(
+        "inspect",
+        help="counts, intensities, coverage, what was refused and why",
+        description="Say what is in a data set, built from files or simulated.",
+        epilog=INSPECT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    look.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the data set")
+    look.add_argument("--plot", type=Path, metavar="PNG", help="also draw some samples")
+    look.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    look.set_defaults(run=run_inspect)
+    _register_export(kinds)
+
+
+def _register_export(kinds: Subparsers) -> None:
+    export = kinds.add_parser(
+        "export",
+        help="samples of a simulated data set as files of Mantid, Horace and SpinW",
+        description="Write each sample of a simulated data set as a file, with a table of labels: to look at "
+        "them in other programs, or to build a data set together with files from elsewhere.",
+        epilog=EXPORT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    export.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a simulated data set")
+    export.add_argument("out", type=Path, metavar="DIR")
+    for kind, default in (("convolved", ["nxs", "d3d"]), ("integrated", ["mat"])):
+        export.add_argument(
+            f"--{kind}",
+            nargs="+",
+            choices=("nxs", "d3d", "mat", "npz"),
+            default=default,
+            metavar="FORMAT",
+            help=f"nxs, d3d, mat (SpinW's) or npz; several take turns (default {' '.join(default)})",
+        )
+    export.add_argument("--limit", type=int, metavar="N", help="only the first N samples")
+    export.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    export.set_defaults(run=run_export)
+
+
+def run_build(args: argparse.Namespace) -> int:
+    """``exp2sim data build``."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.training.datasets.from_files.build import build_dataset
+    from mantid_exp2sim.training.datasets.inspect import inspect_dataset, words
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("read", total=None)
+
+        def progress(done: int, total: int, name: str) -> None:
+            bar.update(task, completed=done, total=total, description=name[:40])
+
+        built = build_dataset(args.recipe, args.out, progress=progress)
+    report = inspect_dataset(Path(built["folder"]))
+    emit(args, report, words(report))
+    return 0
+
+
+def run_inspect(args: argparse.Namespace) -> int:
+    """``exp2sim data inspect``."""
+    from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.errors import Exp2SimError
+    from mantid_exp2sim.training.datasets.inspect import draw, inspect_dataset, words
+
+    if args.plot is not None and args.plot.suffix.lower() != ".png":
+        raise Exp2SimError(f"{args.plot} is no name of a picture.", fix="Let it end in .png.")
+    report = inspect_dataset(args.dataset)
+    text = words(report)
+    if args.plot is not None:
+        draw(args.dataset, args.plot)
+        report["plot"] = str(args.plot)
+        text += f"\n{args.plot}: some samples"
+    emit(args, report, text)
+    return 0
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """``exp2sim data export``."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.errors import Exp2SimError
+    from mantid_exp2sim.training.datasets.export import export_dataset
+
+    if args.limit is not None and args.limit < 1:
+        raise Exp2SimError(f"--limit is {args.limit}; it takes 1 or more.")
+    formats = {"convolved": args.convolved, "integrated": args.integrated}
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("write", total=None)
+        found = export_dataset(
+            args.dataset,
+            args.out,
+            formats=formats,
+            limit=args.limit,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    counts = ", ".join(f"{count} {kind}" for kind, count in found["files"].items())
+    emit(args, found, f"{counts} -> {args.out}, with {found['labels']}")
+    return 0

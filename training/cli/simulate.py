@@ -1,0 +1,275 @@
+"""The command that simulates: ``exp2sim simulate spectrum | dataset``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.histogram import Histogram
+    from mantid_exp2sim.simulation.manganite_spectrum import Binning, Options, Solved
+    from mantid_exp2sim.simulation.material import Description
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+SPECTRUM_EXAMPLES = """examples:
+  exp2sim simulate spectrum goodenough.npy
+  exp2sim simulate spectrum noisy.npz --model Dimer --noise 0.7 --seed 3 --plot noisy.png
+  exp2sim simulate spectrum ideal.npy --parameters -11.4 1.5 -1.35 1.5 0.88 0.074 --kind integrated
+  exp2sim simulate spectrum volume.nxs --incident-energy 140 --bins 60 60 60 --energy 14 98
+  exp2sim simulate spectrum own.nxs --description model.toml --set J1=0.6 --set J2=0.1 --instrument MERLIN \\
+    --incident-energy 16 --bins 50 50 30 --h -1 1 --k -1 1 --energy 1 9
+"""
+DATASET_EXAMPLES = """examples:
+  exp2sim simulate dataset training/recipes/pcsmo-maps.toml --out data/pcsmo-maps --processes 2
+  exp2sim simulate dataset training/recipes/pcsmo-maps.toml --dask tcp://node1:8786
+  exp2sim simulate dataset training/recipes/rb2mnf4.toml --processes 2
+
+A run that was stopped goes on where it was when the same command is given again. The bytes are the same for
+any number of processes.
+"""
+
+
+def register_simulate(subparsers: Subparsers) -> None:
+    """Add ``simulate``."""
+    simulate = subparsers.add_parser(
+        "simulate",
+        help="simulate spin waves as a spectrometer sees them",
+        description="Simulate spin waves of the half-doped manganite, or of a model described in a TOML "
+        "file, on a direct-geometry spectrometer.",
+    )
+    kinds = simulate.add_subparsers(dest="what", required=True)
+    _register_spectrum(kinds)
+    _register_dataset(kinds)
+
+
+def _register_spectrum(kinds: Subparsers) -> None:
+    parser = kinds.add_parser(
+        "spectrum",
+        help="one Hamiltonian",
+        description="Simulate one Hamiltonian: the 240 x 400 mosaic, or one (h, k, E) volume. Descriptions "
+        "of own models are explained in docs/simulate.md.",
+        epilog=SPECTRUM_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help=".npy, .npz or (a volume) .nxs")
+    parser.add_argument("--model", default="Goodenough", help="Dimer or Goodenough (default %(default)s)")
+    parser.add_argument(
+        "--parameters", type=float, nargs=6, metavar="J", help="six constants in meV (default: the best fit)"
+    )
+    parser.add_argument(
+        "--description", metavar="FILE", help="an own model: a TOML file, or the name of a shipped one"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=MEV", help="a constant of the description"
+    )
+    parser.add_argument(
+        "--instrument",
+        default="MAPS",
+        metavar="NAME",
+        help="MAPS, MERLIN, LET, MARI, ARCS, SEQUOIA or a TOML file",
+    )
+    parser.add_argument("--kind", choices=("convolved", "integrated", "centre"), default="convolved")
+    parser.add_argument("--physics", choices=("physical", "paper_compatible"), default="physical")
+    parser.add_argument("--noise", type=float, default=0.0, metavar="X", help="variance X times intensity")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise")
+    parser.add_argument("--no-gaps", action="store_true", help="leave out the gaps between the detectors")
+    parser.add_argument("--incident-energy", type=float, metavar="MEV", help="one volume, not the mosaic")
+    parser.add_argument("--bins", type=int, nargs=3, default=(40, 40, 10), metavar=("NH", "NK", "NE"))
+    parser.add_argument(
+        "--energy", type=float, nargs=2, metavar=("FROM", "TO"), help="meV (default 0.1 to 0.7 Ei)"
+    )
+    for axis in "hk":
+        parser.add_argument(
+            f"--{axis}",
+            type=float,
+            nargs=2,
+            metavar=("FROM", "TO"),
+            help="r.l.u. (default: centres from -1 to 1)",
+        )
+    parser.add_argument(
+        "--grid", type=int, default=30, help="half the points of the grid per r.l.u. (default %(default)s)"
+    )
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="also draw it")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.set_defaults(run=run_spectrum)
+
+
+def _register_dataset(kinds: Subparsers) -> None:
+    parser = kinds.add_parser(
+        "dataset",
+        help="a training set from a recipe",
+        description="Draw Hamiltonians from their ranges and simulate each in every kind.",
+        epilog=DATASET_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("recipe", type=Path, metavar="RECIPE.toml")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder (default: data/NAME of the recipe)")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="default: one per core")
+    parser.add_argument(
+        "--dask", metavar="ADDRESS|local", help="the scheduler of a Dask cluster, or one on this machine"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.set_defaults(run=run_dataset)
+
+
+def run_spectrum(args: argparse.Namespace) -> int:
+    """``exp2sim simulate spectrum``."""
+    from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.io import save
+    from mantid_exp2sim.simulation.instrument import load_instrument
+    from mantid_exp2sim.simulation.manganite_spectrum import Options
+    from mantid_exp2sim.storage.atomic import atomic_path
+
+    _check(args)
+    options = Options(instrument=load_instrument(args.instrument), physics=args.physics, grid=args.grid)
+    model, parameters = _chosen(args)
+    with ExitStack() as stack:
+        picture = None if args.plot is None else stack.enter_context(atomic_path(args.plot))
+        histogram = _simulated(args, options, model, parameters)
+        if picture is not None:
+            from mantid_exp2sim.plotting import plot
+
+            plot(histogram, picture)
+        save(histogram, args.out)
+    found = {
+        "out": str(args.out),
+        "model": model,
+        "parameters": parameters,
+        "instrument": options.instrument.name,
+        "kind": args.kind,
+        "shape": list(histogram.shape),
+        "not_measured": float(histogram.mask.mean()),
+    }
+    emit(args, found, f"{model} ({args.kind}) -> {args.out}, shape {histogram.shape}")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse before the work what cannot be simulated or written."""
+    from mantid_exp2sim.cli.look import ENDINGS
+    from mantid_exp2sim.cli.translate import check_output
+    from mantid_exp2sim.errors import Exp2SimError
+
+    infinite = float("inf")
+    if not 0 <= args.noise < infinite or args.seed < 0 or min(args.bins) < 1 or args.grid < 4:
+        raise Exp2SimError(
+            "--noise and --seed must be numbers from 0, --bins must be positive, --grid must be 4 or more."
+        )
+    if args.incident_energy is not None and not 0 < args.incident_energy < infinite:
+        raise Exp2SimError(
+            f"--incident-energy is {args.incident_energy:g}.", reason="It takes a positive number of meV."
+        )
+    check_output(args.out)
+    if args.plot is not None and args.plot.suffix.lower() not in ENDINGS:
+        raise Exp2SimError(f"{args.plot} is no name of a picture.", fix="Let it end in .png.")
+
+
+def _simulated(
+    args: argparse.Namespace, options: Options, model: str, parameters: dict[str, float]
+) -> Histogram:
+    from mantid_exp2sim.errors import Exp2SimError
+    from mantid_exp2sim.simulation.measurement import simulate_mosaic, simulate_volume
+
+    shown: dict[str, Any] = {"kind": args.kind, "noise": args.noise, "seed": args.seed}
+    shown["mask"] = None if args.no_gaps else "coverage"
+    try:
+        if args.incident_energy is not None:
+            return simulate_volume(_solved(args, options), _binning(args), **shown)
+        if args.description is None:
+            return simulate_mosaic(model, list(parameters.values()), options=options, **shown)
+    except MemoryError as error:
+        raise Exp2SimError(
+            "There is not enough memory.",
+            reason="It goes with --bins, with the square of --grid and with what the resolution reaches.",
+            fix="Try fewer --bins or a smaller --grid, and check --incident-energy.",
+        ) from error
+    raise Exp2SimError("An own model needs --incident-energy.", fix="Give it in meV.")
+
+
+def _chosen(args: argparse.Namespace) -> tuple[str, dict[str, float]]:
+    """Name and constants of the model that the command names."""
+    import numpy as np
+
+    from mantid_exp2sim.errors import Exp2SimError
+    from mantid_exp2sim.simulation import manganite
+
+    if args.description is None:
+        if args.set:
+            raise Exp2SimError("--set belongs to --description.", fix="Give --parameters.")
+        model, _ = manganite.check_parameters(args.model, np.zeros(6))
+        values = tuple(args.parameters or manganite.BEST_FIT[model])
+        return model, dict(zip(manganite.PARAMETERS[model], map(float, values), strict=True))
+    if args.parameters is not None:
+        raise Exp2SimError("--parameters belongs to --model.", fix="Give --set NAME=MEV.")
+    description = _description(args)
+    pairs = [text.partition("=") for text in args.set]
+    try:
+        values = description.with_values({name.strip(): float(value) for name, _, value in pairs})
+    except ValueError as error:
+        if isinstance(error, Exp2SimError):
+            raise
+        raise Exp2SimError("--set takes NAME=MEV, such as J1=0.6.", reason=str(error)) from error
+    return description.name, dict(zip(description.names, values, strict=True))
+
+
+def _description(args: argparse.Namespace) -> Description:
+    from mantid_exp2sim.simulation.material import find_description, read_description
+
+    return read_description(find_description(args.description))
+
+
+def _solved(args: argparse.Namespace, options: Options) -> Solved:
+    from mantid_exp2sim.simulation.manganite_spectrum import spin_waves
+    from mantid_exp2sim.simulation.spectrum import general_waves
+
+    model, parameters = _chosen(args)
+    if args.description is None:
+        return spin_waves(model, list(parameters.values()), options)
+    return general_waves(_description(args), list(parameters.values()), options)
+
+
+def _binning(args: argparse.Namespace) -> Binning:
+    import numpy as np
+
+    from mantid_exp2sim.simulation.manganite_spectrum import Binning
+
+    ei = args.incident_energy
+    low, high = args.energy or (0.1 * ei, 0.7 * ei)
+    edges = []
+    for span, n in ((args.h, args.bins[0]), (args.k, args.bins[1])):
+        half = 1 / max(n - 1, 1)
+        start, stop = span or (-1 - half, 1 + half)
+        edges.append(np.linspace(start, stop, n + 1))
+    return Binning(edges[0], edges[1], np.linspace(low, high, args.bins[2] + 1), ei)
+
+
+def run_dataset(args: argparse.Namespace) -> int:
+    """``exp2sim simulate dataset``."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from mantid_exp2sim.cli.output import emit
+    from mantid_exp2sim.errors import Exp2SimError
+    from mantid_exp2sim.training.datasets.dask import on_dask
+    from mantid_exp2sim.training.datasets.simulate import read_recipe, simulate_dataset
+
+    if args.processes < 1:
+        raise Exp2SimError(f"--processes is {args.processes}; it takes 1 or more.")
+    recipe = read_recipe(args.recipe)
+    out = args.out or Path("data") / recipe.name
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task(f"simulate {recipe.name}", total=recipe.count)
+        summary = simulate_dataset(
+            recipe,
+            out,
+            processes=args.processes,
+            progress=lambda done, _: bar.update(task, completed=done),
+            cluster=None if args.dask is None else on_dask(args.dask, processes=args.processes),
+        )
+    accepted = ", ".join(f"{name} {share:.1%}" for name, share in summary["acceptance"].items())
+    emit(args, {"out": str(out), **summary}, f"{summary['count']} samples in {out}; stable draws: {accepted}")
+    return 0

@@ -1,0 +1,1 @@
+"""Training sets: simulated, from files, and how samples are drawn from them."""

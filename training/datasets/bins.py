@@ -1,0 +1,65 @@
+"""The bins of a data set, and whether a model takes them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Axis, Histogram
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.model.bundle import Model
+    from mantid_exp2sim.training.datasets.sampler import DataSet
+
+Edges = dict[str, NDArray[np.float64]]
+
+
+def dataset_edges(data: DataSet) -> Edges | None:
+    """Edges of ``h``, ``k`` (r.l.u.) and ``energy_fraction`` (over Ei), if the data set tells them."""
+    try:
+        described = json.loads((data.folder / "dataset.json").read_bytes())
+        found = described["edges"]
+        if "energy_fraction" not in found:  # of files: in meV, or over Ei
+            rules = {rule["kind"]: rule for rule in described["axes"]}
+            unit = 1.0 if rules["energy"]["relative_to_incident_energy"] else float(data.energies[0])
+            found = {**found, "energy_fraction": np.array(found["energy"], dtype=float) / unit}
+        return {name: np.array(found[name], dtype=float) for name in ("h", "k", "energy_fraction")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def volume_axes(edges: Edges, incident_energy: float) -> tuple[Axis, Axis, Axis]:
+    """The axes of a volume (h, k, E) of a data set; ``incident_energy`` in meV."""
+    return (
+        Axis("[H,0,0]", edges["h"], unit="r.l.u.", frame="HKL"),
+        Axis("[0,K,0]", edges["k"], unit="r.l.u.", frame="HKL"),
+        Axis("DeltaE", edges["energy_fraction"] * incident_energy, unit="meV", frame="General Frame"),
+    )
+
+
+def require_bins(model: Model, data: DataSet) -> None:
+    """Refuse a data set whose volumes the model would not take as files; one that tells no edges passes.
+
+    Raises
+    ------
+    Exp2SimError
+        If bins or incident energies are not those on the model's card.
+    """
+    edges = dataset_edges(data)
+    if edges is None:
+        return
+    for energy in data.energies.tolist():
+        axes = volume_axes(edges, energy)
+        empty = np.ones([axis.size for axis in axes])
+        try:
+            model.check(Histogram.from_arrays(empty, axes, metadata={"incident_energy": energy}))
+        except Exp2SimError as error:
+            raise Exp2SimError(
+                f"The data set {data.folder.name!r} is not of the model's bins: {error.summary}",
+                reason=error.reason,
+                fix="Take a data set like the one that the model was trained on.",
+            ) from error

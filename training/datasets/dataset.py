@@ -1,0 +1,467 @@
+"""A data set on disk, read whole or in parts.
+
+Format 1 (simulated): ``mask.npy`` (True = not measured) for all, and shards of mosaics (Ei, h, k, E) in which
+every kind of a parameter set has the same index. Format 2 (from files): every volume has its own mask and
+incident energy, and the domains have different counts; which volume is which stands in ``dataset.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.io.arrays import map_npy
+from mantid_exp2sim.io.limits import Budget
+from mantid_exp2sim.model.card import AcceptedAxis, Domain, validation_summary
+
+if TYPE_CHECKING:
+    import h5py
+
+Floats: TypeAlias = NDArray[np.float32]
+Integers: TypeAlias = NDArray[np.int64]
+Mask: TypeAlias = NDArray[np.bool_]
+Region: TypeAlias = tuple[slice, slice, slice]
+
+WHOLE: Region = (slice(None), slice(None), slice(None))
+MAX_BYTES = 64 * 2**30
+"""Largest array that is read into memory."""
+OPEN_FILES = 16
+"""Shards that are kept open."""
+
+
+class Item(BaseModel):
+    """One volume of a data set of format 2. ``file`` is a name to show, never a path."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    file: str = Field(max_length=1000)
+    shard: int = Field(ge=0, lt=10**6)
+    row: int = Field(ge=0, lt=10**9)
+    label: int = Field(default=-1, ge=-1)
+    """Class number; −1: of no class that is known."""
+    group: int = 0
+    """Number of the parameter set."""
+    incident_energy: float = Field(gt=0, lt=1e6)
+    split: Literal["train", "validation", "test"]
+    pair: int = Field(default=-1, ge=-1)
+    """Which item of the other domain is the counterpart; −1: none."""
+    exact: bool = True
+    measured: float = 1.0
+    mean: float = 0.0
+    minimum: float = 0.0
+    maximum: float = 0.0
+    measurement: bool = False
+    """Whether it is a real measurement."""
+
+
+class Items(BaseModel):
+    """One domain of a data set of format 2."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    items: tuple[Item, ...] = Field(min_length=1)
+
+
+class Refused(BaseModel):
+    """A file that did not fit."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    file: str
+    kind: str
+    reason: str
+
+
+class Description(BaseModel):
+    """``dataset.json``, as far as training needs it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    format: int = Field(ge=1, le=2)
+    classes: tuple[str, ...] = Field(min_length=1, max_length=1000)
+    kinds: tuple[str, ...]
+    shape: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = Field(min_length=4, max_length=4)
+    incident_energies: tuple[Annotated[float, Field(gt=0, lt=1e6)], ...]
+    count: int = Field(ge=1, le=10**7)
+    shard_size: int = Field(default=1, ge=1, le=10**6)
+    splits: dict[str, tuple[int, int]]
+    seed: int | None = None
+    axes: tuple[AcceptedAxis, ...] = ()
+    """What a model that is trained on it asks of a file; none: the published mosaic's."""
+    domains: dict[str, Items] = Field(default_factory=dict)
+    refused: tuple[Refused, ...] = ()
+
+    @model_validator(mode="after")
+    def _domains(self) -> Description:
+        if self.format == 2 and (set(self.domains) != set(self.kinds) or self.shape[0] != 1):
+            raise ValueError("domains has an entry for each kind, and the shape begins with 1")
+        if self.format == 2 and not set(self.kinds) <= set(get_args(Domain)):  # they name shards
+            raise ValueError(f"kinds are of {', '.join(get_args(Domain))}")
+        for domain in self.domains.values():
+            if any(item.label >= len(self.classes) for item in domain.items):
+                raise ValueError("a label is the number of a class")
+        return self
+
+
+@dataclass(slots=True, eq=False)
+class Shards:
+    """HDF5 files of a folder, the last few used kept open; several threads may read."""
+
+    folder: Path
+    _open: OrderedDict[str, tuple[h5py.File, dict[str, Any]]] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def _table(self, shard: str, name: str) -> Any:
+        """An HDF5 dataset of a shard."""
+        import h5py
+
+        if shard not in self._open:
+            while len(self._open) >= OPEN_FILES:
+                self._open.popitem(last=False)[1][0].close()
+            self._open[shard] = (h5py.File(self.folder / shard, "r"), {})
+        self._open.move_to_end(shard)
+        file, tables = self._open[shard]
+        if name not in tables:
+            tables[name] = _own_table(file, name)
+        return tables[name]
+
+    def read(self, shard: str, name: str, where: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Part of an HDF5 dataset whose rows are of a shape; `Exp2SimError` where it cannot be read."""
+        try:
+            with self._lock:  # none is closed while it is read
+                table = self._table(shard, name)
+                if table.shape[1:] == shape:
+                    return np.asarray(table[where])
+        except Exp2SimError:
+            raise
+        except Exception as error:  # a damaged file makes h5py raise nearly anything
+            raise Exp2SimError(
+                f"Cannot read {name} from the shard {self.folder / shard}: {error}.",
+                fix="Make the data set again.",
+            ) from error
+        raise Exp2SimError(f"{self.folder / shard} has {name} of shape {table.shape[1:]}, not {shape}.")
+
+
+def _own_table(file: h5py.File, name: str) -> Any:
+    """A table of numbers that lies in the file itself; sizes that it cannot hold are refused."""
+    import h5py
+
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise KeyError(f"{name} is missing, or a link")
+    table = file[name]
+    if not isinstance(table, h5py.Dataset) or table.is_virtual or table.external:
+        raise ValueError("it is no table of its own")
+    if table.dtype.kind not in "biuf":
+        raise ValueError(f"it holds {table.dtype}, not numbers")
+    Budget(2**63).take(int(table.nbytes), name, stored=int(table.id.get_storage_size()))
+    return table
+
+
+class DataSet(ABC):
+    """A data set on disk. Made by :func:`open_dataset`."""
+
+    in_memory = False
+    """Whether reading costs nothing."""
+
+    def __init__(self, folder: Path, description: Description) -> None:
+        self.folder, self.description = folder, description
+        self.shards = Shards(folder / "shards")
+
+    @property
+    def energies(self) -> Floats:
+        """Incident energies in meV that occur; of format 1 those of a mosaic's volumes, (Ei,)."""
+        return np.asarray(self.description.incident_energies, dtype=np.float32)
+
+    @property
+    @abstractmethod
+    def mask(self) -> Mask:
+        """(Ei, h, k, E), True = not measured; `Exp2SimError` where every sample has its own."""
+
+    @property
+    def shares_mask(self) -> bool:
+        """Whether one mask holds for all samples, and every kind has the same indices."""
+        return self.description.format == 1
+
+    @abstractmethod
+    def split(self, name: str, limit: int | None = None, kind: str = "convolved") -> Integers:
+        """Indices of the samples of a split, the first ``limit`` of them."""
+
+    @abstractmethod
+    def labels(self, indices: Integers, kind: str = "convolved") -> Integers:
+        """Class numbers (n,) of samples; −1 where it is not known."""
+
+    @abstractmethod
+    def groups(self, indices: Integers, kind: str = "convolved") -> Integers:
+        """Numbers (n,) of the samples' parameter sets."""
+
+    @abstractmethod
+    def counterparts(self, indices: Integers, kind: str) -> Integers:
+        """Indices (n,) of the samples in the other domain; −1 where there is none."""
+
+    @abstractmethod
+    def energies_of(self, kind: str, indices: Integers) -> Floats:
+        """Incident energies in meV, (n, Ei)."""
+
+    @abstractmethod
+    def _where(self, kind: str, index: int) -> tuple[str, int, str]:
+        """Shard, row and HDF5 dataset of a sample."""
+
+    @abstractmethod
+    def masks(self, kind: str, indices: Integers) -> Mask:
+        """Masks (n, Ei, h, k, E), True = not measured."""
+
+    @abstractmethod
+    def mask_part(self, kind: str, index: int, energy: int, region: Region = WHOLE) -> Mask:
+        """The mask (h, k, E) of part of one volume."""
+
+    def volume_shape(self, kind: str, index: int) -> tuple[int, int, int]:
+        """Bins (h, k, E) of a volume."""
+        _, h, k, e = self.description.shape
+        return h, k, e
+
+    def sample_bytes(self) -> int:
+        """Bytes of one sample's intensities."""
+        return 4 * int(np.prod(self.description.shape, dtype=np.float64))
+
+    def read(self, kind: str, indices: Integers) -> Floats:
+        """Samples of a kind, (n, Ei, h, k, E) float32, zero where not measured, in physical units."""
+        self.check_kind(kind)
+        if self.sample_bytes() * len(indices) > min(MAX_BYTES, _memory()):
+            raise Exp2SimError(
+                f"{len(indices)} samples of {kind!r} are more than memory should hold.",
+                fix="Set memory = false in [data], or a limit.",
+            )
+        out = np.empty((len(indices), *self.description.shape), dtype=np.float32)
+        self._fill(kind, indices, out)
+        self._check_finite(kind, out)
+        if self.shares_mask:
+            out[:, self.mask] = 0
+        else:
+            out[self.masks(kind, indices)] = 0
+        return out
+
+    def part(self, kind: str, index: int, energy: int, region: Region = WHOLE) -> Floats:
+        """Part of one volume, float32, zero where not measured; nothing else is read."""
+        shard, row, name = self._where(kind, index)
+        values = self.shards.read(shard, name, (row, energy, *region), self.description.shape)
+        self._check_finite(kind, values)
+        hidden = self.mask_part(kind, index, energy, region)
+        return np.where(hidden, np.float32(0), values.astype(np.float32, copy=False))
+
+    def check_kind(self, kind: str) -> None:
+        """Raise `Exp2SimError` where there is no such kind."""
+        if kind not in self.description.kinds:
+            raise Exp2SimError(
+                f"The data set {self.folder} has no {kind!r}.",
+                reason=f"It has {', '.join(self.description.kinds)}.",
+            )
+
+    def _check_finite(self, kind: str, values: NDArray[Any]) -> None:
+        if not np.isfinite(values).all():
+            raise Exp2SimError(f"The data set {self.folder} holds {kind!r} values that are not finite.")
+
+    def _fill(self, kind: str, indices: Integers, out: NDArray[Any]) -> None:
+        """Read rows into the rows of ``out``, shard by shard."""
+        places = [self._where(kind, int(index)) for index in indices]
+        by_shard: dict[tuple[str, str], list[int]] = {}
+        for number, (shard, _, name) in enumerate(places):
+            by_shard.setdefault((shard, name), []).append(number)
+        for (shard, name), numbers in by_shard.items():
+            local = np.array([places[number][1] for number in numbers])
+            first, last = int(local.min()), int(local.max())
+            rows = self.shards.read(shard, name, slice(first, last + 1), out.shape[1:])
+            if len(rows) != last + 1 - first:
+                raise Exp2SimError(f"The shard {shard} of {self.folder} has too few rows.")
+            out[numbers] = rows[local - first]
+
+
+class SimulatedSet(DataSet):
+    """Format 1."""
+
+    def __init__(self, folder: Path, description: Description, mask: Mask) -> None:
+        super().__init__(folder, description)
+        self._mask = mask
+
+    @property
+    def mask(self) -> Mask:
+        """See :class:`DataSet`."""
+        return self._mask
+
+    def split(self, name: str, limit: int | None = None, kind: str = "convolved") -> Integers:
+        """See :class:`DataSet`."""
+        splits = self.description.splits
+        if name not in splits:
+            raise Exp2SimError(
+                f"The data set {self.folder} has no split {name!r}.", reason=f"It has {', '.join(splits)}."
+            )
+        start, stop = splits[name]
+        return np.arange(start, stop if limit is None else min(stop, start + limit), dtype=np.int64)
+
+    def labels(self, indices: Integers, kind: str = "convolved") -> Integers:
+        """See :class:`DataSet`."""
+        out = np.empty(len(indices), dtype=np.int64)
+        shards = indices // self.description.shard_size
+        for shard in np.unique(shards):
+            rows = np.flatnonzero(shards == shard)
+            local = indices[rows] - shard * self.description.shard_size
+            found = self.shards.read(self._shard(int(shard)), "label", slice(None), ())
+            if found.dtype.kind not in "iu":
+                raise Exp2SimError(f"The labels in shard {int(shard)} of {self.folder} are no whole numbers.")
+            if int(local.max()) >= len(found):
+                raise Exp2SimError(f"The shard {self._shard(int(shard))} of {self.folder} has too few rows.")
+            out[rows] = found[local]
+        return out
+
+    def groups(self, indices: Integers, kind: str = "convolved") -> Integers:
+        """See :class:`DataSet`; every index is its own parameter set."""
+        return indices
+
+    def counterparts(self, indices: Integers, kind: str) -> Integers:
+        """See :class:`DataSet`."""
+        return indices
+
+    def energies_of(self, kind: str, indices: Integers) -> Floats:
+        """See :class:`DataSet`."""
+        return np.broadcast_to(self.energies, (len(indices), len(self.energies)))
+
+    def masks(self, kind: str, indices: Integers) -> Mask:
+        """See :class:`DataSet`."""
+        return np.broadcast_to(self._mask, (len(indices), *self._mask.shape))
+
+    def mask_part(self, kind: str, index: int, energy: int, region: Region = WHOLE) -> Mask:
+        """See :class:`DataSet`."""
+        part: Mask = self._mask[energy][region]
+        return part
+
+    def _shard(self, number: int) -> str:
+        return f"{number:05d}.h5"
+
+    def _where(self, kind: str, index: int) -> tuple[str, int, str]:
+        return self._shard(index // self.description.shard_size), index % self.description.shard_size, kind
+
+
+class FileSet(DataSet):
+    """Format 2: one sample is one volume, with its own mask."""
+
+    @property
+    def mask(self) -> Mask:
+        """See :class:`DataSet`."""
+        raise Exp2SimError(
+            f"In the data set {self.folder} every sample has its own mask.",
+            fix="Use a simulated data set for this.",
+        )
+
+    def items(self, kind: str) -> tuple[Item, ...]:
+        """All volumes of a domain."""
+        self.check_kind(kind)
+        return self.description.domains[kind].items
+
+    def split(self, name: str, limit: int | None = None, kind: str = "convolved") -> Integers:
+        """See :class:`DataSet`."""
+        found = [i for i, item in enumerate(self.items(kind)) if item.split == name]
+        return np.array(found[:limit], dtype=np.int64)
+
+    def _each(self, kind: str, indices: Integers, name: str) -> list[Any]:
+        items = self.items(kind)
+        return [getattr(items[i], name) for i in indices]
+
+    def labels(self, indices: Integers, kind: str = "convolved") -> Integers:
+        """See :class:`DataSet`."""
+        return np.array(self._each(kind, indices, "label"), dtype=np.int64)
+
+    def groups(self, indices: Integers, kind: str = "convolved") -> Integers:
+        """See :class:`DataSet`."""
+        return np.array(self._each(kind, indices, "group"), dtype=np.int64)
+
+    def counterparts(self, indices: Integers, kind: str) -> Integers:
+        """See :class:`DataSet`."""
+        return np.array(self._each(kind, indices, "pair"), dtype=np.int64)
+
+    def energies_of(self, kind: str, indices: Integers) -> Floats:
+        """See :class:`DataSet`."""
+        return np.array(self._each(kind, indices, "incident_energy"), dtype=np.float32).reshape(-1, 1)
+
+    def masks(self, kind: str, indices: Integers) -> Mask:
+        """See :class:`DataSet`."""
+        out = np.empty((len(indices), *self.description.shape), dtype=np.bool_)
+        for number, index in enumerate(indices):
+            out[number, 0] = self.mask_part(kind, int(index), 0)
+        return out
+
+    def mask_part(self, kind: str, index: int, energy: int, region: Region = WHOLE) -> Mask:
+        """See :class:`DataSet`."""
+        shard, row, _ = self._where(kind, index)
+        found = self.shards.read(shard, "mask", (row, energy, *region), self.description.shape)
+        return np.asarray(found != 0, dtype=np.bool_)
+
+    def _where(self, kind: str, index: int) -> tuple[str, int, str]:
+        item = self.items(kind)[index]
+        return f"{kind}-{item.shard:05d}.h5", item.row, "values"
+
+
+def _memory() -> int:
+    """Memory of this machine in bytes."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return MAX_BYTES
+
+
+def open_dataset(folder: Path) -> DataSet:
+    """Open a data set; only its description and its mask are read.
+
+    Raises
+    ------
+    Exp2SimError
+        If the folder holds no data set, or its description or mask is invalid.
+    """
+    try:
+        text = (folder / "dataset.json").read_bytes()
+        # that of format 2 stands in the shards
+        mask = None if _format(text) == 2 else np.array(map_npy(folder / "mask.npy"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise Exp2SimError(
+            f"{folder} holds no complete data set: {error}.",
+            fix="Make one with `exp2sim simulate dataset` or `exp2sim data build RECIPE.toml`.",
+        ) from error
+    try:
+        description = Description.model_validate_json(text)
+    except ValidationError as error:
+        raise Exp2SimError(f"{folder / 'dataset.json'} is invalid: {validation_summary(error)}.") from error
+    if mask is None:
+        return FileSet(folder, description)
+    if mask.shape != description.shape or mask.dtype != np.bool_ or mask.all():
+        raise Exp2SimError(
+            f"The mask of {folder} has shape {mask.shape}, not {description.shape}, or hides all."
+        )
+    if any(not 0 <= start <= stop <= description.count for start, stop in description.splits.values()):
+        raise Exp2SimError(f"A split of {folder} is no range of its {description.count} samples.")
+    if len(description.incident_energies) != description.shape[0]:
+        raise Exp2SimError(f"{folder} names {len(description.incident_energies)} incident energies.")
+    return SimulatedSet(folder, description, mask)
+
+
+def _format(text: bytes) -> Any:
+    """The format that a description names, before it is checked."""
+    found = json.loads(text)
+    return found.get("format") if isinstance(found, dict) else None
+
+
+def whole_description(folder: Path) -> dict[str, Any]:
+    """All of ``dataset.json``."""
+    try:
+        found = json.loads((folder / "dataset.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise Exp2SimError(f"{folder} holds no complete data set: {error}.") from error
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,282 @@
+"""The model's axes, and files brought onto them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from mantid_exp2sim import mosaic
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Axis, Floats, Histogram
+from mantid_exp2sim.inference.volumes import check_words, integrated_axis
+from mantid_exp2sim.model.card import AcceptedAxis
+from mantid_exp2sim.networks.layout import AXES
+from mantid_exp2sim.training.datasets.from_files.rebin import Binned, rebin, snap
+from mantid_exp2sim.training.datasets.from_files.recipe import AxesRecipe, RebinRecipe
+
+Kind = Literal["h", "k", "energy"]
+_UNITS: dict[str, tuple[str, ...]] = {"h": ("r.l.u.", ""), "k": ("r.l.u.", ""), "energy": ("meV", "DeltaE")}
+_FRAMES: dict[str, tuple[str, ...]] = {
+    "h": ("HKL", "Unknown frame"),
+    "k": ("HKL", "Unknown frame"),
+    "energy": ("General Frame", "Unknown frame"),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelAxis:
+    """One axis that a model is trained on: edges in r.l.u., meV or, if ``relative``, E/Ei."""
+
+    kind: Kind
+    edges: Floats
+    relative: bool = False
+    integrated: bool = False
+    missing: bool = False
+
+    def at(self, incident_energy: float) -> Floats:
+        """Edges in r.l.u. or meV."""
+        return self.edges * incident_energy if self.relative else self.edges
+
+    @property
+    def width(self) -> float:
+        """Mean bin width, in the unit of the edges."""
+        return float(np.diff(self.edges).mean())
+
+    @property
+    def rule(self) -> AcceptedAxis:
+        """What a model that was trained on this axis asks of a file."""
+        return AcceptedAxis(
+            kind=self.kind,
+            width=self.width,
+            relative_to_incident_energy=self.relative,
+            edges=tuple(float(edge) for edge in self.edges) if len(self.edges) <= 513 else (),
+            integrated=(self.width, self.width) if self.integrated else None,
+            units=_UNITS[self.kind],
+            frames=_FRAMES[self.kind],
+        )
+
+    def covering(self, low: float, high: float) -> ModelAxis:
+        """The axis with more or fewer bins of the same width and phase, from ``low`` to ``high``.
+
+        >>> axis = ModelAxis("h", np.array([0.0, 0.5, 1.0]))
+        >>> axis.covering(-0.6, 1.4).edges.tolist()
+        [-0.5, 0.0, 0.5, 1.0]
+        """
+        if self.integrated:
+            return self
+        start = np.ceil((low - self.edges[0]) / self.width - 1e-6)
+        stop = np.floor((high - self.edges[0]) / self.width + 1e-6)
+        edges = self.edges[0] + self.width * np.arange(start, max(stop, start + 1) + 1)
+        return dataclasses.replace(self, edges=edges)
+
+
+ModelAxes = tuple[ModelAxis, ModelAxis, ModelAxis]
+
+
+def axes_of_recipe(recipe: AxesRecipe) -> ModelAxes:
+    """The axes (h, k, E) of a recipe."""
+    h, k, energy = (
+        ModelAxis(
+            kind,  # type: ignore[arg-type]
+            np.linspace(*given.limits, given.size + 1),
+            relative=getattr(given, "relative_to_incident_energy", False),
+            integrated=given.integrated is not None,
+            missing=given.missing,
+        )
+        for kind, given in zip(AXES, (recipe.h, recipe.k, recipe.energy), strict=True)
+    )
+    return h, k, energy
+
+
+def axes_of_description(described: Mapping[str, Any], where: str) -> ModelAxes:
+    """The axes of a data set, from ``axes`` of its ``dataset.json`` or, in older ones, from ``edges``."""
+    rules = {rule["kind"]: rule for rule in described.get("axes") or ()}
+    edges = described.get("edges") or {}
+    found = []
+    for kind in AXES:
+        rule = rules.get(kind) or {"relative_to_incident_energy": kind == "energy"}
+        values = rule.get("edges") or edges.get(kind) or edges.get(f"{kind}_fraction")
+        if not values:
+            raise Exp2SimError(
+                f"{where} does not say where the bins of its axis {kind} lie.",
+                reason="Files cannot be brought onto its axes without.",
+                fix="Make the data set again with this version.",
+            )
+        axis = ModelAxis(
+            kind,  # type: ignore[arg-type]
+            np.asarray(values, dtype=np.float64),
+            relative=bool(rule.get("relative_to_incident_energy")),
+            integrated=len(values) == 2 and rule.get("integrated") is not None,
+        )
+        found.append(axis)
+    h, k, energy = found
+    return h, k, energy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Volume:
+    """One volume (h, k, E) on the model's axes; ``exact`` where no bin had to be rebinned."""
+
+    binned: Binned
+    incident_energy: float
+    exact: bool
+
+
+def volumes_on(
+    histogram: Histogram,
+    axes: ModelAxes,
+    rules: RebinRecipe,
+    *,
+    incident_energy: float | None = None,
+    values: str = "mean",
+    extend: tuple[str, ...] = (),
+) -> list[Volume]:
+    """The volumes of a histogram on the model's axes: six of a mosaic, else one.
+
+    ``incident_energy`` (meV) counts where the histogram has none. Axes named in ``extend`` keep their bins'
+    width and phase but reach as far as the histogram does.
+
+    Raises
+    ------
+    Exp2SimError
+        If an axis is missing, of another unit, has coarser bins or other ranges, or little was measured.
+    """
+    if mosaic.is_mosaic(histogram):
+        parts = mosaic.split(histogram)
+        return [volumes_on(p, axes, rules, values=values, extend=extend)[0] for p in parts]
+    positions = {kind: histogram.find_axis(kind) for kind in AXES}  # type: ignore[arg-type]
+    _check_others(histogram, set(positions.values()))
+    energy = _incident_energy(histogram, incident_energy)
+    order = [p for p in positions.values() if p is not None]
+    rest = [i for i in range(histogram.ndim) if i not in order]
+    shape = tuple(1 if p is None else histogram.shape[p] for p in positions.values())
+    arrays = [
+        np.transpose(array, [*order, *rest]).reshape(shape)
+        for array in (histogram.intensity, histogram.variance, histogram.mask)
+    ]
+    source, target = [], []
+    for axis in axes:
+        position = positions[axis.kind]
+        given = None if position is None else histogram.axes[position]
+        if axis.kind in extend and given is not None:
+            unit = energy if axis.relative else 1.0
+            axis = axis.covering(given.edges[0] / unit, given.edges[-1] / unit)
+        wanted = axis.at(energy)
+        source.append(_source_edges(histogram, given, axis, wanted, rules))
+        target.append(wanted)
+    exact = all(_contains(s, t) for s, t in zip(source, target, strict=True))
+    if not exact and not rules.allowed:
+        raise Exp2SimError(
+            "Its bins are not the model's.",
+            reason="The recipe does not allow rebinning.",
+            fix="Set allowed = true in [rebin], or cut the data on the model's bins.",
+        )
+    binned = rebin(
+        np.asarray(arrays[0], dtype=np.float64),
+        np.asarray(arrays[1], dtype=np.float64),
+        np.asarray(arrays[2], dtype=np.bool_),
+        source,
+        target,
+        minimum_measured=rules.minimum_measured,
+        values=values,
+    )
+    _check_coverage(binned, rules)
+    return [Volume(binned, energy, exact)]
+
+
+def _incident_energy(histogram: Histogram, given: float | None) -> float:
+    value = histogram.metadata.get("incident_energy", given)
+    if value is None:
+        raise Exp2SimError(
+            "The file does not tell the incident energy.",
+            reason="A sample needs it.",
+            fix="Set incident_energy (meV) for these files.",
+        )
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e5:
+        raise Exp2SimError(f"Its incident energy {value!r} is no positive number of meV.")
+    return float(value)
+
+
+def _check_others(histogram: Histogram, known: set[int | None]) -> None:
+    others = [axis for i, axis in enumerate(histogram.axes) if i not in known and axis.size > 1]
+    if others:
+        names = ", ".join(f"{axis.name!r} ({axis.size} bins, {axis.unit or 'no unit'})" for axis in others)
+        powder = any(axis.kind == "modQ" for axis in others)
+        raise Exp2SimError(
+            f"It has the axes {names}.",
+            reason="A model takes h, k and energy transfer, as [H,0,0], [0,K,0] and DeltaE.",
+            fix="For NXSPE set lattice = [a, b]; else cut along h and k."
+            if powder
+            else "Cut or integrate the data to these axes.",
+        )
+
+
+def _source_edges(
+    histogram: Histogram, given: Axis | None, axis: ModelAxis, wanted: Floats, rules: RebinRecipe
+) -> Floats:
+    """Edges of a file's axis, checked against what the model takes."""
+    if given is None:
+        _check_missing(histogram, axis, wanted)
+        return wanted
+    check_words(given, axis.rule)
+    width = float(np.diff(wanted).mean())
+    slack = rules.tolerance * width
+    edges = snap(given.edges, wanted, slack)
+    inside = (edges[1:] > wanted[0] + slack) & (edges[:-1] < wanted[-1] - slack)
+    if not inside.any():
+        raise Exp2SimError(
+            f"Its axis {given.name!r} goes from {edges[0]:.4g} to {edges[-1]:.4g} {given.unit}.",
+            reason=f"The model's goes from {wanted[0]:.4g} to {wanted[-1]:.4g}: they have no bin in common.",
+            fix="Cut the data over the model's range, or change the range in the recipe.",
+        )
+    widest = float(np.diff(edges)[inside].max())
+    if widest > width + 2 * slack:
+        raise Exp2SimError(
+            f"Its axis {given.name!r} has bins up to {widest:.4g} {given.unit} wide.",
+            reason=f"The model's are {width:.4g} wide; finer bins cannot be made from coarser ones.",
+            fix="Bin the data finer from the events, or take wider bins in the recipe.",
+        )
+    return edges
+
+
+def _check_missing(histogram: Histogram, axis: ModelAxis, wanted: Floats) -> None:
+    found = integrated_axis(histogram, axis.kind)
+    if axis.integrated and found is not None:
+        known, slack = found.edges, 0.25 * (wanted[-1] - wanted[0])
+        if abs(known[0] - wanted[0]) <= slack and abs(known[1] - wanted[-1]) <= slack:
+            return
+        raise Exp2SimError(
+            f"It is integrated over {axis.kind} from {known[0]:.4g} to {known[1]:.4g}.",
+            reason=f"The model's data are integrated from {wanted[0]:.4g} to {wanted[-1]:.4g}.",
+            fix="Cut the data over the model's range.",
+        )
+    if axis.integrated and axis.missing:
+        return
+    raise Exp2SimError(
+        f"It has no axis for {axis.kind}.",
+        reason="The model's data have one."
+        if not axis.integrated
+        else "It does not say over which range it was integrated.",
+        fix=f"Cut the data with this axis{', or set missing = true for it' if axis.integrated else ''}.",
+    )
+
+
+def _contains(source: Floats, target: Floats) -> bool:
+    """Whether every bin that reaches into the target's range is one of the target's."""
+    inner = source[(source >= target[0]) & (source <= target[-1])]
+    wanted = target[(target >= source[0]) & (target <= source[-1])]
+    return bool(np.isin(inner, target).all() and np.isin(wanted, source).all())
+
+
+def _check_coverage(binned: Binned, rules: RebinRecipe) -> None:
+    covered = 1 - float(binned.mask.mean())
+    if covered <= 0 or covered < rules.minimum_coverage:
+        raise Exp2SimError(
+            f"Only {100 * covered:.2g} % of the model's bins were measured.",
+            reason=f"The recipe asks for {100 * rules.minimum_coverage:g} % and more than none.",
+            fix="Change the ranges of [axes], or minimum_measured and minimum_coverage in [rebin].",
+        )

@@ -1,0 +1,228 @@
+"""``exp2sim data inspect``: what is in a data set, in words and as a picture."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mantid_exp2sim.model.card import AcceptedAxis
+from mantid_exp2sim.networks.layout import AXES
+from mantid_exp2sim.storage.atomic import atomic_path
+from mantid_exp2sim.training.datasets.dataset import (
+    DataSet,
+    FileSet,
+    Integers,
+    open_dataset,
+    whole_description,
+)
+
+SPLITS = ("train", "validation", "test")
+LOOKED_AT = 40
+"""Samples of a simulated set whose intensities are read."""
+COLUMNS = 6
+NO_CLASS = "no class"
+
+
+def inspect_dataset(folder: Path) -> dict[str, Any]:
+    """Describe a data set, in JSON: counts per domain, split and class, intensities, coverage, refusals.
+
+    Raises `Exp2SimError` where the folder holds none.
+    """
+    dataset = open_dataset(folder)
+    about, description = whole_description(folder), dataset.description
+    return {
+        "folder": str(folder),
+        "name": (about.get("recipe") or {}).get("name", ""),
+        "format": description.format,
+        "classes": list(description.classes),
+        "shape": list(description.shape),
+        "incident_energies": list(description.incident_energies),
+        "axes": _axes(dataset),
+        "units": about.get("units", ""),
+        "pairs": description.format == 1 or bool(about.get("pairs")),
+        "domains": {kind: _domain(dataset, kind) for kind in description.kinds},
+        "refused": [entry.model_dump() for entry in description.refused],
+    }
+
+
+def _axes(dataset: DataSet) -> list[dict[str, Any]]:
+    rules: dict[str, AcceptedAxis] = {rule.kind: rule for rule in dataset.description.axes}
+    found: list[dict[str, Any]] = []
+    for kind, size in zip(AXES, dataset.description.shape[1:], strict=True):
+        entry: dict[str, Any] = {"kind": kind, "bins": size}
+        rule = rules.get(kind)
+        if rule is not None:
+            entry["width"] = rule.width
+            entry["relative_to_incident_energy"] = rule.relative_to_incident_energy
+            entry["integrated"] = size == 1 and rule.integrated is not None
+            if rule.edges:
+                entry |= {"from": rule.edges[0], "to": rule.edges[-1]}
+        found.append(entry)
+    return found
+
+
+def _domain(dataset: DataSet, kind: str) -> dict[str, Any]:
+    indices = {split: dataset.split(split, kind=kind) for split in SPLITS if _has(dataset, split)}
+    every = np.concatenate([*indices.values(), np.zeros(0, dtype=np.int64)])
+    found: dict[str, Any] = {
+        "samples": len(every),
+        "parameter_sets": len(np.unique(dataset.groups(every, kind))),
+        "splits": {split: _counts(dataset, kind, some) for split, some in indices.items()},
+    }
+    if isinstance(dataset, FileSet):
+        items = dataset.items(kind)
+        weight = np.array([item.measured for item in items])
+        return found | {
+            "intensity": {
+                "minimum": min(item.minimum for item in items),
+                "mean": float(np.average([item.mean for item in items], weights=weight)),
+                "maximum": max(item.maximum for item in items),
+            },
+            "coverage": {
+                "minimum": float(weight.min()),
+                "mean": float(weight.mean()),
+                "maximum": float(weight.max()),
+            },
+            "files": len({item.file for item in items}),
+            "rebinned": sum(not item.exact for item in items),
+            "measurements": sum(item.measurement for item in items),
+            "paired": sum(item.pair >= 0 for item in items),
+        }
+    covered = 1 - float(dataset.mask.mean())
+    some = every[:: max(1, len(every) // LOOKED_AT)][:LOOKED_AT]
+    return found | {
+        "intensity": _intensity(dataset, kind, some),
+        "coverage": {"minimum": covered, "mean": covered, "maximum": covered},
+    }
+
+
+def _has(dataset: DataSet, split: str) -> bool:
+    return isinstance(dataset, FileSet) or split in dataset.description.splits
+
+
+def _counts(dataset: DataSet, kind: str, indices: Integers) -> dict[str, int]:
+    counts = Counter(dataset.labels(indices, kind).tolist())
+    names = {**dict(enumerate(dataset.description.classes)), -1: NO_CLASS}
+    return {"all": len(indices)} | {names[number]: counts[number] for number in sorted(counts)}
+
+
+def _intensity(dataset: DataSet, kind: str, indices: Integers) -> dict[str, float]:
+    """Of a simulated set, from some of its samples, one at a time."""
+    low, high, total, bins = np.inf, -np.inf, 0.0, 0
+    for index in indices:
+        values = dataset.read(kind, np.array([index]))[:, ~dataset.mask]
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
+        total, bins = total + float(values.sum(dtype=np.float64)), bins + values.size
+    return {"minimum": float(low), "mean": total / max(bins, 1), "maximum": float(high)}
+
+
+def words(report: dict[str, Any]) -> str:
+    """A description for people."""
+    size = " × ".join(str(n) for n in report["shape"][1:])
+    lines = [
+        f"{report['folder']}: {report['name']}, volumes of {size} bins (h, k, E)",
+        f"  Ei           {_energies(report['incident_energies'])} meV",
+        f"  classes      {', '.join(report['classes'])}",
+    ]
+    for axis in report["axes"]:
+        if "width" in axis:
+            unit = (
+                "Ei"
+                if axis["relative_to_incident_energy"]
+                else "meV"
+                if axis["kind"] == "energy"
+                else "r.l.u."
+            )
+            span = f", {axis['from']:.4g} to {axis['to']:.4g}" if "from" in axis else ""
+            how = "integrated over" if axis["integrated"] else f"{axis['bins']} bins of"
+            lines.append(f"  {axis['kind']:12} {how} {axis['width']:.4g} {unit}{span}")
+    for kind, domain in report["domains"].items():
+        lines.append(f"  {kind}: {domain['samples']} samples, {domain['parameter_sets']} parameter sets")
+        for split, counts in domain["splits"].items():
+            each = ", ".join(f"{name} {n}" for name, n in counts.items() if name != "all")
+            lines.append(f"    {split:10} {counts['all']:6}  {each}")
+        values, cover = domain["intensity"], domain["coverage"]
+        lines.append(
+            f"    intensity  {values['minimum']:.4g} to {values['maximum']:.4g}, mean {values['mean']:.4g} "
+            f"{report['units']}".rstrip()
+        )
+        lines.append(
+            f"    measured   {100 * cover['mean']:.1f} % of the bins "
+            f"({100 * cover['minimum']:.1f} to {100 * cover['maximum']:.1f})"
+        )
+        if "files" in domain:
+            lines.append(
+                f"    files      {domain['files']}; rebinned {domain['rebinned']} volumes, paired "
+                f"{domain['paired']}, real measurements {domain['measurements']}"
+            )
+    for entry in report["refused"]:
+        lines.append(f"  refused      {entry['file']} ({entry['kind']}): {entry['reason']}")
+    return "\n".join(lines)
+
+
+def _energies(values: list[float]) -> str:
+    text = ", ".join(f"{value:g}" for value in values[:8])
+    return text if len(values) <= 8 else f"{text} and {len(values) - 8} more"
+
+
+def draw(folder: Path, path: Path) -> None:
+    """A PNG: some samples of each domain, one cut of each; what was not measured is grey."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    dataset = open_dataset(folder)
+    kinds = dataset.description.kinds
+    figure = Figure(figsize=(2.2 * COLUMNS, 2.4 * len(kinds)), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid: Any = figure.subplots(len(kinds), COLUMNS, squeeze=False)
+    for row, kind in enumerate(kinds):
+        chosen = _chosen(dataset, kind)
+        for column, axes in enumerate(grid[row]):
+            if column >= len(chosen):
+                axes.set_axis_off()
+                continue
+            _panel(axes, dataset, kind, *chosen[column])
+        grid[row][0].text(-0.35, 0.5, kind, rotation=90, va="center", transform=grid[row][0].transAxes)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
+
+
+def _chosen(dataset: DataSet, kind: str) -> list[tuple[int, int]]:
+    """Samples over all the domain, with energies that go round."""
+    parts = [dataset.split(split, kind=kind) for split in SPLITS if _has(dataset, split)]
+    every = np.concatenate([*parts, np.zeros(0, dtype=np.int64)])
+    places = np.unique(np.linspace(0, len(every) - 1, COLUMNS).round().astype(int))
+    energies = dataset.description.shape[0]
+    return [(int(every[place]), number % energies) for number, place in enumerate(places)]
+
+
+def _panel(axes: Any, dataset: DataSet, kind: str, index: int, energy: int) -> None:
+    values = dataset.part(kind, index, energy)
+    hidden = dataset.mask_part(kind, index, energy)
+    shown = np.where(hidden, np.nan, values)
+    thin = int(np.argmin(shown.shape[:2])) if min(shown.shape[:2]) == 1 else 2
+    place = 0 if thin < 2 else _fullest(hidden)
+    cut = np.take(shown, place, axis=thin)
+    measured = cut[np.isfinite(cut)]
+    top = float(np.percentile(measured, 99)) if measured.size else 1.0
+    axes.set_facecolor("0.8")
+    axes.imshow(cut.T, origin="lower", aspect="auto", vmin=min(0.0, top), vmax=max(top, 1e-30))
+    axes.set_xticks([])
+    axes.set_yticks([])
+    names = [name for number, name in enumerate(("h", "k", "E")) if number != thin]
+    axes.set_xlabel(names[0], fontsize=7)
+    axes.set_ylabel(names[1], fontsize=7)
+    ei = float(dataset.energies_of(kind, np.array([index]))[0, energy])
+    label = int(dataset.labels(np.array([index]), kind)[0])
+    name = dataset.description.classes[label] if label >= 0 else NO_CLASS
+    axes.set_title(f"{name}, {ei:g} meV" + (f", E bin {place}" if thin == 2 else ""), fontsize=7)
+
+
+def _fullest(hidden: Any) -> int:
+    """The energy bin nearest to the middle among those with the most measured bins."""
+    counts = (~hidden).sum(axis=(0, 1))
+    best = np.flatnonzero(counts >= 0.95 * counts.max())
+    return int(best[np.argmin(np.abs(best - len(counts) / 2))])

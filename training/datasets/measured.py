@@ -1,0 +1,245 @@
+"""Real measurements as the experimental domain: files, brought onto the axes of a data set, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.training.config import GanConfig, MeasuredSettings
+from mantid_exp2sim.training.datasets.dataset import (
+    WHOLE,
+    DataSet,
+    Description,
+    Floats,
+    Integers,
+    Item,
+    Mask,
+    Region,
+    open_dataset,
+    whole_description,
+)
+from mantid_exp2sim.training.datasets.from_files.axes import (
+    ModelAxes,
+    Volume,
+    axes_of_description,
+    volumes_on,
+)
+from mantid_exp2sim.training.datasets.from_files.files import expand
+from mantid_exp2sim.training.datasets.from_files.recipe import RebinRecipe
+
+KIND = "convolved"
+
+
+class MeasuredSet(DataSet):
+    """Volumes (h, k, E) in memory, each of its own shape, of no class."""
+
+    in_memory = True
+
+    def __init__(self, volumes: Sequence[Volume], names: Sequence[str], scale: float = 1.0) -> None:
+        self.values = [(scale * v.binned.intensity).astype(np.float32) for v in volumes]
+        self.hidden = [v.binned.mask for v in volumes]
+        shape = tuple(int(n) for n in np.max([v.shape for v in self.values], axis=0))
+        items = [
+            Item(file=name, shard=0, row=row, incident_energy=v.incident_energy, split="train")
+            for row, (name, v) in enumerate(zip(names, volumes, strict=True))
+        ]
+        description = Description.model_validate(
+            {
+                "format": 2,
+                "classes": ("unknown",),
+                "kinds": (KIND,),
+                "shape": (1, *shape),
+                "incident_energies": sorted({item.incident_energy for item in items}),
+                "count": len(items),
+                "splits": {},
+                "domains": {KIND: {"items": [item.model_dump() for item in items]}},
+            }
+        )
+        super().__init__(Path("the measurement"), description)
+
+    @property
+    def mask(self) -> Mask:
+        """See :class:`DataSet`."""
+        raise Exp2SimError("Every measured volume has its own mask.")
+
+    @property
+    def bins(self) -> int:
+        """Number of measured bins."""
+        return int(sum(np.sum(~mask) for mask in self.hidden))
+
+    def split(self, name: str, limit: int | None = None, kind: str = KIND) -> Integers:
+        """All volumes: there is one split."""
+        return np.arange(len(self.values), dtype=np.int64)[:limit]
+
+    def labels(self, indices: Integers, kind: str = KIND) -> Integers:
+        """−1: not known."""
+        return np.full(len(indices), -1, dtype=np.int64)
+
+    def groups(self, indices: Integers, kind: str = KIND) -> Integers:
+        """See :class:`DataSet`."""
+        return np.asarray(indices)
+
+    def counterparts(self, indices: Integers, kind: str) -> Integers:
+        """None has any."""
+        return np.full(len(indices), -1, dtype=np.int64)
+
+    def energies_of(self, kind: str, indices: Integers) -> Floats:
+        """See :class:`DataSet`."""
+        every = [item.incident_energy for item in self.description.domains[KIND].items]
+        return np.array(every, dtype=np.float32)[np.asarray(indices)].reshape(-1, 1)
+
+    def masks(self, kind: str, indices: Integers) -> Mask:
+        """See :class:`DataSet`; only where all are of one shape."""
+        return np.stack([self.hidden[i] for i in indices])[:, None]
+
+    def mask_part(self, kind: str, index: int, energy: int, region: Region = WHOLE) -> Mask:
+        """See :class:`DataSet`."""
+        return self.hidden[index][region]
+
+    def part(self, kind: str, index: int, energy: int, region: Region = WHOLE) -> Floats:
+        """See :class:`DataSet`."""
+        return self.values[index][region]
+
+    def volume_shape(self, kind: str, index: int) -> tuple[int, int, int]:
+        """See :class:`DataSet`."""
+        h, k, e = self.values[index].shape
+        return h, k, e
+
+    def _where(self, kind: str, index: int) -> tuple[str, int, str]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measurement:
+    """Measurements as a data set, and what the card says of them."""
+
+    dataset: DataSet
+    indices: Integers
+    about: dict[str, Any]
+
+
+def open_measurement(
+    config: GanConfig, recipe: Path, dataset: DataSet, mean_simulated: float | None
+) -> Measurement | None:
+    """The measurements of ``[data] measured`` on the axes of the data set; None where there are none.
+
+    With patches a volume keeps its own extent along the axes that the network slides over; else it has that
+    of the data set. ``mean_simulated`` is what ``scale = "auto"`` aims at.
+
+    Raises
+    ------
+    Exp2SimError
+        If a file cannot be read, does not fit the axes, or (with ``scale = "auto"``) has no positive mean.
+    """
+    settings = config.data.measured
+    if settings is None:
+        return None
+    base = _base(settings.files, recipe)
+    if len(settings.files) == 1:
+        folder = base / settings.files[0]
+        if (folder / "dataset.json").is_file():
+            return _of_dataset(folder, dataset, settings)
+    about = whole_description(dataset.folder)
+    axes = axes_of_description(about, str(dataset.folder / "dataset.json"))
+    extend = () if config.data.patch is None else config.network.layout.spatial
+    names, volumes = _read(settings, base, axes, extend)
+    scale = _scale(settings, volumes, mean_simulated)
+    measured = MeasuredSet(volumes, names, scale)
+    return Measurement(
+        measured,
+        measured.split("train"),
+        {
+            "files": list(dict.fromkeys(names)),
+            "volumes": len(volumes),
+            "measured_bins": measured.bins,
+            "incident_energies": list(measured.description.incident_energies),
+            "rebinned": not all(volume.exact for volume in volumes),
+            "scale": scale,
+            "share": settings.share,
+        },
+    )
+
+
+def _base(files: Sequence[str], recipe: Path) -> Path:
+    """The folder that the names are relative to: the working directory, else that of the recipe."""
+    for folder in (Path(), recipe.parent):
+        try:
+            expand(files, folder)
+        except Exp2SimError:
+            continue
+        return folder
+    return recipe.parent
+
+
+def _of_dataset(folder: Path, dataset: DataSet, settings: MeasuredSettings) -> Measurement:
+    found = open_dataset(folder)
+    ours, theirs = (
+        axes_of_description(whole_description(each.folder), str(each.folder)) for each in (dataset, found)
+    )
+    for mine, other in zip(ours, theirs, strict=True):
+        same = mine.edges.shape == other.edges.shape and np.allclose(
+            mine.edges, other.edges, rtol=0, atol=0.02 * mine.width
+        )
+        if not same or mine.relative != other.relative:
+            raise Exp2SimError(
+                f"The axis {mine.kind} of the measured data set {folder} is not that of {dataset.folder}.",
+                fix="Build it with the same [axes].",
+            )
+    indices = found.split("train", kind=KIND)
+    masks = [found.masks(KIND, indices[i : i + 1]) for i in range(len(indices))]
+    items = found.description.domains[KIND].items if found.description.domains else ()
+    return Measurement(
+        found,
+        indices,
+        {
+            "files": list(dict.fromkeys(items[i].file for i in indices)) if items else [folder.name],
+            "volumes": len(indices),
+            "measured_bins": int(sum(np.sum(~mask) for mask in masks)),
+            "incident_energies": list(found.description.incident_energies),
+            "rebinned": not all(items[i].exact for i in indices) if items else False,
+            "scale": 1.0,
+            "share": settings.share,
+        },
+    )
+
+
+def _read(
+    settings: MeasuredSettings, base: Path, axes: ModelAxes, extend: tuple[str, ...]
+) -> tuple[list[str], list[Volume]]:
+    from mantid_exp2sim.io import load
+
+    names: list[str] = []
+    volumes: list[Volume] = []
+    mask = None if settings.mask is None else expand([settings.mask], base)[0]
+    for path in expand(settings.files, base):
+        lattice = settings.lattice if path.suffix.lower() == ".nxspe" else None
+        histogram = load(path, mask=mask, lattice=lattice)
+        try:
+            found = volumes_on(
+                histogram, axes, RebinRecipe(), incident_energy=settings.incident_energy, extend=extend
+            )
+        except Exp2SimError as error:
+            raise Exp2SimError(
+                f"The measurement {path.name}: {error.summary}", reason=error.reason, fix=error.fix
+            ) from error
+        names += [path.name] * len(found)
+        volumes += found
+    return names, volumes
+
+
+def _scale(settings: MeasuredSettings, volumes: list[Volume], mean_simulated: float | None) -> float:
+    if settings.scale != "auto":
+        return float(settings.scale)
+    total = sum(float(v.binned.intensity.sum()) for v in volumes)
+    bins = sum(int(np.sum(~v.binned.mask)) for v in volumes)
+    if mean_simulated is None or not total > 0:
+        raise Exp2SimError(
+            'scale = "auto" needs a simulated domain A and a measurement of positive mean.',
+            fix="Set scale to a number in [data.measured].",
+        )
+    return mean_simulated * bins / total

@@ -1,0 +1,496 @@
+"""Training sets: thousands of Hamiltonians drawn from their ranges, each simulated in every kind.
+
+The classes are built-in models of the manganite or the user's own descriptions. What a recipe names, models
+and instrument, is read once and becomes part of ``dataset.json``: a file that changes makes another data set.
+
+A data set is a folder: ``dataset.json`` (recipe, splits, axes), ``mask.npy`` and ``shards/NNNNN.h5``. Sample
+i is drawn from the seed sequence (seed, i) alone, so the bytes do not depend on the number of processes, and
+a run that was killed goes on with the shards that are missing.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.mosaic import H_EDGES, K_EDGES, WINDOW_EDGES
+from mantid_exp2sim.simulation.instrument import MAPS, Instrument, coverage_mask, load_instrument
+from mantid_exp2sim.simulation.manganite import LATTICE, PARAMETERS, RANGES, ModelName, solve_reduced
+from mantid_exp2sim.simulation.manganite_spectrum import (
+    Binning,
+    Kind,
+    Options,
+    Solved,
+    mosaic_binnings,
+    spin_waves,
+)
+from mantid_exp2sim.simulation.material import Description, find_description, read_description
+from mantid_exp2sim.simulation.plane import domains
+from mantid_exp2sim.simulation.spectrum import general_waves
+from mantid_exp2sim.simulation.spin_waves import UnstableStructureError
+from mantid_exp2sim.storage.atomic import atomic_path, make_folder, sweep
+from mantid_exp2sim.storage.locks import locked
+from mantid_exp2sim.storage.toml import read_toml
+
+FloatArray = NDArray[np.float64]
+Done: TypeAlias = "Iterator[tuple[int, dict[str, tuple[int, int]]]]"
+"""Number of a shard that is finished, and per class (samples, draws)."""
+
+FORMAT = 1
+MAX_DRAWS = 1000
+
+Bins: TypeAlias = Annotated[int, Field(ge=1, le=1000)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Grid(_Settings):
+    """``[binning]``: the volumes of a sample, one per incident energy, all of the same number of bins."""
+
+    incident_energies: tuple[Annotated[float, Field(gt=0, lt=1e5)], ...] = Field(min_length=1, max_length=100)
+    """In meV."""
+    bins: tuple[Bins, Bins, Bins]
+    """Of h, k and energy."""
+    h: tuple[float, float] = (float(H_EDGES[0]), float(H_EDGES[-1]))
+    """Range in r.l.u., from the first edge to the last."""
+    k: tuple[float, float] = (float(K_EDGES[0]), float(K_EDGES[-1]))
+    energy: tuple[float, float] = (float(WINDOW_EDGES[0]), float(WINDOW_EDGES[-1]))
+    """Range of the energy transfer in units of the incident energy."""
+
+    @property
+    def edges(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Edges of h, k (r.l.u.) and of the energy transfer over Ei."""
+        h, k, energy = (
+            np.linspace(*span, n + 1)
+            for span, n in zip((self.h, self.k, self.energy), self.bins, strict=True)
+        )
+        return h, k, energy
+
+    def axes(self) -> list[dict[str, Any]]:
+        """What a model that is trained on these volumes asks of an axis (`mantid_exp2sim.model.card`).
+
+        Bins of these widths; along h and k any number of them, one being an integrated axis.
+        """
+        h, k, energy = (float(np.diff(edges).mean()) for edges in self.edges)
+        return [
+            {"kind": "h", "width": h, "integrated": [0.5 * h, 1.5 * h]},
+            {"kind": "k", "width": k, "integrated": [0.5 * k, 1.5 * k]},
+            {
+                "kind": "energy",
+                "width": energy,
+                "relative_to_incident_energy": True,
+                "edges": self.edges[2].tolist(),
+            },
+        ]
+
+
+class OwnModel(_Settings):
+    """``[[classes]]``: a class that is not built in, from its description."""
+
+    name: str = Field(min_length=1)
+    description: Description
+
+
+class Recipe(_Settings):
+    """What a simulated data set holds. ``train``, ``validation`` and ``test`` are samples of *each* class."""
+
+    name: str = Field(min_length=1)
+    seed: int = Field(ge=0)
+    train: int = Field(ge=1)
+    validation: int = Field(ge=1)
+    test: int = Field(ge=1)
+    classes: tuple[ModelName | OwnModel, ...] = Field(default=("Dimer", "Goodenough"), min_length=1)
+    kinds: tuple[Kind, ...] = ("convolved", "integrated")
+    physics: Literal["physical", "paper_compatible"] = "physical"
+    grid: int = Field(default=30, ge=4, le=200)
+    """Points of the periodic (h, k) grid per magnetic cell and axis."""
+    binning: Grid | None = None
+    """Default: the published mosaic."""
+    instrument: Instrument | None = None
+    """Default: MAPS."""
+    shard_size: int = Field(default=20, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _classes_differ(self) -> Self:
+        if len(set(self.class_names)) != len(self.classes):
+            raise ValueError(f"two classes have the same name: {list(self.class_names)}")
+        return self
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the labels."""
+        return tuple(c if isinstance(c, str) else c.name for c in self.classes)
+
+    @property
+    def parameter_names(self) -> dict[str, list[str]]:
+        """Names of the constants of each class."""
+        return {
+            name: list(PARAMETERS[c] if isinstance(c, str) else c.description.names)
+            for name, c in zip(self.class_names, self.classes, strict=True)
+        }
+
+    @property
+    def options(self) -> Options:
+        """How each sample is simulated."""
+        return Options(instrument=self.instrument or MAPS, physics=self.physics, grid=self.grid)
+
+    @property
+    def lattice(self) -> tuple[float, float]:
+        """2π over the length of one r.l.u. of h and k in Å: the same for every class, or `Exp2SimError`."""
+        found = [
+            (LATTICE[0], LATTICE[1]) if isinstance(c, str) else domains(c.description)[0].lengths
+            for c in self.classes
+        ]
+        if not np.allclose(found, found[0], rtol=1e-6):
+            raise Exp2SimError(
+                "The classes of a data set must have the same lattice and axes of view.",
+                reason=f"Theirs, as 2π over one r.l.u. in Å: {dict(zip(self.class_names, found, strict=True))}.",
+                fix="Describe all of them in one lattice.",
+            )
+        return found[0]
+
+    @property
+    def count(self) -> int:
+        """Samples in all."""
+        return len(self.classes) * (self.train + self.validation + self.test)
+
+    @property
+    def binnings(self) -> tuple[Binning, ...]:
+        """The volumes of a sample."""
+        if self.binning is None:
+            return mosaic_binnings()
+        h, k, energy = self.binning.edges
+        return tuple(Binning(h, k, energy * ei, ei) for ei in self.binning.incident_energies)
+
+    @property
+    def splits(self) -> dict[str, tuple[int, int]]:
+        """Index ranges [start, stop) of the splits; every index is its own parameter set."""
+        edges = np.cumsum([0, self.train, self.validation, self.test]) * len(self.classes)
+        return {
+            name: (int(edges[i]), int(edges[i + 1])) for i, name in enumerate(("train", "validation", "test"))
+        }
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe from TOML, with the descriptions and the instrument that it names.
+
+    In ``classes``, a string is a built-in model, a shipped description or the path of one; a table has a
+    ``name``, a ``description`` (one of these) and perhaps ``ranges`` of some parameters. ``instrument`` is a
+    name or a path. Paths may be relative to the recipe. Raises `Exp2SimError` where a file is missing, no
+    TOML, or has wrong or unknown keys.
+    """
+
+    def named(raw: dict[str, Any]) -> dict[str, Any]:
+        if isinstance(raw.get("classes"), list):
+            raw["classes"] = [_class(entry, path.parent) for entry in raw["classes"]]
+        if isinstance(raw.get("instrument"), str):
+            raw["instrument"] = load_instrument(raw["instrument"], path.parent)
+        return raw
+
+    recipe = read_toml(path, Recipe, what="recipe", prepare=named)
+    _ = recipe.lattice  # refuses classes of different lattices
+    return recipe
+
+
+class _Named(_Settings):
+    """A class as the recipe's file names it."""
+
+    name: str = ""
+    description: str
+    ranges: dict[str, tuple[float, float]] = {}
+
+
+def _class(entry: Any, folder: Path) -> Any:
+    """A class of a recipe's file with its description read; built-in names stay as they are."""
+    if isinstance(entry, str):
+        if entry in PARAMETERS:
+            return entry
+        entry = {"description": entry}
+    named = _Named.model_validate(entry)
+    description = read_description(find_description(named.description, folder)).with_ranges(named.ranges)
+    return {"name": named.name or description.name, "description": description}
+
+
+def draw(recipe: Recipe, index: int) -> tuple[Solved, dict[Kind, FloatArray], int]:
+    """Draw sample ``index`` until its structure is stable wherever it is needed.
+
+    Returns the solved Hamiltonian, its mosaics (Ei, h, k, window) of every kind and the number of draws.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence(recipe.seed, spawn_key=(index,)))
+    model = recipe.classes[index % len(recipe.classes)]
+    low, high = np.array(RANGES[model] if isinstance(model, str) else model.description.ranges).T
+    binnings, why = recipe.binnings, ""
+    for count in range(1, MAX_DRAWS + 1):
+        parameters = rng.uniform(low, high)
+        try:
+            waves = _solve(model, parameters, recipe.options)
+            volumes = {k: np.stack([waves.volume(b, k) for b in binnings]) for k in recipe.kinds}
+            return waves, volumes, count
+        except UnstableStructureError as error:
+            why = f"Of the last: {error}"
+    name = recipe.class_names[index % len(recipe.classes)]
+    raise Exp2SimError(
+        f"No stable {name} structure in {MAX_DRAWS} draws.", reason=why, fix="Narrow the ranges."
+    )
+
+
+def _solve(model: ModelName | OwnModel, parameters: FloatArray, options: Options) -> Solved:
+    if not isinstance(model, str):
+        return general_waves(model.description, parameters, options)
+    probe = np.random.default_rng(0).random((8, 2))
+    solve_reduced(model, parameters, probe)  # most unstable draws show here, for a hundredth of the cost
+    return spin_waves(model, parameters, options)
+
+
+def measured_mask(recipe: Recipe) -> NDArray[np.bool_]:
+    """Bins of a sample (Ei, h, k, E) that no detector reaches, True = not measured."""
+    return np.stack(
+        [
+            coverage_mask(
+                b.h_edges,
+                b.k_edges,
+                b.energy_edges,
+                b.incident_energy,
+                lattice=recipe.lattice,
+                instrument=recipe.options.instrument,
+            )
+            for b in recipe.binnings
+        ]
+    )
+
+
+def _write_shard(recipe: Recipe, folder: Path, number: int) -> dict[str, tuple[int, int]]:
+    """Simulate and write one shard; returns per class (samples, draws)."""
+    from mantid_exp2sim.io.hdf5 import add_chunked, created
+
+    indices = np.arange(number * recipe.shard_size, min((number + 1) * recipe.shard_size, recipe.count))
+    volumes: dict[Kind, list[NDArray[np.float32]]] = {kind: [] for kind in recipe.kinds}
+    parameters, draws = [], []
+    width = max(len(names) for names in recipe.parameter_names.values())
+    for index in indices:
+        waves, mosaics, count = draw(recipe, int(index))
+        parameters.append(
+            np.pad(waves.parameters, (0, width - len(waves.parameters)), constant_values=np.nan)
+        )
+        draws.append(count)
+        for kind, values in mosaics.items():
+            volumes[kind].append(values.astype(np.float32))
+    with atomic_path(_shard_path(folder, number)) as temporary, created(temporary) as file:
+        for kind, samples in volumes.items():
+            data = np.stack(samples)
+            add_chunked(file, kind, data, (1, *data.shape[1:]))
+        file["label"] = indices % len(recipe.classes)
+        file["parameters"] = np.stack(parameters)
+        file["index"] = indices
+        file["draws"] = np.array(draws)
+    return _shard_summary(recipe, folder, number)
+
+
+def _shard_path(folder: Path, number: int) -> Path:
+    return folder / "shards" / f"{number:05d}.h5"
+
+
+def _shard_summary(recipe: Recipe, folder: Path, number: int) -> dict[str, tuple[int, int]]:
+    """Per class (samples, draws) of a shard; `Exp2SimError` where it is not the shard that belongs there."""
+    from mantid_exp2sim.io.hdf5 import opened
+
+    path = _shard_path(folder, number)
+    indices = np.arange(number * recipe.shard_size, min((number + 1) * recipe.shard_size, recipe.count))
+    with opened(path) as file:
+        whole = all(file[kind].shape[0] == len(indices) for kind in recipe.kinds)
+        if not whole or not np.array_equal(file["index"][()], indices):
+            raise Exp2SimError(
+                "It is not the shard that belongs there.",
+                reason="It is damaged or was exchanged.",
+                fix="Delete it and give the same command again: it is simulated anew.",
+            )
+        label, draws = file["label"][()], file["draws"][()]
+    return {
+        name: (int((label == i).sum()), int(draws[label == i].sum()))
+        for i, name in enumerate(recipe.class_names)
+    }
+
+
+def _description(recipe: Recipe) -> dict[str, Any]:
+    """``dataset.json``."""
+    h, k, energy = (H_EDGES, K_EDGES, WINDOW_EDGES) if recipe.binning is None else recipe.binning.edges
+    described: dict[str, Any] = {
+        "format": FORMAT,
+        "recipe": recipe.model_dump(mode="json", exclude_none=True),
+        "seed": recipe.seed,
+        "classes": list(recipe.class_names),
+        "kinds": list(recipe.kinds),
+        "shape": [len(recipe.binnings), *recipe.binnings[0].shape],
+        "incident_energies": [binning.incident_energy for binning in recipe.binnings],
+        "edges": {"h": h.tolist(), "k": k.tolist(), "energy_fraction": energy.tolist()},
+        "units": "mb/sr/meV/f.u.",
+        "count": recipe.count,
+        "shard_size": recipe.shard_size,
+        "splits": {name: list(span) for name, span in recipe.splits.items()},
+    }
+    if not all(isinstance(c, str) for c in recipe.classes):
+        described["parameters"] = recipe.parameter_names
+    if recipe.binning is not None:
+        described["axes"] = recipe.binning.axes()
+    return described
+
+
+def _start(recipe: Recipe, folder: Path) -> None:
+    """Write or check ``dataset.json`` and ``mask.npy``."""
+    card = _description(recipe)
+    path = folder / "dataset.json"
+    make_folder(folder / "shards")
+    if path.exists():
+        if _read_json(path) != card:
+            raise Exp2SimError(
+                f"{folder} holds a data set of another recipe.",
+                reason="Continuing would mix two data sets.",
+                fix="Choose another folder, or delete this one.",
+            )
+    else:
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(card, indent=1), encoding="utf-8")
+    with atomic_path(folder / "mask.npy") as temporary, temporary.open("wb") as file:
+        np.save(file, measured_mask(recipe))
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise Exp2SimError(f"{path} cannot be read: {error}.", reason="It is damaged.") from error
+
+
+def simulate_dataset(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    processes: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+    cluster: Callable[[Recipe, Path, list[int]], Done] | None = None,
+) -> dict[str, Any]:
+    """Simulate a data set into ``folder``, or finish one that was interrupted.
+
+    ``processes`` on this machine share the shards, each with one BLAS thread, or a ``cluster`` does (see
+    :func:`mantid_exp2sim.training.datasets.dask.on_dask`); ``progress(done, total)``
+    counts samples. Returns {"count", "simulated", "acceptance": {class: fraction of draws that are stable}}
+    and writes it to ``summary.json``. Raises `Exp2SimError` where the folder holds another data set, another
+    process writes to it, the disk is full, or a worker dies for the second time; what is done is kept.
+    """
+    with locked(folder, "data set"):
+        for place in (folder, folder / "shards"):
+            sweep(place)
+        run = cluster or functools.partial(_run, processes=processes)
+        return _simulate(recipe, folder, run, progress)
+
+
+def _simulate(
+    recipe: Recipe,
+    folder: Path,
+    run: Callable[[Recipe, Path, list[int]], Done],
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, Any]:
+    _start(recipe, folder)
+    numbers = range(-(-recipe.count // recipe.shard_size))
+    found: dict[int, dict[str, tuple[int, int]]] = {}
+    for number in numbers:
+        if _shard_path(folder, number).exists():
+            found[number] = _shard_summary(recipe, folder, number)
+    before = _samples(found)
+    missing = [number for number in numbers if number not in found]
+    if progress is not None:
+        progress(before, recipe.count)
+    for number, summary in run(recipe, folder, missing):
+        found[number] = summary
+        if progress is not None:
+            progress(_samples(found), recipe.count)
+    acceptance = {
+        name: sum(s[name][0] for s in found.values()) / max(sum(s[name][1] for s in found.values()), 1)
+        for name in recipe.class_names
+    }
+    summary_all = {"count": recipe.count, "acceptance": acceptance}
+    with atomic_path(folder / "summary.json") as temporary:
+        temporary.write_text(json.dumps(summary_all, indent=1), encoding="utf-8")
+    return {**summary_all, "simulated": recipe.count - before}
+
+
+def _samples(found: dict[int, dict[str, tuple[int, int]]]) -> int:
+    return sum(n for s in found.values() for n, _ in s.values())
+
+
+def _end_with_parent() -> None:
+    """In a worker: leave when the main process is gone, however it went."""
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _run(recipe: Recipe, folder: Path, missing: list[int], processes: int) -> Done:
+    """Yield (shard number, summary) as shards are finished; if a worker dies, start them once again."""
+    if processes <= 1:
+        for number in missing:
+            yield number, _write_shard(recipe, folder, number)
+        return
+    left = dict.fromkeys(missing)
+    for last in (False, True):
+        try:
+            for number, summary in _pool(recipe, folder, list(left), processes):
+                del left[number]
+                yield number, summary
+            return
+        except BrokenProcessPool as error:
+            sweep(folder / "shards")
+            if last:
+                raise Exp2SimError(
+                    f"A process that simulates has died twice; {len(missing) - len(left)} of {len(missing)} "
+                    "shards were done in this run and are kept.",
+                    reason="Often there is too little memory for so many.",
+                    fix="Give the same command again, with a smaller --processes.",
+                ) from error
+
+
+def _pool(recipe: Recipe, folder: Path, missing: list[int], processes: int) -> Done:
+    pinned = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    before = {name: os.environ.get(name) for name in pinned}
+    os.environ.update(pinned)  # BLAS reads it when a new process imports numpy
+    try:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent) as pool:
+            futures = {pool.submit(_write_shard, recipe, folder, number): number for number in missing}
+            try:
+                for future in as_completed(futures):
+                    yield futures[future], future.result()
+            except BaseException:  # do not wait for shards that are begun: they are written whole or not
+                workers = list((getattr(pool, "_processes", None) or {}).values())
+                pool.shutdown(wait=False, cancel_futures=True)
+                for worker in workers:
+                    worker.terminate()
+                for worker in workers:  # what a dead one has left is only swept once it is gone
+                    worker.join(10)
+                raise
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,113 @@
+"""What a dual GAN is trained on: which samples are domain A and which domain B."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.model.scaling import Scaling
+from mantid_exp2sim.training.config import GanConfig
+from mantid_exp2sim.training.datasets.dataset import Integers
+from mantid_exp2sim.training.datasets.measured import KIND, Measurement
+from mantid_exp2sim.training.datasets.patches import check_patch
+from mantid_exp2sim.training.datasets.sampler import Batches, DataSet, Domain, Mixture, halves
+
+
+def domain_indices(dataset: DataSet, config: GanConfig) -> tuple[Integers, Integers]:
+    """Samples of domain A and of domain B: no parameter set in both, if ``disjoint``.
+
+    Raises `Exp2SimError` where the recipe asks for pairs and the data set has none.
+    """
+    limit, target = config.data.limit, config.data.target
+    if dataset.shares_mask:
+        indices = dataset.split("train", limit)
+        if not config.data.disjoint:
+            return indices, indices
+        first, second = halves(dataset.labels(indices), config.run.seed)
+        return indices[first], indices[second]
+    kinds = dataset.description.kinds
+    both = [
+        dataset.split("train", limit, kind=kind) if kind in kinds else np.zeros(0, dtype=np.int64)
+        for kind in (KIND, target)
+    ]
+    if config.loss.needs_pairs:
+        both = [
+            found[dataset.counterparts(found, kind) >= 0] if len(found) else found
+            for found, kind in zip(both, (KIND, target), strict=True)
+        ]
+        if not len(both[0]):
+            raise Exp2SimError(
+                f"The data set {dataset.folder} has no pairs, and the loss needs them.",
+                fix="Build it with pairs = true, or set paired, paired_square and paired_flux to 0 "
+                "in [loss].",
+            )
+    if config.data.disjoint and len(both[0]) and len(both[1]):
+        return _disjoint(dataset, config, both[0], both[1])
+    return both[0], both[1]
+
+
+def _disjoint(
+    dataset: DataSet, config: GanConfig, first: Integers, second: Integers
+) -> tuple[Integers, Integers]:
+    """Take each parameter set that both domains have from one of them."""
+    groups = [dataset.groups(first, KIND), dataset.groups(second, config.data.target)]
+    common = np.intersect1d(groups[0], groups[1])
+    if not len(common):
+        return first, second
+    labels = dataset.labels(first, KIND)[[int(np.argmax(groups[0] == group)) for group in common]]
+    own, others = (common[half] for half in halves(labels, config.run.seed))
+    return first[~np.isin(groups[0], others)], second[~np.isin(groups[1], own)]
+
+
+def gan_domains(
+    dataset: DataSet,
+    config: GanConfig,
+    scaling: Scaling,
+    convolved: Integers,
+    target: Integers,
+    measurement: Measurement | None = None,
+) -> dict[str, Batches]:
+    """Source of each direction: domain A is what ``deconvolve`` starts from, B what ``convolve`` does."""
+    if config.data.patch is not None:
+        check_patch(config.data.patch, config.network.layout)
+    paired = config.loss.needs_pairs
+    kinds = {"deconvolve": (KIND, config.data.target), "convolve": (config.data.target, KIND)}
+    alone = config.data.measured is not None and config.data.measured.share == 1
+    found: dict[str, Batches] = {}
+    for number, (name, (kind, other)) in enumerate(kinds.items()):
+        is_first = name == "deconvolve"
+        if is_first and alone and measurement is not None:
+            found[name] = _measured(measurement, config, scaling)
+            continue
+        domain = Domain(
+            dataset,
+            config.data,
+            kind=kind,
+            indices=convolved if is_first else target,
+            scaling=scaling,
+            batch=config.schedule.batch,
+            seed=config.run.seed,
+            stream=number,
+            noisy=is_first,
+            other=other if paired else None,
+        )
+        found[name] = domain
+        if is_first and measurement is not None and config.data.measured is not None:
+            measured = _measured(measurement, config, scaling)
+            found[name] = Mixture(domain, measured, share=config.data.measured.share)
+    return found
+
+
+def _measured(measurement: Measurement, config: GanConfig, scaling: Scaling) -> Domain:
+    """Samples of the measurement: its noise is its own, its background and intensity vary."""
+    return Domain(
+        measurement.dataset,
+        config.data,
+        kind=KIND,
+        indices=measurement.indices,
+        scaling=scaling,
+        batch=config.schedule.batch,
+        seed=config.run.seed,
+        stream=2,
+        background=True,
+    )

@@ -1,0 +1,202 @@
+"""Who is compared, and what one batch of spectra shows of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mantid_exp2sim.model.bundle import Model
+from mantid_exp2sim.training.evaluation import figures
+from mantid_exp2sim.training.evaluation.baselines import Baseline, Translator, blur
+from mantid_exp2sim.training.evaluation.classifiers import correlations
+from mantid_exp2sim.training.evaluation.inputs import Batch, Spectra
+from mantid_exp2sim.training.evaluation.metrics import panel_sums
+
+if TYPE_CHECKING:
+    import torch
+
+CASES = {
+    "deconvolve": ("deconvolve", "convolved", "target"),
+    "deconvolve_measured": ("deconvolve", "measured", "target"),
+    "convolve": ("convolve", "target", "convolved"),
+}
+"""What is translated: direction, source and truth."""
+CLASSICAL = {"deconvolve": "richardson_lucy", "convolve": "resolution"}
+"""What the known resolution does in each direction."""
+OF_CUTS = "_of_cuts"
+"""What is added to the name where it is the resolution along the axes that the networks see alone."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reader:
+    """A model whose classifiers read: all members of each, or one alone."""
+
+    model: Model
+    member: int | None = None
+
+    def read(self, domain: str, x: torch.Tensor, mask: torch.Tensor) -> NDArray[np.float64] | None:
+        """Correlations (n, classes) of mosaics (n, Ei, h, k, E); None where there is no such classifier."""
+        if domain not in self.model.card.classifiers:
+            return None
+        return correlations(self.model, domain, x, mask, member=self.member)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contest:
+    """Who is compared: trainings of the same model (the first one is the model), and what else there is."""
+
+    readers: Sequence[Reader]
+    translators: Sequence[Translator]
+    paired: Translator | None
+    baseline: Baseline | None
+    baseline_of_cuts: Baseline | None = None
+    """That of the axes along which the networks slide, where these are not all."""
+
+
+def members_alone(contest: Contest) -> Contest | None:
+    """Each member of the first model's generators, with the classifiers of the same number, as a training of
+    its own.
+
+    None where there is one member. A direction or a classifier with fewer members starts again at its first.
+    """
+    model, whole = contest.readers[0].model, contest.translators[0]
+    count = max(len(networks) for networks in whole.networks.values())
+    if count < 2:
+        return None
+    alone = [
+        replace(whole, networks={role: [each[n % len(each)]] for role, each in whole.networks.items()})
+        for n in range(count)
+    ]
+    return Contest([Reader(model, n) for n in range(count)], alone, None, None)
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """What was measured: by name, one list entry per batch, for each seed where that matters.
+
+    ``sums``: (case, method, seed) to `panel_sums`; ``answers``: (reader, input, seed) to correlations
+    (n, classes); ``consistency``: (source, method, seed) to ‖R·made − source‖/‖source‖ (n,).
+    """
+
+    sums: dict[tuple[str, str, int], list[dict[str, NDArray[np.float32]]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    answers: dict[tuple[str, str, int], list[NDArray[np.float64]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    consistency: dict[tuple[str, str, int], list[NDArray[np.float64]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    labels: list[NDArray[np.int64]] = field(default_factory=list)
+    example: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+
+def measure(contest: Contest, spectra: Spectra, batch: Batch, classical: int, record: Record) -> None:
+    """Add what one batch shows to the record; the known resolution treats the first ``classical`` spectra."""
+    mask = spectra.mask
+    record.labels.append(batch.label)
+    deconvolved: dict[int, torch.Tensor] = {}
+    some = min(len(batch.label), max(0, classical - batch.first))
+    for case, (direction, source, truth) in CASES.items():
+        x, wanted = batch.source(source), batch.source(truth)
+        for method, seed, made in _ways(contest, spectra, case, x, some):
+            record.sums[case, method, seed].append(panel_sums(made, wanted[: len(made)], mask))
+            reader = "target" if direction == "deconvolve" else "convolved"
+            _read(contest, record, reader, figures.input_name(case, method), made, seed, mask)
+            if direction == "deconvolve" and some and method != "identity":
+                _consistency(contest, spectra, record, (source, method, seed), made[:some], x[:some])
+            if case == "deconvolve" and method == "translated":
+                deconvolved[seed] = made
+            if not batch.first and seed == 0:
+                record.example.setdefault(source, x[0].numpy())
+                record.example[f"{case}:{method}"] = made[0].numpy()
+    _own_kinds(contest, batch, deconvolved, record, mask)
+    if some:
+        _floors(contest, spectra, batch, record, some)
+
+
+def _ways(
+    contest: Contest, spectra: Spectra, case: str, x: torch.Tensor, some: int
+) -> Iterator[tuple[str, int, torch.Tensor]]:
+    """Every way of translating ``x``: its name, the seed's number, the result (of the first ones alone)."""
+    import torch
+
+    direction, source, _ = CASES[case]
+    yield "untranslated", 0, x
+    yield "identity", 0, torch.where(spectra.mask, 0.0, contest.translators[0].identity(x))
+    for known, name in ((contest.baseline, ""), (contest.baseline_of_cuts, OF_CUTS)):
+        if known is None or not some:
+            continue
+        part = x[:some]
+        made = (
+            known.convolve(part, spectra)
+            if direction == "convolve"
+            else known.deconvolve(source, part, spectra)
+        )
+        yield CLASSICAL[direction] + name, 0, made
+    if contest.paired is not None:
+        yield "paired", 0, contest.paired(direction, x, spectra)
+    for seed, translator in enumerate(contest.translators):
+        yield "translated", seed, translator(direction, x, spectra)
+
+
+def _read(
+    contest: Contest, record: Record, reader: str, name: str, x: torch.Tensor, seed: int, mask: torch.Tensor
+) -> None:
+    """Let the classifiers read an input: that of the seed if it is the seed's own, else all of them."""
+    own = name in figures.OWN_INPUTS
+    for number in (seed,) if own else range(len(contest.readers)):
+        chosen = contest.readers[number]
+        domain = chosen.model.card.target if reader == "target" else "convolved"
+        answers = chosen.read(domain, x, mask)
+        if answers is not None:
+            record.answers[reader, name, number].append(answers)
+
+
+def _own_kinds(
+    contest: Contest,
+    batch: Batch,
+    deconvolved: Mapping[int, torch.Tensor],
+    record: Record,
+    mask: torch.Tensor,
+) -> None:
+    """Each classifier on its own kind of data, and that of convolved data on the rest."""
+    _read(contest, record, "target", "target", batch.target, 0, mask)
+    for name in ("convolved", "measured"):
+        _read(contest, record, "convolved", name, batch.source(name), 0, mask)
+    for seed, made in deconvolved.items():
+        _read(contest, record, "convolved", "deconvolved", made, seed, mask)
+
+
+def _consistency(
+    contest: Contest,
+    spectra: Spectra,
+    record: Record,
+    key: tuple[str, str, int],
+    made: torch.Tensor,
+    x: torch.Tensor,
+) -> None:
+    if contest.baseline is None:
+        return
+    again = blur(contest.baseline.operator, made, spectra)
+    record.consistency[key].append(_distance(again, x, spectra.mask))
+
+
+def _floors(contest: Contest, spectra: Spectra, batch: Batch, record: Record, some: int) -> None:
+    """The least that can be asked of the consistency: of the truth itself, and the noise of the data."""
+    for source in ("convolved", "measured"):
+        x = batch.source(source)[:some]
+        _consistency(contest, spectra, record, (source, "truth", 0), batch.target[:some], x)
+        clean = batch.convolved[:some]
+        record.consistency[source, "noise", 0].append(_distance(clean, x, spectra.mask))
+
+
+def _distance(made: torch.Tensor, x: torch.Tensor, mask: torch.Tensor) -> NDArray[np.float64]:
+    keep = ~mask
+    error, size = ((part * keep).double().flatten(1).norm(dim=1) for part in (made - x, x))
+    return np.asarray((error / size.clamp_min(1e-30)).numpy())

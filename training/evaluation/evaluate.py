@@ -1,0 +1,198 @@
+"""The measurement: every spectrum of a split through every way of translating it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.model.bundle import Model, load_model
+from mantid_exp2sim.networks.layout import AXES
+from mantid_exp2sim.simulation.resolution_operator import dataset_operator
+from mantid_exp2sim.training.datasets.bins import require_bins
+from mantid_exp2sim.training.datasets.pairs import HELD_OUT, PairedSet, open_pairs
+from mantid_exp2sim.training.datasets.sampler import DataSet
+from mantid_exp2sim.training.evaluation import figures
+from mantid_exp2sim.training.evaluation.baselines import (
+    Baseline,
+    Memory,
+    Translator,
+    choose_baseline,
+    model_translator,
+    open_translator,
+)
+from mantid_exp2sim.training.evaluation.classifiers import null_areas, null_response
+from mantid_exp2sim.training.evaluation.comparison import Contest, Reader, Record, measure, members_alone
+from mantid_exp2sim.training.evaluation.coverage import coverage_report, domain_reports, panel_report
+from mantid_exp2sim.training.evaluation.foreign import foreign_report
+from mantid_exp2sim.training.evaluation.inputs import Spectra
+from mantid_exp2sim.training.evaluation.memory import return_freed_memory
+
+VALIDATION = 12
+"""Validation spectra on which Richardson–Lucy is set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is measured on how many spectra."""
+
+    split: str = "test"
+    limit: int | None = None
+    """Only the first so many spectra."""
+    noise: float = 0.7
+    """Variance of the counting noise of measurement-like input, over its intensity."""
+    background: float = 0.7
+    """Mean height of its background."""
+    seed: int = 0
+    classical: int = 200
+    """So many spectra go through Richardson–Lucy and the data consistency."""
+    extras: int = 4
+    """So many go through `Model.deconvolve` with errors, for the coverage."""
+    panels: int = 100
+    """So many are asked which panels the classifier looks at."""
+    foreign: int = 100
+    """So many spectra of each foreign material are classified raw and deconvolved."""
+
+
+def evaluate(
+    model: str | Path | Model,
+    dataset: str | Path,
+    *,
+    settings: Settings | None = None,
+    also: Sequence[str | Path | Model] = (),
+    paired: str | Path | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
+    """Measure a model on one split of a data set whose target kind the model was made for.
+
+    ``also``: other trainings of the same model; figures are then means over all of them, and intervals cover
+    trainings and spectra. Without, the members of a model that is a mean of several are measured alone too,
+    and figures over them stand in ``members``. ``paired``: a model or a run trained on pairs, as a bound.
+
+    Returns a JSON-able report, whose keys `mantid_exp2sim.training.evaluation.report` shows, and the volumes
+    (Ei, h, k, E) of one spectrum by what was done to it.
+
+    Raises `Exp2SimError` where the data set lacks what the model needs.
+    """
+    settings, say = settings or Settings(), progress or (lambda _: None)
+    models = [one if isinstance(one, Model) else load_model(one) for one in (model, *also)]
+    data = open_pairs(Path(dataset))
+    for one in models:
+        _check(one, data)
+    if isinstance(data, PairedSet) and settings.split not in HELD_OUT:
+        raise Exp2SimError(
+            f"The pairs of the split {settings.split!r} are not compared.",
+            reason="What is unknown is left out for all held-out pairs alike, and not for those of training.",
+            fix=f"Take {' or '.join(HELD_OUT)}.",
+        )
+    spectra = _spectra(data, models[0], settings, settings.split, settings.limit)
+    if not len(spectra):
+        raise Exp2SimError(f"The split {settings.split!r} has no spectra.")
+    say(f"{len(spectra)} spectra of {settings.split!r}")
+    baseline, unknown = _baseline(data, models[0], settings, say, AXES)
+    seen = [axis for axis in AXES if axis not in models[0].card.layout.folded]
+    of_cuts, _ = _baseline(data, models[0], settings, say, seen) if len(seen) < len(AXES) else (None, "")
+    memory = Memory()
+    contest = Contest(
+        [Reader(one) for one in models],
+        [model_translator(one, memory) for one in models],
+        None if paired is None else open_translator(paired, memory),
+        baseline,
+        of_cuts,
+    )
+    alone = None if also else members_alone(contest)
+    record, record_alone = Record(), Record()
+    for batch in spectra.batches():
+        measure(contest, spectra, batch, settings.classical, record)
+        if alone is not None:
+            measure(alone, spectra, batch, 0, record_alone)
+        memory.clear()
+        return_freed_memory()
+        say(f"{batch.first + len(batch.label)} of {len(spectra)}")
+    report = {
+        **_head(models, data, dataset, spectra, settings),
+        "paired": None if contest.paired is None else _about(str(paired), contest.paired),
+        "parameters": contest.translators[0].parameters(),
+        "baseline": figures.baseline(baseline, unknown),
+        "baseline_of_cuts": None if of_cuts is None else figures.baseline(of_cuts, ""),
+        "axes": seen,
+        **figures.figures(record, settings.seed),
+    }
+    if alone is not None:
+        report["members"] = figures.figures(record_alone, settings.seed)
+        for found in report["members"]["calibration"].values():
+            del found["correlations"]
+    say("inputs of no class, domain, errors, panels")
+    domains = {"target": models[0].card.target, "convolved": "convolved"}
+    own = {domains[reader]: found.pop("correlations") for reader, found in report["calibration"].items()}
+    return {
+        **report,
+        "null_response": null_response(models[0], spectra, settings.seed),
+        "null_auroc": null_areas(models[0], spectra, own, settings.seed),
+        "foreign": foreign_report(models[0], spectra, settings.foreign, say),
+        **domain_reports(models[0], data, settings.seed),
+        "coverage": coverage_report(models[0], spectra, settings),
+        "panels": panel_report(models[0], spectra, settings.panels),
+    }, record.example
+
+
+def _check(model: Model, data: DataSet) -> None:
+    card, described = model.card, data.description
+    if card.target not in described.kinds or "convolved" not in described.kinds:
+        raise Exp2SimError(
+            f"The data set holds {', '.join(described.kinds)}.",
+            reason=f"The model {card.name!r} translates between 'convolved' and {card.target!r}.",
+        )
+    require_bins(model, data)
+    if card.classifiers and tuple(card.classes) != described.classes:
+        raise Exp2SimError("The data set has other classes than the model.")
+
+
+def _spectra(data: DataSet, model: Model, settings: Settings, split: str, limit: int | None) -> Spectra:
+    return Spectra(
+        data, model.card.target, data.split(split, limit), settings.noise, settings.background, settings.seed
+    )
+
+
+def _baseline(
+    data: DataSet, model: Model, settings: Settings, say: Callable[[str], None], along: Sequence[str]
+) -> tuple[Baseline | None, str]:
+    """The classical baseline with the resolution along some axes, or why there is none."""
+    try:
+        operator = dataset_operator(data, along=along)
+        validation = _spectra(data, model, settings, "validation", VALIDATION)
+    except Exp2SimError as error:
+        return None, str(error)
+    say(f"set Richardson–Lucy along {', '.join(along)} on validation spectra")
+    return choose_baseline(operator, validation), ""
+
+
+def _head(
+    models: Sequence[Model], data: DataSet, dataset: str | Path, spectra: Spectra, settings: Settings
+) -> dict[str, Any]:
+    return {
+        "model": models[0].card.name,
+        "checksum": models[0].checksum,
+        "seeds": [{"model": str(one.card.name), "checksum": one.checksum} for one in models],
+        "dataset": str(dataset),
+        "split": settings.split,
+        "mosaics": len(spectra),
+        "classical_mosaics": min(len(spectra), settings.classical),
+        "target": spectra.target,
+        "incident_energies": data.energies.tolist(),
+        "energy_edges": spectra.energy_edges,
+        "seed": settings.seed,
+        "noise": settings.noise,
+        "background": settings.background,
+        "machine": platform.machine(),
+    }
+
+
+def _about(name: str, translator: Translator) -> dict[str, Any]:
+    return {"name": Path(name).name, "parameters": translator.parameters()}

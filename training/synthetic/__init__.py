@@ -1,0 +1,1 @@
+"""Make up excitations, magnets and controls that belong to no class."""

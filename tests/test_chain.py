@@ -59,7 +59,6 @@ DUQ = """
 [data]
 folder = "{data}"
 kind = "{kind}"
-leave_out = 0.5
 [network]
 panels = 60
 width = 8
@@ -103,7 +102,6 @@ def test_card_tells_where_the_model_comes_from(chain: Path) -> None:
     recipes: Any = card.training["recipes"]
     assert set(recipes) == {"gan", "classifier_integrated", "classifier_convolved"}
     assert str(chain) not in (chain / "tiny" / "card.json").read_text()
-    assert card.classifiers["integrated"].partial
 
 
 def numbers(value: Any) -> Iterator[float]:

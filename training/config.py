@@ -116,7 +116,6 @@ class NetworkSettings(Table):
     tanh: bool = False
     norm: Literal["none", "channel"] = "none"
     discriminator_width: int | None = None
-    spectral: bool = False
     projection_width: int = Field(default=256, ge=1)
 
     @property
@@ -129,21 +128,11 @@ class NetworkSettings(Table):
     @property
     def discriminator(self) -> DiscriminatorSettings:
         """Settings of both discriminators."""
-        return DiscriminatorSettings(
-            preset=self.preset, width=self.discriminator_width, spectral=self.spectral
-        )
+        return DiscriminatorSettings(preset=self.preset, width=self.discriminator_width)
 
 
 LOSS_PRESETS: dict[str, dict[str, Any]] = {
     "paper": {"gan": 1.0, "nce": 4.0, "identity": 2.0, "auxiliary": 1.0, "gan_kind": "log"},
-    "as_coded": {
-        "gan": 0.5,
-        "nce": 1.0,
-        "identity": 0.5,
-        "auxiliary": 0.0,
-        "auxiliary_discriminator": 1.0,
-        "gan_kind": "hinge",
-    },
     "compact": {
         "gan": 1.0,
         "nce": 0.1,
@@ -155,15 +144,14 @@ LOSS_PRESETS: dict[str, dict[str, Any]] = {
         "gan_kind": "least_squares",
     },
 }
-"""``paper``: what the article says (1:4:2:1). ``as_coded``: what its code does: hinge,
-L_G = ½ΣGAN + ½·2·ΣNCE + ½ΣL1, the auxiliary head trained in the discriminator only."""
+"""``paper``: what the article says (1:4:2:1)."""
 
 
 class LossSettings(Table):
     """``[loss]``: weights in the generators' loss, per direction; the preset's unless given."""
 
-    preset: Literal["paper", "as_coded", "compact"] = "paper"
-    gan_kind: Literal["log", "least_squares", "hinge"] = "log"
+    preset: Literal["paper", "compact"] = "paper"
+    gan_kind: Literal["log", "least_squares"] = "log"
     gan: float = Field(default=1.0, ge=0)
     nce: float = Field(default=4.0, ge=0)
     identity: float = Field(default=2.0, ge=0)
@@ -183,20 +171,12 @@ class LossSettings(Table):
     """L1 to the true counterpart, in network values: the upper bound, no longer unpaired."""
     paired_square: float = Field(default=0.0, ge=0)
     """Relative squared error to the true counterpart in physical units: keeps the intensity of noisy data."""
-    paired_flux: float = Field(default=0.0, ge=0)
-    """Relative error of the total of each panel (energy bin) against the true counterpart's."""
     paired_floor: float = Field(default=0.1, gt=0)
     """Intensity per bin, in units of the scale, below which the error of a sample or a panel is not seen as
     relative."""
-    frozen: tuple[Literal["deconvolve", "convolve"], ...] = ()
-    """Generators that keep the weights they start with."""
     temperature: float = Field(default=0.07, gt=0)
     patches: int = Field(default=256, ge=2)
     """Positions per feature layer in the contrastive loss."""
-    negatives: Literal["uniform", "modulated"] = "uniform"
-    """How much they count as negatives: all alike, or the similar ones more (MoNCE), by ``modulation``."""
-    modulation: float = Field(default=1.0, gt=0)
-    """β of modulated negatives: the smaller, the more the similar ones count."""
 
     @model_validator(mode="before")
     @classmethod
@@ -213,7 +193,7 @@ class LossSettings(Table):
     @property
     def needs_pairs(self) -> bool:
         """Whether the true counterpart of every sample is used."""
-        return max(self.paired, self.paired_square, self.paired_flux) > 0
+        return max(self.paired, self.paired_square) > 0
 
     @property
     def adversarial(self) -> bool:
@@ -273,14 +253,9 @@ class ValidationSettings(Table):
     """Checks per run, evenly spaced, the last after the last step."""
     count: int = Field(default=64, ge=2)
     """Mosaics of the validation split."""
-    metric: Literal["sliced", "relative_l2", "classifier"] = "sliced"
-    """What the best generator of each direction is chosen by (see
-    :mod:`mantid_exp2sim.training.trainers.metrics`).
-    ``sliced`` needs no pairs; ``relative_l2`` uses the true counterparts; ``classifier`` a trained DUQ."""
-    classifier_target: Path | None = None
-    """Run folder of a DUQ trained on domain B: reads what ``deconvolve`` makes."""
-    classifier_convolved: Path | None = None
-    """Run folder of a DUQ trained on domain A: reads what ``convolve`` makes."""
+    metric: Literal["sliced", "relative_l2"] = "sliced"
+    """What the best generator of each direction is chosen by: ``sliced`` needs no pairs, ``relative_l2`` uses the
+    true counterparts (see :mod:`mantid_exp2sim.training.trainers.metrics`)."""
     pictures: bool = True
 
 
@@ -288,9 +263,8 @@ class RunSettings(Table):
     """``[run]``: what does not belong to the method."""
 
     start: Path | None = None
-    """What this run starts from: the run folder of the same kind and networks (its last weights; a dual GAN
-    may be wider than the one it starts from: see :mod:`mantid_exp2sim.training.trainers.grow`), or the
-    name or folder of a model (its generators). Where ``[scaling]`` sets no scale it is that one's. ``{seed}``
+    """What this run starts from: the run folder of the same kind and networks (its last weights), or the name
+    or folder of a model (its generators). Where ``[scaling]`` sets no scale it is that one's. ``{seed}``
     in it is the run's seed."""
     mean_with: Path | None = None
     """A run of a dual GAN that started from the run ``start`` itself: the generators begin with the mean of
@@ -333,9 +307,6 @@ class ClassifierDataSettings(DataSettings):
     """What it is trained on."""
     form: Literal["mosaic", "volume"] = "mosaic"
     """All Ei of a parameter set at once, or the volume at one Ei."""
-    leave_out: float = Field(default=0.0, ge=0, le=1)
-    """Of this share of the mosaics a random number of incident energies is left out, as if not measured, so
-    that the classifier takes what was measured at some of them alone."""
 
     @model_validator(mode="after")
     def _whole(self) -> ClassifierDataSettings:

@@ -16,13 +16,10 @@ from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
     from mantid_exp2sim.histogram import Histogram
-    from mantid_exp2sim.inference.classify import Classification
     from mantid_exp2sim.inference.translate import Progress
     from mantid_exp2sim.model.bundle import Model
     from mantid_exp2sim.model.error_model import Translated
 
-PANELS = 5
-"""So many are told by ``--attribution``; ``--json`` has all."""
 _TRANSLATE = """\
 IN   {1}
 OUT  {2}; IN itself is fine: OUT appears whole or not at all
@@ -77,9 +74,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = add_command(subparsers, "classify", "say which spin-wave model a spectrum shows", _CLASSIFY)
     parser.add_argument("input", metavar="IN", help="file to read")
     classifier_options(parser)
-    parser.add_argument(
-        "--attribution", action="store_true", help="also say which panels the answer comes from"
-    )
     parser.set_defaults(run=_classify)
 
 
@@ -169,16 +163,13 @@ def _translate(args: argparse.Namespace) -> int:
 def _made(
     args: argparse.Namespace, model: Model, histogram: Histogram, *, errors: bool, progress: Progress | None
 ) -> Translated:
-    from mantid_exp2sim.inference.translate import translate, translate_parts
-    from mantid_exp2sim.model.error_model import Translated
+    from mantid_exp2sim.inference.translate import translate
 
     options: dict[str, Any] = {
         name: getattr(args, name) for name in ("replicas", "seed", "tile", "scale", "incident_energy")
     }
-    if args.errors_out is not None:
-        return translate_parts(model, args.command, histogram, progress=progress, **options)
-    result = translate(model, args.command, histogram, errors=errors, progress=progress, **options)
-    return Translated(result)
+    parts = args.errors_out is not None
+    return translate(model, args.command, histogram, errors=errors, parts=parts, progress=progress, **options)
 
 
 def _write_errors(stack: ExitStack, path: Path, made: Translated) -> None:
@@ -260,7 +251,6 @@ def _classify(args: argparse.Namespace) -> int:
             histogram,
             deconvolve=args.deconvolve,
             domain=args.domain,
-            attribution=args.attribution,
             tile=args.tile,
             scale=args.scale,
             incident_energy=args.incident_energy,
@@ -274,25 +264,9 @@ def _classify(args: argparse.Namespace) -> int:
     lines.append(
         f"  (data {kind}, classifier trained on {found.domain} data, 'none' below {found.threshold:g})"
     )
-    if found.attribution is not None:
-        lines += _panels(found)
     lines += [f"  warning: {text}" for text in found.warnings]
     emit(args, report, "\n".join(lines))
     return 0
-
-
-def _panels(found: Classification) -> list[str]:
-    """The panels that speak most for or against the class of the highest correlation."""
-    assert found.attribution is not None
-    best = max(found.correlations, key=lambda name: found.correlations[name])
-    sums = found.attribution.panels[best]
-    places = np.argsort(-np.abs(sums), axis=None)[:PANELS]
-    lines = [f"  panels that speak for {best} (+) or against it (-), by the sum of gradient x intensity:"]
-    for energy, window in zip(*np.unravel_index(places, sums.shape), strict=True):
-        lines.append(
-            f"    volume {energy + 1} of {len(sums)}, energy bin {window + 1}: {sums[energy, window]:+.3g}"
-        )
-    return lines
 
 
 def verdict(prediction: str) -> str:

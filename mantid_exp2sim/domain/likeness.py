@@ -21,8 +21,6 @@ RESIDUAL, AXIS, FAR, LEVEL, GAPS = range(TOP, TOP + 5)
 """Further columns of the parts of a volume: residual, place on the domain axis, logarithms of the transport
 distance and of the intensity, departure of the gaps."""
 COLUMNS = GAPS + 1
-EARLIER_COLUMNS = FAR + 1
-"""References of before know neither levels nor gaps, and do not ask for them."""
 FLOOR = 0.05
 CLIP = 2.0
 """Standardised features that foretell an error are cut here: nothing is extrapolated."""
@@ -44,7 +42,7 @@ class Reference:
     bytes), `usual_gaps`; ``error`` (G, 3, Q) mean, width and weight of the features that foretell the
     logarithm of the error, and its mean ``error_level`` (G,), Q = 0 where it is not known; ``fit`` and
     ``calibration`` (n, G, Y): parts of other training spectra, which set the scales, and of held-out ones,
-    which the p-value ranks among. Y is `COLUMNS` or `EARLIER_COLUMNS`.
+    which the p-value ranks among. Y is `COLUMNS`.
     """
 
     energies: Floats
@@ -111,10 +109,9 @@ class Reference:
             axis=1
         )
         far = np.log(np.maximum(self.distances(features.points, g, regularisation), 1e-6))
-        known = aligned and self.gaps.shape[-1] > 0
-        apart = departures(features.hidden, self.gaps[g]) if known else np.zeros(len(y))
+        apart = departures(features.hidden, self.gaps[g]) if aligned else np.zeros(len(y))
         columns = [3 * np.arcsinh(y[:, :TOP] / 3), residual, place, far, features.levels, apart]
-        return np.column_stack(columns)[:, : self.fit.shape[-1]]
+        return np.column_stack(columns)
 
     def scores(self, parts: Floats, groups: Sequence[int], *, gaps: bool = True) -> Floats:
         """Score (n,) of spectra whose volumes at ``groups`` have ``parts`` (n, len(groups), Y)."""
@@ -122,7 +119,7 @@ class Reference:
         raw = self._raw(parts, g, self.fit[:, g])
         usual = self._raw(self.fit[:, g], g, self.fit[:, g])
         middle = np.median(usual, axis=0)
-        width = np.maximum(np.quantile(usual, 0.95, axis=0) - middle, LEAST[: raw.shape[1]])
+        width = np.maximum(np.quantile(usual, 0.95, axis=0) - middle, LEAST)
         tails = np.maximum((raw - middle) / width, 0.0)
         if not gaps:
             tails = tails[:, : len(LEAST) - 1]
@@ -130,7 +127,7 @@ class Reference:
         return total
 
     def _raw(self, parts: Floats, groups: list[int], fit: Floats) -> Floats:
-        """The numbers (n, 7) of spectra; (n, 5) where the reference is of before."""
+        """The numbers (n, 7) of spectra."""
         columns = np.concatenate([np.arange(TOP) + TOP * group for group in groups])
         covariance = self.joint[np.ix_(columns, columns)]
         place = parts[..., AXIS]
@@ -142,9 +139,9 @@ class Reference:
             np.abs((place - middle) / width).max(axis=1),
             mahalanobis(parts[..., :TOP].reshape(len(parts), -1), covariance),
             parts[..., FAR].mean(axis=1),
+            sharing(parts[..., LEVEL], fit[..., LEVEL]),
+            parts[..., GAPS].mean(axis=1),
         ]
-        if parts.shape[-1] > EARLIER_COLUMNS:
-            numbers += [sharing(parts[..., LEVEL], fit[..., LEVEL]), parts[..., GAPS].mean(axis=1)]
         return np.column_stack(numbers)
 
 

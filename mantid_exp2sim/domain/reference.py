@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mantid_exp2sim.domain.likeness import COLUMNS, EARLIER_COLUMNS, TOP, Reference
+from mantid_exp2sim.domain.likeness import COLUMNS, TOP, Reference
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.card import MAX_DOMAIN_BYTES
 
@@ -85,11 +85,6 @@ def read_reference(data: bytes, card: DomainCard) -> dict[str, Reference]:
         raise _damaged(f"it cannot be read: {error!s:.200}") from error
     sections = _sections(card)
     wanted = {f"{direction}.{name}" for direction in sections for name in NAMES}
-    for direction in sections:  # an earlier reference has neither
-        groups = len(np.atleast_1d(tensors.get(f"{direction}.energies", np.zeros(0))))
-        tensors.setdefault(f"{direction}.gaps", np.zeros((groups, 2, 0), dtype=np.uint8))
-        tensors.setdefault(f"{direction}.error", np.zeros((groups, 3, 0), dtype=np.float32))
-        tensors.setdefault(f"{direction}.error_level", np.zeros(groups, dtype=np.float32))
     if set(tensors) != wanted:
         raise _damaged("it does not hold the arrays of the directions on the card")
     return {name: _one(tensors, name, *section, card.points) for name, section in sections.items()}
@@ -134,11 +129,10 @@ def _one(
         if not same or array.dtype not in kinds or not np.isfinite(array).all():
             raise _damaged(f"{direction}.{name} has a wrong shape or type, or is not finite")
         arrays[name] = _used(array)
-    columns = EARLIER_COLUMNS if sizes["B"] == 0 else COLUMNS
     bins = -(-int(np.prod(shape)) // 8)
     expected = (
-        sizes["Y"] == columns,
-        sizes["B"] in (0, bins),
+        sizes["Y"] == COLUMNS,
+        sizes["B"] == bins,
         sizes["J"] == sizes["G"] * TOP,
         sizes["Q"] <= sizes["R"],
         sizes["P"] >= points,

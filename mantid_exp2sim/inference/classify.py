@@ -17,8 +17,6 @@ from mantid_exp2sim.mantid.worker import short_waits
 from mantid_exp2sim.model.card import Domain, classifier_role
 
 if TYPE_CHECKING:
-    import torch
-
     from mantid_exp2sim.inference.translate import Progress
     from mantid_exp2sim.model.bundle import Model
     from mantid_exp2sim.model.card import ClassifierCard
@@ -26,18 +24,6 @@ if TYPE_CHECKING:
 
 NONE = "none"
 """The prediction where the data are far from every class."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Attribution:
-    """Where in the data the correlations come from: gradient × input of log K, per class.
-
-    ``bins`` has the shape of the data, float64, NaN where not measured: positive bins speak for the class,
-    negative ones against it. ``panels`` is its sum over h and k, float64 (incident energies, windows).
-    """
-
-    bins: Mapping[str, Floats]
-    panels: Mapping[str, Floats]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,8 +47,6 @@ class Classification:
         Whether the data were deconvolved first.
     history
         Model, checksum and options, in JSON.
-    attribution
-        Where it comes from, if asked for.
     second_opinion
         Prediction and correlations of the model's other classifier on the data as they were given, if it has
         one that takes them.
@@ -85,14 +69,13 @@ class Classification:
     threshold: float
     deconvolved: bool = False
     history: tuple[Mapping[str, Any], ...] = ()
-    attribution: Attribution | None = None
     second_opinion: Mapping[str, Any] | None = None
     domain_check: Mapping[str, Any] | None = None
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as JSON; of the attribution the sums per panel."""
-        result: dict[str, Any] = {
+        """All of it as JSON."""
+        return {
             "correlations": dict(self.correlations),
             "prediction": self.prediction,
             "certainty": self.certainty,
@@ -104,9 +87,6 @@ class Classification:
             "domain_check": self.domain_check,
             "warnings": list(self.warnings),
         }
-        if self.attribution is not None:
-            result["attribution"] = {name: array.tolist() for name, array in self.attribution.panels.items()}
-        return result
 
 
 def classify(
@@ -115,7 +95,6 @@ def classify(
     *,
     deconvolve: bool = False,
     domain: Domain | str = "auto",
-    attribution: bool = False,
     tile: int | None = None,
     scale: float | str = 1.0,
     incident_energy: float | None = None,
@@ -140,8 +119,6 @@ def classify(
         Deconvolve first.
     domain
         ``auto``, ``convolved``, ``integrated`` or ``centre``.
-    attribution
-        Also say where in the data the correlations come from.
 
     Raises
     ------
@@ -163,9 +140,7 @@ def classify(
     )
     if progress is not None:
         progress(0, 1, "classify")
-    correlations, gradients = _correlations(
-        model, chosen, classifier, volumes, factor, attribution=attribution
-    )
+    correlations = _correlations(model, chosen, classifier, volumes, factor)
     best = max(correlations, key=lambda name: correlations[name])
     entry = _entry(model, chosen, {"scale": scale, "factor": factor, "deconvolve": deconvolve, "tile": tile})
     return Classification(
@@ -176,7 +151,6 @@ def classify(
         threshold=classifier.threshold,
         deconvolved=deconvolve,
         history=(*data.metadata.get("history", [])[before:], entry),
-        attribution=_attribution(model, volumes, gradients) if attribution else None,
     )
 
 
@@ -203,7 +177,8 @@ def classifier_data(
     data, left = histogram, scale
     if deconvolve:
         options = {"tile": tile, "incident_energy": incident_energy, "progress": progress}
-        data = translate(model, "deconvolve", histogram, errors=False, scale=scale, **options)  # type: ignore[arg-type]
+        made = translate(model, "deconvolve", histogram, errors=False, scale=scale, **options)  # type: ignore[arg-type]
+        data = made.histogram
         left = data.metadata["history"][-1]["options"]["factor"]
     volumes = open_volumes(data, model.card, incident_energy=incident_energy)
     return data, volumes, intensity_factor(left, volumes, model.card)
@@ -242,52 +217,30 @@ def _correlations(
     classifier: ClassifierCard,
     volumes: Volumes,
     factor: float,
-    *,
-    attribution: bool,
-) -> tuple[dict[str, float], Floats | None]:
-    """Correlation per class, and d log K / d intensity × intensity (classes, B, h, k, E)."""
+) -> dict[str, float]:
+    """Correlation per class."""
     members: list[Duq] = model.members(classifier_role(domain))  # type: ignore[assignment]
     import torch  # after the network, which says so if torch is missing
 
     from mantid_exp2sim.networks.duq import stack_panels
 
-    intensity, mask, places = grouped(model, classifier, volumes)
+    intensity, mask, _ = grouped(model, classifier, volumes)
     scaling = classifier.scaling or model.card.scaling
     with np.errstate(over="ignore"):
         scaled = np.where(mask, 0.0, scaling.forward(intensity * factor)).astype(np.float32)
-    x = torch.from_numpy(scaled).requires_grad_(attribution)
-    with short_waits(), torch.set_grad_enabled(attribution):
-        panels = stack_panels(x, torch.from_numpy(mask.astype(np.float32)))
-        embedded = [network.embed(panels) for network in members]
-        each = [network.correlations(made) for network, made in zip(members, embedded, strict=True)]
+    with short_waits(), torch.no_grad():
+        panels = stack_panels(torch.from_numpy(scaled), torch.from_numpy(mask.astype(np.float32)))
+        each = [network.correlations(network.embed(panels)) for network in members]
         correlations = torch.stack(each).mean(0)
     measured = ~mask.all(axis=(1, 2, 3, 4))
-    values = correlations.detach().double().numpy()[measured].mean(axis=0)
+    values = correlations.double().numpy()[measured].mean(axis=0)
     if not np.isfinite(values).all():
         raise Exp2SimError(
             "The classifier's result is not finite.",
             reason="The intensities are probably far outside what it was trained on.",
             fix="Check the units of the data, or set `scale` (a factor, or 'auto').",
         )
-    named = {name: float(value) for name, value in zip(model.card.classes, values, strict=True)}
-    if not attribution:
-        return named, None
-    logs = torch.stack(
-        [
-            -network.distances(made) / (2 * network.length_scale**2)
-            for network, made in zip(members, embedded, strict=True)
-        ]
-    ).mean(0)
-    gradients = _gradients(logs, x) * scaled.astype(np.float64)
-    return named, gradients.reshape(len(values), -1, *gradients.shape[3:])[:, places]
-
-
-def _gradients(logs: torch.Tensor, x: torch.Tensor) -> Floats:
-    """d log K_c / dx for each class c, (classes, *x.shape)."""
-    import torch
-
-    columns = [torch.autograd.grad(logs[:, c].sum(), x, retain_graph=True)[0] for c in range(logs.shape[1])]
-    return torch.stack(columns).double().numpy()
+    return {name: float(value) for name, value in zip(model.card.classes, values, strict=True)}
 
 
 def grouped(model: Model, classifier: ClassifierCard, volumes: Volumes) -> tuple[Floats, Any, list[int]]:
@@ -312,17 +265,3 @@ def grouped(model: Model, classifier: ClassifierCard, volumes: Volumes) -> tuple
 def _nearest(model: Model, energy: float) -> int:
     known = np.asarray(model.card.incident_energies)
     return int(np.argmin(np.abs(known - energy)))
-
-
-def _attribution(model: Model, volumes: Volumes, gradients: Floats | None) -> Attribution:
-    assert gradients is not None
-    names = model.card.classes
-    bins = {
-        name: volumes.close(np.where(volumes.mask, np.nan, gradients[index]))
-        for index, name in enumerate(names)
-    }
-    panels = {
-        name: np.where(volumes.mask, 0.0, gradients[index]).sum(axis=(1, 2))
-        for index, name in enumerate(names)
-    }
-    return Attribution(bins, panels)

@@ -43,8 +43,9 @@ def translate(
     seed: int = 0,
     scale: float | str = 1.0,
     incident_energy: float | None = None,
+    parts: bool = False,
     progress: Progress | None = None,
-) -> Histogram:
+) -> Translated:
     """Translate a histogram; axes, mask, units and everything the file held stay as they are.
 
     A mosaic goes through the generator as its six (h, k, E) volumes, other data as one volume; nothing
@@ -66,9 +67,7 @@ def translate(
     errors
         Whether to give a variance: that of the input, propagated, plus that of the model where it is known
         (:class:`mantid_exp2sim.model.error_model.ErrorModel` on its card, or several members). Its square
-        root is
-        half of the 68 % interval; :func:`translate_parts` gives the parts and the 95 % interval. Without, it
-        comes back as 0.
+        root is half of the 68 % interval. Without, it comes back as 0.
     replicas
         How many noise replicas the input's part is estimated from (at least 2). The input is varied by
         Gaussian noise of its own variance, bin by bin independently, and the variance of the results is
@@ -87,10 +86,13 @@ def translate(
         counts in layers, so it moves within a block too. An exception it raises
         (`Cancelled`, `KeyboardInterrupt`) ends the run, with nothing changed anywhere.
 
+    parts
+        Also give the parts of the variance and the 95 % interval; needs ``errors``.
+
     Returns
     -------
-    Histogram
-        Intensity and variance in the units of the input; ``metadata["history"]`` says how to repeat it.
+    Translated
+        Its ``histogram`` has the units of the input; ``metadata["history"]`` says how to repeat it.
 
     Raises
     ------
@@ -103,47 +105,9 @@ def translate(
     >>> from mantid_exp2sim.model.bundle import list_models, load_model
     >>> from mantid_exp2sim.mosaic import mosaic_histogram
     >>> if "pcsmo-maps" in list_models():
-    ...     sharp = translate(load_model("pcsmo-maps"), "deconvolve", mosaic_histogram(np.ones((240, 400))))
+    ...     picture = mosaic_histogram(np.ones((240, 400)))
+    ...     sharp = translate(load_model("pcsmo-maps"), "deconvolve", picture).histogram
     """
-    return _translate(
-        model, direction, histogram, errors=errors, parts=False, tile=tile, replicas=replicas, seed=seed,
-        scale=scale, incident_energy=incident_energy, progress=progress,
-    ).histogram  # fmt: skip
-
-
-def translate_parts(
-    model: Model,
-    direction: Direction,
-    histogram: Histogram,
-    *,
-    tile: int | None = None,
-    replicas: int = 16,
-    seed: int = 0,
-    scale: float | str = 1.0,
-    incident_energy: float | None = None,
-    progress: Progress | None = None,
-) -> Translated:
-    """As :func:`translate`, with the parts of the error apart and the 95 % interval."""
-    return _translate(
-        model, direction, histogram, errors=True, parts=True, tile=tile, replicas=replicas, seed=seed,
-        scale=scale, incident_energy=incident_energy, progress=progress,
-    )  # fmt: skip
-
-
-def _translate(
-    model: Model,
-    direction: Direction,
-    histogram: Histogram,
-    *,
-    errors: bool,
-    parts: bool,
-    tile: int | None,
-    replicas: int,
-    seed: int,
-    scale: float | str,
-    incident_energy: float | None,
-    progress: Progress | None,
-) -> Translated:
     _check_options(replicas, seed)
     volumes = open_volumes(histogram, model.card, incident_energy=incident_energy)
     factor = intensity_factor(scale, volumes, model.card)

@@ -151,7 +151,7 @@ class Model:
             incident_energy=incident_energy,
             progress=progress,
         )
-        return with_verdict(result, verdict)
+        return with_verdict(result.histogram, verdict)
 
     def convolve(
         self,
@@ -189,7 +189,7 @@ class Model:
             incident_energy=incident_energy,
             progress=progress,
         )
-        return with_verdict(result, verdict)
+        return with_verdict(result.histogram, verdict)
 
     def check_domain(
         self,
@@ -230,7 +230,6 @@ class Model:
         *,
         deconvolve: bool = False,
         domain: Domain | str = "auto",
-        attribution: bool = False,
         tile: int | None = None,
         scale: float | str = 1.0,
         incident_energy: float | None = None,
@@ -254,7 +253,6 @@ class Model:
             histogram,
             deconvolve=deconvolve,
             domain=domain,
-            attribution=attribution,
             tile=tile,
             scale=scale,
             incident_energy=incident_energy,

@@ -62,17 +62,6 @@ class Scaling(BaseModel):
             scaled = np.sinh(scaled) if isinstance(scaled, np.ndarray) else scaled.sinh()
         return scaled * self.intensity_scale
 
-    def derivative(self, x: ArrayOrTensor) -> ArrayOrTensor:
-        """d forward / d x at intensity ``x``: what turns a small standard deviation into network units.
-
-        >>> Scaling(intensity_scale=2.0).derivative(np.array([0.0])).tolist()
-        [0.5]
-        """
-        slope = self.gain / self.intensity_scale
-        if self.kind == "linear":
-            return x * 0 + slope
-        return slope / (1 + (x / self.intensity_scale) ** 2) ** 0.5
-
 
 def _asinh(x: torch.Tensor) -> torch.Tensor:
     """asinh; without a gradient by a formula that is ten times as fast as torch's on a CPU, to 2e-7."""

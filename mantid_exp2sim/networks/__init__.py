@@ -70,7 +70,6 @@ def build_discriminator(settings: DiscriminatorSettings, layout: Layout) -> Disc
         layout.dimension,
         in_channels=layout.in_channels,
         width=settings.width or 32,
-        spectral=settings.spectral,
     )
 
 

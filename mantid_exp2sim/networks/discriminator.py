@@ -64,8 +64,6 @@ class PaperDiscriminator(Discriminator):
 class CompactDiscriminator(Discriminator):
     """Four convolutions, two of stride 2, no normalisation: one patch per 4 bins along each axis.
 
-    ``spectral`` puts spectral normalisation on every convolution.
-
     >>> import torch
     >>> CompactDiscriminator(2, in_channels=3, width=8)(torch.zeros(2, 3, 40, 40))[0].shape
     torch.Size([2, 1, 10, 10])
@@ -73,7 +71,7 @@ class CompactDiscriminator(Discriminator):
 
     least = 4
 
-    def __init__(self, dimension: int, *, in_channels: int, width: int = 32, spectral: bool = False) -> None:
+    def __init__(self, dimension: int, *, in_channels: int, width: int = 32) -> None:
         super().__init__()
         self.dimension, self.in_channels = dimension, in_channels
         conv = CONVOLUTION[dimension]
@@ -83,8 +81,6 @@ class CompactDiscriminator(Discriminator):
             conv(2 * width, 2 * width, 4, stride=2, padding=1),
             conv(2 * width, 2, 3, padding=1),
         ]
-        if spectral:
-            convolutions = [nn.utils.parametrizations.spectral_norm(part) for part in convolutions]
         parts = [layer for part in convolutions for layer in (part, nn.LeakyReLU(0.2))]
         self.parts = nn.Sequential(*parts[:-1])
 

@@ -39,8 +39,6 @@ class DiscriminatorSettings(_Strict):
 
     preset: Literal["paper", "compact"] = "compact"
     width: int | None = Field(default=None, ge=1, le=1024)
-    spectral: bool = False
-    """``compact`` only: spectral normalisation."""
 
 
 class ClassifierSettings(_Strict):

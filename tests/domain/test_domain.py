@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as save_arrays
 from scipy.stats import kstest
 
 from mantid_exp2sim.cli import main
 from mantid_exp2sim.domain.check import check_domain, distributions
-from mantid_exp2sim.domain.likeness import EARLIER_COLUMNS, conformal_p
+from mantid_exp2sim.domain.likeness import conformal_p
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.io import save
@@ -112,26 +109,6 @@ def test_other_gaps_ask_for_an_expert_and_refuse_nothing(model, inside):
     assert many.verdict == "expert opinion"
     assert many.p_value < few.p_value <= same.p_value
     assert same.expected_error > 0
-
-
-def test_an_earlier_reference_is_read(domain_models, inside, tmp_path):
-    """One without gaps, levels and errors: what it knew is still used."""
-    folder = Path(shutil.copytree(domain_models / "mosaic", tmp_path / "mosaic"))
-    tensors = load_arrays((folder / "domain.safetensors").read_bytes())
-    kept = {
-        name: x for name, x in tensors.items() if name.split(".")[1] not in ("gaps", "error", "error_level")
-    }
-    for name in [n for n in kept if n.endswith((".fit", ".calibration"))]:
-        kept[name] = np.ascontiguousarray(kept[name][..., :EARLIER_COLUMNS])
-    content = save_arrays(kept)
-    (folder / "domain.safetensors").write_bytes(content)
-    card = json.loads((folder / "card.json").read_text())
-    card["domain"]["file"] = {"sha256": sha256(content).hexdigest(), "size": len(content)}
-    (folder / "card.json").write_text(json.dumps(card))
-    found = load_bundle(folder).check_domain(inside[0])
-    assert found.p_value is not None
-    assert found.verdict != "untrustworthy"
-    assert found.expected_error is None
 
 
 def test_larger_data_are_compared_in_blocks(model, inside, make_volume):

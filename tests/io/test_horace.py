@@ -16,7 +16,7 @@ from mantid_exp2sim.io.horace import v4 as horace_v4
 from mantid_exp2sim.io.horace.image import b_matrix, image_of, pack, unpack_header
 
 _SPEC = importlib.util.spec_from_file_location(
-    "fuzz_readers", Path(__file__).resolve().parents[2] / "benchmarks" / "fuzz_readers.py"
+    "fuzz_readers", Path(__file__).resolve().parents[1] / "fuzz" / "fuzz_readers.py"
 )
 fuzz = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(fuzz)

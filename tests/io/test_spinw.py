@@ -15,7 +15,7 @@ from mantid_exp2sim.io.grids import find_grid
 from mantid_exp2sim.io.matlab import Cell, Opaque, read_variables
 
 _SPEC = importlib.util.spec_from_file_location(
-    "fuzz_readers", Path(__file__).resolve().parents[2] / "benchmarks" / "fuzz_readers.py"
+    "fuzz_readers", Path(__file__).resolve().parents[1] / "fuzz" / "fuzz_readers.py"
 )
 fuzz = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(fuzz)

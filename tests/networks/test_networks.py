@@ -190,7 +190,7 @@ def test_built_from_settings_and_rebuilt_from_weights(name):
     two.load_state_dict(one.state_dict())
     x = torch.rand(1, layout.in_channels, 12, 12)
     assert torch.equal(one.eval()(x), two.eval()(x))
-    patch = build_discriminator(DiscriminatorSettings(preset=name, width=4, spectral=True), layout)
+    patch = build_discriminator(DiscriminatorSettings(preset=name, width=4), layout)
     assert patch(x)[0].shape[1] == 1
 
 

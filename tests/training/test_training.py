@@ -154,35 +154,12 @@ class TestGanStep:
         assert report["generator_gradient"] > 0
         assert set(report) >= {"deconvolve_auxiliary", "convolve_auxiliary"}
 
-    def test_a_frozen_generator_keeps_its_weights(self, gan_recipe):
-        gan = make_gan(gan_recipe(), frozen=("convolve",))
-        before = bytes_of({name: gan.generators[name] for name in gan.generators})
-        gan.train_step(0)
-        after = bytes_of({name: gan.generators[name] for name in gan.generators})
-        changed = {key for key in before if before[key] != after[key]}
-        assert changed
-        assert all(name == "deconvolve" for name, _ in changed)
-
     def test_flux_loss_reaches_the_generator(self, gan_recipe):
         only = {"gan": 0.0, "nce": 0.0, "identity": 0.0, "cycle": 0.0, "auxiliary": 0.0, "flux": 1.0}
         report = make_gan(gan_recipe(), **only).train_step(0)
         assert report["generator_gradient"] > 0
 
-    def test_modulated_negatives_change_the_contrast_alone(self, gan_recipe):
-        plain, modulated, mildly = (
-            make_gan(gan_recipe(), **settings).train_step(0)
-            for settings in (
-                {"nce": 0.1},
-                {"nce": 0.1, "negatives": "modulated"},
-                {"nce": 0.1, "negatives": "modulated", "modulation": 1e6},
-            )
-        )
-        changed = {key for key in plain if plain[key] != modulated[key]}
-        assert {"deconvolve_nce", "convolve_nce"} <= changed
-        assert changed <= {"deconvolve_nce", "convolve_nce", "generator_gradient"}
-        assert mildly["deconvolve_nce"] == pytest.approx(plain["deconvolve_nce"], rel=1e-4)
-
-    def test_as_coded_trains_the_auxiliary_head_in_the_discriminator_alone(self, gan_recipe):
+    def test_the_auxiliary_head_learns_in_the_discriminator_alone(self, gan_recipe):
         report = make_gan(gan_recipe(), auxiliary=0.0, auxiliary_discriminator=1.0).train_step(0)
         assert "deconvolve_auxiliary" not in report
         assert report["deconvolve_discriminator_class"] > 0

@@ -1,4 +1,4 @@
-"""Classification: which classifier, thresholds, attribution."""
+"""Classification: which classifier, thresholds."""
 
 from __future__ import annotations
 
@@ -65,36 +65,6 @@ def test_single_volumes(model, picture, volume):
     whole = model.classify(picture, domain="convolved")
     mean = np.mean([part.correlations["Dimer"] for part in parts])
     assert whole.correlations["Dimer"] == pytest.approx(mean, rel=1e-5)
-
-
-@pytest.mark.parametrize("domain", ["integrated", "convolved"])
-def test_attribution(model, picture, domain):
-    found = model.classify(picture, domain=domain, attribution=True)
-    assert found.correlations == pytest.approx(model.classify(picture, domain=domain).correlations)
-    for name in found.correlations:
-        bins, panels = found.attribution.bins[name], found.attribution.panels[name]
-        np.testing.assert_array_equal(np.isnan(bins), picture.mask)
-        assert panels.shape == (6, 10)
-        sums = np.nansum(mosaic.volumes_from_picture(bins), axis=(1, 2))
-        np.testing.assert_allclose(panels, sums, atol=1e-12)
-        assert np.abs(panels).max() > 0
-    assert np.shape(found.to_dict()["attribution"]["Dimer"]) == (6, 10)
-
-
-def test_attribution_is_the_gradient(model, volume):
-    """Against a finite difference of log K: scaling one panel's network values."""
-    name, eps = "Goodenough", 1e-3
-    scaling = model.card.classifiers["convolved"].scaling
-    found = model.classify(volume, domain="convolved", attribution=True)
-    logs = []
-    for factor in (1 - eps, 1 + eps):
-        values = volume.intensity.copy()
-        values[..., 4] = scaling.inverse(factor * scaling.forward(values[..., 4]))
-        logs.append(
-            np.log(model.classify(volume.replace(intensity=values), domain="convolved").correlations[name])
-        )
-    slope = (logs[1] - logs[0]) / (2 * eps)
-    assert found.attribution.panels[name][0, 4] == pytest.approx(slope, rel=0.02, abs=1e-4)
 
 
 def test_models_without_the_classifier(make_model, model, picture):

@@ -7,7 +7,7 @@ import pytest
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.inference.noise_replicas import noise_key, standard_normal_pair
-from mantid_exp2sim.inference.translate import translate_parts
+from mantid_exp2sim.inference.translate import translate
 from mantid_exp2sim.model.bundle import load_bundle, save_bundle
 from mantid_exp2sim.model.card import Card
 from mantid_exp2sim.model.error_model import ErrorModel
@@ -71,7 +71,7 @@ def test_members_are_numbered_without_gaps(model):
 
 def test_parts_add_up(save, picture):
     both = save()
-    made = translate_parts(both, "deconvolve", picture, replicas=4)
+    made = translate(both, "deconvolve", picture, replicas=4, parts=True)
     assert (made.model_known, made.calibrated) == (True, False)
     np.testing.assert_allclose(made.histogram.variance, made.input_variance + made.model_variance)
     total = both.deconvolve(picture, replicas=4)
@@ -86,13 +86,13 @@ def test_parts_add_up(save, picture):
 def test_uncalibrated_members_give_their_spread(alone, save, picture):
     exact = picture.replace(variance=np.zeros(picture.shape))
     one, two = (m.deconvolve(exact).intensity for m in alone)
-    made = translate_parts(save(), "deconvolve", exact)
+    made = translate(save(), "deconvolve", exact, parts=True)
     np.testing.assert_allclose(made.model_variance, (one - two) ** 2 / 2, rtol=1e-5, atol=1e-8)
     assert not made.input_variance[~picture.mask].any()
 
 
 def test_one_member_without_calibration_does_not_know_its_error(model, picture):
-    made = translate_parts(model, "deconvolve", picture, replicas=2)
+    made = translate(model, "deconvolve", picture, replicas=2, parts=True)
     assert (made.model_known, made.calibrated) == (False, False)
     assert not made.model_variance[~picture.mask].any()
     assert made.histogram.metadata["history"][-1]["errors"]["model"] == "not known"
@@ -102,12 +102,12 @@ def test_calibration_on_the_card(save, picture):
     both = save(errors={"deconvolve": FLAT})
     assert both.card.errors["deconvolve"] == FLAT
     bins = ~picture.mask
-    made = translate_parts(both, "deconvolve", picture.replace(variance=np.zeros(picture.shape)))
+    made = translate(both, "deconvolve", picture.replace(variance=np.zeros(picture.shape)), parts=True)
     size = np.maximum(1.0, np.abs(made.histogram.intensity[bins]))
     np.testing.assert_allclose(np.sqrt(made.model_variance[bins]), size)
     np.testing.assert_allclose(made.half_95[bins], 3 * size)
     assert made.calibrated
-    noisy = translate_parts(both, "deconvolve", picture, replicas=4)
+    noisy = translate(both, "deconvolve", picture, replicas=4, parts=True)
     expected = np.sqrt(1.959964**2 * noisy.input_variance[bins] + 9 * size**2)
     np.testing.assert_allclose(noisy.half_95[bins], expected)
     assert np.isnan(noisy.half_95[picture.mask]).all()

@@ -15,7 +15,7 @@ from mantid_exp2sim.model.archive import add_model, pack_model, remove_model
 from mantid_exp2sim.model.bundle import list_models, load_bundle
 
 _SPEC = importlib.util.spec_from_file_location(
-    "fuzz_bundles", Path(__file__).resolve().parents[2] / "benchmarks" / "fuzz_bundles.py"
+    "fuzz_bundles", Path(__file__).resolve().parents[1] / "fuzz" / "fuzz_bundles.py"
 )
 fuzz = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(fuzz)

@@ -41,17 +41,10 @@ def test_scaling_is_invertible_and_odd(scaling, x):
     np.testing.assert_array_equal(scaling.forward(-x), -y)
 
 
-@given(scaling=scalings, x=st.floats(-1e3, 1e3))
-def test_derivative(scaling, x):
-    step = 1e-5 * scaling.intensity_scale
-    slope = (scaling.forward(np.array([x + step])) - scaling.forward(np.array([x - step]))) / (2 * step)
-    np.testing.assert_allclose(scaling.derivative(np.array([x])), slope, rtol=1e-3)
-
-
 @given(scaling=scalings)
 def test_tensors_are_treated_as_arrays_are(scaling):
     x = np.linspace(-20, 20, 11)
-    for method in (scaling.forward, scaling.inverse, scaling.derivative):
+    for method in (scaling.forward, scaling.inverse):
         values = x if method != scaling.inverse else scaling.forward(x)
         np.testing.assert_allclose(method(torch.from_numpy(values)).numpy(), method(values), rtol=1e-12)
     assert scaling.forward(torch.zeros(3, dtype=torch.float32)).dtype == torch.float32

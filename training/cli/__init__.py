@@ -18,7 +18,7 @@ STOPPED = 143
 
 TRAIN_EXAMPLES = """examples:
   exp2sim train duq training/recipes/duq-integrated.toml --out runs/duq-integrated
-  exp2sim train gan training/recipes/gan-integrated.toml --resume
+  exp2sim train gan training/recipes/gan-volumes.toml --resume
   torchrun --standalone --nproc-per-node 2 -m mantid_exp2sim train gan training/recipes/gan-paper.toml
 """
 

@@ -38,8 +38,7 @@ def domain_indices(dataset: DataSet, config: GanConfig) -> tuple[Integers, Integ
         if not len(both[0]):
             raise Exp2SimError(
                 f"The data set {dataset.folder} has no pairs, and the loss needs them.",
-                fix="Build it with pairs = true, or set paired, paired_square and paired_flux to 0 "
-                "in [loss].",
+                fix="Build it with pairs = true, or set paired and paired_square to 0 in [loss].",
             )
     if config.data.disjoint and len(both[0]) and len(both[1]):
         return _disjoint(dataset, config, both[0], both[1])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram
-from mantid_exp2sim.inference.translate import translate_parts
+from mantid_exp2sim.inference.translate import translate
 from mantid_exp2sim.model.bundle import Model
 from mantid_exp2sim.model.card import classifier_role
 from mantid_exp2sim.model.error_model import NORMAL_95
@@ -76,7 +76,7 @@ def _coverage(model: Model, spectra: Spectra, count: int) -> dict[str, Any]:
     inside: list[NDArray[Any]] = []
     for number, (histogram, truth) in enumerate(_volumes(spectra, edges, count)):
         try:
-            parts = translate_parts(model, "deconvolve", histogram, seed=number)
+            parts = translate(model, "deconvolve", histogram, seed=number, parts=True)
         except Exp2SimError as error:
             return {NOT_KNOWN: str(error)}
         made = parts.histogram

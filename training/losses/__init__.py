@@ -16,10 +16,7 @@ from torch import Tensor
 from mantid_exp2sim.networks.blocks import average_to
 from mantid_exp2sim.training.trainers.distributed import WHOLE, Share
 
-GanKind = Literal["log", "least_squares", "hinge"]
-Negatives = Literal["uniform", "modulated"]
-
-SINKHORN_ITERATIONS = 10
+GanKind = Literal["log", "least_squares"]
 
 
 def masked_mean(values: Tensor, weight: Tensor) -> Tensor:
@@ -41,8 +38,7 @@ def masked_mean(values: Tensor, weight: Tensor) -> Tensor:
 def discriminator_loss(kind: GanKind, real: Tensor, fake: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
     """What a discriminator minimises: scores (B, 1, *patches) of real and fake data, and their weights.
 
-    ``log``: −log σ(D(real)) − log(1 − σ(D(fake))); ``least_squares``: (D(real) − 1)² + D(fake)²;
-    ``hinge``: max(0, 1 − D(real)) + max(0, 1 + D(fake)); each halved.
+    ``log``: −log σ(D(real)) − log(1 − σ(D(fake))); ``least_squares``: (D(real) − 1)² + D(fake)²; both halved.
 
     >>> one = torch.ones(1, 1, 2)
     >>> float(discriminator_loss("least_squares", one, 0 * one, (one, one)))
@@ -50,10 +46,8 @@ def discriminator_loss(kind: GanKind, real: Tensor, fake: Tensor, weights: tuple
     """
     if kind == "log":
         on_real, on_fake = F.softplus(-real), F.softplus(fake)
-    elif kind == "least_squares":
-        on_real, on_fake = (real - 1).square(), fake.square()
     else:
-        on_real, on_fake = F.relu(1 - real), F.relu(1 + fake)
+        on_real, on_fake = (real - 1).square(), fake.square()
     return 0.5 * (masked_mean(on_real, weights[0]) + masked_mean(on_fake, weights[1]))
 
 
@@ -63,14 +57,12 @@ def generator_loss(kind: GanKind, fake: Tensor, weight: Tensor) -> Tensor:
     ``log`` is the non-saturating −log σ(D(fake)), which has the fixed points of the min-max game.
 
     >>> one = torch.ones(1, 1, 2)
-    >>> float(generator_loss("hinge", 3 * one, one))
-    -3.0
+    >>> float(generator_loss("least_squares", 3 * one, one))
+    4.0
     """
     if kind == "log":
         return masked_mean(F.softplus(-fake), weight)
-    if kind == "least_squares":
-        return masked_mean((fake - 1).square(), weight)
-    return masked_mean(-fake, weight)
+    return masked_mean((fake - 1).square(), weight)
 
 
 def auxiliary_loss(predicted: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
@@ -126,24 +118,6 @@ def relative_square(output: Tensor, wanted: Tensor, mask: Tensor, floor: float) 
     return (error / (size + floor**2 * keep.flatten(1).sum(1) + 1e-12)).mean()
 
 
-def panel_flux_loss(made: Tensor, wanted: Tensor, mask: Tensor, floor: float) -> Tensor:
-    """|Σ made − Σ wanted| / (Σ wanted + floor · bins) of each panel, averaged over the measured ones.
-
-    All (B, h, k, E), in physical units; a panel is what lies in one energy bin; ``mask`` 1 = not measured;
-    ``floor`` an intensity per bin, so that empty panels do not decide. Errors bin by bin leave a panel's
-    total free within their own size, which for many small ones of the same sign is large.
-
-    >>> one = torch.ones(1, 2, 2, 3)
-    >>> round(float(panel_flux_loss(one * torch.tensor([1.0, 1.2, 0.9]), one, 0 * one, 0.0)), 6)
-    0.1
-    """
-    keep = 1 - mask
-    totals = [(part * keep).sum((1, 2)) for part in (made, wanted)]
-    bins = keep.sum((1, 2))
-    error = (totals[0] - totals[1]).abs() / (totals[1].abs() + floor * bins + 1e-12)
-    return masked_mean(error, (bins > 0).to(error.dtype))
-
-
 def sample_positions(
     mask: Tensor, sizes: Sequence[int], count: int, generator: torch.Generator, share: Share = WHOLE
 ) -> tuple[Tensor, Tensor]:
@@ -167,55 +141,18 @@ def sample_positions(
     return positions, best >= 0
 
 
-def patch_nce(
-    queries: Tensor,
-    keys: Tensor,
-    valid: Tensor,
-    temperature: float = 0.07,
-    *,
-    negatives: Negatives = "uniform",
-    beta: float = 1.0,
-) -> Tensor:
+def patch_nce(queries: Tensor, keys: Tensor, valid: Tensor, temperature: float = 0.07) -> Tensor:
     """PatchNCE: a position of the output must be recognised among the other positions of its own input.
 
     ``queries`` and ``keys`` (B, P, width) unit vectors at the same positions; keys are detached; negatives
     come from the same sample only; ``valid`` (B, P) says which positions count, as query or as negative.
-    ``negatives``: ``uniform`` counts each once, ``modulated`` by :func:`log_modulation` of ``beta``.
-    Source: Park et al., ECCV 2020 (CUT); Han et al., CVPRW 2021; modulated: Zhan et al., CVPR 2022 (MoNCE).
+    Source: Park et al., ECCV 2020 (CUT); Han et al., CVPRW 2021.
 
     >>> vectors = torch.eye(4)[None]
     >>> float(patch_nce(vectors, vectors, torch.ones(1, 4).bool())) < 1e-5
     True
     """
-    similarity = torch.einsum("bpw,bqw->bpq", queries, keys.detach())
-    logits = similarity / temperature
-    if negatives == "modulated":
-        logits = logits + log_modulation(similarity, valid, beta)
+    logits = torch.einsum("bpw,bqw->bpq", queries, keys.detach()) / temperature
     logits = logits.masked_fill(~valid[:, None, :], -1e4)
     losses = -F.log_softmax(logits, dim=2).diagonal(dim1=1, dim2=2)
     return masked_mean(losses, valid.to(losses.dtype))
-
-
-@torch.no_grad()
-def log_modulation(similarity: Tensor, valid: Tensor, beta: float) -> Tensor:
-    """Logarithm of how often each negative counts: an entropic transport plan that prefers the similar ones.
-
-    ``similarity`` (B, P, P) of queries with keys, ``valid`` (B, P) to (B, P, P): log w, 0 for the positive
-    and wherever query or key is not valid. Over the n valid positions w is exp(similarity / ``beta``) off the
-    diagonal, its rows and columns scaled to n − 1 by `SINKHORN_ITERATIONS` in the log domain; rows last, so
-    that the weights of a query sum to its number of negatives. No gradient passes the plan.
-    Source: MoNCE, Zhan et al., CVPR 2022 (the "hard" weights, for unpaired data).
-
-    >>> alike = torch.tensor([[[1.0, 0.5, 0.1], [0.5, 1.0, 0.1], [0.1, 0.1, 1.0]]])
-    >>> w = log_modulation(alike, torch.ones(1, 3).bool(), 0.5).exp()
-    >>> w[0, 0].sum().round(decimals=4).item(), float(w[0, 0, 0])
-    (3.0, 1.0)
-    """
-    same = torch.eye(valid.shape[1], dtype=torch.bool, device=valid.device)
-    pairs = valid[:, :, None] & valid[:, None, :] & ~same
-    # a finite "never", so that a row without any negative gives no nan
-    plan = (similarity.float() / beta).masked_fill(~pairs, -1e9)
-    total = (valid.sum(1) - 1).clamp_min(1).log()[:, None, None]
-    for dim in SINKHORN_ITERATIONS * (1, 2):
-        plan = plan + (total - plan.logsumexp(dim, keepdim=True)).clamp(-1e6, 1e6)
-    return plan.masked_fill(~pairs, 0.0)

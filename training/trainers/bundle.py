@@ -80,7 +80,6 @@ def make_bundle(
         cards[domain] = ClassifierCard(
             network=members[0].network,
             scaling=members[0].scaling,
-            partial=all(read_json(run / CONFIG)["data"].get("leave_out", 0) > 0 for run in each),
         )
     about = whole_description(dataset)
     measurement = measurement_of(model.measurement, about)
@@ -155,7 +154,7 @@ def _without_paths(config: Any) -> Any:
     return config
 
 
-_PATHS = ("folder", "start", "mean_with", "classifier_target", "classifier_convolved", "files", "mask")
+_PATHS = ("folder", "start", "mean_with", "files", "mask")
 
 
 def _names(value: Any) -> Any:

@@ -6,7 +6,6 @@ every class, the length scale is chosen on the validation split, and bins that w
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,11 +47,6 @@ def check_panels(dataset: DataSet, config: DuqConfig) -> None:
             f"The classifier has {config.network.panels} panels and {config.network.classes} classes.",
             reason=f"A {config.data.form} of this data set has {panels} panels; there are {classes} classes.",
             fix=f"Set panels = {panels} and classes = {classes} in [network].",
-        )
-    if config.data.leave_out > 0 and (energies == 1 or config.data.form == "volume"):
-        raise Exp2SimError(
-            "There is one incident energy in a sample: none can be left out.",
-            fix="Set leave_out = 0 in [data].",
         )
 
 
@@ -126,8 +120,6 @@ class DuqTask:
         """Input and labels of a step, with outliers (label −1) at the end."""
         samples = self._ahead.at(step)
         draws = torch.Generator().manual_seed(step_seed(self.config.run.seed, step))
-        if self.config.data.leave_out > 0:
-            samples = leave_out(samples, self.config.data.leave_out, draws)
         x = _stack(samples)
         count = round(self.config.loss.outliers * len(x))
         chosen = x[torch.randint(len(x), (count,), generator=draws)]
@@ -222,26 +214,8 @@ class DuqTask:
             "length_scale": best,
             "own_correlation": float(found.gather(1, self.valid_label[:, None]).mean()),
         }
-        if self.config.data.leave_out > 0:
-            report |= self._alone(best)
         for kind, values in foreign.items():
             report[f"null_{kind}"] = float(torch.exp(-values / (2 * best**2)).amax(1).quantile(0.95))
-        return report
-
-    def _alone(self, length_scale: float) -> dict[str, float]:
-        """Accuracy and mean correlation with the right class from the data of one incident energy alone."""
-        windows = self.config.network.panels // len(self.domain.dataset.energies)
-        report = {}
-        for number, energy in enumerate(self.domain.dataset.energies.tolist()):
-            part = slice(number * windows, (number + 1) * windows)
-            intensity, mask = self.valid.chunk(2, 1)
-            x = torch.cat([torch.zeros_like(intensity), torch.ones_like(mask)], 1)
-            x[:, part] = intensity[:, part]
-            x[:, part.start + mask.shape[1] : part.stop + mask.shape[1]] = mask[:, part]
-            distances = self._distances(x)
-            own = distances.gather(1, self.valid_label[:, None])
-            report[f"accuracy_{energy:g}"] = metrics.accuracy(-distances, self.valid_label)
-            report[f"correlation_{energy:g}"] = float(torch.exp(-own / (2 * length_scale**2)).mean())
         return report
 
     def _distances(self, x: Tensor) -> Tensor:
@@ -261,23 +235,6 @@ class DuqTask:
 
     def picture(self, path: Path) -> None:
         """A classifier draws nothing."""
-
-
-def leave_out(samples: Samples, share: float, draws: torch.Generator) -> Samples:
-    """Mask whole incident energies of about ``share`` of the mosaics (B, Ei, h, k, E); one at least stays.
-
-    How many stay is uniform from one to all but one.
-    """
-    count, energies = samples.x.shape[:2]
-    chosen = torch.rand(count, generator=draws) < share
-    stay = torch.randint(1, max(energies, 2), (count, 1), generator=draws)
-    rank = torch.rand(count, energies, generator=draws).argsort(1).argsort(1)
-    gone = (chosen[:, None] & (rank >= stay))[:, :, None, None, None]
-    return dataclasses.replace(
-        samples,
-        x=torch.where(gone, 0.0, samples.x),
-        mask=torch.where(gone, torch.ones_like(samples.mask), samples.mask),
-    )
 
 
 def _stack(samples: Samples) -> Tensor:

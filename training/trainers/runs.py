@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.scaling import Scaling
@@ -36,7 +36,6 @@ from mantid_exp2sim.training.datasets.sampler import (
     open_dataset,
 )
 from mantid_exp2sim.training.datasets.sources import domain_indices, gan_domains
-from mantid_exp2sim.training.trainers.grow import load_grown
 from mantid_exp2sim.training.trainers.warm_start import find_model, load_mean, start_from_model, with_scaling
 
 if TYPE_CHECKING:
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
     from mantid_exp2sim.networks.generator import Generator
     from mantid_exp2sim.training.losses.data_consistency import KnownOperator
     from mantid_exp2sim.training.trainers.trainer import Task
-    from mantid_exp2sim.training.trainers.translator import DualGan
 
 CONFIG, MODEL = "config.json", "model.json"
 FREE = ("log_every", "checkpoint_every", "tensorboard")
@@ -128,19 +126,6 @@ def train_gan(recipe: Path, *, out: Path, resume: bool = False, seed: int | None
 
     dataset = open_dataset(find_folder(config.data.folder, recipe))
     domains, scaling, mean, measurement = gan_data(dataset, config, recipe)
-    classifiers = {
-        name: load_classifier(find_folder(folder, recipe))
-        for name, folder in (
-            ("deconvolve", config.validation.classifier_target),
-            ("convolve", config.validation.classifier_convolved),
-        )
-        if folder is not None
-    }
-    if config.validation.metric == "classifier" and len(classifiers) < 2:
-        raise Exp2SimError(
-            "The metric 'classifier' needs two classifiers.",
-            fix="Set classifier_target and classifier_convolved in [validation].",
-        )
     model = GanModel(
         layout=config.network.layout,
         generator=config.network.generator,
@@ -149,7 +134,7 @@ def train_gan(recipe: Path, *, out: Path, resume: bool = False, seed: int | None
         mean_intensity=mean,
         measurement=None if measurement is None else measurement.about,
     )
-    validation = make_validation(dataset, config, scaling, classifiers, measurement)
+    validation = make_validation(dataset, config, scaling, measurement)
     gan = DualGan(config, domains, validation, _known_operator(dataset, config, scaling))
     start_from(config.run, recipe, gan, model, out=out)
     return run_task(gan, config, model, out=out, resume=resume)
@@ -261,8 +246,7 @@ def start_from(
     Raises
     ------
     Exp2SimError
-        If that run or model has other networks or another scaling, or cannot be read. The generators of a
-        run may be narrower than the recipe's (see :mod:`mantid_exp2sim.training.trainers.grow`).
+        If that run or model has other networks or another scaling, or cannot be read.
     """
     from mantid_exp2sim.training.trainers.checkpoint import load_checkpoint
     from mantid_exp2sim.training.trainers.trainer import CHECKPOINT
@@ -292,19 +276,10 @@ def start_from(
             reason="Its weights belong to other network values.",
             fix="Give both recipes the same intensity_scale and gain in [scaling].",
         )
-    if isinstance(task, DualGan) and _is_narrower(start, task):
-        load_grown(start / CHECKPOINT, task.networks())
-    else:
-        load_checkpoint(start / CHECKPOINT, task.networks(), {})
+    load_checkpoint(start / CHECKPOINT, task.networks(), {})
     if settings.mean_with is not None:
         other = find_folder(settings.mean_with, recipe)
         load_mean([start / CHECKPOINT, other / CHECKPOINT], task.networks())
-
-
-def _is_narrower(start: Path, task: DualGan) -> bool:
-    """Whether the generators of a run have a smaller width than a task's."""
-    theirs, mine = GanModel.model_validate(read_json(start / MODEL)).generator, task.config.network.generator
-    return (theirs.width or 0) < (mine.width or 0)
 
 
 def run_task(task: Task, config: GanConfig | DuqConfig, model: BaseModel, *, out: Path, resume: bool) -> str:
@@ -347,7 +322,7 @@ def _prepare_folder(out: Path, config: GanConfig | DuqConfig, *, resume: bool) -
             raise Exp2SimError(
                 f"{out} holds a run already.", fix="Continue it with --resume, or choose another --out."
             )
-        changed = _differences(_completed(read_json(path), type(config)), now)
+        changed = _differences(read_json(path), now)
         if changed:
             raise Exp2SimError(
                 f"The run in {out} was started with other settings: {', '.join(changed)}.",
@@ -358,14 +333,6 @@ def _prepare_folder(out: Path, config: GanConfig | DuqConfig, *, resume: bool) -
     elif out.is_dir() and any(each.name != LOCK and not is_temporary(each) for each in out.iterdir()):
         raise Exp2SimError(f"{out} is not empty and holds no run.", fix="Choose another --out.")
     make_folder(out)
-
-
-def _completed(before: Any, kind: type[GanConfig | DuqConfig]) -> Any:
-    """Settings of a run of an earlier version, with the defaults of settings that it did not have."""
-    try:
-        return json.loads(kind.model_validate(before).model_dump_json())
-    except ValidationError:
-        return before
 
 
 def _differences(before: Any, now: Any) -> list[str]:

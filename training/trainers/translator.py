@@ -117,7 +117,6 @@ class DualGan:
         self.discriminators: dict[str, nn.Module] = {}
         for name in DIRECTIONS:
             generator = build_generator(config.network.generator, self.layout)
-            generator.requires_grad_(name not in self.weights.frozen)
             self.generators[name] = self._placed(generator)
             if self.weights.nce > 0:
                 head = build_projection(generator, width=config.network.projection_width, paper=paper)
@@ -147,8 +146,7 @@ class DualGan:
         return network
 
     def _of_generators(self) -> list[nn.Parameter]:
-        learning = [net for name, net in self.generators.items() if name not in self.weights.frozen]
-        return _parameters(chain(learning, self.projections.values()))
+        return _parameters(chain(self.generators.values(), self.projections.values()))
 
     def _of_discriminators(self) -> list[nn.Parameter]:
         return _parameters(self.discriminators.values())
@@ -286,21 +284,15 @@ class DualGan:
         return sum((weight * value for weight, value in parts.values()), zero)
 
     def _against_truth(self, made: Tensor, truth: Tensor, own: Stacked) -> dict[str, tuple[float, Tensor]]:
-        """Losses of pairs: bin by bin in network values and in physical units, and of the panels' totals."""
+        """Losses of pairs: bin by bin, in network values and in physical units."""
         w, scaling = self.weights, self.domains["convolve"].scaling
         parts: dict[str, tuple[float, Tensor]] = {}
         if w.paired > 0:
             parts["paired"] = w.paired, losses.masked_l1(made, truth, own.pair_mask)
-        if w.paired_square == w.paired_flux == 0:
-            return parts
-        physical = scaling.inverse(made), scaling.inverse(truth.float())
-        floor = w.paired_floor * scaling.intensity_scale
         if w.paired_square > 0:
+            physical = scaling.inverse(made), scaling.inverse(truth.float())
+            floor = w.paired_floor * scaling.intensity_scale
             parts["paired_square"] = w.paired_square, losses.relative_square(*physical, own.pair_mask, floor)
-        if w.paired_flux > 0:
-            volumes = [self.layout.unstack(part, own.shape) for part in (*physical, own.pair_mask)]
-            made, truth, mask = volumes
-            parts["paired_flux"] = w.paired_flux, losses.panel_flux_loss(made, truth, mask, floor)
         return parts
 
     def _physics(
@@ -345,7 +337,7 @@ class DualGan:
         with self._autocast():
             queries = self.projections[OTHER[name]](made.queries, positions)
         each = [
-            losses.patch_nce(query, key, valid, w.temperature, negatives=w.negatives, beta=w.modulation)
+            losses.patch_nce(query, key, valid, w.temperature)
             for query, key, (_, valid) in zip(queries, keys, sampled, strict=True)
         ]
         return torch.stack(each).mean()

@@ -23,7 +23,6 @@ from mantid_exp2sim.training.datasets.sampler import DataSet, Domain, Samples
 from mantid_exp2sim.training.trainers import metrics
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.training.trainers.runs import TrainedClassifier
     from mantid_exp2sim.training.trainers.translator import DualGan
 
 GOAL = {"deconvolve": "target", "convolve": "convolved"}
@@ -74,8 +73,6 @@ class GanValidation:
     """Whether samples at the same place are counterparts."""
     scaling: Scaling
     config: GanConfig
-    classifiers: dict[str, TrainedClassifier]
-    """By the direction whose output it reads."""
 
     def measure(self, gan: DualGan) -> dict[str, float]:
         """All metrics of both directions, and, as ``raw_…``, what untranslated data would get."""
@@ -100,12 +97,6 @@ class GanValidation:
             report["relative_l2"] = metrics.relative_l2(physical, wanted, source.mask, pooled=patches)
         report["flux"] = metrics.flux_ratio(physical, wanted, source.mask)
         report["sliced"] = self._sliced(made, source, truth)
-        known = source.label >= 0
-        if name in self.classifiers and bool(known.any()):
-            mask = source.mask[0] if len(source.mask) == 1 else source.mask[known]
-            found = self.classifiers[name].correlations(physical[known], mask)
-            report["accuracy"] = metrics.accuracy(found, source.label[known])
-            report["nll"] = metrics.negative_log_likelihood(found, source.label[known])
         return report
 
     def _sliced(self, made: Tensor, source: Held, truth: Held) -> float:
@@ -119,14 +110,8 @@ class GanValidation:
         return metrics.sliced_distance_of_sets(made[:half], masks[0], truth.x[half:], masks[1])
 
     def score(self, name: str, report: Mapping[str, float]) -> float:
-        """The number by which the best generator of a direction is chosen; lower is better.
-
-        ``classifier``: share of wrong predictions + 0.01 × negative log likelihood (which breaks ties).
-        """
-        if self.config.validation.metric == "classifier" and f"{name}_accuracy" in report:
-            return 1 - report[f"{name}_accuracy"] + 0.01 * report[f"{name}_nll"]
-        key = "relative_l2" if self.config.validation.metric == "relative_l2" else "sliced"
-        return report[f"{name}_{key}"]
+        """The number by which the best generator of a direction is chosen; lower is better."""
+        return report[f"{name}_{self.config.validation.metric}"]
 
     def picture(self, gan: DualGan, path: Path) -> None:
         """One sample: convolved, its deconvolution, the target (the truth, if paired), its convolution."""
@@ -188,7 +173,6 @@ def make_validation(
     dataset: DataSet,
     config: GanConfig,
     scaling: Scaling,
-    classifiers: dict[str, TrainedClassifier],
     measurement: Measurement | None = None,
 ) -> GanValidation:
     """Read the validation samples: mosaics of a simulated set, else single volumes or patches.
@@ -197,19 +181,14 @@ def make_validation(
     is looked at only where the data set has no convolved domain of its own.
     """
     if dataset.shares_mask and config.data.patch is None:
-        return GanValidation(_mosaics(dataset, config, scaling), True, scaling, config, classifiers)
+        return GanValidation(_mosaics(dataset, config, scaling), True, scaling, config)
     domains, paired = _drawn(dataset, config, scaling, measurement)
     if config.validation.metric == "relative_l2" and not paired:
         raise Exp2SimError(
             "The metric 'relative_l2' needs pairs, and the validation split has none.",
             fix='Set metric = "sliced" in [validation], or build the data set with pairs = true.',
         )
-    if classifiers and config.data.patch is not None:
-        raise Exp2SimError(
-            "A classifier reads whole samples, not patches.",
-            fix="Leave classifier_target and classifier_convolved out of [validation].",
-        )
-    return GanValidation(domains, paired, scaling, config, classifiers)
+    return GanValidation(domains, paired, scaling, config)
 
 
 def _mosaics(dataset: DataSet, config: GanConfig, scaling: Scaling) -> dict[str, Held]:

@@ -59,9 +59,7 @@ DTYPES = ("F64", "F16", "BF16", "I64", "U8", "BOOL", "F8_E4M3", "C64", "F32 ", "
 
 def good() -> Files:
     """A small model."""
-    spec = importlib.util.spec_from_file_location(
-        "use_conftest", HERE.parents[1] / "tests" / "use" / "conftest.py"
-    )
+    spec = importlib.util.spec_from_file_location("use_conftest", HERE.parents[1] / "use" / "conftest.py")
     assert spec is not None
     assert spec.loader is not None
     made = importlib.util.module_from_spec(spec)
@@ -354,7 +352,7 @@ def checkpoint(rng: Rng, room: Path) -> None:
 
 def dataset_files(folder: Path) -> None:
     spec = importlib.util.spec_from_file_location(
-        "data_conftest", HERE.parents[1] / "tests/training/conftest.py"
+        "data_conftest", HERE.parents[1] / "training" / "conftest.py"
     )
     assert spec is not None
     assert spec.loader is not None

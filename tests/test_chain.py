@@ -169,16 +169,6 @@ def test_evaluate_command_writes_figures_onto_the_card(
     assert card.metrics["accuracy"] == printed["accuracy"]
 
 
-def test_single_volumes_are_classified(chain: Path) -> None:
-    from mantid_exp2sim.mosaic import split
-    from mantid_exp2sim.simulation.manganite import BEST_FIT
-    from mantid_exp2sim.simulation.measurement import simulate_mosaic
-
-    volume = split(simulate_mosaic("Dimer", BEST_FIT["Dimer"], kind="integrated"))[2]
-    found = mantid_exp2sim.load_model(chain / "tiny").classify(volume)
-    assert set(found.correlations) == {"Dimer", "Goodenough"}
-
-
 def test_wrong_bundles_and_data_sets(chain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gan, data = str(chain / "gan"), str(chain / "data")
     wrong = ["bundle", str(tmp_path / "m"), "--gan", gan, "--dataset", data]

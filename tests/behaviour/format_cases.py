@@ -39,7 +39,7 @@ REAL = (
 
 def _small_files() -> ModuleType:
     """Load the module that makes small good files of every format."""
-    path = ROOT / "benchmarks" / "fuzz_readers.py"
+    path = ROOT / "tests" / "fuzz" / "fuzz_readers.py"
     specification = importlib.util.spec_from_file_location("small_files", path)
     assert specification is not None
     assert specification.loader is not None

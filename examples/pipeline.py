@@ -74,9 +74,9 @@ def close_log() -> None:
 def run(args: argparse.Namespace) -> int:
     """Process every file; a failure is logged and the next file is taken."""
     try:
-        from mantid_exp2sim.mantid import install as workbench
+        import mantid_exp2sim
 
-        workbench.register()
+        mantid_exp2sim.register_algorithms()
     except (ImportError, ValueError) as error:
         log.error("cannot start: %s", error)
         return NOT_STARTED

@@ -14,18 +14,23 @@ if TYPE_CHECKING:
     from mantid_exp2sim.errors import Cancelled, Exp2SimError
     from mantid_exp2sim.histogram import Axis, Histogram
     from mantid_exp2sim.io import load, save
+    from mantid_exp2sim.mantid.install import register_algorithms
     from mantid_exp2sim.model.bundle import Model, list_models, load_model
+    from mantid_exp2sim.plotting import compare, plot
 
 _HOMES = {
     "Axis": "histogram",
     "Cancelled": "errors",
     "Exp2SimError": "errors",
     "Histogram": "histogram",
-    "Model": "bundle",
-    "list_models": "bundle",
-    "load": "formats",
-    "load_model": "bundle",
-    "save": "formats",
+    "Model": "model.bundle",
+    "compare": "plotting",
+    "list_models": "model.registry",
+    "load": "io",
+    "load_model": "model.bundle",
+    "plot": "plotting",
+    "register_algorithms": "mantid.install",
+    "save": "io",
 }
 
 __all__ = [
@@ -35,9 +40,12 @@ __all__ = [
     "Histogram",
     "Model",
     "__version__",
+    "compare",
     "list_models",
     "load",
     "load_model",
+    "plot",
+    "register_algorithms",
     "save",
 ]
 

@@ -254,8 +254,8 @@ class ValidationSettings(Table):
     count: int = Field(default=64, ge=2)
     """Mosaics of the validation split."""
     metric: Literal["sliced", "relative_l2"] = "sliced"
-    """What the best generator of each direction is chosen by: ``sliced`` needs no pairs, ``relative_l2`` uses the
-    true counterparts (see :mod:`mantid_exp2sim.training.trainers.metrics`)."""
+    """What the best generator of each direction is chosen by: ``sliced`` needs no pairs, ``relative_l2`` uses
+    the true counterparts (see :mod:`mantid_exp2sim.training.trainers.metrics`)."""
     pictures: bool = True
 
 
@@ -330,10 +330,10 @@ OutlierKind = Literal[
 """``zeros``: nothing scattered. ``constant``: one level everywhere. ``bins``: each panel's bins shuffled.
 ``panels``: the panels shuffled. ``noise``: positive white noise. ``sparse``: few bright bins.
 ``lattice``: excitations of another lattice, the panels zoomed or turned in the plane and of another band.
-``near_lattice``: the same of lattice constants that are nearer to the own ones. ``magnet``: spin waves of
-a
-random ferromagnet or antiferromagnet, drawn from a formula (:mod:`mantid_exp2sim.training.synthetic.magnets`), on a
-random lattice. ``cell_magnet``: the same on a simple multiple of the sample's own unit cell."""
+``near_lattice``: the same of lattice constants that are nearer to the own ones.
+``magnet``: spin waves of a random ferromagnet or antiferromagnet, drawn from a formula
+(:mod:`mantid_exp2sim.training.synthetic.magnets`), on a random lattice. ``cell_magnet``: the same on a simple
+multiple of the sample's own unit cell."""
 
 
 class DuqLossSettings(Table):

@@ -281,7 +281,8 @@ def require_domain(
         kind = "measurement-like" if direction == "deconvolve" else "simulation-like"
         raise Exp2SimError(
             f"The data are outside what the model {model.card.name!r} was trained on ({found.words()}).",
-            reason=f"They differ more from its {kind} training data than anything of that kind that was seen, "
+            reason=f"They differ more from its {kind} training data than anything of that kind that "
+            "was seen, "
             "so its result cannot be trusted.",
             fix="Check axes, units and mask (`exp2sim check`), use another model, or force it "
             "(`--force`, property Force, force=True).",

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mantid_exp2sim.domain.detector_gaps import Bits, packed
-from mantid_exp2sim.mantid.worker import short_waits
+from mantid_exp2sim.inference.worker import short_waits
 from mantid_exp2sim.networks.layout import Layout
 
 if TYPE_CHECKING:

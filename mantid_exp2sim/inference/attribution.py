@@ -22,7 +22,7 @@ from mantid_exp2sim.inference.classify import choose_domain, classifier_data, gr
 from mantid_exp2sim.inference.opinions import likelier_domain
 from mantid_exp2sim.inference.translate import history_entry, with_history
 from mantid_exp2sim.inference.volumes import Volumes
-from mantid_exp2sim.mantid.worker import short_waits
+from mantid_exp2sim.inference.worker import short_waits
 from mantid_exp2sim.model.card import Domain, classifier_role
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from mantid_exp2sim.histogram import Floats, Histogram
 from mantid_exp2sim.inference.sliding_window import check_tile
 from mantid_exp2sim.inference.translate import intensity_factor, translate
 from mantid_exp2sim.inference.volumes import Volumes, open_volumes
-from mantid_exp2sim.mantid.worker import short_waits
+from mantid_exp2sim.inference.worker import short_waits
 from mantid_exp2sim.model.card import Domain, classifier_role
 
 if TYPE_CHECKING:

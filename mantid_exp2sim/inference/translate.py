@@ -16,7 +16,7 @@ from mantid_exp2sim.histogram import Booleans, Floats, Histogram
 from mantid_exp2sim.inference.noise_replicas import noise_key, standard_normal_pair
 from mantid_exp2sim.inference.sliding_window import Block, blocks, samples_at_once
 from mantid_exp2sim.inference.volumes import Volumes, open_volumes
-from mantid_exp2sim.mantid.worker import short_waits
+from mantid_exp2sim.inference.worker import short_waits
 from mantid_exp2sim.model.error_model import NORMAL_95, ErrorModel, Translated
 from mantid_exp2sim.networks.layout import AXES
 

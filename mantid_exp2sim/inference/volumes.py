@@ -188,7 +188,8 @@ def _check_other_axes(histogram: Histogram, positions: dict[str, int | None]) ->
         )
         raise Exp2SimError(
             f"The axes {names} are not those of the model.",
-            reason="It takes h, k and energy transfer, such as [H,0,0], [0,K,0] and DeltaE; others integrated.",
+            reason="It takes h, k and energy transfer, such as [H,0,0], [0,K,0] and DeltaE; others "
+            "integrated.",
             fix="Cut or integrate the data to these axes, or load a picture of shape (240, 400).",
         )
 

@@ -215,7 +215,8 @@ def _kind(file: Path) -> str:
     what = "is empty" if not head else "is of no known kind"
     raise Exp2SimError(
         f"{file} {what}.",
-        reason="Read are Mantid MDHisto (.nxs), Horace (.sqw, .d1d …), SpinW (.mat), NXSPE, the published .npy "
+        reason="Read are Mantid MDHisto (.nxs), Horace (.sqw, .d1d …), SpinW (.mat), NXSPE, the "
+        "published .npy "
         "arrays and this package's own .npz.",
     )
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.inference.sliding_window import check_tile
+from mantid_exp2sim.inference.worker import Progress, compute
 from mantid_exp2sim.mantid import inputs as mdinputs
 from mantid_exp2sim.mantid import words as mdwords
 from mantid_exp2sim.mantid import workspace as mdworkspace
-from mantid_exp2sim.mantid.worker import Progress, compute
 
 if TYPE_CHECKING:
     from mantid_exp2sim.model.bundle import Model
@@ -104,7 +104,7 @@ def data_issues(model: Model, workspaces: Mapping[str, Any], energy: float | Non
             mdinputs.check(model, name, mdworkspace.read(workspace, incident_energy=energy).histogram)
         except Exp2SimError as error:
             cause = error.__cause__ if isinstance(error.__cause__, Exp2SimError) else error
-            known = cause.what.startswith("The incident energy")
+            known = cause.summary.startswith("The incident energy")
             return {"IncidentEnergy" if known else "InputWorkspace": str(error)}
     return {}
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.inference.worker import Progress
 from mantid_exp2sim.mantid import algorithm as mdalgorithm
 from mantid_exp2sim.mantid import inputs as mdinputs
 from mantid_exp2sim.mantid import workspace as mdworkspace
-from mantid_exp2sim.mantid.worker import Progress
 
 if TYPE_CHECKING:
     from mantid_exp2sim.domain.check import DomainCheck

@@ -83,7 +83,7 @@ def plugin_directories(properties: str | os.PathLike[str] | None = None) -> tupl
     return entries_that_mantid_reads(read_properties(_path(properties)))
 
 
-def register() -> tuple[str, ...]:
+def register_algorithms() -> tuple[str, ...]:
     """Make the algorithms callable from a script, without any plugin directory; gives their names.
 
     After it, ``from mantid.simpleapi import DeconvolveMD`` works.

@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, AxisKind, Booleans, Floats, Histogram
+from mantid_exp2sim.inference.worker import compute
 from mantid_exp2sim.mantid import algorithm as mdalgorithm
 from mantid_exp2sim.mantid import inputs as mdinputs
 from mantid_exp2sim.mantid import properties as mdproperties
 from mantid_exp2sim.mantid import workspace as mdworkspace
-from mantid_exp2sim.mantid.worker import compute
 
 MODELS = {
     "Goodenough": ("JF1", "JA", "JF2", "JF3", "Jperp", "D"),

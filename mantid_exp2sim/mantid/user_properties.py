@@ -36,7 +36,7 @@ def algorithms_folder() -> Path:
     >>> (algorithms_folder() / "DeconvolveMD.py").is_file()
     True
     """
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parents[1]
     for folder in (here / "_algorithms", here.parent / "algorithms"):
         if (folder / "DeconvolveMD.py").is_file():
             return folder

@@ -241,7 +241,8 @@ def _refuse_torque(
         site = int(torque.argmax())
         raise UnstableStructureError(
             f"The structure of {description.name} is no equilibrium of these exchange constants.",
-            reason=f"The field on spin {site + 1} is not along its moment ({torque[site]:.3g} meV across it).",
+            reason=f"The field on spin {site + 1} is not along its moment ({torque[site]:.3g} meV "
+            "across it).",
             fix="Correct the directions of the moments, or the bonds.",
         )
 

@@ -19,8 +19,8 @@ with warnings.catch_warnings():
     config["user.python.plugins.directories"] = ""  # nothing of what this machine has installed
     import mantid.simpleapi
 
+import mantid_exp2sim
 from mantid_exp2sim import mosaic
-from mantid_exp2sim.mantid import install as workbench
 from mantid_exp2sim.model import bundle
 from mantid_exp2sim.model.card import AcceptedAxis, Card, ClassifierCard, mosaic_axes
 from mantid_exp2sim.model.scaling import Scaling
@@ -109,7 +109,7 @@ def models_folder(tmp_path_factory):
 def api(models_folder, monkeypatch):
     """The algorithms, registered, with the models above installed; nothing else in the data service."""
     monkeypatch.setenv("EXP2SIM_MODELS", str(models_folder))
-    workbench.register()
+    mantid_exp2sim.register_algorithms()
     from mantid import simpleapi
 
     simpleapi.mtd.clear()

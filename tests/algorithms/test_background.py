@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from mantid_exp2sim.mantid.worker import compute
+from mantid_exp2sim.inference.worker import compute
 
 
 def quiet(fraction, message):

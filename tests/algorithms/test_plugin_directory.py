@@ -116,5 +116,5 @@ def test_the_models_are_a_drop_down(api, name):
 
 
 def test_registering_twice_is_harmless(api):
-    assert workbench.register() == tuple(file.stem for file in FILES)
+    assert workbench.register_algorithms() == tuple(file.stem for file in FILES)
     assert callable(api.DeconvolveMD)

@@ -282,4 +282,4 @@ def test_install_tells_of_a_backtick_that_hides_the_settings_of_the_user(file):
 def test_register_without_mantid_says_the_way_out(monkeypatch):
     monkeypatch.setitem(sys.modules, "mantid", None)
     with pytest.raises(Exp2SimError, match=r"Mantid comes from conda"):
-        workbench.register()
+        workbench.register_algorithms()

@@ -98,7 +98,7 @@ def wrong_inputs() -> Json:
         described[line] = {
             "status": status,
             "what": bool(error["error"]),
-            "at least why or fix": bool(error["why"] or error[FIX]),
+            "at least why or fix": bool(error["reason"] or error[FIX]),
             "words": complaints.startswith("error: ") or "error: " in complaints,
             "files unchanged": _files() == before,
         }

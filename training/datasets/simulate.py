@@ -159,7 +159,8 @@ class Recipe(_Settings):
         if not np.allclose(found, found[0], rtol=1e-6):
             raise Exp2SimError(
                 "The classes of a data set must have the same lattice and axes of view.",
-                reason=f"Theirs, as 2π over one r.l.u. in Å: {dict(zip(self.class_names, found, strict=True))}.",
+                reason="Theirs, as 2π over one r.l.u. in Å: "
+                f"{dict(zip(self.class_names, found, strict=True))}.",
                 fix="Describe all of them in one lattice.",
             )
         return found[0]

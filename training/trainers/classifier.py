@@ -101,7 +101,8 @@ class DuqTask:
         elif asked := sorted(set(MAGNETS) & set(self.config.loss.outlier_kinds)):
             raise Exp2SimError(
                 "Magnets as inputs of no class need the energies of a mosaic's panels.",
-                reason="The samples are single volumes, or the data set does not say the same energies for all.",
+                reason="The samples are single volumes, or the data set does not say the same energies "
+                "for all.",
                 fix=f"Take {' and '.join(asked)} out of outlier_kinds in [loss].",
             )
 

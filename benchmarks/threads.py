@@ -12,7 +12,7 @@ Two causes make the same translation several times slower in one place than in a
   OpenMP threads than there are cores: then for 1000, after which it sleeps. Beside other work the spinning
   thread takes its core from the thread it waits for. So two threads are slower than one, and take two to four
   times the processor time. A worker thread was fast only where the main thread had used torch before: its
-  sleeping team made the count large enough. In a fresh process both are slow. ``inference.worker.short_waits``
+  sleeping team made the count large enough. In a fresh process both are slow. `short_waits`
   sees to the count; "waits long" is the same translation without it.
 - **Pages of new memory.** The framework of Mantid calls ``mallopt(M_MMAP_THRESHOLD, 32768)`` at its start:
   from then on each larger array is memory that the system has just cleared, and goes back when it is freed.

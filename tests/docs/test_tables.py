@@ -14,12 +14,12 @@ def make_tables(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_the_tables_are_up_to_date():
+def test_the_tables_are_up_to_date() -> None:
     done = make_tables("--check")
     assert done.returncode == 0, done.stderr
 
 
-def test_a_changed_figure_is_noticed_and_put_right(tmp_path: Path):
+def test_a_changed_figure_is_noticed_and_put_right(tmp_path: Path) -> None:
     text = (DOCS / "results.md").read_text(encoding="utf-8")
     copy = tmp_path / "results.md"
     copy.write_text(text.replace("**0.140**", "**0.104**"), encoding="utf-8")
@@ -31,7 +31,7 @@ def test_a_changed_figure_is_noticed_and_put_right(tmp_path: Path):
     assert copy.read_text(encoding="utf-8") == text
 
 
-def test_results_are_short():
+def test_results_are_short() -> None:
     lines = (DOCS / "results.md").read_text(encoding="utf-8").splitlines()
     words = [word for line in lines if not line.startswith("|") for word in line.split()]
     assert len(words) <= 1500

@@ -22,7 +22,8 @@ from mantid_exp2sim.histogram import Axis, Floats, Histogram
 from mantid_exp2sim.io.axes import edges_of, energy_axis, modulus_axis
 from mantid_exp2sim.io.grids import Grid, find_grid
 from mantid_exp2sim.io.limits import Budget, packed_budget
-from mantid_exp2sim.io.matlab import Cell, fix, read_variables, structs
+from mantid_exp2sim.io.matlab import fix, read_variables, structs
+from mantid_exp2sim.io.matlab.values import Cell
 
 BINS = 500
 MAX_POINTS_KEPT = 10_000

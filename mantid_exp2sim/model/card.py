@@ -7,7 +7,6 @@ refused, and no field is ever used as a path. Reading a card needs no torch.
 from __future__ import annotations
 
 import json
-import re
 from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
@@ -19,6 +18,7 @@ from mantid_exp2sim.model.error_model import ErrorModel
 from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.networks.layout import Layout
 from mantid_exp2sim.networks.settings import ClassifierSettings, GeneratorSettings
+from mantid_exp2sim.storage.toml import validation_summary
 
 MAX_CARD_BYTES = 4 * 2**20
 MAX_WEIGHT_BYTES = 2 * 2**30
@@ -343,19 +343,3 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no JSON number")
-
-
-def validation_summary(error: ValidationError, limit: int = 3, *, whole: str = "card") -> str:
-    """First troubles of a pydantic error on one line, without the values (they may be long or hostile).
-
-    ``whole`` names what was checked, for troubles that no single field has.
-    """
-    troubles: list[Any] = list(error.errors(include_url=False, include_input=False, include_context=False))
-    lines = [f"{_location(trouble['loc']) or whole}: {trouble['msg']}" for trouble in troubles[:limit]]
-    more = [f"and {len(troubles) - limit} more"] if len(troubles) > limit else []
-    return "; ".join([*lines, *more])
-
-
-def _location(parts: tuple[int | str, ...]) -> str:
-    text = ".".join(str(part) for part in parts)
-    return re.sub(r"[^\x20-\x7e]", "?", text)[:100]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.model.card import validation_summary
 
 Kind = TypeVar("Kind", bound=BaseModel)
 
@@ -44,3 +44,19 @@ def read_toml(
         raise Exp2SimError(
             f"The {what} {path} cannot be used: {validation_summary(error, whole=what)}.", fix=fix
         ) from error
+
+
+def validation_summary(error: ValidationError, limit: int = 3, *, whole: str = "card") -> str:
+    """First troubles of a pydantic error on one line, without the values (they may be long or hostile).
+
+    ``whole`` names what was checked, for troubles that no single field has.
+    """
+    troubles: list[Any] = list(error.errors(include_url=False, include_input=False, include_context=False))
+    lines = [f"{_location(trouble['loc']) or whole}: {trouble['msg']}" for trouble in troubles[:limit]]
+    more = [f"and {len(troubles) - limit} more"] if len(troubles) > limit else []
+    return "; ".join([*lines, *more])
+
+
+def _location(parts: tuple[int | str, ...]) -> str:
+    text = ".".join(str(part) for part in parts)
+    return re.sub(r"[^\x20-\x7e]", "?", text)[:100]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from mantid_exp2sim import Exp2SimError, load
 from mantid_exp2sim.io import spinw
 from mantid_exp2sim.io.grids import find_grid
-from mantid_exp2sim.io.matlab import Cell, Opaque, read_variables
+from mantid_exp2sim.io.matlab import read_variables
+from mantid_exp2sim.io.matlab.values import Cell, Opaque
 
 _SPEC = importlib.util.spec_from_file_location(
     "fuzz_readers", Path(__file__).resolve().parents[1] / "fuzz" / "fuzz_readers.py"

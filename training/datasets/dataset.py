@@ -23,7 +23,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.io.arrays import map_npy
 from mantid_exp2sim.io.limits import Budget
-from mantid_exp2sim.model.card import AcceptedAxis, Domain, validation_summary
+from mantid_exp2sim.model.card import AcceptedAxis, Domain
+from mantid_exp2sim.storage.toml import validation_summary
 
 if TYPE_CHECKING:
     import h5py

@@ -10,7 +10,8 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Floats, Histogram
 from mantid_exp2sim.io.axes import INVERSE_ANGSTROM, energy_axis, momentum_axis
 from mantid_exp2sim.io.horace.image import origin
-from mantid_exp2sim.io.matlab import Cell, structs
+from mantid_exp2sim.io.matlab import structs
+from mantid_exp2sim.io.matlab.values import Cell
 
 
 def find(variables: dict[str, Any]) -> Histogram | None:

@@ -7,38 +7,17 @@ structs is a `Cell`, and what only MATLAB can read (class objects, function hand
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy.typing as npt
+from mantid_exp2sim.io.matlab.values import MAX_ITEMS, Cell, Opaque
 
-MAX_DEPTH = 24
-MAX_ITEMS = 50_000
 HORACE_EXPORT = (
     "In MATLAB: save(w, 'cut.sqw'), or as numbers: S = struct('s', w.s, 'e', w.e, 'npix', w.npix, "
     "'p', {w.p}, 'iint', w.iint, 'pax', w.pax); save('cut.mat', '-struct', 'S')."
 )
 SPINW_EXPORT = "In MATLAB: spec = rmfield(spec, 'obj'); save('spec.mat', '-struct', 'spec')."
 _HORACE_CLASSES = ("sqw", "d0d", "d1d", "d2d", "d3d", "d4d")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Cell:
-    """A cell, or an array of structs: its shape, and its items with the first axis fastest."""
-
-    shape: tuple[int, ...]
-    items: tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Opaque:
-    """An object of a MATLAB class, or a function handle, which is not read."""
-
-    class_name: str
-
-
-Content: TypeAlias = "npt.NDArray[Any] | str | Cell | Opaque | dict[str, Any]"
 
 
 def read_variables(path: Path, *, is_hdf5: bool) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.io.limits import Budget, packed_budget
-from mantid_exp2sim.io.matlab import MAX_DEPTH, MAX_ITEMS, Cell, Opaque
+from mantid_exp2sim.io.matlab.values import MAX_DEPTH, MAX_ITEMS, Cell, Opaque
 
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _MATRIX, _COMPRESSED = 14, 15

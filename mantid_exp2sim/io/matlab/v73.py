@@ -11,7 +11,7 @@ import numpy as np
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.io.hdf5 import opened
 from mantid_exp2sim.io.limits import Budget, packed_budget
-from mantid_exp2sim.io.matlab import MAX_DEPTH, MAX_ITEMS, Cell, Opaque
+from mantid_exp2sim.io.matlab.values import MAX_DEPTH, MAX_ITEMS, Cell, Opaque
 
 _NUMBERS = {"double", "single", "logical", "int8", "int16", "int32", "int64"}
 _NUMBERS |= {"uint8", "uint16", "uint32", "uint64"}

@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 TYPES := build/types
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help env demo test lint types bench fuzz model model-fine tutorial clean
+.PHONY: help env demo test lint laid-out types bench fuzz model model-fine tutorial clean
 
 help:
 	@echo 'make env    the virtual environment $(VENV)'
@@ -35,16 +35,20 @@ demo: env
 test: lint types
 	$(BIN)/python -m pytest
 
-lint: env
+lint: env laid-out
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	cd $(TYPES) && $(abspath $(BIN))/lint-imports --no-logo --no-cache $(abspath pyproject.toml)
 
-# mypy does not follow the mapping of training/ to mantid_exp2sim.training: lay the package out as it is installed.
-types: env
+# mypy and import-linter do not follow the mapping of training/ to mantid_exp2sim.training: lay the package out as it
+# is installed.
+laid-out:
 	rm -rf $(TYPES)
 	mkdir -p $(TYPES)/mantid_exp2sim
 	ln -s $(abspath mantid_exp2sim)/* $(TYPES)/mantid_exp2sim/
 	ln -s $(abspath training) $(TYPES)/mantid_exp2sim/training
+
+types: env laid-out
 	MYPYPATH=$(TYPES) $(BIN)/mypy -p mantid_exp2sim
 	MYPYPATH=$(TYPES) $(BIN)/mypy algorithms/*.py
 

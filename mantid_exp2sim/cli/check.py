@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mantid_exp2sim.cli.options import add_command, read
+from mantid_exp2sim.cli.options import add_command, check_picture, read
 from mantid_exp2sim.cli.translate import check_places, data_options
-from mantid_exp2sim.errors import Exp2SimError
 
 EXAMPLES = """\
 p-value     share of spectra of the training domain that look as foreign as these data, or more
@@ -47,8 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from mantid_exp2sim.domain.check import distributions
     from mantid_exp2sim.model.bundle import load_model
 
-    if args.plot is not None and args.plot.suffix.lower() != ".png":
-        raise Exp2SimError(f"{args.plot} is no name of a picture.", fix="Let it end in .png.")
+    check_picture(args.plot)
     check_places(args, {"--plot": args.plot})
     model = load_model(args.model)
     histogram = read(args.input, args)

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mantid_exp2sim.cli.options import add_command, read
+from mantid_exp2sim.cli.options import add_command, check_picture, read
 from mantid_exp2sim.cli.translate import check_output, check_places, classifier_options, progress_bar
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from mantid_exp2sim.inference.attribution import explain
     from mantid_exp2sim.model.bundle import load_model
 
+    check_picture(args.plot)
     if args.out is not None:
         check_output(Path(args.out))
     check_places(args, {"--out": args.out, "--plot": args.plot})
@@ -67,14 +68,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write(args: argparse.Namespace, found: Attention) -> None:
-    from mantid_exp2sim.errors import Exp2SimError
     from mantid_exp2sim.io import save
     from mantid_exp2sim.storage.atomic import atomic_path
 
     with ExitStack() as stack:
         if args.plot is not None:
-            if args.plot.suffix.lower() != ".png":
-                raise Exp2SimError(f"{args.plot} is no name of a picture.", fix="Let it end in .png.")
             from mantid_exp2sim.plotting import plot
 
             path = stack.enter_context(atomic_path(args.plot))

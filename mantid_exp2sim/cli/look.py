@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mantid_exp2sim.cli.options import READ, add_command, add_reading, read
+from mantid_exp2sim.cli.options import READ, add_command, add_reading, check_picture, read
 from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ examples:
   exp2sim info run.nxspe --lattice 5.4 5.4 19.2
   exp2sim info pcsmo-maps
 """
-ENDINGS = (".png", ".pdf", ".svg")
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -65,9 +64,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _plot(args: argparse.Namespace) -> int:
     output: Path = args.output or Path(Path(args.input).with_suffix(".png").name)
-    if output.suffix.lower() not in ENDINGS:
-        endings = ", ".join(ENDINGS)
-        raise Exp2SimError(f"{output} is no name of a picture.", fix=f"Endings taken: {endings}.")
+    check_picture(output)
     histogram = read(args.input, args)
     from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.io import load

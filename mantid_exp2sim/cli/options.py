@@ -20,6 +20,8 @@ WRITTEN = """\
 .nxs (Mantid MDHisto), .sqw or .d1d … .d4d (Horace), .npy (a mosaic's picture alone, without errors)
      or .npz (everything)"""
 """Formats that are written, for the help."""
+PICTURES = (".png", ".pdf", ".svg")
+"""Endings that a picture can have."""
 
 
 def add_command(
@@ -64,3 +66,15 @@ def read(path: str, args: argparse.Namespace) -> Histogram:
         ) from error
     lattice = None if args.lattice is None else (args.lattice[0], args.lattice[1])
     return load(path, mask=args.mask, index=index, lattice=lattice)
+
+
+def check_picture(path: Path | None) -> None:
+    """Refuse, before the work, a name that no picture can have.
+
+    >>> check_picture(Path("a.doc"))
+    Traceback (most recent call last):
+    ...
+    mantid_exp2sim.errors.Exp2SimError: a.doc is no name of a picture. Let it end in .png, .pdf or .svg.
+    """
+    if path is not None and path.suffix.lower() not in PICTURES:
+        raise Exp2SimError(f"{path} is no name of a picture.", fix="Let it end in .png, .pdf or .svg.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mantid_exp2sim.cli.options import READ, WRITTEN, add_command, add_reading, read
+from mantid_exp2sim.cli.options import READ, WRITTEN, add_command, add_reading, check_picture, read
 from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ def _translate(args: argparse.Namespace) -> int:
 
     start = perf_counter()
     suffix = check_output(Path(args.output))
+    check_picture(args.plot)
     check_places(args, {"OUT": args.output, "--errors-out": args.errors_out, "--plot": args.plot})
     if args.errors_out is not None and args.no_errors:
         raise Exp2SimError("--errors-out and --no-errors exclude each other.", fix="Leave one out.")
@@ -319,8 +320,6 @@ def draw(stack: ExitStack, path: Path, histograms: dict[str, Histogram], title: 
     from mantid_exp2sim.plotting import compare
     from mantid_exp2sim.storage.atomic import atomic_path
 
-    if path.suffix.lower() != ".png":
-        raise Exp2SimError(f"{path} is no name of a picture.", fix="Let it end in .png.")
     compare(histograms, stack.enter_context(atomic_path(path)), title=title)
 
 

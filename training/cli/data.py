@@ -128,12 +128,11 @@ def run_build(args: argparse.Namespace) -> int:
 
 def run_inspect(args: argparse.Namespace) -> int:
     """``exp2sim data inspect``."""
+    from mantid_exp2sim.cli.options import check_picture
     from mantid_exp2sim.cli.output import emit
-    from mantid_exp2sim.errors import Exp2SimError
     from mantid_exp2sim.training.datasets.inspect import draw, inspect_dataset, words
 
-    if args.plot is not None and args.plot.suffix.lower() != ".png":
-        raise Exp2SimError(f"{args.plot} is no name of a picture.", fix="Let it end in .png.")
+    check_picture(args.plot)
     report = inspect_dataset(args.dataset)
     text = words(report)
     if args.plot is not None:

@@ -150,7 +150,7 @@ def run_spectrum(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse before the work what cannot be simulated or written."""
-    from mantid_exp2sim.cli.look import ENDINGS
+    from mantid_exp2sim.cli.options import check_picture
     from mantid_exp2sim.cli.translate import check_output
     from mantid_exp2sim.errors import Exp2SimError
 
@@ -164,8 +164,7 @@ def _check(args: argparse.Namespace) -> None:
             f"--incident-energy is {args.incident_energy:g}.", reason="It takes a positive number of meV."
         )
     check_output(args.out)
-    if args.plot is not None and args.plot.suffix.lower() not in ENDINGS:
-        raise Exp2SimError(f"{args.plot} is no name of a picture.", fix="Let it end in .png.")
+    check_picture(args.plot)
 
 
 def _simulated(

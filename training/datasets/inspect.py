@@ -169,7 +169,7 @@ def _energies(values: list[float]) -> str:
 
 
 def draw(folder: Path, path: Path) -> None:
-    """A PNG: some samples of each domain, one cut of each; what was not measured is grey."""
+    """A picture: some samples of each domain, one cut of each; what was not measured is grey."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -187,7 +187,7 @@ def draw(folder: Path, path: Path) -> None:
             _panel(axes, dataset, kind, *chosen[column])
         grid[row][0].text(-0.35, 0.5, kind, rotation=90, va="center", transform=grid[row][0].transAxes)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
+        figure.savefig(temporary, dpi=110)
 
 
 def _chosen(dataset: DataSet, kind: str) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from mantid_exp2sim.networks.layout import Layout
 from mantid_exp2sim.networks.settings import ClassifierSettings, DiscriminatorSettings, GeneratorSettings
+from mantid_exp2sim.simulation.noise import MeasurementNoise
 from mantid_exp2sim.storage.toml import read_toml
 
 Kind = Literal["convolved", "integrated", "centre"]
@@ -78,6 +79,18 @@ class DataSettings(Table):
     """Least measured share of a patch."""
     measured: MeasuredSettings | None = None
     """Real measurements as (part of) domain A; a file name alone will do."""
+
+    @property
+    def measurement_noise(self) -> MeasurementNoise:
+        """What measurement-like samples get."""
+        return MeasurementNoise(
+            counting=self.noise,
+            background=self.background,
+            background_share=self.background_share,
+            subtraction=self.subtraction_noise,
+            subtraction_share=self.subtraction_share,
+            clean_share=self.clean_share,
+        )
 
     @field_validator("measured", mode="before")
     @classmethod

@@ -440,14 +440,3 @@ def _centre_volume(waves: SpinWaves, binning: Binning) -> FloatArray:
 def mosaic_volumes(waves: SpinWaves, kind: Kind = "convolved") -> FloatArray:
     """All six volumes of the published mosaic, float64 (6, 40, 40, 10) = [Ei, h, k, window]."""
     return np.stack([volume(waves, binning, kind) for binning in mosaic_binnings()])
-
-
-def add_noise(
-    volumes: ArrayLike, rng: np.random.Generator, *, level: float = 0.7
-) -> tuple[FloatArray, FloatArray]:
-    """Counting noise of variance ``level``·I (I in mb sr⁻¹ meV⁻¹ per f.u.); returns (noisy values,
-    variance).
-    """
-    clean = np.asarray(volumes, dtype=float)
-    variance = level * np.maximum(clean, 0.0)
-    return clean + rng.normal(size=clean.shape) * np.sqrt(variance), variance

@@ -15,11 +15,11 @@ from mantid_exp2sim.simulation.manganite_spectrum import (
     Kind,
     Options,
     Solved,
-    add_noise,
     mosaic_binnings,
     spin_waves,
     volume,
 )
+from mantid_exp2sim.simulation.noise import add_counting_noise
 
 
 def simulate_volume(
@@ -33,14 +33,14 @@ def simulate_volume(
 ) -> Histogram:
     """One (h, k, E) volume as a Histogram in mb sr⁻¹ meV⁻¹ per formula unit.
 
-    ``noise`` is the level of `add_noise` (0: none, variance 0); ``mask`` boolean (nh, nk, nE), True = not
-    measured, "coverage" for the bins that the instrument's detectors do not reach, None for no gaps.
+    ``noise`` is the variance of the counting noise over the intensity (0: none); ``mask`` boolean
+    (nh, nk, nE), True = not measured, "coverage" for the bins that no detector reaches, None for no gaps.
     """
     values = volume(waves, binning, kind)
     variance = np.zeros_like(values)
     if noise > 0:
         rng = np.random.default_rng([seed, round(binning.incident_energy * 1000)])
-        values, variance = add_noise(values, rng, level=noise)
+        values, variance = add_counting_noise(rng, values, noise)
     if isinstance(mask, str):
         mask = coverage_mask(
             binning.h_edges, binning.k_edges, binning.energy_edges, binning.incident_energy,

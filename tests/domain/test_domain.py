@@ -18,6 +18,7 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.io import save
 from mantid_exp2sim.model.bundle import load_bundle, load_model, save_bundle
+from mantid_exp2sim.simulation.noise import MeasurementNoise
 from mantid_exp2sim.training.calibration.domain_reference import add_domain
 from mantid_exp2sim.training.calibration.domain_report import control_report, words
 from mantid_exp2sim.training.calibration.spectra import Settings
@@ -200,16 +201,16 @@ def test_controls_are_made_like_the_reference(plain_models, domain_dataset, tmp_
     model = load_bundle(Path(shutil.copytree(plain_models / "cuts", tmp_path / "cuts")))
     chosen = replace(
         Settings.of(model.card, foreign=4, train=60, held=60, points=8, seed=3),
-        noise=(0.5, 2.0), background=0.3, subtraction_noise=1.5, subtraction_share=0.4, clean_share=0.2,
-    )  # fmt: skip
+        noise=MeasurementNoise(
+            counting=(0.5, 2.0), background=0.3, subtraction=1.5, subtraction_share=0.4, clean_share=0.2
+        ),
+    )
     card = add_domain(model, domain_dataset, settings=chosen).domain
     found = Settings.recorded(card)
-    shares = ("background_share", "subtraction_share", "clean_share")
-    names = ("noise", "background", "subtraction_noise", "intensity_jitter", "augment", "points", "seed")
-    for name in names + shares:
+    for name in ("noise", "intensity_jitter", "augment", "points", "seed"):
         assert getattr(found, name) == getattr(chosen, name), name
     older = card.model_copy(update={"settings": {"noise": [0.5, 2.0]}})
-    assert Settings.recorded(older).clean_share == Settings.recorded(older).subtraction_noise == 0
+    assert Settings.recorded(older).noise == MeasurementNoise(counting=(0.5, 2.0))
 
 
 def test_a_damaged_reference_is_refused(domain_models, inside, tmp_path):

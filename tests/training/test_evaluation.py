@@ -19,6 +19,7 @@ from mantid_exp2sim.model.card import Card, ClassifierCard, mosaic_axes
 from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.networks import ClassifierSettings, GeneratorSettings, build_classifier, build_generator
 from mantid_exp2sim.networks.layout import Layout
+from mantid_exp2sim.simulation.noise import MeasurementNoise
 from mantid_exp2sim.training.calibration.domain_reference import add_domain
 from mantid_exp2sim.training.calibration.error_model import Conditions, calibrate, coverage
 from mantid_exp2sim.training.calibration.length_scale import sharpen
@@ -31,6 +32,7 @@ from mantid_exp2sim.training.evaluation.foreign import OWN, foreign_report, fore
 from mantid_exp2sim.training.evaluation.inputs import Spectra
 from mantid_exp2sim.training.evaluation.metrics import panel_sums, per_panel, relative, structural_similarity
 
+NOISE = MeasurementNoise(counting=(0.7, 0.7), background=0.5)
 SETTINGS = Settings(limit=4, seed=1, extras=0, panels=2, foreign=0)
 
 
@@ -228,7 +230,7 @@ def test_measured_input_depends_on_the_seed_and_the_spectrum_alone(tiny_dataset:
     data = open_dataset(tiny_dataset)
     indices = data.split("test")
     whole, one, other = (
-        torch.cat([batch.measured for batch in Spectra(data, "integrated", which, 0.7, 0.5, seed).batches()])
+        torch.cat([batch.measured for batch in Spectra(data, "integrated", which, NOISE, seed).batches()])
         for which, seed in ((indices, 1), (indices[2:3], 1), (indices, 2))
     )
     assert torch.equal(whole[2:3], one)
@@ -301,7 +303,7 @@ def test_foreign_materials_gain_nothing_from_a_model_that_does_nothing(
     model: Model, tiny_dataset: Path, tmp_path: Path
 ) -> None:
     data, said = open_dataset(tiny_dataset), []
-    spectra = Spectra(data, "integrated", data.split("test"), 0.7, 0.5, 1)
+    spectra = Spectra(data, "integrated", data.split("test"), NOISE, 1)
     found = foreign_report(model, spectra, 3, said.append)
     assert found["spectra"] == 3
     assert said[-1] == "foreign materials: 3 of 3 of each kind"
@@ -326,7 +328,7 @@ def test_the_change_is_paired_and_of_the_same_classifier(
     model: Model, tiny_dataset: Path, tmp_path: Path
 ) -> None:
     data = open_dataset(tiny_dataset)
-    spectra = Spectra(data, "integrated", data.split("test"), 0.7, 0.5, 1)
+    spectra = Spectra(data, "integrated", data.split("test"), NOISE, 1)
     other = make_model(tmp_path, "moves", classifiers=True, seed=3)
     found = foreign_report(other, spectra, 4)["controls"]["phonons"]
     means = [found[name]["mean"]["value"] for name in ("raw_target", "deconvolved")]
@@ -349,13 +351,14 @@ def test_phonons_grow_with_q_squared() -> None:
 
 def test_foreign_spectra_are_as_bright_and_as_noisy_as_measured_ones(tiny_dataset: Path) -> None:
     data = open_dataset(tiny_dataset)
+    levels = MeasurementNoise(), MeasurementNoise(counting=(0.7, 0.7))
     clean, noisy = (
-        next(Spectra(data, "integrated", data.split("test"), noise, 0.0, 1).batches()) for noise in (0.0, 0.7)
+        next(Spectra(data, "integrated", data.split("test"), noise, 1).batches()) for noise in levels
     )
     known = ~data.mask
     quiet, loud = (
-        foreign_spectra(batch, Spectra(data, "integrated", data.split("test"), noise, 0.0, 1))
-        for batch, noise in ((clean, 0.0), (noisy, 0.7))
+        foreign_spectra(batch, Spectra(data, "integrated", data.split("test"), noise, 1))
+        for batch, noise in zip((clean, noisy), levels, strict=True)
     )
     mean = clean.convolved.numpy()[:, known].mean()
     for name in ("phonons", "Rb2MnF4", "featureless"):

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from mantid_exp2sim.model.scaling import Scaling
+from mantid_exp2sim.simulation.noise import MeasurementNoise
 from mantid_exp2sim.training.config import OutlierKind
-from mantid_exp2sim.training.datasets.augmentation import as_measured
 from mantid_exp2sim.training.synthetic.magnets import Magnets, draw_magnet, spectrum
 from mantid_exp2sim.training.synthetic.outliers import make_outliers
 
@@ -20,11 +20,7 @@ LEVELS = torch.from_numpy((EDGES[:, 1:] + EDGES[:, :-1]) / 2).float().flatten()
 
 
 def magnets(noise: float = 0.0) -> Magnets:
-    return Magnets(
-        EDGES,
-        Scaling(intensity_scale=2.0),
-        lambda rng, x: as_measured(rng, x, noise=(noise, noise), background=0.0),
-    )
+    return Magnets(EDGES, Scaling(intensity_scale=2.0), MeasurementNoise(counting=(noise, noise)))
 
 
 def mosaic() -> torch.Tensor:

@@ -105,19 +105,20 @@ class TestData:
         assert correlation > 0.6
 
     def test_noise_has_the_variance_it_says(self):
-        from mantid_exp2sim.training.datasets.augmentation import add_noise
+        from mantid_exp2sim.simulation.noise import MeasurementNoise
 
         volumes = np.full((2, 40, 40, 40), 4.0, dtype=np.float32)
-        noisy = add_noise(np.random.default_rng(0), volumes, (0.25, 0.25))
+        noisy = MeasurementNoise(counting=(0.25, 0.25)).apply(np.random.default_rng(0), volumes)
         assert noisy.std() == pytest.approx(1.0, rel=0.01)
-        assert add_noise(np.random.default_rng(0), volumes, (0.0, 0.0)) is volumes
+        assert MeasurementNoise().apply(np.random.default_rng(0), volumes) is volumes
 
     def test_noise_of_a_subtracted_background_is_blind_to_the_intensity(self):
-        from mantid_exp2sim.training.datasets.augmentation import add_subtraction_noise, as_measured
+        from mantid_exp2sim.simulation.noise import MeasurementNoise
 
         volumes = np.zeros((200, 16, 16, 5), dtype=np.float32)
         volumes[:, :8] = 100
-        noise = add_subtraction_noise(np.random.default_rng(0), volumes, 6.0, share=0.4) - volumes
+        subtracted = MeasurementNoise(subtraction=6.0, subtraction_share=0.4)
+        noise = subtracted.apply(np.random.default_rng(0), volumes) - volumes
         met = noise.any(axis=(1, 2, 3))
         assert 0.3 < met.mean() < 0.5
         bright, dark = (part.std(axis=(1, 2))[met] for part in (noise[:, :8], noise[:, 8:]))
@@ -125,8 +126,6 @@ class TestData:
         assert 0 < dark[:, 0].min() < 1
         assert 5 < dark[:, 0].max() < 7
         assert (dark[:, 0] > dark[:, -1]).mean() > 0.9
-        clean = as_measured(np.random.default_rng(0), volumes, noise=(0, 0), background=0)
-        assert clean is volumes
 
     def test_halves_need_no_equal_counts(self):
         one, two = halves(np.array([0, 0, 0, 1, 1]), 0)

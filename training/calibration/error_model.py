@@ -20,7 +20,7 @@ from mantid_exp2sim.inference.translate import Direction, translate_volumes
 from mantid_exp2sim.inference.volumes import Volumes
 from mantid_exp2sim.model.bundle import Model, load_model
 from mantid_exp2sim.model.error_model import NORMAL_95, ErrorModel
-from mantid_exp2sim.training.datasets.augmentation import add_background, add_noise
+from mantid_exp2sim.simulation.noise import TYPICAL_NOISE, MeasurementNoise
 from mantid_exp2sim.training.datasets.bins import require_bins
 from mantid_exp2sim.training.datasets.pairs import open_pairs
 from mantid_exp2sim.training.datasets.sampler import DataSet
@@ -68,10 +68,9 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What measurement-like spectra have: noise of variance ``noise`` · I, a background of a mean height."""
+    """What measurement-like spectra have, and how their errors are propagated."""
 
-    noise: float = 0.7
-    background: float = 0.7
+    noise: MeasurementNoise = TYPICAL_NOISE
     replicas: int = 8
     seed: int = 0
 
@@ -113,10 +112,10 @@ def _inputs(
     data: DataSet, clean: npt.NDArray[np.float32], rng: np.random.Generator, conditions: Conditions
 ) -> Iterator[Volumes]:
     """The spectrum as it is, with noise, and with noise and a background; with its variance."""
-    nothing = np.zeros(clean.shape)
-    for brighter in (None, clean, add_background(rng, clean, conditions.background)):
-        values = clean if brighter is None else add_noise(rng, brighter, (conditions.noise,) * 2)
-        variance = nothing if brighter is None else conditions.noise * np.maximum(brighter, 0)
+    nothing, noise = np.zeros(clean.shape), conditions.noise
+    for brighter in (None, clean, noise.add_background(rng, clean)):
+        values = clean if brighter is None else noise.add_counting_noise(rng, brighter)
+        variance = nothing if brighter is None else noise.counting[1] * np.maximum(brighter, 0)
         yield Volumes(
             np.where(data.mask, np.nan, values).astype(np.float64),
             np.where(data.mask, np.nan, variance).astype(np.float64),

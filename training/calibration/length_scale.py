@@ -62,7 +62,6 @@ def sharpen(
             target=loaded.card.target if domain == "convolved" else domain,
             indices=data.split(split),
             noise=conditions.noise,
-            background=conditions.background,
             seed=conditions.seed,
         )
         if spectra.target not in data.description.kinds:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mantid_exp2sim.domain.features import Features, Role, encode
-from mantid_exp2sim.training.datasets.augmentation import apply_symmetries, as_measured, draw_symmetries
+from mantid_exp2sim.simulation.noise import NOISELESS, MeasurementNoise
+from mantid_exp2sim.training.datasets.augmentation import apply_symmetries, draw_symmetries
 
 if TYPE_CHECKING:
     from mantid_exp2sim.model.bundle import Model
@@ -34,12 +35,7 @@ class Settings:
     paired: int = 300
     points: int = 32
     seed: int = 0
-    noise: tuple[float, float] = (0.0, 0.0)
-    background: float = 0.0
-    background_share: float = 1.0
-    subtraction_noise: float = 0.0
-    subtraction_share: float = 1.0
-    clean_share: float = 0.0
+    noise: MeasurementNoise = NOISELESS
     intensity_jitter: float = 0.0
     augment: tuple[str, ...] = ()
 
@@ -57,34 +53,35 @@ class Settings:
 
     @classmethod
     def _with(cls, data: Mapping[str, Any], **changes: Any) -> Settings:
-        given = {name: _frozen(data[name]) for name in AS_IN_TRAINING if name in data}
-        return cls(**given, **changes)
+        noise = {name: data[key] for key, name in NOISE.items() if key in data}
+        symmetries: Any = {"augment": tuple(data["augment"])} if "augment" in data else {}
+        return cls(
+            noise=MeasurementNoise(**noise),
+            intensity_jitter=float(data.get("intensity_jitter", 0.0)),
+            **symmetries,
+            **changes,
+        )
 
     def record(self) -> dict[str, Any]:
         """What a card keeps of them, as :meth:`recorded` reads it."""
-        kept = {name: getattr(self, name) for name in AS_IN_TRAINING}
-        kept = {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
-        return {**kept, "training_spectra": self.train}
+        noise = self.noise.model_dump(mode="json")
+        return {
+            **{key: noise[name] for key, name in NOISE.items()},
+            "intensity_jitter": self.intensity_jitter,
+            "augment": list(self.augment),
+            "training_spectra": self.train,
+        }
 
 
-AS_IN_TRAINING = (
-    "noise",
-    "background",
-    "background_share",
-    "subtraction_noise",
-    "subtraction_share",
-    "clean_share",
-    "intensity_jitter",
-    "augment",
-)
-"""Settings by the names that they have in a recipe's ``[data]`` and on a card."""
-
-
-def _frozen(value: Any) -> Any:
-    """A setting of a card: a word, a number as a float, or a tuple of them."""
-    if isinstance(value, list | tuple):
-        return tuple(_frozen(each) for each in value)
-    return value if isinstance(value, str) else float(value)
+NOISE = {
+    "noise": "counting",
+    "background": "background",
+    "background_share": "background_share",
+    "subtraction_noise": "subtraction",
+    "subtraction_share": "subtraction_share",
+    "clean_share": "clean_share",
+}
+"""Fields of the noise by the names that they have in a recipe's ``[data]`` and on a card."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,16 +132,7 @@ def as_in_training(
         :, None, None, None, None
     ]
     if noisy:
-        x = as_measured(
-            rng,
-            x,  # a background for each volume, noise of one level for the spectrum: it is one measurement
-            noise=settings.noise,
-            background=settings.background,
-            background_share=settings.background_share,
-            subtraction_noise=settings.subtraction_noise,
-            subtraction_share=settings.subtraction_share,
-            clean_share=settings.clean_share,
-        )
+        x = settings.noise.apply(rng, x)  # a background for each volume, noise of one level per measurement
     return Spectra(np.where(mask, np.float32(0), x), mask, spectra.energies)
 
 

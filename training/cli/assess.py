@@ -138,6 +138,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.errors import Exp2SimError
     from mantid_exp2sim.model.bundle import load_model
+    from mantid_exp2sim.simulation.noise import MeasurementNoise
     from mantid_exp2sim.training.datasets.pairs import open_pairs
     from mantid_exp2sim.training.evaluation import Settings, evaluate, tables, write_report
     from mantid_exp2sim.training.trainers.bundle import add_metrics, held
@@ -148,8 +149,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     settings = Settings(
         split=args.split,
         limit=args.limit,
-        noise=args.noise,
-        background=args.background,
+        noise=MeasurementNoise(counting=(args.noise, args.noise), background=args.background),
         seed=args.seed,
         classical=args.classical,
         foreign=args.foreign,

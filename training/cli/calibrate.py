@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.errors import Exp2SimError
     from mantid_exp2sim.model.bundle import load_model
+    from mantid_exp2sim.simulation.noise import MeasurementNoise
     from mantid_exp2sim.training.calibration.error_model import Conditions, calibrate, coverage, table
     from mantid_exp2sim.training.calibration.length_scale import sharpen
     from mantid_exp2sim.training.trainers.bundle import held
@@ -58,7 +59,9 @@ def run(args: argparse.Namespace) -> int:
         if not 0 <= getattr(args, name) < float("inf"):
             raise Exp2SimError(f"--{name} is {getattr(args, name)}.", reason="It takes a number from 0.")
     folder = load_model(args.model).folder
-    conditions = Conditions(noise=args.noise, background=args.background, seed=args.seed)
+    conditions = Conditions(
+        noise=MeasurementNoise(counting=(args.noise, args.noise), background=args.background), seed=args.seed
+    )
 
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)

@@ -14,8 +14,9 @@ import numpy as np
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.scaling import Scaling
+from mantid_exp2sim.simulation.noise import MeasurementNoise
 from mantid_exp2sim.training.config import DataSettings, ScalingSettings, Symmetry
-from mantid_exp2sim.training.datasets.augmentation import apply_symmetries, as_measured, draw_symmetries
+from mantid_exp2sim.training.datasets.augmentation import apply_symmetries, draw_symmetries
 from mantid_exp2sim.training.datasets.dataset import (
     WHOLE,
     DataSet,
@@ -151,9 +152,10 @@ class Domain:
                 f"There is nothing to train on in {kind!r} of {dataset.folder}.",
                 fix="Look at it with `exp2sim data inspect`; see disjoint and limit in [data].",
             )
-        self.noise = settings.noise if noisy else (0.0, 0.0)
-        self.background = settings.background if noisy or background else 0.0
-        self.subtraction_noise = settings.subtraction_noise if noisy else 0.0
+        self.noise = MeasurementNoise()
+        if noisy or background:
+            self.noise = settings.measurement_noise
+            self.noise = self.noise if noisy else self.noise.background_alone
         self.label = dataset.labels(indices, kind)
         self.energy = dataset.energies_of(kind, indices)
         self.patch = None if whole else settings.patch
@@ -190,7 +192,7 @@ class Domain:
                 masks[kind] = apply_symmetries(np.stack([self._mask(kind, *p) for p in places]), moves)
             volumes[kind] = apply_symmetries(np.stack([self._take(kind, *p) for p in places]), moves)
             volumes[kind] *= factor.astype(np.float32).reshape(-1, *[1] * (volumes[kind].ndim - 1))
-        volumes[self.kind] = self.as_measured(rng, volumes[self.kind])
+        volumes[self.kind] = self.noise.apply(rng, volumes[self.kind])
         unknown = {kind: torch.from_numpy(mask) for kind, mask in masks.items()}
         scaled = {
             kind: self.scaling.forward(torch.from_numpy(v)).masked_fill_(
@@ -207,19 +209,6 @@ class Domain:
             label=torch.from_numpy(self.label[mosaics]),
             counterpart=None if self.other is None else scaled[self.other],
             counterpart_mask=torch.stack(list(unknown.values())).any(0).float() if joint else None,
-        )
-
-    def as_measured(self, rng: np.random.Generator, volumes: Floats) -> Floats:
-        """Simulated samples (B, ..., h, k, E) with the background and the noise of this domain."""
-        return as_measured(
-            rng,
-            volumes,
-            noise=self.noise,
-            background=self.background,
-            background_share=self.settings.background_share,
-            subtraction_noise=self.subtraction_noise,
-            subtraction_share=self.settings.subtraction_share,
-            clean_share=self.settings.clean_share,
         )
 
     def _places(self, items: Integers, step: int) -> list[tuple[int, int, Region]]:

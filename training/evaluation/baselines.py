@@ -133,7 +133,7 @@ class Baseline:
     def deconvolve(self, source: str, x: torch.Tensor, spectra: Spectra) -> torch.Tensor:
         """Richardson–Lucy."""
         chosen = self.chosen[source]
-        noise = spectra.noise if source == "measured" else 0.0
+        noise = spectra.noise.counting[1] if source == "measured" else 0.0
         data = _without_background(self.operator, x, spectra) if chosen.subtract else x
         return deconvolve_mosaics(
             self.operator, data, spectra.energies, spectra.mask, iterations=chosen.iterations, noise=noise
@@ -170,7 +170,7 @@ def choose_baseline(operator: ResolutionOperator, validation: Spectra) -> Baseli
     batches = list(validation.batches())
     truth = torch.cat([batch.target for batch in batches])
     chosen = {}
-    for source, noise in (("convolved", 0.0), ("measured", validation.noise)):
+    for source, noise in (("convolved", 0.0), ("measured", validation.noise.counting[1])):
         x = torch.cat([batch.source(source) for batch in batches])
         found = {}
         for subtract in (False, True) if source == "measured" else (False,):

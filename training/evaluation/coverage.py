@@ -58,7 +58,7 @@ def coverage_report(model: Model, spectra: Spectra, settings: Settings) -> dict[
     if not model.card.errors or settings.extras < 1:
         return found
     limit = min(3 * settings.extras, most)
-    conditions = Conditions(noise=settings.noise, background=settings.background, seed=settings.seed)
+    conditions = Conditions(noise=settings.noise, seed=settings.seed)
     calibrated = coverage(
         model, spectra.data.folder, split=settings.split, limit=limit, conditions=conditions
     )
@@ -109,7 +109,7 @@ def _volumes(spectra: Spectra, edges: Edges, count: int) -> Iterator[tuple[Histo
                 histogram = Histogram.from_arrays(
                     values,
                     volume_axes(edges, energy),
-                    variance=spectra.noise * np.maximum(values, 0),
+                    variance=spectra.noise.counting[1] * np.maximum(values, 0),
                     mask=spectra.data.mask[number],
                     metadata={"incident_energy": energy},
                 )

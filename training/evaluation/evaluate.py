@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.bundle import Model, load_model
 from mantid_exp2sim.networks.layout import AXES
+from mantid_exp2sim.simulation.noise import TYPICAL_NOISE, MeasurementNoise
 from mantid_exp2sim.simulation.resolution_operator import dataset_operator
 from mantid_exp2sim.training.datasets.bins import require_bins
 from mantid_exp2sim.training.datasets.pairs import HELD_OUT, PairedSet, open_pairs
@@ -45,10 +46,8 @@ class Settings:
     split: str = "test"
     limit: int | None = None
     """Only the first so many spectra."""
-    noise: float = 0.7
-    """Variance of the counting noise of measurement-like input, over its intensity."""
-    background: float = 0.7
-    """Mean height of its background."""
+    noise: MeasurementNoise = TYPICAL_NOISE
+    """What measurement-like input has."""
     seed: int = 0
     classical: int = 200
     """So many spectra go through Richardson–Lucy and the data consistency."""
@@ -155,9 +154,7 @@ def _check(model: Model, data: DataSet) -> None:
 
 
 def _spectra(data: DataSet, model: Model, settings: Settings, split: str, limit: int | None) -> Spectra:
-    return Spectra(
-        data, model.card.target, data.split(split, limit), settings.noise, settings.background, settings.seed
-    )
+    return Spectra(data, model.card.target, data.split(split, limit), settings.noise, settings.seed)
 
 
 def _baseline(
@@ -188,8 +185,8 @@ def _head(
         "incident_energies": data.energies.tolist(),
         "energy_edges": spectra.energy_edges,
         "seed": settings.seed,
-        "noise": settings.noise,
-        "background": settings.background,
+        "noise": settings.noise.counting[1],
+        "background": settings.noise.background,
         "machine": platform.machine(),
     }
 

@@ -84,7 +84,7 @@ def foreign_spectra(batch: Batch, spectra: Spectra) -> dict[str, NDArray[np.floa
     found = {OWN: batch.measured.numpy()}
     for name, x in made.items():
         keys = [(3, crc32(name.encode()), batch.first + number) for number in range(len(x))]
-        found[name] = np.stack([spectra.as_measured(one, key) for one, key in zip(x, keys, strict=True)])
+        found[name] = np.stack([spectra.add_noise(one, key) for one, key in zip(x, keys, strict=True)])
     return found
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mantid_exp2sim.training.datasets.augmentation import as_measured
+from mantid_exp2sim.simulation.noise import MeasurementNoise
 from mantid_exp2sim.training.datasets.bins import Edges, dataset_edges
 from mantid_exp2sim.training.datasets.sampler import DataSet
 
@@ -44,16 +44,13 @@ class Batch:
 class Spectra:
     """One split of a data set with one mask for all, read lazily.
 
-    ``noise`` is the variance of the counting noise over the intensity, ``background`` the mean height of
-    `mantid_exp2sim.training.datasets.augmentation.add_background`; both depend on ``seed`` and the
-    spectrum alone.
+    What ``noise`` adds to a spectrum depends on ``seed`` and the spectrum alone.
     """
 
     data: DataSet
     target: str
     indices: NDArray[np.int64]
-    noise: float
-    background: float
+    noise: MeasurementNoise
     seed: int
 
     @property
@@ -95,7 +92,7 @@ class Spectra:
 
         convolved = self.data.read("convolved", indices)
         measured = np.stack(
-            [self.as_measured(one, (1, int(index))) for index, one in zip(indices, convolved, strict=True)]
+            [self.add_noise(one, (1, int(index))) for index, one in zip(indices, convolved, strict=True)]
         )
         return Batch(
             first,
@@ -105,8 +102,7 @@ class Spectra:
             torch.from_numpy(measured),
         )
 
-    def as_measured(self, clean: NDArray[np.float32], key: Sequence[int]) -> NDArray[np.float32]:
+    def add_noise(self, clean: NDArray[np.float32], key: Sequence[int]) -> NDArray[np.float32]:
         """A spectrum (Ei, h, k, E) with a background and counting noise, both of ``seed`` and ``key``."""
         rng = np.random.default_rng([self.seed, *key])
-        made = as_measured(rng, clean[None], noise=(self.noise, self.noise), background=self.background)
-        return np.where(self.data.mask, np.float32(0), made[0])
+        return np.where(self.data.mask, np.float32(0), self.noise.apply(rng, clean[None])[0])

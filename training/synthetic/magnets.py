@@ -8,7 +8,6 @@ constants.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mantid_exp2sim.model.scaling import Scaling
+from mantid_exp2sim.simulation.noise import MeasurementNoise
 from mantid_exp2sim.training.synthetic.excitations import averaged, binned_line, positions
 
 Floats = NDArray[np.float64]
@@ -150,8 +150,7 @@ class Magnets:
     edges: Floats
     """Of the energy bins in meV, (Ei, E + 1)."""
     scaling: Scaling
-    measured: Callable[[np.random.Generator, NDArray[np.float32]], NDArray[np.float32]]
-    """What makes training samples (B, Ei, h, k, E) of simulated ones: background and noise."""
+    noise: MeasurementNoise
 
     def panels(
         self, rng: np.random.Generator, level: float, size: tuple[int, int], own_cell: bool = False
@@ -160,6 +159,6 @@ class Magnets:
         magnet = draw_magnet(rng, 0.9 * float(self.edges.max()), own_cell)
         made = spectrum(magnet, self.edges, size, rng.uniform(0, 0.6))
         made *= level * np.exp(_SPREAD * rng.standard_normal()) / max(float(made.mean()), 1e-9 * level)
-        noisy = self.measured(rng, made[None].astype(np.float32))[0]
+        noisy = self.noise.apply(rng, made[None].astype(np.float32))[0]
         scaled: NDArray[Any] = self.scaling.forward(np.moveaxis(noisy, -1, 1).astype(np.float64))
         return np.asarray(scaled.reshape(-1, *size), dtype=np.float32)

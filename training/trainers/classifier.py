@@ -97,7 +97,7 @@ class DuqTask:
         self.levels = self.magnets = None
         if edges is not None:
             self.levels = torch.from_numpy((edges[:, 1:] + edges[:, :-1]) / 2).float().flatten()
-            self.magnets = Magnets(edges, scaling, self.domain.as_measured)
+            self.magnets = Magnets(edges, scaling, self.domain.noise)
         elif asked := sorted(set(MAGNETS) & set(self.config.loss.outlier_kinds)):
             raise Exp2SimError(
                 "Magnets as inputs of no class need the energies of a mosaic's panels.",

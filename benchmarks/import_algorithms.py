@@ -16,7 +16,7 @@ from pathlib import Path
 
 from table import Row, finish
 
-from mantid_exp2sim.mantid.doctor import clean_environment
+from mantid_exp2sim.mantid.probe import clean_environment
 from mantid_exp2sim.mantid.user_properties import algorithm_files, algorithms_folder
 
 LIMIT = 0.3

@@ -1,4 +1,4 @@
-"""``exp2sim workbench install | uninstall | doctor``: the algorithms in MantidWorkbench."""
+"""Put the algorithms into MantidWorkbench: ``exp2sim workbench install | uninstall | doctor``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from mantid_exp2sim.cli.output import emit
 _EPILOG = """\
 examples:
   exp2sim workbench install              add the algorithms to Workbench; start it again afterwards
-  exp2sim workbench doctor               what is there, what is missing, and the way out of each trouble
+  exp2sim workbench doctor               what is there, what is missing, and the fix of each problem
   exp2sim workbench doctor --json        the same for a program
-  exp2sim workbench uninstall            take the algorithms out again, and nothing else
+  exp2sim workbench uninstall            remove the algorithms again, and nothing else
 
-Exit status of doctor: 0 if nothing stands in the way, 1 if something does.
+Exit status of doctor: 0 if there is no problem, 1 if there is one.
 """
 _MARKS = {"ok": "ok     ", "warning": "warning", "problem": "PROBLEM"}
 
@@ -23,8 +23,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command."""
     parser = subparsers.add_parser(
         "workbench",
-        help="put the algorithms into MantidWorkbench, take them out, or see what is wrong",
-        description="Put the algorithms into MantidWorkbench, take them out, or see what is wrong.",
+        help="put the algorithms into MantidWorkbench, remove them, or see what is wrong",
+        description="Put the algorithms into MantidWorkbench, remove them, or see what is wrong.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -44,13 +44,16 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _change(args: argparse.Namespace) -> int:
-    from mantid_exp2sim.mantid import install as workbench
+    from mantid_exp2sim.mantid.install import install, uninstall
 
-    act = workbench.install if args.action == "install" else workbench.uninstall
-    change = act(args.properties)
-    done = {"install": "now names", "uninstall": "no longer names"}[args.action]
-    already = {"install": "already names", "uninstall": "does not name"}[args.action]
-    lines = [f"{change.properties} {done if change.changed else already} {change.folder}."]
+    change = (install if args.action == "install" else uninstall)(args.properties)
+    verbs = {
+        ("install", True): "now names",
+        ("install", False): "already names",
+        ("uninstall", True): "no longer names",
+        ("uninstall", False): "does not name",
+    }
+    lines = [f"{change.properties} {verbs[args.action, change.changed]} {change.folder}."]
     if change.backup is not None:
         lines.append(f"The file as it was: {change.backup}.")
     if change.warning:
@@ -70,12 +73,12 @@ def _change(args: argparse.Namespace) -> int:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from mantid_exp2sim.mantid import install as workbench
+    from mantid_exp2sim.mantid.doctor import examine
 
-    report = workbench.doctor(args.properties)
+    report = examine(args.properties)
     lines = []
     for check in report.checks:
-        lines.append(f"{_MARKS[check.status]}  {check.name:10}  {check.found}")
+        lines.append(f"{_MARKS[check.status]}  {check.name:10}  {check.message}")
         if check.fix:
             lines.append(f"{'':21}-> {check.fix}")
     emit(args, report.to_dict(), "\n".join(lines))

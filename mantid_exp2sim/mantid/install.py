@@ -1,4 +1,4 @@
-"""Tell MantidWorkbench where the algorithms are: install, uninstall, doctor, and register for scripts.
+"""Tell MantidWorkbench where the algorithms are, and register them for scripts.
 
 Mantid executes every Python file in the directories that the key ``user.python.plugins.directories`` of its
 user properties names, at start-up; :mod:`mantid_exp2sim.mantid.user_properties` edits that file.
@@ -7,13 +7,10 @@ user properties names, at start-up; :mod:`mantid_exp2sim.mantid.user_properties`
 from __future__ import annotations
 
 import importlib.util
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.mantid.doctor import Report, examine
 from mantid_exp2sim.mantid.user_properties import (
     KEY,
     algorithm_files,
@@ -34,7 +31,7 @@ BACKUP = ".exp2sim-backup"
 class Change:
     """What was done to a properties file; ``backup`` is the file as it was, if it changed.
 
-    ``warning`` tells of a backtick of somebody else's, which hides a part of the file from Mantid.
+    ``warning`` names a backtick of somebody else's, which hides a part of the file from Mantid.
     """
 
     properties: Path
@@ -44,7 +41,7 @@ class Change:
     warning: str = ""
 
 
-def install(properties: str | os.PathLike[str] | None = None) -> Change:
+def install(properties: Path | None = None) -> Change:
     """Add the algorithms to Mantid's plugin directories; run twice, it changes nothing.
 
     An entry of another copy of this package is replaced, and so is the comment of earlier versions, whose
@@ -63,6 +60,7 @@ def install(properties: str | os.PathLike[str] | None = None) -> Change:
     >>> install(file).changed, install(file).changed, uninstall(file).changed, file.exists()
     (True, False, True, False)
     """
+    path = _locate(properties)
     entry = algorithms_folder().as_posix()
     if set(";\\`") & set(entry) or entry != entry.strip():
         raise Exp2SimError(
@@ -70,21 +68,20 @@ def install(properties: str | os.PathLike[str] | None = None) -> Change:
             reason="Entries are separated by ';', and Mantid reads nothing behind a backtick.",
             fix="Install the package in a folder whose path has no semicolon, backslash or backtick.",
         )
-    return _edit(properties, lambda text: with_entry(text, entry), add=True)
+    text = read_properties(path)
+    edited = with_entry(text, entry)
+    return _replace(path, text, edited, warning=_warn(path, edited))
 
 
-def uninstall(properties: str | os.PathLike[str] | None = None) -> Change:
-    """Take the algorithms out of Mantid's plugin directories, and nothing else."""
-    return _edit(properties, without_entries, add=False)
-
-
-def plugin_directories(properties: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
-    """The entries of the key that Mantid reads, in their order: those in front of the first backtick."""
-    return entries_that_mantid_reads(read_properties(_path(properties)))
+def uninstall(properties: Path | None = None) -> Change:
+    """Remove the algorithms from Mantid's plugin directories, and nothing else."""
+    path = _locate(properties)
+    text = read_properties(path)
+    return _replace(path, text, without_entries(text))
 
 
 def register_algorithms() -> tuple[str, ...]:
-    """Make the algorithms callable from a script, without any plugin directory; gives their names.
+    """Make the algorithms callable from a script, without any plugin directory, and return their names.
 
     After it, ``from mantid.simpleapi import DeconvolveMD`` works.
 
@@ -99,11 +96,11 @@ def register_algorithms() -> tuple[str, ...]:
     except ImportError as error:
         raise Exp2SimError(
             "Mantid cannot be imported by this Python.",
-            reason=str(error) + ".",
+            reason=f"{error}.",
             fix="Mantid comes from conda: see environment.yml, or run `exp2sim workbench doctor`.",
         ) from error
-    names = []
-    for file in algorithm_files():
+    files = algorithm_files()
+    for file in files:
         spec = importlib.util.spec_from_file_location(file.stem, file)
         assert spec is not None
         assert spec.loader is not None
@@ -111,37 +108,28 @@ def register_algorithms() -> tuple[str, ...]:
         algorithm = AlgorithmManager.createUnmanaged(file.stem)
         algorithm.initialize()
         simpleapi._create_algorithm_function(file.stem, algorithm.version(), algorithm)
-        names.append(file.stem)
-    return tuple(names)
+    return tuple(file.stem for file in files)
 
 
-def doctor(properties: str | os.PathLike[str] | None = None) -> Report:
-    """Look at everything the algorithms need in Workbench; see :mod:`mantid_exp2sim.mantid.doctor`."""
-    return examine(_path(properties))
+def _locate(properties: Path | None) -> Path:
+    return (properties or default_properties()).expanduser()
 
 
-def _path(properties: str | os.PathLike[str] | None) -> Path:
-    return (Path(properties) if properties is not None else default_properties()).expanduser()
-
-
-def _edit(properties: str | os.PathLike[str] | None, change: Callable[[str], str], *, add: bool) -> Change:
-    path, folder = _path(properties), algorithms_folder()
-    text = read_properties(path)
-    edited = change(text)
-    warning = _warning(path, edited) if add else ""
+def _replace(path: Path, text: str, edited: str, *, warning: str = "") -> Change:
+    """Write the edited file, keep the old one beside it, and remove a file that holds nothing any more."""
     if edited == text:
-        return Change(path, folder, changed=False, warning=warning)
+        return Change(path, algorithms_folder(), changed=False, warning=warning)
     backup = path.with_name(path.name + BACKUP) if text else None
     if backup is not None:
         write_properties(backup, text)
-    if edited or add:
+    if edited:
         write_properties(path, edited)
     else:
-        path.unlink(missing_ok=True)
-    return Change(path, folder, changed=True, backup=backup, warning=warning)
+        path.unlink()
+    return Change(path, algorithms_folder(), changed=True, backup=backup, warning=warning)
 
 
-def _warning(path: Path, text: str) -> str:
+def _warn(path: Path, text: str) -> str:
     line = line_of_backtick(text)
     if line is None:
         return ""

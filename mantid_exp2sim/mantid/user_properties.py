@@ -23,7 +23,7 @@ _LINE = re.compile(rf"^[ \t]*{re.escape(KEY)}[ \t]*(?:[=:][ \t]*|(?=[\r\n]|\Z))"
 
 
 def default_properties() -> Path:
-    """Mantid's user properties: ``~/.mantid``, on Windows ``%APPDATA%/mantidproject/mantid``."""
+    """Return the path of Mantid's user properties, which differs on Windows."""
     if sys.platform == "win32":
         roaming = os.environ.get("APPDATA") or str(Path.home() / "AppData" / "Roaming")
         return Path(roaming) / "mantidproject" / "mantid" / "Mantid.user.properties"
@@ -31,11 +31,7 @@ def default_properties() -> Path:
 
 
 def algorithms_folder() -> Path:
-    """The directory of the algorithms: in the installed package, or in the checkout.
-
-    >>> (algorithms_folder() / "DeconvolveMD.py").is_file()
-    True
-    """
+    """Return the directory of the algorithms, in the installed package or in the checkout."""
     here = Path(__file__).resolve().parents[1]
     for folder in (here / "_algorithms", here.parent / "algorithms"):
         if (folder / "DeconvolveMD.py").is_file():
@@ -48,18 +44,15 @@ def algorithms_folder() -> Path:
 
 
 def algorithm_files() -> tuple[Path, ...]:
-    """The file of each algorithm, in alphabetic order; its name is the name of the algorithm."""
+    """List the files of the algorithms, named as these, in alphabetic order."""
     return tuple(sorted(algorithms_folder().glob("*.py")))
 
 
 def is_ours(entry: str) -> bool:
     """Say whether an entry is the algorithms of this package, or of another copy of it."""
-    path = Path(entry)
-    with_algorithms = path / "DeconvolveMD.py"
+    file = Path(entry) / "DeconvolveMD.py"
     try:
-        if path.resolve() == algorithms_folder().resolve():
-            return True
-        return with_algorithms.is_file() and "mantid_exp2sim" in with_algorithms.read_text("utf-8", "replace")
+        return file.is_file() and "mantid_exp2sim" in file.read_text("utf-8", "replace")
     except (OSError, ValueError):
         return False
 
@@ -71,12 +64,16 @@ def read_properties(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise Exp2SimError(f"Cannot read {path}: {error.strerror or error}.") from error
+        raise Exp2SimError(
+            f"Cannot read {path}.",
+            reason=f"{error.strerror}.",
+            fix="Name the file, with the right to read it.",
+        ) from error
     if b"\0" in content:
         raise Exp2SimError(
             f"{path} is no file of properties.",
-            reason="It holds other things than text.",
-            fix="Mantid's own is ~/.mantid/Mantid.user.properties.",
+            reason="It is not text.",
+            fix=f"Mantid's is {default_properties()}.",
         )
     return content.decode("utf-8", "surrogateescape")
 
@@ -86,7 +83,11 @@ def write_properties(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Exp2SimError(f"Cannot make the folder {path.parent}: {error.strerror or error}.") from error
+        raise Exp2SimError(
+            f"Cannot make the folder {path.parent}.",
+            reason=f"{error.strerror}.",
+            fix="Make it, or name a file in another folder.",
+        ) from error
     with atomic_path(path) as temporary:
         temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
 
@@ -105,7 +106,7 @@ def entries_that_mantid_reads(text: str) -> tuple[str, ...]:
 
 
 def line_of_backtick(text: str) -> int | None:
-    """Count the line, from 1, behind whose first backtick Mantid reads nothing; None without a backtick."""
+    """Return the number, from 1, of the line with the first backtick, or None."""
     in_front, backtick, _ = text.partition("`")
     return in_front.count("\n") + 1 if backtick else None
 
@@ -116,7 +117,7 @@ def holds_old_mark(text: str) -> bool:
 
 
 def with_entry(text: str, entry: str) -> str:
-    """Add an entry in place of other copies of the algorithms, and replace the line of earlier versions."""
+    """Add the entry in place of other copies of the algorithms, and replace the line of earlier versions."""
     lines = [line.replace(OLD_MARK, MARK) if _is_mark(line) else line for line in _lines(text)]
     setting = _last_setting(lines)
     if setting is None:

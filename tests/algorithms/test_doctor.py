@@ -6,11 +6,12 @@ import sys
 import pytest
 
 from mantid_exp2sim import cli
-from mantid_exp2sim.mantid import doctor
-from mantid_exp2sim.mantid import install as workbench
+from mantid_exp2sim.mantid import libraries, probe
+from mantid_exp2sim.mantid.doctor import examine
+from mantid_exp2sim.mantid.install import install
+from mantid_exp2sim.mantid.user_properties import KEY, algorithm_files, algorithms_folder
 
-KEY = workbench.KEY
-OURS = workbench.algorithms_folder().as_posix()
+OURS = algorithms_folder().as_posix()
 USERS_OWN = "default.facility = ISIS\ndatasearch.directories = /data\n"
 OLD_FILE = (
     "# The algorithms of mantid_exp2sim; `exp2sim workbench uninstall` takes them out.\n"
@@ -34,10 +35,10 @@ def file(tmp_path):
 @pytest.fixture
 def checks(file):
     def look():
-        found = {}
-        for check in workbench.doctor(file).checks:
-            found.setdefault(check.name, []).append(check)
-        return found
+        by_name = {}
+        for check in examine(file).checks:
+            by_name.setdefault(check.name, []).append(check)
+        return by_name
 
     return look
 
@@ -47,26 +48,26 @@ def home(tmp_path, monkeypatch):
     """A home of its own, with the user properties that Mantid reads there."""
     monkeypatch.setenv("HOME", str(tmp_path))
     file = write(tmp_path / ".mantid" / "Mantid.user.properties", USERS_OWN)
-    if doctor.ask_mantid().properties != str(file):
+    if probe.ask_mantid().properties != str(file):
         pytest.skip("this Mantid does not look for its user properties in $HOME")
     return file
 
 
 def test_the_doctor_finds_mantid_torch_models_and_the_algorithms(home):
-    workbench.install()
-    report = workbench.doctor()
-    found = {name: [check for check in report.checks if check.name == name] for name in CHECKED}
-    assert {name: {check.status for check in checks} for name, checks in found.items()} == {
+    install()
+    report = examine()
+    by_name = {name: [check for check in report.checks if check.name == name] for name in CHECKED}
+    assert {name: {check.status for check in checks} for name, checks in by_name.items()} == {
         name: {"ok"} for name in CHECKED
     }
-    assert "Mantid " in found["mantid"][0].found
-    assert {check.found.split()[0] for check in found["models"]} >= {"volumes", "slices"}
-    assert [check.found for check in found["workbench"]] == [
-        f"{home} names {workbench.algorithms_folder()}",
-        f"Mantid has read {workbench.algorithms_folder()}",
+    assert "Mantid " in by_name["mantid"][0].message
+    assert {check.message.split()[0] for check in by_name["models"]} >= {"volumes", "slices"}
+    assert [check.message for check in by_name["workbench"]] == [
+        f"{home} names {algorithms_folder()}",
+        f"Mantid has read {algorithms_folder()}",
     ]
-    assert {check.found for check in found["algorithms"]} == {
-        f"{file.stem} is registered" for file in workbench.algorithm_files()
+    assert {check.message for check in by_name["algorithms"]} == {
+        f"{file.stem} is registered" for file in algorithm_files()
     }
 
 
@@ -83,36 +84,36 @@ CHECKED = ("python", "mantid", "torch", "models", "workbench", "algorithms")
 )
 def test_the_doctor_tells_of_a_backtick_in_front_of_the_algorithms(home, text, fix):
     write(home, text)
-    report = workbench.doctor()
+    report = examine()
     assert not report.ok
     backtick, named, read = [check for check in report.checks if check.name == "workbench"]
     assert {check.status for check in (backtick, named, read)} == {"problem"}
-    assert backtick.found == f"line 1 of {home} holds a backtick: Mantid reads nothing behind it"
+    assert backtick.message == f"line 1 of {home} holds a backtick: Mantid reads nothing behind it"
     assert backtick.fix.startswith(fix)
-    assert f"Mantid has read 'nothing' for {KEY}" in read.found
+    assert f"Mantid has read 'nothing' for {KEY}" in read.message
     algorithms = [check for check in report.checks if check.name == "algorithms"]
     assert {check.status for check in algorithms} == {"problem"}
-    assert all("does not register it" in check.found for check in algorithms)
+    assert all("does not register it" in check.message for check in algorithms)
     assert home.read_text() == text
 
 
 def test_the_doctor_tells_of_a_backtick_behind_the_algorithms(file, checks):
-    workbench.install(write(file, f"{FOREIGN}{USERS_OWN}"))
+    install(write(file, f"{FOREIGN}{USERS_OWN}"))
     told = checks()["workbench"][0]
-    assert (told.status, told.found) == (
+    assert (told.status, told.message) == (
         "warning",
         f"line 3 of {file} holds a backtick: Mantid reads nothing behind it",
     )
 
 
 def test_the_doctor_says_where_mantid_reads_another_file(home, file, checks):
-    workbench.install(file)
-    found = checks()
-    assert f"Mantid reads {home}, not {file}" in found["workbench"][-1].found
-    assert {check.status for check in found["algorithms"]} == {"warning"}
+    install(file)
+    by_name = checks()
+    assert f"Mantid reads {home}, not {file}" in by_name["workbench"][-1].message
+    assert {check.status for check in by_name["algorithms"]} == {"warning"}
 
 
-def test_the_doctor_says_the_way_out_of_each_trouble(file, checks, models_folder, monkeypatch, tmp_path):
+def test_the_doctor_names_the_fix_of_each_problem(file, checks, models_folder, monkeypatch, tmp_path):
     broken = tmp_path / "models" / "broken"
     broken.mkdir(parents=True)
     (broken / "card.json").write_text("{}")
@@ -120,18 +121,18 @@ def test_the_doctor_says_the_way_out_of_each_trouble(file, checks, models_folder
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setitem(sys.modules, "mantid", None)
     write(file, f"{KEY}={tmp_path / 'gone'}\n")
-    found = checks()
+    by_name = checks()
     for name in ("mantid", "torch", "models", "workbench", "algorithms"):
-        trouble = [check for check in found[name] if check.status != "ok"]
+        trouble = [check for check in by_name[name] if check.status != "ok"]
         assert trouble, name
         assert all(check.fix.endswith(".") for check in trouble)
-    assert "does not exist" in found["workbench"][1].found
-    assert found["mantid"][0].found == "this Python has no Mantid"
-    assert "conda env create" in found["mantid"][0].fix
+    assert "does not exist" in by_name["workbench"][1].message
+    assert by_name["mantid"][0].message == "this Python has no Mantid"
+    assert "conda env create" in by_name["mantid"][0].fix
 
 
 @pytest.mark.parametrize(
-    ("code", "found", "fix"),
+    ("code", "message", "fix"),
     [
         ("raise ImportError('no libMantid')", "does not load: ImportError: no libMantid", "environment.yml"),
         ("import os; os.kill(os.getpid(), 11)", "crashed (SIGSEGV) while it started", "environment.yml"),
@@ -145,17 +146,37 @@ def test_the_doctor_says_the_way_out_of_each_trouble(file, checks, models_folder
     ids=["import fails", "crash", "exit", "hangs"],
 )
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_a_mantid_that_does_not_start_is_told(tmp_path, monkeypatch, code, found, fix):
+def test_a_mantid_that_does_not_start_is_told(tmp_path, monkeypatch, code, message, fix):
     package = tmp_path / "broken" / "mantid"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(code)
     monkeypatch.syspath_prepend(package.parent)
-    monkeypatch.setattr(doctor, "TIMEOUT", 2 if "sleep" in code else 60)
-    report = doctor.examine(tmp_path / "Mantid.user.properties")
+    monkeypatch.setattr(probe, "TIMEOUT", 2 if "sleep" in code else 60)
+    report = examine(tmp_path / "Mantid.user.properties")
     mantid = next(check for check in report.checks if check.name == "mantid")
     assert mantid.status == "problem"
-    assert found in mantid.found
+    assert message in mantid.message
     assert fix in mantid.fix
+
+
+def test_asking_makes_no_folder_in_the_home(tmp_path, monkeypatch):
+    package = tmp_path / "package" / "mantid"
+    package.mkdir(parents=True)
+    makes_its_folder = "import pathlib; (pathlib.Path.home() / '.mantid').mkdir(); raise ImportError('made')"
+    (package / "__init__.py").write_text(makes_its_folder)
+    monkeypatch.syspath_prepend(package.parent)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    assert "ImportError: made" in probe.ask_mantid().trouble
+    assert not list(home.iterdir())
+
+
+def test_a_user_without_properties_reads_the_usual_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    answer = probe.ask_mantid()
+    assert not list(tmp_path.iterdir())
+    assert answer.reads(tmp_path / ".mantid" / "Mantid.user.properties")
 
 
 def test_the_child_of_the_doctor_takes_nothing_that_workbench_set(home, monkeypatch, tmp_path):
@@ -163,28 +184,34 @@ def test_the_child_of_the_doctor_takes_nothing_that_workbench_set(home, monkeypa
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("PYTHONHOME", str(tmp_path))
     monkeypatch.setenv("LD_PRELOAD", str(tmp_path / "none.so"))
-    assert doctor.ask_mantid().version is not None
+    assert probe.ask_mantid().version is not None
 
 
 def test_the_doctor_tells_of_an_algorithm_that_does_not_load(file, checks, monkeypatch):
-    answer = doctor.MantidAnswer(version="6", properties=str(file), failures={"ConvolveMD": "No module"})
-    monkeypatch.setattr(doctor, "ask_mantid", lambda: answer)
-    found = {check.found: check.status for check in checks()["algorithms"]}
-    assert found["ConvolveMD does not load: No module"] == "problem"
+    answer = probe.MantidAnswer(version="6", properties=str(file), failures={"ConvolveMD": "No module"})
+    monkeypatch.setattr("mantid_exp2sim.mantid.doctor.ask_mantid", lambda: answer)
+    by_name = {check.message: check.status for check in checks()["algorithms"]}
+    assert by_name["ConvolveMD does not load: No module"] == "problem"
 
 
 @pytest.mark.parametrize(
-    ("version", "message"), [("1.0", "numpy 1.0 is older than 1.24"), (None, "numpy is not installed")]
+    ("version", "message"), [("1.0", "numpy 1.0 is older than 1.24"), ("1.24.1", "")], ids=["old", "new"]
 )
-def test_the_doctor_compares_versions(monkeypatch, version, message):
-    monkeypatch.setattr(doctor, "_version", lambda name: version)
-    assert doctor._too_old("numpy>=1.24") == message
+def test_versions_are_compared_by_their_numbers(monkeypatch, version, message):
+    monkeypatch.setattr("importlib.metadata.version", lambda name: version)
+    assert libraries.compare("numpy>=1.24") == message
 
 
-def test_the_doctor_sees_a_library_that_is_there_twice(monkeypatch):
-    monkeypatch.setattr(doctor, "_installed_twice", lambda: ["numpy"])
-    trouble = [check for check in doctor._versions() if check.status == "warning"]
-    assert "installed twice: numpy" in trouble[0].found
+def test_a_library_that_is_missing_is_named():
+    assert libraries.compare("no-such-library>=1") == "no-such-library is not installed"
+
+
+def test_the_doctor_sees_a_library_that_is_there_twice(monkeypatch, tmp_path, checks):
+    assert [check.status for check in checks()["versions"]] == ["ok"]
+    record = write(tmp_path / "pip" / "numpy-1.0.dist-info" / "METADATA", "Name: numpy\nVersion: 1.0\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(record.parents[1])])
+    trouble = [check for check in checks()["versions"] if check.status == "warning"]
+    assert trouble[0].message == "installed twice: numpy"
     assert "pip uninstall" in trouble[0].fix
 
 

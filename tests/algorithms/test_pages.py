@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from mantid.api import AlgorithmManager
 
-from mantid_exp2sim.mantid import install as workbench
+from mantid_exp2sim.mantid import user_properties
 from mantid_exp2sim.model import registry as installed
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-NAMES = [file.stem for file in workbench.algorithm_files()]
+NAMES = [file.stem for file in user_properties.algorithm_files()]
 DIRECTIONS = ("Input", "Output", "InOut")
 
 

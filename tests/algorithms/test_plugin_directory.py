@@ -9,11 +9,12 @@ import sys
 import pytest
 from mantid.api import AlgorithmManager
 
-from mantid_exp2sim.mantid import install as workbench
-from mantid_exp2sim.mantid.doctor import clean_environment
+from mantid_exp2sim.mantid import user_properties
+from mantid_exp2sim.mantid.install import register_algorithms
+from mantid_exp2sim.mantid.probe import clean_environment
 
-FILES = workbench.algorithm_files()
-FOLDER = workbench.algorithms_folder()
+FILES = user_properties.algorithm_files()
+FOLDER = user_properties.algorithms_folder()
 HEAVY = ("torch", "ot", "matplotlib", "scipy", "h5py")
 
 LOAD = """
@@ -116,5 +117,5 @@ def test_the_models_are_a_drop_down(api, name):
 
 
 def test_registering_twice_is_harmless(api):
-    assert workbench.register_algorithms() == tuple(file.stem for file in FILES)
+    assert register_algorithms() == tuple(file.stem for file in FILES)
     assert callable(api.DeconvolveMD)

@@ -11,9 +11,15 @@ from hypothesis import strategies as st
 
 from mantid_exp2sim import Exp2SimError, cli
 from mantid_exp2sim.mantid import install as workbench
+from mantid_exp2sim.mantid import user_properties
 
-KEY = workbench.KEY
-OURS = workbench.algorithms_folder().as_posix()
+KEY = user_properties.KEY
+OURS = user_properties.algorithms_folder().as_posix()
+
+
+def entries(file):
+    """Return the plugin directories that Mantid reads in a file."""
+    return user_properties.entries_that_mantid_reads(user_properties.read_properties(file))
 
 
 @pytest.fixture
@@ -31,7 +37,7 @@ def test_a_missing_file_is_made_and_goes_again(file):
     change = workbench.install(file)
     assert change.changed
     assert change.backup is None
-    assert workbench.plugin_directories(file) == (OURS,)
+    assert entries(file) == (OURS,)
     assert workbench.uninstall(file).changed
     assert not file.exists()
     assert not workbench.uninstall(file).changed
@@ -42,11 +48,11 @@ def test_other_entries_and_comments_stay(file, end):
     lines = ["# mine", "default.facility=ISIS", f"{KEY} = /a/one;/b/two ", "! old", "x : y", ""]
     write(file, end.join(lines))
     workbench.install(file)
-    assert workbench.plugin_directories(file) == ("/a/one", "/b/two", OURS)
+    assert entries(file) == ("/a/one", "/b/two", OURS)
     expected = end.join([*lines[:2], f"{KEY} = /a/one;/b/two;{OURS}", *lines[3:]])
     assert file.read_bytes().decode() == expected
     workbench.uninstall(file)
-    assert workbench.plugin_directories(file) == ("/a/one", "/b/two")
+    assert entries(file) == ("/a/one", "/b/two")
     assert file.read_bytes().decode() == end.join([*lines[:2], f"{KEY} = /a/one;/b/two", *lines[3:]])
 
 
@@ -83,12 +89,12 @@ def test_an_entry_of_another_copy_is_replaced(file, tmp_path):
     (stranger / "DeconvolveMD.py").write_text("print('somebody else')\n")
     write(file, f"{KEY}={other};{stranger}\n")
     workbench.install(file)
-    assert workbench.plugin_directories(file) == (str(stranger), OURS)
+    assert entries(file) == (str(stranger), OURS)
 
 
 def test_the_last_setting_counts_and_a_comment_does_not(file):
     write(file, f"#{KEY}=/comment\n{KEY}=/first\n{KEY} : /second\n")
-    assert workbench.plugin_directories(file) == ("/second",)
+    assert entries(file) == ("/second",)
     workbench.install(file)
     assert file.read_text() == f"#{KEY}=/comment\n{KEY}=/first\n{KEY} : /second;{OURS}\n"
 
@@ -96,13 +102,13 @@ def test_the_last_setting_counts_and_a_comment_does_not(file):
 def test_a_value_over_several_lines(file):
     write(file, f"{KEY} = /one;\\\n  /two\nb=2\n")
     workbench.install(file)
-    assert workbench.plugin_directories(file) == ("/one", "/two", OURS)
+    assert entries(file) == ("/one", "/two", OURS)
     assert file.read_text().endswith("\nb=2\n")
 
 
 def test_a_comment_that_ends_in_a_backslash_hides_nothing(file):
     write(file, f"# C:\\\n{KEY}=/one\n")
-    assert workbench.plugin_directories(file) == ("/one",)
+    assert entries(file) == ("/one",)
 
 
 def test_a_key_without_a_value_is_a_setting(file):
@@ -138,10 +144,10 @@ def test_install_then_uninstall_gives_the_same_bytes(tmp_path_factory, lines, en
     content = (end.join(lines) + (end if last else "")).encode()
     path = tmp_path_factory.mktemp("p") / "Mantid.user.properties"
     path.write_bytes(content)
-    if workbench.plugin_directories(path):
+    if entries(path):
         return  # entries are written without the spaces around them
     change = workbench.install(path)
-    assert OURS in workbench.plugin_directories(path) or "the algorithms are among it" in change.warning
+    assert OURS in entries(path) or "the algorithms are among it" in change.warning
     assert change.warning.count("holds a backtick") == ("`" in content.decode())
     workbench.uninstall(path)
     assert (path.read_bytes() if path.exists() else b"") == content
@@ -177,7 +183,7 @@ def test_windows_has_another_place(monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setenv("APPDATA", "C:/Users/x/AppData/Roaming")
     assert (
-        workbench.default_properties()
+        user_properties.default_properties()
         .as_posix()
         .endswith("Roaming/mantidproject/mantid/Mantid.user.properties")
     )
@@ -220,7 +226,7 @@ def test_what_install_writes_leaves_the_users_settings_to_mantid(file):
 
 def test_install_replaces_the_line_of_an_earlier_version(file):
     assert as_mantid_reads(write(file, OLD_FILE)) == {}
-    assert workbench.plugin_directories(file) == ()
+    assert entries(file) == ()
     change = workbench.install(file)
     assert (change.changed, change.warning) == (True, "")
     assert change.backup.read_text() == OLD_FILE
@@ -279,7 +285,7 @@ def test_install_tells_of_a_backtick_that_hides_the_settings_of_the_user(file):
     assert as_mantid_reads(file) == {KEY: OURS}
 
 
-def test_register_without_mantid_says_the_way_out(monkeypatch):
+def test_register_without_mantid_names_the_fix(monkeypatch):
     monkeypatch.setitem(sys.modules, "mantid", None)
     with pytest.raises(Exp2SimError, match=r"Mantid comes from conda"):
         workbench.register_algorithms()

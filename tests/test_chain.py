@@ -117,7 +117,8 @@ def test_evaluation_and_use_give_the_same_numbers(chain: Path, capsys: pytest.Ca
     import torch
 
     from mantid_exp2sim.training.datasets.sampler import open_dataset
-    from mantid_exp2sim.training.evaluation import Settings, correlations, evaluate, model_translator
+    from mantid_exp2sim.training.evaluation import Settings, evaluate, model_translator
+    from mantid_exp2sim.training.trainers.scores import correlations
 
     model = mantid_exp2sim.load_model(chain / "tiny")
     data = open_dataset(chain / "data")

@@ -8,10 +8,8 @@ h, k with E and of h with k to first order, as in `mantid_exp2sim.simulation.man
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,9 +22,6 @@ from mantid_exp2sim.simulation.instrument import MAPS, Instrument
 from mantid_exp2sim.simulation.manganite import LATTICE
 from mantid_exp2sim.simulation.manganite_spectrum import Binning, fine_energies, resolution_fits
 from mantid_exp2sim.simulation.resolution import blur_matrices
-
-if TYPE_CHECKING:
-    from mantid_exp2sim.training.datasets.sampler import DataSet
 
 Floats = NDArray[np.float64]
 
@@ -189,41 +184,6 @@ def _volumes(planes: Tensor) -> Tensor:
 
 def _along_energy(matrix: Tensor, planes: Tensor) -> Tensor:
     return (matrix @ planes.flatten(2)).reshape(planes.shape)
-
-
-def dataset_operator(
-    dataset: DataSet, *, instrument: Instrument | None = None, along: Collection[str] = AXES
-) -> ResolutionOperator:
-    """The resolution on a data set's own bins, of its own instrument and lattice unless another is given.
-
-    ``along``: the axes that are blurred. Raises `Exp2SimError` where it does not tell the edges of its bins.
-    """
-    try:
-        described = json.loads((dataset.folder / "dataset.json").read_bytes())
-        h, k, fraction = (np.array(described["edges"][n], dtype=float) for n in ("h", "k", "energy_fraction"))
-        energies = [float(energy) for energy in described["incident_energies"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Exp2SimError(f"The data set {dataset.folder} does not tell the edges of its bins.") from error
-    own, lattice = _where_simulated(described.get("recipe"))
-    return ResolutionOperator(
-        [Binning(h, k, fraction * ei, ei) for ei in energies],
-        instrument=instrument or own,
-        lattice=lattice,
-        along=along,
-    )
-
-
-def _where_simulated(recipe: Any) -> tuple[Instrument, tuple[float, float]]:
-    """Instrument and lattice of a recipe; of one that cannot be read MAPS and the manganite's."""
-    from pydantic import ValidationError
-
-    from mantid_exp2sim.training.datasets.simulate import Recipe
-
-    try:
-        found = Recipe.model_validate(recipe)
-    except ValidationError:
-        return MAPS, (LATTICE[0], LATTICE[1])
-    return found.options.instrument, found.lattice
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,7 +23,7 @@ from mantid_exp2sim.training.calibration.domain_reference import add_domain
 from mantid_exp2sim.training.calibration.domain_report import control_report, words
 from mantid_exp2sim.training.calibration.spectra import Settings
 from mantid_exp2sim.training.datasets.dataset import open_dataset
-from mantid_exp2sim.training.evaluation.bootstrap import area_under_curve
+from mantid_exp2sim.training.trainers.scores import area_under_curve
 
 
 def test_the_wrong_kind_scores_above_the_right_one(model, inside, wrong_kind):

@@ -24,13 +24,13 @@ from mantid_exp2sim.training.calibration.domain_reference import add_domain
 from mantid_exp2sim.training.calibration.error_model import Conditions, calibrate, coverage
 from mantid_exp2sim.training.calibration.length_scale import sharpen
 from mantid_exp2sim.training.datasets.sampler import open_dataset
+from mantid_exp2sim.training.datasets.spectra import Spectra
 from mantid_exp2sim.training.evaluation import Settings, evaluate, tables, write_report
 from mantid_exp2sim.training.evaluation.baselines import Memory
 from mantid_exp2sim.training.evaluation.bootstrap import Bootstrap, closed, share_of
-from mantid_exp2sim.training.evaluation.classifiers import calibration
 from mantid_exp2sim.training.evaluation.foreign import OWN, foreign_report, foreign_spectra, phonons
-from mantid_exp2sim.training.evaluation.inputs import Spectra
 from mantid_exp2sim.training.evaluation.metrics import panel_sums, per_panel, relative, structural_similarity
+from mantid_exp2sim.training.trainers.scores import calibration
 
 NOISE = MeasurementNoise(counting=(0.7, 0.7), background=0.5)
 SETTINGS = Settings(limit=4, seed=1, extras=0, panels=2, foreign=0)

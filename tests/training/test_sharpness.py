@@ -8,7 +8,7 @@ import pytest
 from mantid_exp2sim.model.bundle import load_bundle
 from mantid_exp2sim.training.calibration.error_model import Conditions
 from mantid_exp2sim.training.calibration.length_scale import FACTORS, best_factor, sharpen
-from mantid_exp2sim.training.evaluation.classifiers import calibration, mean_correlations
+from mantid_exp2sim.training.trainers.scores import calibration, mean_correlations
 
 
 def test_members_that_are_unsure_together_become_sharper():

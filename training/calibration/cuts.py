@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mantid_exp2sim.networks.layout import Layout
-from mantid_exp2sim.training.calibration.spectra import Spectra
+from mantid_exp2sim.training.datasets.volumes import Volumes
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -59,9 +59,9 @@ class Cuts:
         shape[self.axis] = last.shape[-1]
         return np.ascontiguousarray(taken.reshape(*taken.shape[:2], *shape))
 
-    def spectra(self, spectra: Spectra) -> Spectra:
+    def spectra(self, spectra: Volumes) -> Volumes:
         """Spectra of one cut at each incident energy."""
-        return Spectra(self.of(spectra.x), self.of(spectra.mask), spectra.energies[self.rows])
+        return Volumes(self.of(spectra.values), self.of(spectra.mask), spectra.energies[self.rows])
 
 
 def _draw(share: Floats, rng: np.random.Generator) -> int:
@@ -69,7 +69,7 @@ def _draw(share: Floats, rng: np.random.Generator) -> int:
     return int(rng.choice(measured))
 
 
-def cut_out(spectra: Spectra, axis: int | None, each: int, rng: np.random.Generator) -> Spectra:
+def cut_out(spectra: Volumes, axis: int | None, each: int, rng: np.random.Generator) -> Volumes:
     """``each`` single cuts of every volume, or the spectra as they are where ``axis`` is None."""
     return spectra if axis is None else Cuts.draw(spectra.mask, axis, each, rng).spectra(spectra)
 

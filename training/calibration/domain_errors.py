@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mantid_exp2sim.domain.likeness import CLIP, ErrorFit, Reference
-from mantid_exp2sim.training.calibration.spectra import DIRECTIONS, Settings, Spectra, as_in_training, kind_of
+from mantid_exp2sim.training.calibration.spectra import DIRECTIONS, Settings, as_in_training, kind_of
+from mantid_exp2sim.training.datasets.volumes import Volumes
 
 if TYPE_CHECKING:
     from mantid_exp2sim.domain.features import Role
@@ -27,22 +28,19 @@ SHRINK = 1 / 3
 
 def draw_pairs(
     model: Model, data: DataSet, direction: Role, split: str, settings: Settings, rng: np.random.Generator
-) -> tuple[Spectra, Spectra] | None:
+) -> tuple[Volumes, Volumes] | None:
     """Spectra of a direction (with noise, as they are) and their counterparts, or None without pairs."""
     if not data.shares_mask:
         return None
     kinds = [kind_of(model.card, d) for d in (direction, DIRECTIONS[1 - DIRECTIONS.index(direction)])]
     chosen = np.sort(rng.permutation(data.split(split))[: settings.paired])
-    source, truth = (
-        Spectra(data.read(k, chosen), np.array(data.masks(k, chosen)), np.array(data.energies_of(k, chosen)))
-        for k in kinds
-    )
+    source, truth = (data.volumes(kind, chosen) for kind in kinds)
     plain = replace(settings, intensity_jitter=0.0, augment=())
     return as_in_training(source, plain, rng, noisy=direction == "deconvolve"), truth
 
 
 def squared_errors(
-    model: Model, direction: Role, spectra: Spectra, truth: Spectra, *, cuts: Cuts | None = None
+    model: Model, direction: Role, spectra: Volumes, truth: Volumes, *, cuts: Cuts | None = None
 ) -> tuple[Floats, Floats]:
     """Σ (translated − truth)² and Σ truth² over the known bins of each volume, or cut: (n, G) both."""
     import torch
@@ -53,12 +51,12 @@ def squared_errors(
     mask, energies = torch.from_numpy(spectra.mask[0].copy()), torch.from_numpy(spectra.energies[0].copy())
     parts = []
     with torch.inference_mode():
-        for x in torch.split(torch.from_numpy(np.ascontiguousarray(spectra.x)), 8):
+        for x in torch.split(torch.from_numpy(np.ascontiguousarray(spectra.values)), 8):
             scaled = model.card.scaling.forward(x)
             made = translate_volumes(network, scaled, mask, energies, model.card.layout)
             parts.append(model.card.scaling.inverse(made).numpy())
     keep, inner = ~(spectra.mask | truth.mask), (2, 3, 4)
-    found = (np.concatenate(parts) - truth.x) ** 2 * keep, truth.x**2 * keep
+    found = (np.concatenate(parts) - truth.values) ** 2 * keep, truth.values**2 * keep
     wrong, true = found if cuts is None else map(cuts.of, found)
     return wrong.sum(axis=inner, dtype=float), true.sum(axis=inner, dtype=float)
 

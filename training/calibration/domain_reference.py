@@ -29,7 +29,6 @@ from mantid_exp2sim.training.calibration.domain_fit import bend_of, fit_referenc
 from mantid_exp2sim.training.calibration.spectra import (
     DIRECTIONS,
     Settings,
-    Spectra,
     as_in_training,
     encode_spectra,
     kind_of,
@@ -37,7 +36,8 @@ from mantid_exp2sim.training.calibration.spectra import (
 )
 from mantid_exp2sim.training.datasets.bins import require_bins
 from mantid_exp2sim.training.datasets.dataset import DataSet, open_dataset
-from mantid_exp2sim.training.synthetic.controls import foreign_for_limit
+from mantid_exp2sim.training.datasets.volumes import Volumes
+from mantid_exp2sim.training.synthetic.controls import controls
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,7 +59,7 @@ def make_reference(
     settings: Settings,
     say: Callable[[str], None],
     axis: int | None = None,
-) -> tuple[Reference, DirectionCard, Spectra]:
+) -> tuple[Reference, DirectionCard, Volumes]:
     """Reference and card of one direction, and the calibration spectra.
 
     With ``axis`` those of single cuts along this axis of the volumes (h, k, E).
@@ -73,18 +73,18 @@ def make_reference(
         read_spectra(data, own, "train", settings.train + settings.fit, rng), settings, rng, noisy=noisy
     )
     other = read_spectra(data, wrong, "train", settings.other, rng)
-    half = len(other.x) // 2
+    half = len(other) // 2
     clean = as_in_training(other[:half], settings, rng, noisy=False)
     spoilt = as_in_training(other[half:], settings, rng, noisy=True)
     held = as_in_training(
         read_spectra(data, own, "validation", settings.held, rng), settings, rng, noisy=noisy
     )
-    if len(held.x) < MIN_SPECTRA:
+    if len(held) < MIN_SPECTRA:
         raise Exp2SimError(
-            f"The validation split has {len(held.x)} spectra of {own!r}.",
+            f"The validation split has {len(held)} spectra of {own!r}.",
             reason=f"At least {MIN_SPECTRA} are needed to calibrate a p-value.",
         )
-    each = 0 if axis is None else max(1, min(MOST_CUTS, ENOUGH_CUTS // len(held.x)))
+    each = 0 if axis is None else max(1, min(MOST_CUTS, ENOUGH_CUTS // len(held)))
     cuts = cut_out(seen, axis, each, rng)
     encoded = encode_spectra(model, direction, cuts, settings)
     away = [
@@ -93,7 +93,7 @@ def make_reference(
     say(f"{direction}: features of the validation split")
     kept = cut_out(held, axis, each, rng)
     unseen = encode_spectra(model, direction, kept, settings)
-    order = rng.permutation(len(seen.x))
+    order = rng.permutation(len(seen))
     shares = settings.train / (settings.train + settings.fit)
     one, two = np.split(order, [round(shares * len(order))])
     energies = np.median(held.energies, axis=0).astype(float)
@@ -113,18 +113,29 @@ def make_reference(
         error, level = fit_errors(reference, moments, *errors)
         reference = replace(reference, error=error, error_level=level)
     gauge = Gauge(
-        model, direction, reference, epsilon, kept.x.shape[2:], settings.points, settings.seed,
+        model, direction, reference, epsilon, kept.values.shape[2:], settings.points, settings.seed,
         cuts=axis is not None,
     )  # fmt: skip
     fit, calibration = parts_of(gauge, encoded[rows]), parts_of(gauge, unseen)
     gauge = replace(gauge, reference=rounded(replace(reference, fit=fit, calibration=calibration)))
     say(f"{direction}: foreign data")
-    foreign = foreign_for_limit(held, other, settings, rng, noisy=noisy)
+    foreign = _foreign(held, other, settings, rng, noisy=noisy)
     foreign = {name: cut_out(spectra, axis, each, rng) for name, spectra in foreign.items()}
     return gauge.reference, _limit(gauge, foreign, settings), kept
 
 
-def _limit(gauge: Gauge, foreign: dict[str, Spectra], settings: Settings) -> DirectionCard:
+def _foreign(
+    held: Volumes, wrong: Volumes, settings: Settings, rng: np.random.Generator, *, noisy: bool
+) -> dict[str, Volumes]:
+    """The foreign data that "untrustworthy" is chosen on: never those that are reported as never seen."""
+    some = held[: settings.foreign]
+    found = {"wrong domain": as_in_training(wrong[: settings.foreign], settings, rng, noisy=noisy)}
+    for name, spectra in controls(some, rng).items():
+        found[name] = as_in_training(spectra, settings, rng, noisy=noisy, augment=False)
+    return found
+
+
+def _limit(gauge: Gauge, foreign: dict[str, Volumes], settings: Settings) -> DirectionCard:
     """Where untrustworthy begins: half way (in the logarithm) from in-domain to foreign data.
 
     Cuts are looked at as they are met, of one incident energy each.
@@ -162,7 +173,7 @@ def _calibrated(
 ) -> Calibrated:
     """The card's section on volumes, or on cuts along an axis; puts the references where they are wanted."""
     cards: dict[str, DirectionCard] = {}
-    spectra: Spectra | None = None
+    spectra: Volumes | None = None
     for direction in DIRECTIONS:
         if model.card.keys(direction):
             name = reference_name(direction, cuts=axis is not None)
@@ -173,7 +184,7 @@ def _calibrated(
         raise Exp2SimError(f"The model {model.card.name!r} has no generator.")
     bins = float((~spectra.mask).sum() / spectra.mask[:, :, 0, 0, 0].size)
     return Calibrated.model_validate(
-        {"directions": cards, "shape": spectra.x.shape[2:], "measured_bins": bins}
+        {"directions": cards, "shape": spectra.values.shape[2:], "measured_bins": bins}
     )
 
 

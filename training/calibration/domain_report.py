@@ -18,14 +18,14 @@ from mantid_exp2sim.training.calibration.domain_fit import parts_of
 from mantid_exp2sim.training.calibration.spectra import (
     DIRECTIONS,
     Settings,
-    Spectra,
     as_in_training,
     encode_spectra,
     kind_of,
     read_spectra,
 )
-from mantid_exp2sim.training.evaluation.bootstrap import area_under_curve
+from mantid_exp2sim.training.datasets.volumes import Volumes
 from mantid_exp2sim.training.synthetic.controls import controls, exchanged_masks
+from mantid_exp2sim.training.trainers.scores import area_under_curve
 
 if TYPE_CHECKING:
     from mantid_exp2sim.domain.features import Role
@@ -71,7 +71,7 @@ def control_report(
     wrong = kind_of(model.card, DIRECTIONS[1 - DIRECTIONS.index(direction)])
     judge = _Judge.of(model, direction, settings, cuts=cuts)
     clean = read_spectra(dataset, own, "test", 2 * count, rng)
-    half = min(count, len(clean.x))
+    half = min(count, len(clean))
     found = {
         name: judge.look(cut_out(one, judge.axis, EACH, rng))
         for name, one in _sets(dataset, clean, wrong, half, settings, rng, noisy=noisy)
@@ -146,7 +146,7 @@ class _Judge:
         limits = [factor * extreme(scores) for scores in inside]
         return cls(gauge, settings, axis, groups, inside, limits)
 
-    def look(self, spectra: Spectra) -> _Found:
+    def look(self, spectra: Volumes) -> _Found:
         """What is found of spectra, or of cuts: those of the first incident energy first."""
         reference = self.gauge.reference
         features = encode_spectra(self.gauge.model, self.gauge.role, spectra, self.settings)
@@ -186,12 +186,12 @@ class _Judge:
         rows = zip(p_values, found.plain, found.which, strict=True)
         return [judge(card, p, score, self.limits[which]) for p, score, which in rows]
 
-    def expected(self, found: _Found, spectra: Spectra) -> Floats:
+    def expected(self, found: _Found, spectra: Volumes) -> Floats:
         """The relative L2 that the features foretell of what was found of spectra, in the order of `look`."""
-        squares = np.where(spectra.mask, 0, spectra.x.astype(float) ** 2).sum(axis=(2, 3, 4))
+        squares = np.where(spectra.mask, 0, spectra.values.astype(float) ** 2).sum(axis=(2, 3, 4))
         return np.concatenate([together(found.errors[:, own], squares[:, own]) for own in self.groups])
 
-    def errors(self, spectra: Spectra, truth: Spectra, cuts: Cuts | None) -> Floats:
+    def errors(self, spectra: Volumes, truth: Volumes, cuts: Cuts | None) -> Floats:
         """The true relative L2 of what is made of spectra, in the order of `look`."""
         wrong, true = squared_errors(self.gauge.model, self.gauge.role, spectra, truth, cuts=cuts)
         return np.concatenate(
@@ -210,9 +210,9 @@ def _expected(reference: Reference, moments: Floats) -> Floats:
 
 
 def _sets(
-    dataset: DataSet, clean: Spectra, wrong: str, count: int, settings: Settings, rng: np.random.Generator,
+    dataset: DataSet, clean: Volumes, wrong: str, count: int, settings: Settings, rng: np.random.Generator,
     *, noisy: bool,
-) -> Iterator[tuple[str, Spectra]]:  # fmt: skip
+) -> Iterator[tuple[str, Volumes]]:  # fmt: skip
     """In-domain spectra and all controls by name, one set after the other: together they fill the memory."""
     yield "in domain", as_in_training(clean, settings, rng, noisy=noisy)
     away = read_spectra(dataset, wrong, "test", count, rng)
@@ -238,7 +238,7 @@ def _error_correlation(
     if pairs is None:
         return None
     inside, truth = pairs
-    clean = replace(inside, x=np.where(inside.mask, np.float32(0), inside.x))
+    clean = inside.filled(inside.values)
     swapped = exchanged_masks(clean)["mask of another energy"]
     errors, found, looked = [], [], []
     for spectra in (inside, truth, swapped):

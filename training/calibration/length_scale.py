@@ -22,8 +22,8 @@ from mantid_exp2sim.model.bundle import Model, load_model, save_bundle
 from mantid_exp2sim.model.card import Card, classifier_role
 from mantid_exp2sim.training.datasets.bins import require_bins
 from mantid_exp2sim.training.datasets.pairs import open_pairs
-from mantid_exp2sim.training.evaluation.classifiers import calibration, mean_correlations, member_distances
-from mantid_exp2sim.training.evaluation.inputs import Spectra
+from mantid_exp2sim.training.datasets.spectra import Spectra
+from mantid_exp2sim.training.trainers.scores import calibration, mean_correlations, member_distances
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

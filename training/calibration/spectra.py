@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mantid_exp2sim.domain.features import Features, Role, encode
 from mantid_exp2sim.simulation.noise import NOISELESS, MeasurementNoise
 from mantid_exp2sim.training.datasets.augmentation import apply_symmetries, draw_symmetries
+from mantid_exp2sim.training.datasets.volumes import Volumes
 
 if TYPE_CHECKING:
     from mantid_exp2sim.model.bundle import Model
@@ -84,63 +85,38 @@ NOISE = {
 """Fields of the noise by the names that they have in a recipe's ``[data]`` and on a card."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Spectra:
-    """n spectra of G volumes in physical units: ``x`` (n, G, h, k, E), ``mask`` alike, ``energies``
-    (n, G).
-    """
-
-    x: NDArray[Any]
-    mask: NDArray[np.bool_]
-    energies: NDArray[Any]
-
-    def __getitem__(self, rows: Any) -> Spectra:
-        """Some of them."""
-        return Spectra(self.x[rows], self.mask[rows], self.energies[rows])
-
-    @property
-    def means(self) -> Floats:
-        """Mean over measured bins (n,)."""
-        good = ~self.mask
-        total = np.where(good, self.x, 0).sum(axis=(1, 2, 3, 4), dtype=float)
-        found: Floats = total / np.maximum(good.sum(axis=(1, 2, 3, 4)), 1)
-        return found
-
-
 def kind_of(card: Card, direction: Role) -> Literal["convolved", "integrated", "centre"]:
     """The kind of data a direction starts from."""
     return "convolved" if direction == "deconvolve" else card.target
 
 
-def read_spectra(data: DataSet, kind: str, split: str, limit: int, rng: np.random.Generator) -> Spectra:
+def read_spectra(data: DataSet, kind: str, split: str, limit: int, rng: np.random.Generator) -> Volumes:
     """At most ``limit`` spectra of a split, chosen at random."""
     chosen = np.sort(rng.permutation(data.split(split, kind=kind))[:limit])
-    return Spectra(
-        data.read(kind, chosen), np.array(data.masks(kind, chosen)), np.array(data.energies_of(kind, chosen))
-    )
+    return data.volumes(kind, chosen)
 
 
 def as_in_training(
-    spectra: Spectra, settings: Settings, rng: np.random.Generator, *, noisy: bool, augment: bool = True
-) -> Spectra:
+    spectra: Volumes, settings: Settings, rng: np.random.Generator, *, noisy: bool, augment: bool = True
+) -> Volumes:
     """Spectra as a generator meets them: symmetries, a factor, and where ``noisy`` background and noise."""
-    n = len(spectra.x)
+    n = len(spectra)
     moves = draw_symmetries(rng, n, settings.augment if augment else ())
-    x = apply_symmetries(spectra.x.astype(np.float32), moves)
+    x = apply_symmetries(spectra.values.astype(np.float32), moves)
     mask = apply_symmetries(spectra.mask, moves)
     x *= np.exp(settings.intensity_jitter * rng.standard_normal(n)).astype(np.float32)[
         :, None, None, None, None
     ]
     if noisy:
         x = settings.noise.apply(rng, x)  # a background for each volume, noise of one level per measurement
-    return Spectra(np.where(mask, np.float32(0), x), mask, spectra.energies)
+    return Volumes(np.where(mask, np.float32(0), x), mask, spectra.energies)
 
 
-def encode_spectra(model: Model, direction: Role, spectra: Spectra, settings: Settings) -> Features:
+def encode_spectra(model: Model, direction: Role, spectra: Volumes, settings: Settings) -> Features:
     """Features of spectra: their arrays begin with (n, G)."""
-    shape = spectra.x.shape
+    shape = spectra.values.shape
     with np.errstate(over="ignore"):
-        scaled = model.card.scaling.forward(spectra.x.reshape(-1, *shape[2:]))
+        scaled = model.card.scaling.forward(spectra.values.reshape(-1, *shape[2:]))
     found = encode(
         model.network(direction), model.card.layout, scaled, spectra.mask.reshape(-1, *shape[2:]),
         spectra.energies.reshape(-1), points=settings.points, seed=settings.seed,

@@ -25,6 +25,7 @@ from mantid_exp2sim.io.arrays import map_npy
 from mantid_exp2sim.io.limits import Budget
 from mantid_exp2sim.model.card import AcceptedAxis, Domain
 from mantid_exp2sim.storage.toml import validation_summary
+from mantid_exp2sim.training.datasets.volumes import Volumes
 
 if TYPE_CHECKING:
     import h5py
@@ -251,6 +252,11 @@ class DataSet(ABC):
         else:
             out[self.masks(kind, indices)] = 0
         return out
+
+    def volumes(self, kind: str, indices: Integers) -> Volumes:
+        """Read samples of a kind with their masks and incident energies."""
+        mask, energies = self.masks(kind, indices), self.energies_of(kind, indices)
+        return Volumes(self.read(kind, indices), np.array(mask), np.array(energies))
 
     def part(self, kind: str, index: int, energy: int, region: Region = WHOLE) -> Floats:
         """Part of one volume, float32, zero where not measured; nothing else is read."""

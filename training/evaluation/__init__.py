@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 from mantid_exp2sim.training.evaluation.baselines import Translator, model_translator
-from mantid_exp2sim.training.evaluation.classifiers import correlations, null_response
+from mantid_exp2sim.training.evaluation.classifiers import null_response
 from mantid_exp2sim.training.evaluation.evaluate import Settings, evaluate
 from mantid_exp2sim.training.evaluation.report import page, tables, write_report
 
 __all__ = [
     "Settings",
     "Translator",
-    "correlations",
     "evaluate",
     "model_translator",
     "null_response",

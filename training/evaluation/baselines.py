@@ -14,7 +14,7 @@ from mantid_exp2sim.model.registry import CARD_FILE
 from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.networks.layout import Layout
 from mantid_exp2sim.simulation.resolution_operator import ResolutionOperator
-from mantid_exp2sim.training.evaluation.inputs import Spectra
+from mantid_exp2sim.training.datasets.spectra import Spectra
 
 if TYPE_CHECKING:
     import torch

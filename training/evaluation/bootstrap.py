@@ -67,18 +67,3 @@ def closed(means: Floats) -> float | None:
 def share_of(means: Floats) -> float | None:
     """The first over the second; None without a second."""
     return float(means[0] / means[1]) if means[1] > 0 else None
-
-
-def area_under_curve(positive: ArrayLike, negative: ArrayLike) -> float | None:
-    """AUROC: the chance that a positive's score is above a negative's, ties counted half.
-
-    >>> area_under_curve([0.9, 0.4], [0.1, 0.5])
-    0.75
-    """
-    from scipy.stats import rankdata
-
-    one, two = np.ravel(positive), np.ravel(negative)
-    if not one.size or not two.size:
-        return None
-    ranks = rankdata(np.concatenate([one, two]))[: one.size]
-    return float((ranks.sum() - one.size * (one.size + 1) / 2) / (one.size * two.size))

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mantid_exp2sim.model.bundle import Model
-from mantid_exp2sim.training.evaluation import figures
+from mantid_exp2sim.training.datasets.spectra import Batch, Spectra
 from mantid_exp2sim.training.evaluation.baselines import Baseline, Translator, blur
-from mantid_exp2sim.training.evaluation.classifiers import correlations
-from mantid_exp2sim.training.evaluation.inputs import Batch, Spectra
 from mantid_exp2sim.training.evaluation.metrics import panel_sums
+from mantid_exp2sim.training.evaluation.record import INPUTS, OWN_INPUTS, Record
+from mantid_exp2sim.training.trainers.scores import correlations
 
 if TYPE_CHECKING:
     import torch
@@ -75,27 +74,6 @@ def members_alone(contest: Contest) -> Contest | None:
     return Contest([Reader(model, n) for n in range(count)], alone, None, None)
 
 
-@dataclass(slots=True, eq=False)
-class Record:
-    """What was measured: by name, one list entry per batch, for each seed where that matters.
-
-    ``sums``: (case, method, seed) to `panel_sums`; ``answers``: (reader, input, seed) to correlations
-    (n, classes); ``consistency``: (source, method, seed) to ‖R·made − source‖/‖source‖ (n,).
-    """
-
-    sums: dict[tuple[str, str, int], list[dict[str, NDArray[np.float32]]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    answers: dict[tuple[str, str, int], list[NDArray[np.float64]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    consistency: dict[tuple[str, str, int], list[NDArray[np.float64]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    labels: list[NDArray[np.int64]] = field(default_factory=list)
-    example: dict[str, NDArray[np.float32]] = field(default_factory=dict)
-
-
 def measure(contest: Contest, spectra: Spectra, batch: Batch, classical: int, record: Record) -> None:
     """Add what one batch shows to the record; the known resolution treats the first ``classical`` spectra."""
     mask = spectra.mask
@@ -107,7 +85,7 @@ def measure(contest: Contest, spectra: Spectra, batch: Batch, classical: int, re
         for method, seed, made in _ways(contest, spectra, case, x, some):
             record.sums[case, method, seed].append(panel_sums(made, wanted[: len(made)], mask))
             reader = "target" if direction == "deconvolve" else "convolved"
-            _read(contest, record, reader, figures.input_name(case, method), made, seed, mask)
+            _read(contest, record, reader, INPUTS[case, method], made, seed, mask)
             if direction == "deconvolve" and some and method != "identity":
                 _consistency(contest, spectra, record, (source, method, seed), made[:some], x[:some])
             if case == "deconvolve" and method == "translated":
@@ -149,7 +127,7 @@ def _read(
     contest: Contest, record: Record, reader: str, name: str, x: torch.Tensor, seed: int, mask: torch.Tensor
 ) -> None:
     """Let the classifiers read an input: that of the seed if it is the seed's own, else all of them."""
-    own = name in figures.OWN_INPUTS
+    own = name in OWN_INPUTS
     for number in (seed,) if own else range(len(contest.readers)):
         chosen = contest.readers[number]
         domain = chosen.model.card.target if reader == "target" else "convolved"

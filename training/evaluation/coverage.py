@@ -17,11 +17,10 @@ from mantid_exp2sim.model.error_model import NORMAL_95
 from mantid_exp2sim.training.calibration.error_model import Conditions, coverage
 from mantid_exp2sim.training.datasets.bins import Edges, volume_axes
 from mantid_exp2sim.training.datasets.sampler import DataSet
-from mantid_exp2sim.training.evaluation.inputs import Spectra
+from mantid_exp2sim.training.datasets.spectra import Spectra
 
 if TYPE_CHECKING:
     from mantid_exp2sim.networks.duq import Duq
-    from mantid_exp2sim.training.evaluation.evaluate import Settings
 
 NOT_KNOWN = "not known"
 CONTROLS, CONTROL_BINS = 100, 16_000_000
@@ -51,17 +50,15 @@ def domain_report(model: Model, data: DataSet, seed: int, *, cuts: bool = False)
         return {NOT_KNOWN: str(error)}
 
 
-def coverage_report(model: Model, spectra: Spectra, settings: Settings) -> dict[str, Any]:
+def coverage_report(model: Model, spectra: Spectra, split: str, count: int) -> dict[str, Any]:
     """Coverage of the errors: as a user meets them, and of the card's own calibration where it has one."""
     most = max(2, COVERAGE_BINS // int(np.prod(spectra.data.description.shape)))
-    found = _coverage(model, spectra, min(settings.extras, most))
-    if not model.card.errors or settings.extras < 1:
+    found = _coverage(model, spectra, min(count, most))
+    if not model.card.errors or count < 1:
         return found
-    limit = min(3 * settings.extras, most)
-    conditions = Conditions(noise=settings.noise, seed=settings.seed)
-    calibrated = coverage(
-        model, spectra.data.folder, split=settings.split, limit=limit, conditions=conditions
-    )
+    limit = min(3 * count, most)
+    conditions = Conditions(noise=spectra.noise, seed=spectra.seed)
+    calibrated = coverage(model, spectra.data.folder, split=split, limit=limit, conditions=conditions)
     return {**found, "calibration": calibrated}
 
 

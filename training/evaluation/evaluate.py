@@ -15,10 +15,11 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.bundle import Model, load_model
 from mantid_exp2sim.networks.layout import AXES
 from mantid_exp2sim.simulation.noise import TYPICAL_NOISE, MeasurementNoise
-from mantid_exp2sim.simulation.resolution_operator import dataset_operator
 from mantid_exp2sim.training.datasets.bins import require_bins
 from mantid_exp2sim.training.datasets.pairs import HELD_OUT, PairedSet, open_pairs
+from mantid_exp2sim.training.datasets.resolution import dataset_operator
 from mantid_exp2sim.training.datasets.sampler import DataSet
+from mantid_exp2sim.training.datasets.spectra import Spectra
 from mantid_exp2sim.training.evaluation import figures
 from mantid_exp2sim.training.evaluation.baselines import (
     Baseline,
@@ -29,11 +30,11 @@ from mantid_exp2sim.training.evaluation.baselines import (
     open_translator,
 )
 from mantid_exp2sim.training.evaluation.classifiers import null_areas, null_response
-from mantid_exp2sim.training.evaluation.comparison import Contest, Reader, Record, measure, members_alone
+from mantid_exp2sim.training.evaluation.comparison import Contest, Reader, measure, members_alone
 from mantid_exp2sim.training.evaluation.coverage import coverage_report, domain_reports, panel_report
 from mantid_exp2sim.training.evaluation.foreign import foreign_report
-from mantid_exp2sim.training.evaluation.inputs import Spectra
 from mantid_exp2sim.training.evaluation.memory import return_freed_memory
+from mantid_exp2sim.training.evaluation.record import Record
 
 VALIDATION = 12
 """Validation spectra on which Richardson–Lucy is set."""
@@ -136,7 +137,7 @@ def evaluate(
         "null_auroc": null_areas(models[0], spectra, own, settings.seed),
         "foreign": foreign_report(models[0], spectra, settings.foreign, say),
         **domain_reports(models[0], data, settings.seed),
-        "coverage": coverage_report(models[0], spectra, settings),
+        "coverage": coverage_report(models[0], spectra, settings.split, settings.extras),
         "panels": panel_report(models[0], spectra, settings.panels),
     }, record.example
 

@@ -2,42 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mantid_exp2sim.training.evaluation.baselines import Baseline
 from mantid_exp2sim.training.evaluation.bootstrap import Bootstrap, closed, share_of
-from mantid_exp2sim.training.evaluation.classifiers import calibration
 from mantid_exp2sim.training.evaluation.metrics import per_panel, relative
+from mantid_exp2sim.training.evaluation.record import INPUTS, Record, Sums
+from mantid_exp2sim.training.trainers.scores import calibration
 
-if TYPE_CHECKING:
-    from mantid_exp2sim.training.evaluation.comparison import Record
-
-Sums = dict[str, NDArray[np.float32]]
-INPUTS = {
-    ("deconvolve", "untranslated"): "convolved",
-    ("deconvolve", "identity"): "identity_convolved",
-    ("deconvolve", "richardson_lucy"): "richardson_lucy",
-    ("deconvolve", "richardson_lucy_of_cuts"): "richardson_lucy_of_cuts",
-    ("deconvolve", "paired"): "paired",
-    ("deconvolve", "translated"): "deconvolved",
-    ("deconvolve_measured", "untranslated"): "measured",
-    ("deconvolve_measured", "identity"): "identity_measured",
-    ("deconvolve_measured", "richardson_lucy"): "measured_richardson_lucy",
-    ("deconvolve_measured", "richardson_lucy_of_cuts"): "measured_richardson_lucy_of_cuts",
-    ("deconvolve_measured", "paired"): "measured_paired",
-    ("deconvolve_measured", "translated"): "measured_deconvolved",
-    ("convolve", "untranslated"): "target",
-    ("convolve", "identity"): "identity_target",
-    ("convolve", "resolution"): "resolution",
-    ("convolve", "resolution_of_cuts"): "resolution_of_cuts",
-    ("convolve", "paired"): "paired",
-    ("convolve", "translated"): "convolved_again",
-}
-OWN_INPUTS = {"deconvolved", "measured_deconvolved", "convolved_again"}
-"""Inputs that each seed makes itself."""
 READERS = {
     "target": (
         "classifier of the target",
@@ -54,11 +29,6 @@ GAPS = {
     "deconvolve_measured": ("target", "deconvolve_measured"),
     "convolve": ("convolved", "convolve"),
 }
-
-
-def input_name(case: str, method: str) -> str:
-    """What an input of a classifier is called."""
-    return INPUTS[case, method]
 
 
 def baseline(found: Baseline | None, unknown: str) -> dict[str, Any]:

@@ -19,13 +19,13 @@ from mantid_exp2sim.domain.check import check_volumes
 from mantid_exp2sim.inference.volumes import Volumes
 from mantid_exp2sim.model.bundle import Model
 from mantid_exp2sim.simulation.manganite import LATTICE
-from mantid_exp2sim.training.calibration.spectra import Spectra as Stack
+from mantid_exp2sim.training.datasets.spectra import Batch, Spectra
+from mantid_exp2sim.training.datasets.volumes import Volumes as Stack
 from mantid_exp2sim.training.evaluation.baselines import model_translator
 from mantid_exp2sim.training.evaluation.bootstrap import Bootstrap
-from mantid_exp2sim.training.evaluation.classifiers import correlations
-from mantid_exp2sim.training.evaluation.inputs import Batch, Spectra
 from mantid_exp2sim.training.synthetic.controls import controls
 from mantid_exp2sim.training.synthetic.excitations import averaged, binned_line, positions
+from mantid_exp2sim.training.trainers.scores import correlations
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +79,7 @@ def foreign_spectra(batch: Batch, spectra: Spectra) -> dict[str, NDArray[np.floa
     """As many of each foreign kind as the batch holds, measurement-like, (n, Ei, h, k, E); and its own."""
     inside = _stack(batch, spectra)
     rng = np.random.default_rng([spectra.seed, 3, batch.first])
-    made = {name: one.x for name, one in controls(inside, rng, seen=False).items() if _is_foreign(name)}
+    made = {name: one.values for name, one in controls(inside, rng, seen=False).items() if _is_foreign(name)}
     made["phonons"] = _phonons(inside, rng)
     found = {OWN: batch.measured.numpy()}
     for name, x in made.items():
@@ -100,10 +100,8 @@ def _stack(batch: Batch, spectra: Spectra) -> Stack:
 
 def _phonons(inside: Stack, rng: np.random.Generator) -> NDArray[np.float32]:
     """With the mean intensity of in-domain spectra."""
-    made = np.stack([phonons(inside.x.shape[1:], energies, rng) for energies in inside.energies])
-    x = np.where(inside.mask, 0, made)
-    factor = inside.means / np.maximum(Stack(x, inside.mask, inside.energies).means, 1e-12)
-    return np.asarray(x * factor[:, None, None, None, None], dtype=np.float32)
+    made = np.stack([phonons(inside.values.shape[1:], energies, rng) for energies in inside.energies])
+    return inside.filled(made).of_means(inside.means).values
 
 
 def foreign_report(

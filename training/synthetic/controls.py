@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mantid_exp2sim.training.calibration.spectra import Settings, Spectra, as_in_training
+from mantid_exp2sim.training.datasets.volumes import Volumes
 from mantid_exp2sim.training.synthetic.excitations import averaged, binned_line, positions
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -118,17 +118,17 @@ def _shuffled_bins(x: NDArray[Any], mask: NDArray[np.bool_], rng: np.random.Gene
     return out
 
 
-def controls(inside: Spectra, rng: np.random.Generator, *, seen: bool = True) -> dict[str, Spectra]:
+def controls(inside: Volumes, rng: np.random.Generator, *, seen: bool = True) -> dict[str, Volumes]:
     """Foreign spectra, as many of each kind as in-domain ones (without background and noise).
 
     ``seen`` leaves out those that the limits are never chosen on (Rb2MnF4, photographs, exchanged masks).
     """
-    shape = inside.x.shape[1:]
+    shape = inside.values.shape[1:]
     groups, nh, nk, ne = shape
     drawn = digits(GLYPHS, nh, nk, rng)
     made: dict[str, Callable[[int], Any]] = {
-        "shuffled panels": lambda i: _shuffled_panels(inside.x[i], rng),
-        "shuffled bins": lambda i: _shuffled_bins(inside.x[i], inside.mask[i], rng),
+        "shuffled panels": lambda i: _shuffled_panels(inside.values[i], rng),
+        "shuffled bins": lambda i: _shuffled_bins(inside.values[i], inside.mask[i], rng),
         "digits": lambda i: _panels(drawn[rng.integers(GLYPHS, size=(groups, ne))]),
         "textures": lambda i: _cut(photograph(groups * nh, ne * nk, rng, real=False), shape),
     }
@@ -148,35 +148,18 @@ def controls(inside: Spectra, rng: np.random.Generator, *, seen: bool = True) ->
         }
     found = {}
     for name, make in made.items():
-        x = np.stack([make(i) for i in range(len(inside.x))])
-        found[name] = _same_mean(Spectra(x, inside.mask, inside.energies), inside)
+        x = np.stack([make(i) for i in range(len(inside))])
+        found[name] = inside.filled(x).of_means(inside.means)
     if not seen:
         found |= exchanged_masks(inside)
     return found
 
 
-def _same_mean(spectra: Spectra, inside: Spectra) -> Spectra:
-    x = np.where(spectra.mask, 0, spectra.x)
-    factor = inside.means / np.maximum(Spectra(x, spectra.mask, spectra.energies).means, 1e-12)
-    return Spectra((x * factor[:, None, None, None, None]).astype(np.float32), spectra.mask, spectra.energies)
-
-
-def exchanged_masks(inside: Spectra) -> dict[str, Spectra]:
+def exchanged_masks(inside: Volumes) -> dict[str, Volumes]:
     """The data as they are (0 in their gaps) with a mask that is not theirs."""
-    other = np.roll(inside.mask, 1, axis=1) if inside.x.shape[1] > 1 else inside.mask[..., ::-1]
+    other = np.roll(inside.mask, 1, axis=1) if inside.values.shape[1] > 1 else inside.mask[..., ::-1]
     masks = {"mask of another energy": other, "mask mirrored in h": inside.mask[:, :, ::-1]}
     return {
-        name: Spectra(np.where(mask | inside.mask, 0, inside.x), mask, inside.energies)
+        name: Volumes(np.where(mask | inside.mask, 0, inside.values), mask, inside.energies)
         for name, mask in masks.items()
     }
-
-
-def foreign_for_limit(
-    held: Spectra, wrong: Spectra, settings: Settings, rng: np.random.Generator, *, noisy: bool
-) -> dict[str, Spectra]:
-    """The foreign data that "untrustworthy" is chosen on: never those that are reported as never seen."""
-    some = held[: settings.foreign]
-    found = {"wrong domain": as_in_training(wrong[: settings.foreign], settings, rng, noisy=noisy)}
-    for name, spectra in controls(some, rng).items():
-        found[name] = as_in_training(spectra, settings, rng, noisy=noisy, augment=False)
-    return found

@@ -143,7 +143,7 @@ def train_gan(recipe: Path, *, out: Path, resume: bool = False, seed: int | None
 def _known_operator(dataset: DataSet, config: GanConfig, scaling: Scaling) -> KnownOperator | None:
     if not config.loss.needs_operator:
         return None
-    from mantid_exp2sim.simulation.resolution_operator import dataset_operator
+    from mantid_exp2sim.training.datasets.resolution import dataset_operator
     from mantid_exp2sim.training.losses.data_consistency import KnownOperator
 
     resolution = dataset_operator(dataset).to(config.run.device)

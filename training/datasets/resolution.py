@@ -1,0 +1,50 @@
+"""The known resolution on the bins of a data set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.networks.layout import AXES
+from mantid_exp2sim.simulation.instrument import MAPS, Instrument
+from mantid_exp2sim.simulation.manganite import LATTICE
+from mantid_exp2sim.simulation.manganite_spectrum import Binning
+from mantid_exp2sim.simulation.resolution_operator import ResolutionOperator
+from mantid_exp2sim.training.datasets.dataset import DataSet
+from mantid_exp2sim.training.datasets.simulate import Recipe
+
+
+def dataset_operator(
+    dataset: DataSet, *, instrument: Instrument | None = None, along: Collection[str] = AXES
+) -> ResolutionOperator:
+    """The resolution on a data set's own bins, of its own instrument and lattice unless another is given.
+
+    ``along``: the axes that are blurred. Raises `Exp2SimError` where it does not tell the edges of its bins.
+    """
+    try:
+        described = json.loads((dataset.folder / "dataset.json").read_bytes())
+        h, k, fraction = (np.array(described["edges"][n], dtype=float) for n in ("h", "k", "energy_fraction"))
+        energies = [float(energy) for energy in described["incident_energies"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Exp2SimError(f"The data set {dataset.folder} does not tell the edges of its bins.") from error
+    own, lattice = where_simulated(described.get("recipe"))
+    return ResolutionOperator(
+        [Binning(h, k, fraction * ei, ei) for ei in energies],
+        instrument=instrument or own,
+        lattice=lattice,
+        along=along,
+    )
+
+
+def where_simulated(recipe: Any) -> tuple[Instrument, tuple[float, float]]:
+    """Instrument and lattice of a recipe; of one that cannot be read MAPS and the manganite's."""
+    try:
+        found = Recipe.model_validate(recipe)
+    except ValidationError:
+        return MAPS, (LATTICE[0], LATTICE[1])
+    return found.options.instrument, found.lattice

@@ -7,23 +7,13 @@ from mantid_exp2sim.mantid import properties as mdproperties
 
 
 class CheckModelDomainMD(PythonAlgorithm):  # type: ignore[misc]
-    """Says whether a spectrum is inside the domain that a trained model knows."""
+    """Compare spectra with the data that a model was trained on."""
 
-    def category(self) -> str:
-        """Where Workbench lists it."""
-        return mdproperties.CATEGORY
-
-    def summary(self) -> str:
-        """One sentence."""
-        return "Says whether a spectrum is inside the domain that a trained model knows."
-
-    def seeAlso(self) -> list[str]:
-        """Neighbours."""
-        return ["DeconvolveMD", "ConvolveMD", "ClassifySpinWavesMD"]
-
-    def helpURL(self) -> str:
-        """Its page."""
-        return mdproperties.help_page("CheckModelDomainMD")
+    category, summary, seeAlso, helpURL = mdproperties.describe(
+        "CheckModelDomainMD",
+        "Says whether a spectrum is inside the domain of application of a trained model.",
+        ["DeconvolveMD", "ConvolveMD", "ClassifySpinWavesMD"],
+    )
 
     def PyInit(self) -> None:
         """Declare the properties."""
@@ -33,7 +23,7 @@ class CheckModelDomainMD(PythonAlgorithm):  # type: ignore[misc]
         mdcheck.declare_answer(self)
 
     def validateInputs(self) -> dict[str, str]:
-        """Check model and workspaces on the model's card."""
+        """Check the properties, on the model's card alone."""
         return mdcheck.issues(self)
 
     def PyExec(self) -> None:

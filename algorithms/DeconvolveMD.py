@@ -7,34 +7,20 @@ from mantid_exp2sim.mantid import properties as mdproperties
 
 
 class DeconvolveMD(PythonAlgorithm):  # type: ignore[misc]
-    """Takes the instrument's resolution out of a measured spectrum with a trained model."""
+    """Take the instrument's resolution out of a measured spectrum."""
 
-    def category(self) -> str:
-        """Where Workbench lists it."""
-        return mdproperties.CATEGORY
-
-    def summary(self) -> str:
-        """One sentence."""
-        return "Takes the instrument's resolution out of a measured spectrum with a trained model."
-
-    def seeAlso(self) -> list[str]:
-        """Neighbours."""
-        return ["ConvolveMD", "ClassifySpinWavesMD", "SimulateSpinWavesMD", "SmoothMD"]
-
-    def helpURL(self) -> str:
-        """Its page."""
-        return mdproperties.help_page("DeconvolveMD")
+    category, summary, seeAlso, helpURL = mdproperties.describe(
+        "DeconvolveMD",
+        "Takes the instrument's resolution out of a measured spectrum with a trained model.",
+        ["ConvolveMD", "ClassifySpinWavesMD", "SimulateSpinWavesMD", "SmoothMD"],
+    )
 
     def PyInit(self) -> None:
         """Declare the properties."""
-        mdproperties.declare_workspaces(self)
-        mdproperties.declare_model(self)
-        mdproperties.declare_force(self)
-        mdproperties.declare_data(self)
-        mdproperties.declare_errors(self)
+        mdproperties.declare_translation(self)
 
     def validateInputs(self) -> dict[str, str]:
-        """Check model and workspace on the model's card."""
+        """Check the properties, on the model's card alone."""
         return mdalgorithm.translation_issues(self)
 
     def PyExec(self) -> None:

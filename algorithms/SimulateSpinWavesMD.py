@@ -5,34 +5,23 @@ from mantid.api import AlgorithmFactory, PythonAlgorithm
 from mantid_exp2sim.mantid import properties as mdproperties
 from mantid_exp2sim.mantid import simulate as mdsimulate
 
-SUMMARY = "Simulates the spin waves of a Hamiltonian, with or without the resolution of a spectrometer."
-
 
 class SimulateSpinWavesMD(PythonAlgorithm):  # type: ignore[misc]
-    """A Hamiltonian to an MDHistoWorkspace."""
+    """Simulate the spin waves of a Hamiltonian."""
 
-    def category(self) -> str:
-        """Where Workbench lists it."""
-        return "MDAlgorithms\\Creation"
-
-    def summary(self) -> str:
-        """One sentence."""
-        return SUMMARY
-
-    def seeAlso(self) -> list[str]:
-        """Neighbours."""
-        return ["ConvolveMD", "DeconvolveMD", "ClassifySpinWavesMD", "SimulateResolutionConvolvedModel"]
-
-    def helpURL(self) -> str:
-        """Its page."""
-        return mdproperties.help_page("SimulateSpinWavesMD")
+    category, summary, seeAlso, helpURL = mdproperties.describe(
+        "SimulateSpinWavesMD",
+        "Simulates the spin waves of a Hamiltonian, with or without the resolution of a spectrometer.",
+        ["ConvolveMD", "DeconvolveMD", "ClassifySpinWavesMD", "SimulateResolutionConvolvedModel"],
+        category="MDAlgorithms\\Creation",
+    )
 
     def PyInit(self) -> None:
         """Declare the properties."""
         mdsimulate.declare(self)
 
     def validateInputs(self) -> dict[str, str]:
-        """Check parameters, bins and template."""
+        """Check the properties, on the model's card alone."""
         return mdsimulate.issues(self)
 
     def PyExec(self) -> None:

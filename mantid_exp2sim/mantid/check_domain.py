@@ -9,6 +9,7 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.inference.worker import Progress
 from mantid_exp2sim.mantid import algorithm as mdalgorithm
 from mantid_exp2sim.mantid import inputs as mdinputs
+from mantid_exp2sim.mantid import properties as mdproperties
 from mantid_exp2sim.mantid import workspace as mdworkspace
 
 if TYPE_CHECKING:
@@ -21,14 +22,10 @@ VERDICTS = ("untrustworthy", "expert opinion", "not known", "trustworthy")
 
 def declare_input(algorithm: Any) -> None:
     """Declare the workspaces and what they are for."""
-    from mantid.api import ADSValidator, ITableWorkspaceProperty, PropertyMode
-    from mantid.kernel import Direction, StringArrayProperty, StringListValidator
+    from mantid.api import ITableWorkspaceProperty, PropertyMode
+    from mantid.kernel import Direction, StringListValidator
 
-    algorithm.declareProperty(
-        StringArrayProperty("InputWorkspace", ADSValidator()),
-        "MDHistoWorkspaces or groups of them, separated by commas, "
-        "with h, k and energy transfer in any order and other axes integrated.",
-    )
+    mdproperties.declare_inputs(algorithm)
     algorithm.declareProperty(
         "ModelDirection",
         "deconvolve",

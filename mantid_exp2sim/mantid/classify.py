@@ -10,6 +10,7 @@ from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.mantid import algorithm as mdalgorithm
 from mantid_exp2sim.mantid import inputs as mdinputs
 from mantid_exp2sim.mantid import maps as mdmaps
+from mantid_exp2sim.mantid import properties as mdproperties
 from mantid_exp2sim.mantid import workspace as mdworkspace
 
 if TYPE_CHECKING:
@@ -18,6 +19,18 @@ if TYPE_CHECKING:
 
 FIXED = ("Workspace", "Prediction", "Certainty")
 """The first columns of the table; one column of correlations for each spin-wave model follows."""
+
+
+def declare_tables(algorithm: Any) -> None:
+    """Declare the workspaces and the table of their classifications."""
+    from mantid.api import ITableWorkspaceProperty
+    from mantid.kernel import Direction
+
+    mdproperties.declare_inputs(algorithm)
+    algorithm.declareProperty(
+        ITableWorkspaceProperty("OutputWorkspace", "", Direction.Output),
+        "A table with a row for each workspace: prediction, certainty, correlation with each model.",
+    )
 
 
 def declare_choice(algorithm: Any) -> None:

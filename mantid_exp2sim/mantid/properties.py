@@ -6,7 +6,7 @@ declares. A tooltip ends at the first full stop.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
@@ -15,11 +15,27 @@ from typing import Any
 from mantid_exp2sim.errors import Exp2SimError
 
 CATEGORY = "MDAlgorithms\\Transforms"
-MODEL, TILES, ERRORS = "Model", "Data and tiles", "Errors"
+MODEL, DATA, ERRORS = "Model", "Data", "Errors"
+Question = Callable[[Any], Any]
 
 
-def help_page(name: str) -> str:
-    """Address of an algorithm's page: beside the package, else below its address for documentation."""
+def describe(
+    name: str, summary: str, neighbours: list[str], *, category: str = CATEGORY
+) -> tuple[Question, Question, Question, Question]:
+    """Return the methods ``category``, ``summary``, ``seeAlso`` and ``helpURL`` of an algorithm.
+
+    Mantid finds a method only in the class itself, never in a base class.
+    """
+    return (
+        lambda algorithm: category,
+        lambda algorithm: summary,
+        lambda algorithm: neighbours,
+        lambda algorithm: find_page(name),
+    )
+
+
+def find_page(name: str) -> str:
+    """Return the address of an algorithm's page, in the package or on the web."""
     here = Path(__file__).resolve().parents[1]
     for page in (here.parent / "docs" / "algorithms" / f"{name}.md", here / "_docs" / f"{name}.md"):
         if page.is_file():
@@ -30,6 +46,18 @@ def help_page(name: str) -> str:
             if label.strip().lower() == "documentation":
                 return f"{address.strip().rstrip('/')}/algorithms/{name}.md"
     return ""
+
+
+def declare_translation(algorithm: Any) -> None:
+    """Declare the properties of a translation."""
+    declare_workspaces(algorithm)
+    declare_model(algorithm)
+    algorithm.declareProperty(
+        "Force", False, "Also translate data outside the model's domain. They are refused otherwise."
+    )
+    group(algorithm, MODEL, "Force")
+    declare_data(algorithm)
+    declare_errors(algorithm)
 
 
 def declare_workspaces(algorithm: Any) -> None:
@@ -44,6 +72,18 @@ def declare_workspaces(algorithm: Any) -> None:
     algorithm.declareProperty(
         IMDHistoWorkspaceProperty("OutputWorkspace", "", Direction.Output),
         "Name of the result. The name of the input replaces it.",
+    )
+
+
+def declare_inputs(algorithm: Any) -> None:
+    """Declare ``InputWorkspace``, which takes several names."""
+    from mantid.api import ADSValidator
+    from mantid.kernel import StringArrayProperty
+
+    algorithm.declareProperty(
+        StringArrayProperty("InputWorkspace", ADSValidator()),
+        "MDHistoWorkspaces or groups of them, separated by commas, "
+        "with h, k and energy transfer in any order and other axes integrated.",
     )
 
 
@@ -73,16 +113,8 @@ def declare_model(algorithm: Any) -> None:
     group(algorithm, MODEL, "Model", "ModelFile", "ModelChecksum")
 
 
-def declare_force(algorithm: Any) -> None:
-    """Declare ``Force``."""
-    algorithm.declareProperty(
-        "Force", False, "Also translate data outside the model's domain. They are refused otherwise."
-    )
-    group(algorithm, MODEL, "Force")
-
-
-def declare_data(algorithm: Any, *, several: bool = False) -> None:
-    """Declare what is known of the data, and the tiles; ``several`` takes several incident energies."""
+def declare_data(algorithm: Any, *, several: bool = False, tiles: bool = True) -> None:
+    """Declare what is to be said of the data, and the tiles; ``several`` takes several incident energies."""
     from mantid.kernel import (
         EnabledWhenProperty,
         FloatBoundedValidator,
@@ -90,17 +122,13 @@ def declare_data(algorithm: Any, *, several: bool = False) -> None:
         PropertyCriterion,
     )
 
-    where = "Incident energy in meV; 0 takes the sample log Ei."
+    name = "IncidentEnergies" if several else "IncidentEnergy"
     if several:
-        name = "IncidentEnergies"
-        declare_numbers(
-            algorithm,
-            name,
-            "Incident energies in meV, one for all or one for each; empty takes the sample logs Ei.",
-        )
+        text = "Incident energies in meV, one for all or one for each; empty takes the sample logs Ei."
+        declare_numbers(algorithm, name, text)
     else:
-        name = "IncidentEnergy"
-        algorithm.declareProperty(name, 0.0, FloatBoundedValidator(lower=0.0), where)
+        text = "Incident energy in meV; 0 takes the sample log Ei."
+        algorithm.declareProperty(name, 0.0, FloatBoundedValidator(lower=0.0), text)
     algorithm.declareProperty(
         "ScaleFactor",
         1.0,
@@ -110,16 +138,14 @@ def declare_data(algorithm: Any, *, several: bool = False) -> None:
     algorithm.declareProperty(
         "AutoScale", False, "Choose the factor from the mean intensity, for data in arbitrary units."
     )
-    algorithm.declareProperty(
-        "TileSize",
-        0,
-        IntBoundedValidator(lower=0),
-        "Bins of a tile along each axis, 16 or more; 0 chooses it.",
-    )
     algorithm.setPropertySettings(
         "ScaleFactor", EnabledWhenProperty("AutoScale", PropertyCriterion.IsDefault)
     )
-    group(algorithm, TILES, name, "ScaleFactor", "AutoScale", "TileSize")
+    group(algorithm, DATA, name, "ScaleFactor", "AutoScale")
+    if tiles:
+        text = "Bins of a tile along each axis, 16 or more; 0 chooses it."
+        algorithm.declareProperty("TileSize", 0, IntBoundedValidator(lower=0), text)
+        group(algorithm, DATA, "TileSize")
 
 
 def declare_numbers(algorithm: Any, name: str, doc: str, default: Iterable[float] = ()) -> None:

@@ -1,6 +1,7 @@
 """The plugin directory, loaded the way Mantid loads it."""
 
 import ast
+import importlib.util
 import json
 import re
 import subprocess
@@ -107,6 +108,16 @@ def test_what_workbench_shows(api, name):
     for title in titles:
         places = [i for i, group in enumerate(groups) if group == title]
         assert places == list(range(places[0], places[-1] + 1)), f"{title} is torn apart: {names}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_mantid_finds_every_method_in_the_class_itself(api, file):
+    """Mantid looks into the dictionary of the class: what a base class has does not count."""
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    methods = {"category", "summary", "seeAlso", "helpURL", "PyInit", "validateInputs", "PyExec"}
+    assert methods <= set(vars(getattr(module, file.stem)))
 
 
 @pytest.mark.parametrize("name", ["DeconvolveMD", "ConvolveMD", "ClassifySpinWavesMD"])

@@ -11,17 +11,19 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from scipy.io import loadmat
 
 from mantid_exp2sim.mosaic import INCIDENT_ENERGIES, picture_from_volumes
-from mantid_exp2sim.simulation import manganite, resolution
-from mantid_exp2sim.simulation import manganite_spectrum as spectrum
-from mantid_exp2sim.simulation import spin_waves as spinwave
+from mantid_exp2sim.simulation import manganite, resolution, spin_waves
+from mantid_exp2sim.simulation.binning import mosaic_binnings
 from mantid_exp2sim.simulation.crystal import assemble
 from mantid_exp2sim.simulation.instrument import MAPS, mosaic_coverage_mask
+from mantid_exp2sim.simulation.manganite_spectrum import solve_manganite
 from mantid_exp2sim.simulation.material import read_description, shipped
+from mantid_exp2sim.simulation.options import Options, Physics
 
 TABLE_FREQUENCIES = ((25, 300), (35, 200), (50, 200), (70, 250), (100, 250), (140, 400))
 
@@ -42,9 +44,9 @@ def energies(data: Path) -> None:
     for q, omega in zip(
         (np.stack([2 * h, 0 * h], 1), np.stack([0 * h, 2 * h * 5.4599 / 5.408], 1)), spinw, strict=True
     ):
-        found = manganite.solve_reduced("Goodenough", manganite.BEST_FIT["Goodenough"], q + 1e-9).energy
-        wanted = np.sort(omega.real, axis=0)[16:].T
-        worst = max(worst, np.abs(np.sort(found.reshape(50, 16), axis=1) - wanted)[1:].max())
+        energy = manganite.solve_reduced("Goodenough", manganite.BEST_FIT["Goodenough"], q + 1e-9).energy
+        expected = np.sort(omega.real, axis=0)[16:].T
+        worst = max(worst, np.abs(np.sort(energy.reshape(50, 16), axis=1) - expected)[1:].max())
     row("energies against SpinW, away from q = 0", f"{worst:.1e} meV", "1e-3 meV")
 
 
@@ -54,7 +56,7 @@ def solvers() -> None:
     for model, parameters in manganite.BEST_FIT.items():
         described = assemble(read_description(shipped()[f"pcsmo-{model.lower()}"]))
         structure, bonds, anisotropy = described.hamiltonian(parameters)
-        omega, _ = spinwave.solve(structure, bonds, q, anisotropy=anisotropy)
+        omega, _ = spin_waves.solve(structure, bonds, q, anisotropy=anisotropy)
         modes = manganite.solve_reduced(model, parameters, q[:, :2]).energy.reshape(len(q), 16)
         worst = max(worst, np.abs(np.sort(modes, axis=1) - omega).max())
     row("reduced against general solver", f"{worst:.1e} meV", "1e-6 meV")
@@ -75,11 +77,11 @@ def tables(data: Path) -> None:
         table = np.loadtxt(data / "resolution" / f"PCSMO_ei{ei}_resolution.txt.gz")
         table = table[(table[:, 2] >= 0) & (table[:, 2] <= 0.72 * ei)]
         qy, qz = 2 * np.pi / 5.408 * table[:, 0], 2 * np.pi / 5.4599 * table[:, 1]
-        found = resolution.covariance(instrument, qy, qz, table[:, 2], ei) * unit[:, None] * unit
-        good = np.isfinite(found).all(axis=(1, 2))
+        computed = resolution.covariance(instrument, qy, qz, table[:, 2], ei) * unit[:, None] * unit
+        good = np.isfinite(computed).all(axis=(1, 2))
         diagonal = (slice(None), [0, 1, 2], [0, 1, 2])
         expected = table[good, 3:].reshape(-1, 3, 3)
-        ratios.append(np.sqrt(found[good][diagonal] / expected[diagonal]) - 1)
+        ratios.append(np.sqrt(computed[good][diagonal] / expected[diagonal]) - 1)
     every = np.concatenate(ratios)
     parts = ", ".join(f"{v:.1%}" for v in np.sqrt((every**2).mean(axis=0)))
     row(
@@ -97,19 +99,19 @@ def images(data: Path) -> None:
     row("coverage against the measured mask", f"{(computed == ~measured).mean():.1%} of the pixels", "92 %")
     best = manganite.BEST_FIT["Goodenough"]
     image = {}
-    for physics in ("paper_compatible", "physical"):
-        waves = spectrum.spin_waves("Goodenough", best, spectrum.Options(physics=physics))  # type: ignore[arg-type]
-        image[physics] = picture_from_volumes(spectrum.mosaic_volumes(waves))
+    for physics in get_args(Physics):
+        waves = solve_manganite("Goodenough", best, Options(physics=physics))
+        image[physics] = picture_from_volumes(np.stack([waves.volume(b) for b in mosaic_binnings()]))
     row(
         "published image, `paper_compatible`, correlation of √I over measured pixels",
         f"{correlation(image['paper_compatible'], published, measured):.3f}",
         "0.92",
     )
-    for physics, wanted in (
+    for physics, targets in (
         ("paper_compatible", (0.49, 0.60, 0.66, 0.74, 0.59, 0.51)),
         ("physical", (0.63, 0.72, 0.71, 0.77, 0.69, 0.59)),
     ):
-        found = [
+        correlations = [
             correlation(
                 image[physics][40 * i : 40 * i + 40],
                 real[40 * i : 40 * i + 40],
@@ -119,8 +121,8 @@ def images(data: Path) -> None:
         ]
         row(
             f"real measurement, `{physics}`, correlation of √I per Ei",
-            " ".join(f"{v:.2f}" for v in found),
-            " ".join(f"{v:.2f}" for v in wanted) + " (±0.02)",
+            " ".join(f"{v:.2f}" for v in correlations),
+            " ".join(f"{v:.2f}" for v in targets) + " (±0.02)",
         )
 
 
@@ -129,13 +131,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", nargs="?", type=Path, metavar="REFERENCE_DATA")
-    given = parser.parse_args().data or os.environ.get("EXP2SIM_REFERENCE_DATA")
-    if not given:
+    folder = parser.parse_args().data or os.environ.get("EXP2SIM_REFERENCE_DATA")
+    if not folder:
         parser.error("no reference data: set EXP2SIM_REFERENCE_DATA to their folder, or give it")
-    data = Path(given) / "pcsmo"
+    data = Path(folder) / "pcsmo"
     if not data.is_dir():
         parser.error(f"there is no folder {data}: REFERENCE_DATA is the one that holds it")
-    print("| what | found | wanted |\n| --- | --- | --- |")
+    print("| what | value | target |\n| --- | --- | --- |")
     energies(data)
     solvers()
     tables(data)

@@ -119,7 +119,7 @@ def consistency(measured: Histogram, sharp: Histogram) -> dict[str, Any]:
     """
     import torch
 
-    from mantid_exp2sim.simulation.manganite_spectrum import mosaic_binnings
+    from mantid_exp2sim.simulation.binning import mosaic_binnings
     from mantid_exp2sim.simulation.resolution_operator import ResolutionOperator
 
     binnings = mosaic_binnings()

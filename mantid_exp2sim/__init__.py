@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from mantid_exp2sim.mantid.install import register_algorithms
     from mantid_exp2sim.model.bundle import Model, list_models, load_model
     from mantid_exp2sim.plotting import compare, plot
+    from mantid_exp2sim.simulation.binning import Binning
+    from mantid_exp2sim.simulation.measurement import simulate
 
 _HOMES = {
     "Axis": "histogram",
+    "Binning": "simulation.binning",
     "Cancelled": "errors",
     "Exp2SimError": "errors",
     "Histogram": "histogram",
@@ -31,10 +34,12 @@ _HOMES = {
     "plot": "plotting",
     "register_algorithms": "mantid.install",
     "save": "io",
+    "simulate": "simulation.measurement",
 }
 
 __all__ = [
     "Axis",
+    "Binning",
     "Cancelled",
     "Exp2SimError",
     "Histogram",
@@ -47,6 +52,7 @@ __all__ = [
     "plot",
     "register_algorithms",
     "save",
+    "simulate",
 ]
 
 

@@ -16,10 +16,12 @@ from mantid_exp2sim.mosaic import picture_from_volumes
 from mantid_exp2sim.simulation import manganite, resolution
 from mantid_exp2sim.simulation import manganite_spectrum as spectrum
 from mantid_exp2sim.simulation import spin_waves as spinwave
+from mantid_exp2sim.simulation.binning import KINDS, Binning, Kind, mosaic_binnings
 from mantid_exp2sim.simulation.crystal import assemble
 from mantid_exp2sim.simulation.instrument import MAPS, coverage_mask, mosaic_coverage_mask
 from mantid_exp2sim.simulation.material import read_description, shipped
-from mantid_exp2sim.simulation.measurement import simulate_mosaic, simulate_volume
+from mantid_exp2sim.simulation.measurement import simulate, simulate_volume
+from mantid_exp2sim.simulation.options import Options, SpinWaves
 from mantid_exp2sim.training.datasets.simulate import Recipe, read_recipe, simulate_dataset
 
 MODELS = ("Goodenough", "Dimer")
@@ -27,8 +29,12 @@ TABLE_FREQUENCIES = ((25, 300), (35, 200), (50, 200), (70, 250), (100, 250), (14
 
 
 @pytest.fixture(scope="module")
-def waves() -> spectrum.SpinWaves:
-    return spectrum.spin_waves("Goodenough", manganite.BEST_FIT["Goodenough"])
+def waves() -> spectrum.ManganiteSpinWaves:
+    return spectrum.solve_manganite("Goodenough", manganite.BEST_FIT["Goodenough"])
+
+
+def mosaic_volumes(waves: SpinWaves, kind: Kind = "convolved") -> np.ndarray:
+    return np.stack([waves.volume(binning, kind) for binning in mosaic_binnings()])
 
 
 def sqrt_correlation(a: np.ndarray, b: np.ndarray, keep: np.ndarray) -> float:
@@ -84,11 +90,11 @@ def test_square_antiferromagnet_has_the_closed_form() -> None:
 
 def test_unstable_constants_are_refused() -> None:
     with pytest.raises(spinwave.UnstableStructureError, match="not stable"):
-        spectrum.spin_waves("Dimer", (-1.0, 3.0, 3.0, -1.0, 0.0, 0.0)[::-1])
+        spectrum.solve_manganite("Dimer", (-1.0, 3.0, 3.0, -1.0, 0.0, 0.0)[::-1])
     with pytest.raises(Exp2SimError, match="no spin-wave model"):
-        spectrum.spin_waves("Heisenberg", np.zeros(6))
+        spectrum.solve_manganite("Heisenberg", np.zeros(6))
     with pytest.raises(Exp2SimError, match="six finite numbers"):
-        spectrum.spin_waves("Dimer", [1.0, np.nan])
+        spectrum.solve_manganite("Dimer", [1.0, np.nan])
 
 
 @pytest.mark.parametrize(
@@ -164,20 +170,20 @@ def test_published_simulation_is_reproduced(reference_data: Path) -> None:
 
     published = np.load(reference_data / "pcsmo" / "tobyfit_goodenough_best_fit.npy")[0]
     measured = ~np.flipud(loadmat(reference_data / "pcsmo" / "nanmask.mat")["nan_mask"]).astype(bool)
-    options = spectrum.Options(physics="paper_compatible")
-    waves = spectrum.spin_waves("Goodenough", manganite.BEST_FIT["Goodenough"], options)
-    image = picture_from_volumes(spectrum.mosaic_volumes(waves))
+    options = Options(physics="paper_compatible")
+    waves = spectrum.solve_manganite("Goodenough", manganite.BEST_FIT["Goodenough"], options)
+    image = picture_from_volumes(mosaic_volumes(waves))
     assert sqrt_correlation(image, published, measured) >= 0.92
 
 
 def test_physical_simulation_is_nearer_to_the_measurement(
-    waves: spectrum.SpinWaves, reference_data: Path
+    waves: spectrum.ManganiteSpinWaves, reference_data: Path
 ) -> None:
     from scipy.io import loadmat
 
     real = np.load(reference_data / "pcsmo" / "measured_4K_clipped_120.npy").squeeze()
     measured = ~np.flipud(loadmat(reference_data / "pcsmo" / "nanmask.mat")["nan_mask"]).astype(bool)
-    image = picture_from_volumes(spectrum.mosaic_volumes(waves))
+    image = picture_from_volumes(mosaic_volumes(waves))
     wanted = (0.63, 0.72, 0.71, 0.77, 0.69, 0.59)
     for row, least in enumerate(wanted):
         part = slice(40 * row, 40 * row + 40)
@@ -185,7 +191,7 @@ def test_physical_simulation_is_nearer_to_the_measurement(
 
 
 def monte_carlo_volume(
-    waves: spectrum.SpinWaves, binning: spectrum.Binning, rng: np.random.Generator, *, draws: int
+    waves: spectrum.ManganiteSpinWaves, binning: Binning, rng: np.random.Generator, *, draws: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw the convolved volume by Monte Carlo over the eleven variables.
 
@@ -226,41 +232,39 @@ def monte_carlo_volume(
     return sums[0], np.sqrt(sums[1])
 
 
-def test_gaussian_resolution_is_that_of_the_monte_carlo(waves: spectrum.SpinWaves) -> None:
+def test_gaussian_resolution_is_that_of_the_monte_carlo(waves: spectrum.ManganiteSpinWaves) -> None:
     """No bin-by-bin difference beyond the noise of the Monte Carlo itself."""
-    binning = spectrum.mosaic_binnings()[3]
-    gaussian = spectrum.volume(waves, binning)
+    binning = mosaic_binnings()[3]
+    gaussian = waves.volume(binning)
     mean, error = monte_carlo_volume(waves, binning, np.random.default_rng(0), draws=2)
     assert gaussian.sum() == pytest.approx(mean.sum(), rel=0.01)
     assert np.linalg.norm(gaussian - mean) < 1.05 * np.linalg.norm(error)
-    sharp = spectrum.volume(waves, binning, "integrated")
+    sharp = waves.volume(binning, "integrated")
     assert np.linalg.norm(sharp - mean) > 1.3 * np.linalg.norm(error)  # so that the check can fail
 
 
-def test_resolution_keeps_the_total(waves: spectrum.SpinWaves) -> None:
-    totals = [spectrum.mosaic_volumes(waves, kind).sum() for kind in spectrum.KINDS]
+def test_resolution_keeps_the_total(waves: spectrum.ManganiteSpinWaves) -> None:
+    totals = [mosaic_volumes(waves, kind).sum() for kind in KINDS]
     assert np.allclose(totals, totals[1], rtol=0.01)
 
 
 def test_integrated_does_not_depend_on_the_grid() -> None:
-    binning = spectrum.mosaic_binnings()[4]
+    binning = mosaic_binnings()[4]
     volumes = [
-        spectrum.volume(
-            spectrum.spin_waves("Dimer", manganite.BEST_FIT["Dimer"], spectrum.Options(grid=n)), binning
-        )
+        spectrum.solve_manganite("Dimer", manganite.BEST_FIT["Dimer"], Options(grid=n)).volume(binning)
         for n in (30, 60)
     ]
     assert np.linalg.norm(volumes[0] - volumes[1]) < 0.03 * np.linalg.norm(volumes[1])
 
 
-def test_volumes_have_the_symmetry_of_twins(waves: spectrum.SpinWaves) -> None:
-    volume = spectrum.volume(waves, spectrum.mosaic_binnings()[2], "integrated")
+def test_volumes_have_the_symmetry_of_twins(waves: spectrum.ManganiteSpinWaves) -> None:
+    volume = waves.volume(mosaic_binnings()[2], "integrated")
     assert np.allclose(volume, volume[::-1, ::-1], atol=1e-9)
 
 
-def test_fine_volumes_and_gaps(waves: spectrum.SpinWaves) -> None:
+def test_fine_volumes_and_gaps(waves: spectrum.ManganiteSpinWaves) -> None:
     edges = np.linspace(-1, 1, 21)
-    binning = spectrum.Binning(edges, edges, np.linspace(14, 98, 41), 140.0)
+    binning = Binning(edges, edges, np.linspace(14, 98, 41), 140.0)
     histogram = simulate_volume(waves, binning, noise=0.7, seed=1)
     assert histogram.shape == (20, 20, 40)
     assert 0.02 < histogram.mask.mean() < 0.5
@@ -269,18 +273,18 @@ def test_fine_volumes_and_gaps(waves: spectrum.SpinWaves) -> None:
     assert np.array_equal(histogram.intensity, again.intensity, equal_nan=True)
 
 
-def test_wrong_binning_and_kind(waves: spectrum.SpinWaves) -> None:
+def test_wrong_binning_and_kind(waves: spectrum.ManganiteSpinWaves) -> None:
     edges = np.linspace(-1, 1, 5)
     with pytest.raises(Exp2SimError, match="below the incident energy"):
-        spectrum.Binning(edges, edges, np.array([10.0, 60.0]), 50.0)
+        Binning(edges, edges, np.array([10.0, 60.0]), 50.0)
     with pytest.raises(Exp2SimError, match="ascending"):
-        spectrum.Binning(edges[::-1], edges, np.array([10.0, 20.0]), 50.0)
+        Binning(edges[::-1], edges, np.array([10.0, 20.0]), 50.0)
     with pytest.raises(Exp2SimError, match="no kind"):
-        spectrum.volume(waves, spectrum.mosaic_binnings()[0], "sharp")  # type: ignore[arg-type]
+        waves.volume(mosaic_binnings()[0], "sharp")  # type: ignore[arg-type]
 
 
 def test_mosaic_is_a_histogram() -> None:
-    histogram = simulate_mosaic("dimer", manganite.BEST_FIT["Dimer"], kind="integrated", noise=0.5, seed=2)
+    histogram = simulate("dimer", kind="integrated", noise=0.5, seed=2)
     assert histogram.shape == (240, 400)
     assert histogram.metadata["layout"] == "mosaic"
     assert np.array_equal(histogram.mask, picture_from_volumes(mosaic_coverage_mask()))
@@ -317,8 +321,8 @@ def test_dataset_of_any_binning(tmp_path: Path) -> None:
     assert np.load(tmp_path / "mask.npy").shape == (1, 6, 4, 12)
     with h5py.File(tmp_path / "shards" / "00000.h5") as file:
         values, parameters = file["integrated"][0], file["parameters"][0]
-    waves = spectrum.spin_waves("Dimer", parameters, spectrum.Options(grid=recipe.grid))
-    assert np.allclose(values[0], spectrum.volume(waves, recipe.binnings[0], "integrated"), rtol=1e-6)
+    waves = spectrum.solve_manganite("Dimer", parameters, Options(grid=recipe.grid))
+    assert np.allclose(values[0], waves.volume(recipe.binnings[0], "integrated"), rtol=1e-6)
 
 
 def test_dataset_goes_on_after_a_kill(tmp_path: Path) -> None:

@@ -24,9 +24,8 @@ from mantid_exp2sim.io.axes import edges_of, energy_axis, modulus_axis, momentum
 from mantid_exp2sim.io.hdf5 import read_tree
 from mantid_exp2sim.io.limits import Budget, packed_budget
 from mantid_exp2sim.nexus import NexusTree
+from mantid_exp2sim.simulation.constants import ENERGY_PER_K2
 
-ENERGY_PER_K2 = 2.0721
-"""Energy of a neutron in meV per square of its wave vector in Å⁻² (ħ²/2m), as in `instrument`."""
 OLD_GAP = -1e29
 """Below this lies −1e30, which old files store for masked spectra."""
 MAX_BINS = 2000

@@ -1,12 +1,11 @@
 """What SimulateSpinWavesMD does: a Hamiltonian to an MDHistoWorkspace, on given bins or those of a template.
 
-The simulator belongs to the training part of the package; it is imported when the algorithm runs.
+The simulator is imported when the algorithm runs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -254,24 +253,23 @@ def execute(algorithm: Any) -> None:
     """``PyExec``: everything is computed, then the workspace is made."""
     found = grid(algorithm)
     values = parameters(algorithm)
-    model, kind = str(algorithm.getProperty("SpinWaveModel").value), str(algorithm.getProperty("Kind").value)
+    model, kind = algorithm.getProperty("SpinWaveModel").value, algorithm.getProperty("Kind").value
     noise, seed = float(algorithm.getProperty("NoiseLevel").value), int(algorithm.getProperty("Seed").value)
     gaps = str(algorithm.getProperty("Gaps").value)
     own = None if found.mask is None else found.closed(found.mask)
 
     def work(progress: Any) -> tuple[Histogram, list[float]]:
-        physics = import_module("mantid_exp2sim.simulation.manganite_spectrum")
-        volumes = import_module("mantid_exp2sim.simulation.measurement")
-        best = import_module("mantid_exp2sim.simulation.manganite").BEST_FIT
-        used = values or [float(value) for value in best[model]]
-        progress(1, 4, "solving the Hamiltonian")
-        waves = physics.spin_waves(model, used)
-        progress(2, 4, "intensities")
-        binning = physics.Binning(*found.edges(), found.incident_energy)
-        mask = "coverage" if gaps == "Detectors" else own
-        result = volumes.simulate_volume(waves, binning, kind=kind, noise=noise, seed=seed, mask=mask)
-        progress(4, 4, "done")
-        return result, used
+        from mantid_exp2sim.simulation.binning import Binning
+        from mantid_exp2sim.simulation.measurement import Gaps, simulate
+
+        progress(1, 2, "simulating")
+        binning = Binning(*found.edges(), found.incident_energy)
+        mask: Gaps = "coverage" if gaps == "Detectors" else own
+        result = simulate(
+            model, values or None, binning=binning, kind=kind, noise=noise, seed=seed, mask=mask
+        )
+        progress(2, 2, "done")
+        return result, result.metadata["history"][0]["parameters"]
 
     result, used = compute(work, mdalgorithm.reporter(algorithm), message="loading the simulator")
     output = _workspace(algorithm, found)

@@ -7,6 +7,7 @@ the gradient of the blur.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -15,17 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.mosaic import H_EDGES, INCIDENT_ENERGIES, K_EDGES, WINDOW_EDGES
 from mantid_exp2sim.simulation.instrument import Instrument
 from mantid_exp2sim.simulation.resolution import RadialResolution, blur_matrices, normal_cdf, radial_fit
 
-FloatArray = NDArray[np.float64]
+Indices = NDArray[np.intp]
 Kind = Literal["convolved", "integrated", "centre"]
 KINDS: tuple[Kind, ...] = ("convolved", "integrated", "centre")
-Blur = tuple[FloatArray, FloatArray, FloatArray, FloatArray, float]
+Blur = tuple[Floats, Floats, Floats, Floats, float]
 """Matrices for h and for k, each followed by its derivative times Q, and the correlation of h and k."""
+Lines = tuple[Indices, Floats, Callable[[Indices, Indices], Floats]]
+"""Bins (N,), the energies of their modes (N, n) in meV, and what gives the intensity of (row, mode)."""
 
-GAMMA_R0_SQUARED = 290.6
-"""(γ r₀)² in mb for g = 2."""
 CENTRE_WIDTH = float(0.1 / np.sqrt(8 * np.log(2)))
 """Standard deviation in meV of the lines of the `centre` kind (FWHM 0.1 meV)."""
 
@@ -34,25 +37,58 @@ CENTRE_WIDTH = float(0.1 / np.sqrt(8 * np.log(2)))
 class Binning:
     """Edges of one (h, k, E) volume: h and k in r.l.u., E in meV, at one incident energy (meV)."""
 
-    h_edges: FloatArray
-    k_edges: FloatArray
-    energy_edges: FloatArray
+    h_edges: Floats
+    k_edges: Floats
+    energy_edges: Floats
     incident_energy: float
 
     def __post_init__(self) -> None:
-        """Check that edges ascend and that the energies can be reached."""
+        """Validate that edges ascend and that the energies can be reached."""
         for name in ("h_edges", "k_edges", "energy_edges"):
             edges = np.asarray(getattr(self, name), dtype=float)
             if edges.ndim != 1 or edges.size < 2 or not (np.diff(edges) > 0).all():
                 raise Exp2SimError(
-                    f"{name} must be at least two ascending numbers.", reason=f"Got {edges.tolist()}."
+                    f"{name} must be at least two ascending numbers.",
+                    reason=f"Got {edges.tolist()}.",
+                    fix="Give the borders of the bins in ascending order, one more than bins.",
                 )
             object.__setattr__(self, name, edges)
         if not self.incident_energy > 0 or self.energy_edges[-1] >= self.incident_energy:
             raise Exp2SimError(
                 "The energy transfer must stay below the incident energy.",
                 reason=f"The last edge is {self.energy_edges[-1]} meV, Ei is {self.incident_energy} meV.",
+                fix="Choose a smaller range of energy transfer, or a higher incident energy.",
             )
+
+    @classmethod
+    def regular(
+        cls,
+        incident_energy: float,
+        *,
+        bins: tuple[int, int, int] = (40, 40, 10),
+        h: tuple[float, float] | None = None,
+        k: tuple[float, float] | None = None,
+        energy: tuple[float, float] | None = None,
+    ) -> Binning:
+        """Make bins of equal widths between the ends of ``h`` and ``k`` (r.l.u.) and ``energy`` (meV).
+
+        By default the centres of h and k go from -1 to 1, and the energies from 0.1 to 0.7 of
+        ``incident_energy`` (meV).
+
+        >>> Binning.regular(50.0, bins=(3, 2, 3)).h_edges.tolist()
+        [-1.5, -0.5, 0.5, 1.5]
+        """
+        if min(bins) < 1:
+            raise Exp2SimError(
+                f"{tuple(bins)} are no numbers of bins.",
+                reason="Every axis has at least one bin.",
+                fix="Give three positive numbers: of h, k and energy.",
+            )
+        halves = (1 / max(n - 1, 1) for n in bins[:2])
+        ends = [span or (-1 - half, 1 + half) for span, half in zip((h, k), halves, strict=True)]
+        ends.append(energy or (0.1 * incident_energy, 0.7 * incident_energy))
+        edges = [np.linspace(start, stop, n + 1) for (start, stop), n in zip(ends, bins, strict=True)]
+        return cls(edges[0], edges[1], edges[2], incident_energy)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -60,14 +96,20 @@ class Binning:
         return self.h_edges.size - 1, self.k_edges.size - 1, self.energy_edges.size - 1
 
     @property
-    def centres(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def centres(self) -> tuple[Floats, Floats, Floats]:
         """Centres of the bins: (nh,), (nk,) and (nE,)."""
         h, k, e = (0.5 * (x[1:] + x[:-1]) for x in (self.h_edges, self.k_edges, self.energy_edges))
         return h, k, e
 
 
+@lru_cache(maxsize=1)
+def mosaic_binnings() -> tuple[Binning, ...]:
+    """Make the six volumes of the published mosaic, 40 × 40 × 10 bins each."""
+    return tuple(Binning(H_EDGES, K_EDGES, WINDOW_EDGES * ei, ei) for ei in INCIDENT_ENERGIES)
+
+
 def fine_energies(binning: Binning) -> tuple[float, ...]:
-    """At most 15 energies over the binning at which the resolution is computed."""
+    """Choose at most 15 energies (meV) over the binning at which the resolution is computed."""
     low, high = max(binning.energy_edges[0], 0.0), binning.energy_edges[-1]
     return tuple(np.linspace(low, high, min(15, binning.shape[2] + 1)).tolist())
 
@@ -76,34 +118,44 @@ def fine_energies(binning: Binning) -> tuple[float, ...]:
 def radial_fits(
     instrument: Instrument, ei: float, energies: tuple[float, ...], q_max: float
 ) -> tuple[RadialResolution, ...]:
-    """`resolution.radial_fit` at several energy transfers (meV), up to ``q_max`` (Å⁻¹)."""
+    """Fit the resolution at several energy transfers (meV), up to ``q_max`` (Å⁻¹)."""
     return tuple(radial_fit(instrument, energy, ei, q_max) for energy in energies)
 
 
 def interpolated(
-    at: FloatArray, energies: tuple[float, ...], fits: tuple[RadialResolution, ...], *names: str
-) -> list[FloatArray]:
-    """Fields of ``fits`` at other energies (meV)."""
+    at: Floats, energies: tuple[float, ...], fits: tuple[RadialResolution, ...], *names: str
+) -> list[Floats]:
+    """Interpolate fields of ``fits``, made at ``energies``, at other energies (meV)."""
     return [np.interp(at, energies, [getattr(fit, name) for fit in fits]) for name in names]
 
 
-def energy_histograms(
-    size: int,
-    point: NDArray[np.intp],
-    energy: FloatArray,
-    weight: FloatArray,
-    variance: FloatArray,
-    slope: FloatArray | None,
-    edges: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Energy histograms (``size``, nE) of branches that belong to points: weight, and its drift.
+@dataclass(frozen=True, slots=True, eq=False)
+class Branches:
+    """Branches that reach into one binning, all (N,): what is spread over its bins.
 
-    ``point`` (N,) the row of each branch, its ``energy`` (meV), ``weight`` and ``variance`` (meV²); ``slope``
-    (N,) the covariance of Q and E per unit of Q, None: no drift. The drift is weight × (δE·slope/var(E)).
+    ``point`` row of the plane's cells, ``energy`` (meV), ``weight`` the intensity, ``spread`` variance of the
+    energy over the grid cell (meV²), ``slope`` ∂ω/∂Q∥ (meV Å), None where energies do not depend on it.
+    """
+
+    point: Indices
+    energy: Floats
+    weight: Floats
+    spread: Floats
+    slope: Floats | None = None
+
+
+def energy_histograms(
+    branches: Branches, size: int, edges: Floats, widths: tuple[Floats, ...] = (), drift: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """Spread branches over energy bins: histograms (``size``, nE) of their weight, and of its drift.
+
+    ``widths`` (N,) are the variances by the resolution (meV²), added to the spread over the cell; ``drift``
+    (N,) the covariance of Q and E per unit of Q (None: no drift). The drift is weight × (δE·drift/var(E)).
     """
     step = np.diff(edges)
     n_e = step.size
-    p, sigma = point, np.sqrt(variance)
+    p, energy, weight = branches.point, branches.energy, branches.weight
+    sigma = np.sqrt(sum(widths, branches.spread + 1e-12))
     out = np.zeros((2, size * n_e))
     first = np.searchsorted(edges, energy - 4 * sigma, side="right") - 1
     last = np.searchsorted(edges, energy + 4 * sigma, side="right") - 1
@@ -113,7 +165,7 @@ def energy_histograms(
     order = np.argsort(-count, kind="stable")
     p, start = p[order], lower_index[order]
     energy, sigma, weight = energy[order], sigma[order], weight[order]
-    tilt = None if slope is None else slope[order] * weight / (sigma * np.sqrt(2 * np.pi))
+    tilt = None if drift is None else drift[order] * weight / (sigma * np.sqrt(2 * np.pi))
     active = np.searchsorted(-count[order], -np.arange(int(count.max(initial=0))), side="left")
     below = (edges[np.minimum(start, n_e)] - energy) / sigma
     cdf_below, bell_below = normal_cdf(below), np.exp(-0.5 * below**2)
@@ -132,56 +184,65 @@ def energy_histograms(
 def plane_blurs(
     binning: Binning,
     fits: tuple[RadialResolution, ...] | None,
-    cells: tuple[FloatArray, FloatArray],
+    cells: tuple[Floats, Floats],
     lengths: tuple[float, float],
 ) -> list[Blur]:
-    """The blurs of h and k, one per energy bin (one for all without resolution, ``fits`` None).
+    """Make the blurs of h and k, one per energy bin (one for all without resolution, ``fits`` None).
 
     ``fits`` at `fine_energies` of the binning; ``cells`` edges of the grid's cells in r.l.u. along h and k;
     ``lengths`` 2π over the length of one r.l.u., in Å.
     """
-    ch, ck = cells
+    axes = ((binning.h_edges, cells[0], lengths[0]), (binning.k_edges, cells[1], lengths[1]))
     if fits is None:
-        bh = blur_matrices(binning.h_edges, ch[:-1], ch[1:], np.zeros(ch.size - 1))[0]
-        bk = blur_matrices(binning.k_edges, ck[:-1], ck[1:], np.zeros(ck.size - 1))[0]
+        bh, bk = (blur_matrices(edges, at[:-1], at[1:], np.zeros(at.size - 1))[0] for edges, at, _ in axes)
         return [(bh, np.zeros_like(bh), bk, np.zeros_like(bk), 0.0)]
-    middle = binning.centres[2]
-    found = []
-    widths = interpolated(middle, fine_energies(binning), fits, "yy", "zz", "radial")
-    for yy, zz, radial in zip(*widths, strict=True):
+    blurs = []
+    variances = interpolated(binning.centres[2], fine_energies(binning), fits, "yy", "zz", "radial")
+    for yy, zz, radial in zip(*variances, strict=True):
         pair = []
-        for edges, cell, base, length in (
-            (binning.h_edges, ch, yy, lengths[0]),
-            (binning.k_edges, ck, zz, lengths[1]),
-        ):
-            centre = 0.5 * (cell[1:] + cell[:-1])
+        for (edges, at, length), base in zip(axes, (yy, zz), strict=True):
+            centre = 0.5 * (at[1:] + at[:-1])
             variance = base * (length / (2 * np.pi)) ** 2 + radial * centre**2
-            width = np.sqrt(np.maximum(variance, 1e-12))
-            value, slope = blur_matrices(edges, cell[:-1], cell[1:], width)
+            value, slope = blur_matrices(edges, at[:-1], at[1:], np.sqrt(np.maximum(variance, 1e-12)))
             pair += [value, slope * centre]
-        found.append((pair[0], pair[1], pair[2], pair[3], float(radial)))
-    return found
+        blurs.append((pair[0], pair[1], pair[2], pair[3], float(radial)))
+    return blurs
 
 
-def to_bins(weight: FloatArray, drift: FloatArray, blurs: list[Blur]) -> FloatArray:
-    """Volume (nh, nk, nE) from histograms on the whole plane of cells (Nh, Nk, nE)."""
+def to_bins(weight: Floats, drift: Floats, blurs: list[Blur]) -> Floats:
+    """Blur histograms on the whole plane of cells (Nh, Nk, nE) into the bins of a volume (nh, nk, nE)."""
     n_e = weight.shape[2]
-    each = len(blurs) == n_e
+    resolved = len(blurs) == n_e
     planes = []
     for e in range(n_e):
-        bh, dh, bk, dk, radial = blurs[e if each else 0]
+        bh, dh, bk, dk, radial = blurs[e if resolved else 0]
         w = weight[:, :, e]
         plane = (bh @ w) @ bk.T
-        if each:
+        if resolved:
             s = drift[:, :, e]
             plane += (dh @ s) @ bk.T + (bh @ s) @ dk.T + radial * (dh @ w) @ dk.T
         planes.append(plane)
     return np.stack(planes, axis=-1)
 
 
-def add_lines(
-    out: FloatArray, point: NDArray[np.intp], energy: FloatArray, weight: FloatArray, middle: float
-) -> None:
-    """Add to ``out`` (P,) the intensity at the energy ``middle`` (meV) of branches with `CENTRE_WIDTH`."""
-    line = np.exp(-0.5 * ((energy - middle) / CENTRE_WIDTH) ** 2) / (CENTRE_WIDTH * np.sqrt(2 * np.pi))
-    out += np.bincount(point, weight * line, minlength=len(out))
+def lines_at_centres(binning: Binning, lines: Callable[[float], Lines]) -> Floats:
+    """Compute the `centre` kind (nh, nk, nE): Gaussian lines of `CENTRE_WIDTH` at the bins' centres.
+
+    ``lines`` gives the modes of the plane's bins at an energy transfer (meV).
+    """
+    out = np.zeros((binning.shape[0] * binning.shape[1], binning.shape[2]))
+    for e, energy in enumerate(binning.centres[2]):
+        bins, omega, intensity = lines(float(energy))
+        row, mode = np.nonzero(np.abs(omega - energy) < 6 * CENTRE_WIDTH)
+        if not row.size:
+            continue
+        distance = (omega[row, mode] - energy) / CENTRE_WIDTH
+        line = np.exp(-0.5 * distance**2) / (CENTRE_WIDTH * np.sqrt(2 * np.pi))
+        out[:, e] = np.bincount(bins[row], intensity(row, mode) * line, minlength=len(out))
+    return out.reshape(binning.shape)
+
+
+def validate_kind(kind: str) -> None:
+    """Raise `Exp2SimError` where ``kind`` is no kind of data that can be simulated."""
+    if kind not in KINDS:
+        raise Exp2SimError(f"There is no kind {kind!r}.", fix=f"Choose one of {list(KINDS)}.")

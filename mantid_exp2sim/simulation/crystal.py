@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -10,18 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.simulation.bonds import SAME_PLACE, Sites, coupled_pairs, matches
 from mantid_exp2sim.simulation.form_factor import coefficients
-from mantid_exp2sim.simulation.material import Bond, Description, Site
+from mantid_exp2sim.simulation.material import Description, Site
 from mantid_exp2sim.simulation.spin_waves import Bonds, Structure
 
-FloatArray = NDArray[np.float64]
-Pair = tuple[int, int, tuple[int, int, int]]
+Integers = NDArray[np.int64]
 
 MAX_SITES = 256
-MAX_BONDS = 20_000
-MAX_DISTANCE = 60.0
-SAME = 1e-3
-"""Å within which two places are one, and two distances one shell."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,48 +34,74 @@ class Assembly:
     """
 
     description: Description
-    cell: FloatArray
-    positions: FloatArray
-    directions: FloatArray
-    spins: FloatArray
-    g: FloatArray
+    cell: Floats
+    positions: Floats
+    directions: Floats
+    spins: Floats
+    g: Floats
     ions: tuple[str, ...]
-    ion: NDArray[np.int64]
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
-    shift: NDArray[np.int64]
-    scale: FloatArray
-    parameter: NDArray[np.int64]
-    anisotropy: FloatArray
+    ion: Integers
+    first: Integers
+    second: Integers
+    shift: Integers
+    scale: Floats
+    parameter: Integers
+    anisotropy: Floats
 
     @property
-    def places(self) -> FloatArray:
+    def places(self) -> Floats:
         """Cartesian positions (n, 3) in Å."""
         return np.asarray(self.positions @ self.cell)
 
     @property
     def formula_units(self) -> float:
-        """In the magnetic cell."""
+        """Formula units in the magnetic cell."""
         cell = np.array(self.description.magnetic_cell)
         return float(abs(round(np.linalg.det(cell))) * self.description.formula_units)
 
-    def hamiltonian(self, parameters: ArrayLike) -> tuple[Structure, Bonds, FloatArray]:
-        """Structure, bonds and anisotropy (n, 3, 3) in meV for `spinwave.solve`, in the magnetic cell."""
-        values = check_values(self.description, parameters)
+    def hamiltonian(self, parameters: ArrayLike) -> tuple[Structure, Bonds, Floats]:
+        """Build structure, bonds and anisotropy (n, 3, 3) in meV, in the magnetic cell, for `spin_waves`."""
+        values = validate_values(self.description, parameters)
         exchange = (values[self.parameter, None] * self.scale)[:, :, None] * np.eye(3)
         structure = Structure(self.positions, self.directions, self.spins)
         bonds = Bonds(self.first, self.second, self.shift, exchange)
         return structure, bonds, np.einsum("p,pnab->nab", values, self.anisotropy)
 
-    def to_cell(self, q: ArrayLike) -> FloatArray:
-        """(…, 3) in r.l.u. of the lattice to r.l.u. of the magnetic cell."""
-        return np.asarray(
-            np.asarray(q, dtype=float) @ np.array(self.description.magnetic_cell, dtype=float).T
-        )
+    def to_cell(self, q: ArrayLike) -> Floats:
+        """Convert (…, 3) in r.l.u. of the lattice to r.l.u. of the magnetic cell."""
+        cell = np.array(self.description.magnetic_cell, dtype=float)
+        return np.asarray(np.asarray(q, dtype=float) @ cell.T)
+
+    def with_short_steps(self) -> tuple[Integers, Floats]:
+        """Choose cells so that as few bonds as possible lead from cell to cell.
+
+        Each site is counted to the cell of a site that it is bound to: the bonds of a spanning tree stay
+        inside their cell. Returns the cells of the bonds (m, 3) and the places of the sites (n, 3) in Å.
+        """
+        n = len(self.spins)
+        steps: list[list[tuple[int, Integers]]] = [[] for _ in range(n)]
+        for i, j, shift in zip(self.first, self.second, self.shift, strict=True):
+            steps[i].append((int(j), shift))
+            steps[j].append((int(i), -shift))
+        home: dict[int, Integers] = {}
+        for start in range(n):
+            if start in home:
+                continue
+            home[start] = np.zeros(3, dtype=np.int64)
+            queue = deque([start])
+            while queue:
+                i = queue.popleft()
+                for j, shift in steps[i]:
+                    if j not in home:
+                        home[j] = home[i] + shift
+                        queue.append(j)
+        homes = np.array([home[i] for i in range(n)])
+        cell = self.shift + homes[self.first] - homes[self.second]
+        return cell, (self.positions + homes) @ self.cell
 
 
-def check_values(description: Description, parameters: ArrayLike) -> FloatArray:
-    """The parameters of a model (p,) in meV as float64, or `Exp2SimError`."""
+def validate_values(description: Description, parameters: ArrayLike) -> Floats:
+    """Return the parameters of a model (p,) in meV as float64; `Exp2SimError` where they are not that."""
     values = np.asarray(parameters, dtype=float)
     if values.shape != (len(description.names),) or not np.isfinite(values).all():
         raise Exp2SimError(
@@ -94,14 +118,14 @@ def _assemble(text: str) -> Assembly:
 
 
 def assemble(description: Description) -> Assembly:
-    """Sites, bonds and anisotropy of a description; the same object for equal descriptions.
+    """List sites, bonds and anisotropy of a description; the same object for equal descriptions.
 
     Raises `Exp2SimError` where sites overlap, a propagation does not fit into the magnetic cell, a bond finds
     no pair, or one pair is coupled twice.
 
-    >>> from .description import read_description, shipped
-    >>> found = assemble(read_description(shipped()["rb2mnf4"]))
-    >>> len(found.spins), len(found.parameter)  # sites, and four bonds of each kind
+    >>> from mantid_exp2sim.simulation.material import read_description, shipped
+    >>> assembly = assemble(read_description(shipped()["rb2mnf4"]))
+    >>> len(assembly.spins), len(assembly.parameter)  # sites, and four bonds of each kind
     (2, 8)
     """
     return _assemble(description.model_dump_json())
@@ -110,62 +134,70 @@ def assemble(description: Description) -> Assembly:
 def _build(description: Description) -> Assembly:
     lattice = description.lattice.vectors()
     multiple = np.array(description.magnetic_cell)
+    sites = _sites(description, lattice, multiple)
+    bonds = coupled_pairs(description.bonds, sites)
+    names, blocks = description.names, sites.blocks
+    ions = tuple(dict.fromkeys(site.ion for site in blocks))
+    for ion in ions:
+        coefficients(ion, description.form_factors)
+    return Assembly(
+        description, sites.cell, sites.positions, sites.directions,
+        np.array([site.spin for site in blocks]), np.array([site.g for site in blocks]),
+        ions, np.array([ions.index(site.ion) for site in blocks]),
+        np.array([pair[0] for _, pair in bonds]), np.array([pair[1] for _, pair in bonds]),
+        np.array([pair[2] for _, pair in bonds]).reshape(-1, 3),
+        np.array([bond.factor * np.array(bond.components) for bond, _ in bonds]),
+        np.array([names.index(bond.parameter) for bond, _ in bonds]),
+        _anisotropy(description, blocks, lattice),
+    )  # fmt: skip
+
+
+def _sites(description: Description, lattice: Floats, multiple: Integers) -> Sites:
     count = abs(round(np.linalg.det(multiple)))
     if not 1 <= count <= MAX_SITES:
         raise Exp2SimError(
             f"The magnetic cell {multiple.tolist()} holds {count} cells of the lattice.",
             reason=f"Taken are 1 to {MAX_SITES}.",
+            fix="Correct the rows of magnetic_cell: three vectors that are not in one plane.",
         )
     cell = multiple @ lattice
     unit = lattice if description.positions_in == "lattice" else cell
-    sites: list[tuple[Site, FloatArray, FloatArray]] = []
-    for site in description.sites:
-        sites += _copies(site, unit, lattice, multiple)
-    if len(sites) > MAX_SITES:
-        raise Exp2SimError(f"The magnetic cell has {len(sites)} sites; at most {MAX_SITES} are taken.")
-    positions = np.stack([place for _, place, _ in sites]) @ np.linalg.inv(cell)
+    spins = [spin for site in description.sites for spin in _copies(site, unit, lattice, multiple)]
+    if len(spins) > MAX_SITES:
+        raise Exp2SimError(
+            f"The magnetic cell has {len(spins)} sites.",
+            reason=f"At most {MAX_SITES} are taken.",
+            fix="Choose a smaller magnetic cell.",
+        )
+    positions = np.stack([place for _, place, _ in spins]) @ np.linalg.inv(cell)
     _refuse_overlaps(positions, cell)
-    blocks = [site for site, _, _ in sites]
-    directions = np.stack([direction for _, _, direction in sites])
-    pairs = _all_bonds(description, blocks, positions, directions, cell, unit)
-    names = description.names
-    ions = tuple(dict.fromkeys(site.ion for site in blocks))
-    for ion in ions:
-        coefficients(ion, description.form_factors)
-    return Assembly(
-        description, cell, positions, directions,
-        np.array([site.spin for site in blocks]), np.array([site.g for site in blocks]),
-        ions, np.array([ions.index(site.ion) for site in blocks]),
-        np.array([pair[0] for _, pair in pairs]), np.array([pair[1] for _, pair in pairs]),
-        np.array([pair[2] for _, pair in pairs]).reshape(-1, 3),
-        np.array([bond.factor * np.array(bond.components) for bond, _ in pairs]),
-        np.array([names.index(bond.parameter) for bond, _ in pairs]),
-        _anisotropy(description, blocks, lattice),
-    )  # fmt: skip
+    directions = np.stack([direction for _, _, direction in spins])
+    return Sites(cell, unit, [site for site, _, _ in spins], positions, directions)
 
 
 def _copies(
-    site: Site, unit: FloatArray, lattice: FloatArray, multiple: NDArray[np.int64]
-) -> list[tuple[Site, FloatArray, FloatArray]]:
+    site: Site, unit: Floats, lattice: Floats, multiple: Integers
+) -> list[tuple[Site, Floats, Floats]]:
     """(block, place in Å, direction) of every spin that one block of sites stands for."""
     moment = _direction(site.direction, lattice, f"the direction of {site.name!r}")
     places = np.array(site.positions, dtype=float) @ unit
     if site.propagation is None:
         return [(site, place, moment) for place in places]
-    if np.abs(multiple @ site.propagation - np.round(multiple @ site.propagation)).max() > 1e-6:
+    turns = multiple @ site.propagation
+    if np.abs(turns - np.round(turns)).max() > 1e-6:
         raise Exp2SimError(
             f"The propagation {list(site.propagation)} of {site.name!r} does not fit into the magnetic cell.",
-            reason=f"Along its axes the moment turns by {(multiple @ site.propagation).tolist()} turns.",
+            reason=f"Along its axes the moment turns by {turns.tolist()} turns.",
             fix="Choose a larger magnetic_cell, so that these become whole numbers.",
         )
-    found = []
+    copies = []
     for cell in _cells_within(multiple):
         direction = _turned(site, moment, float(np.dot(site.propagation, cell)), lattice)
-        found += [(site, place + cell @ lattice, direction) for place in places]
-    return found
+        copies += [(site, place + cell @ lattice, direction) for place in places]
+    return copies
 
 
-def _turned(site: Site, moment: FloatArray, turns: float, lattice: FloatArray) -> FloatArray:
+def _turned(site: Site, moment: Floats, turns: float, lattice: Floats) -> Floats:
     angle = 2 * np.pi * turns
     if site.axis is not None:
         n = _direction(site.axis, lattice, f"the axis of {site.name!r}")
@@ -181,7 +213,7 @@ def _turned(site: Site, moment: FloatArray, turns: float, lattice: FloatArray) -
     return np.asarray(moment * np.sign(np.cos(angle)))
 
 
-def _cells_within(multiple: NDArray[np.int64]) -> NDArray[np.int64]:
+def _cells_within(multiple: Integers) -> Integers:
     """The lattice cells (n, 3) that one magnetic cell holds."""
     corners = np.array(list(product((0, 1), repeat=3))) @ multiple
     low, high = corners.min(axis=0), corners.max(axis=0)
@@ -191,18 +223,20 @@ def _cells_within(multiple: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(grid[inside])
 
 
-def _direction(vector: tuple[float, float, float], lattice: FloatArray, what: str) -> FloatArray:
-    found = np.array(vector, dtype=float) @ lattice
-    length = np.linalg.norm(found)
+def _direction(vector: tuple[float, float, float], lattice: Floats, what: str) -> Floats:
+    direction = np.array(vector, dtype=float) @ lattice
+    length = np.linalg.norm(direction)
     if length < 1e-9:
-        raise Exp2SimError(f"{what[0].upper()}{what[1:]} has no length.")
-    return np.asarray(found / length)
+        raise Exp2SimError(
+            f"{what[0].upper()}{what[1:]} has no length.", fix="Give a vector that is not zero."
+        )
+    return np.asarray(direction / length)
 
 
-def _refuse_overlaps(positions: FloatArray, cell: FloatArray) -> None:
+def _refuse_overlaps(positions: Floats, cell: Floats) -> None:
     step = positions[:, None] - positions[None]
     distance = np.linalg.norm((step - np.round(step)) @ cell, axis=-1) + np.eye(len(positions))
-    if distance.min() < 10 * SAME:
+    if distance.min() < 10 * SAME_PLACE:
         i, j = np.unravel_index(distance.argmin(), distance.shape)
         raise Exp2SimError(
             f"Two sites of the magnetic cell are in the same place: {positions[i].round(4).tolist()}.",
@@ -211,141 +245,10 @@ def _refuse_overlaps(positions: FloatArray, cell: FloatArray) -> None:
         )
 
 
-def _all_bonds(
-    description: Description,
-    blocks: list[Site],
-    positions: FloatArray,
-    directions: FloatArray,
-    cell: FloatArray,
-    unit: FloatArray,
-) -> list[tuple[Bond, Pair]]:
-    found: dict[Pair, Bond] = {}
-    for number, bond in enumerate(description.bonds, start=1):
-        allowed = _allowed(bond, blocks, directions)
-        if bond.vectors is not None:
-            pairs = _by_vector(bond, blocks, positions, cell, unit, number)
-            pairs = [pair for pair in pairs if _spins_fit(bond, directions, pair)]
-        else:
-            pairs = _by_distance(bond, allowed, positions, cell)
-        if not pairs:
-            raise Exp2SimError(
-                f"Bond {number} ({bond.parameter}) couples no pair of sites.",
-                fix="Check its distances or vectors, the names in 'between', and 'spins'.",
-            )
-        for pair in dict.fromkeys(_once(pair) for pair in pairs):
-            if pair in found:
-                raise Exp2SimError(
-                    f"Bond {number} ({bond.parameter}) couples a pair of sites that {found[pair].parameter} "
-                    "couples too.",
-                    fix="Narrow one of them with 'between', 'spins' or vectors.",
-                )
-            found[pair] = bond
-    if len(found) > MAX_BONDS:
-        raise Exp2SimError(f"The model has {len(found)} bonds; at most {MAX_BONDS} are taken.")
-    return [(bond, pair) for pair, bond in found.items()]
-
-
-def _once(pair: Pair) -> Pair:
-    """The same bond, seen from the end that all agree on."""
-    i, j, (x, y, z) = pair
-    return min((i, j, (x, y, z)), (j, i, (-x, -y, -z)))
-
-
-def _matches(site: Site, name: str) -> bool:
-    return name in (site.name, site.ion)
-
-
-def _allowed(bond: Bond, blocks: list[Site], directions: FloatArray) -> NDArray[np.bool_]:
-    """Pairs (n, n) of sites that ``between`` and ``spins`` leave."""
-    n = len(blocks)
-    allowed = np.ones((n, n), dtype=bool)
-    if bond.between is not None:
-        one, other = (np.array([_matches(site, name) for site in blocks]) for name in bond.between)
-        allowed &= (one[:, None] & other) | (other[:, None] & one)
-    if bond.spins is not None:
-        product_ = directions @ directions.T
-        allowed &= product_ > 0.999 if bond.spins == "parallel" else product_ < -0.999
-    return allowed
-
-
-def _spins_fit(bond: Bond, directions: FloatArray, pair: Pair) -> bool:
-    along = float(directions[pair[0]] @ directions[pair[1]])
-    return bond.spins is None or (along > 0.999 if bond.spins == "parallel" else along < -0.999)
-
-
-def _by_vector(
-    bond: Bond, blocks: list[Site], positions: FloatArray, cell: FloatArray, unit: FloatArray, number: int
-) -> list[Pair]:
-    found: list[Pair] = []
-    for vector in bond.vectors or ():
-        step = np.array(vector, dtype=float) @ unit @ np.linalg.inv(cell)
-        before = len(found)
-        for i, site in enumerate(blocks):
-            if bond.between is not None and not _matches(site, bond.between[0]):
-                continue
-            miss = positions[i] + step - positions
-            shift = np.round(miss)
-            distance = np.linalg.norm((miss - shift) @ cell, axis=1)
-            j = int(distance.argmin())
-            if distance[j] < SAME and (bond.between is None or _matches(blocks[j], bond.between[1])):
-                found.append((i, j, (int(shift[j, 0]), int(shift[j, 1]), int(shift[j, 2]))))
-        if len(found) == before:
-            raise Exp2SimError(
-                f"Vector {list(vector)} of bond {number} ({bond.parameter}) leads from no site to another.",
-                fix="Vectors are in the units of the positions, from between[0] to between[1].",
-            )
-    return found
-
-
-def _by_distance(
-    bond: Bond, allowed: NDArray[np.bool_], positions: FloatArray, cell: FloatArray
-) -> list[Pair]:
-    if bond.distance is not None:
-        if bond.distance[1] > MAX_DISTANCE:
-            raise Exp2SimError(f"Bonds of up to {MAX_DISTANCE} Å are taken, not of {bond.distance[1]} Å.")
-        pairs, lengths = _pairs_within(bond.distance[1] + SAME, allowed, positions, cell)
-        low, high = bond.distance[0] - SAME, bond.distance[1] + SAME
-        return [pair for pair, length in zip(pairs, lengths, strict=True) if low <= length <= high]
-    radius = 6.0
-    while radius <= MAX_DISTANCE:
-        pairs, lengths = _pairs_within(radius, allowed, positions, cell)
-        order = np.sort(lengths)
-        starts = order[np.diff(order, prepend=-1.0) > SAME]
-        if len(starts) > (bond.shell or 1):  # one more than wanted: the shell is whole
-            low = starts[(bond.shell or 1) - 1]
-            high = starts[bond.shell or 1]
-            return [pair for pair, length in zip(pairs, lengths, strict=True) if low <= length < high]
-        radius *= 1.5
-    return []
-
-
-def _pairs_within(
-    radius: float, allowed: NDArray[np.bool_], positions: FloatArray, cell: FloatArray
-) -> tuple[list[Pair], FloatArray]:
-    """All allowed pairs up to ``radius`` Å, each once, and their lengths."""
-    spacing = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)  # between the planes of each axis
-    spread = np.ptp(positions, axis=0)
-    reach = np.ceil(radius / spacing + spread).astype(int)
-    if len(positions) ** 2 * np.prod(2.0 * reach + 1) > 2e7:
-        raise Exp2SimError(
-            f"Bonds of {radius:.1f} Å in this magnetic cell are too many to list.",
-            fix="Give vectors, or a smaller distance.",
-        )
-    shifts = np.array(list(product(*(range(-n, n + 1) for n in reach))))
-    step = positions[None, None] + shifts[:, None, None] - positions[None, :, None]
-    length = np.linalg.norm(step @ cell, axis=-1)
-    close = (length <= radius) & (length > SAME) & allowed
-    found: dict[Pair, float] = {}
-    for s, i, j in np.argwhere(close):
-        shift = (int(shifts[s, 0]), int(shifts[s, 1]), int(shifts[s, 2]))
-        found.setdefault(_once((int(i), int(j), shift)), float(length[s, i, j]))
-    return list(found), np.array(list(found.values()))
-
-
-def _anisotropy(description: Description, blocks: list[Site], lattice: FloatArray) -> FloatArray:
-    found = np.zeros((len(description.names), len(blocks), 3, 3))
+def _anisotropy(description: Description, blocks: list[Site], lattice: Floats) -> Floats:
+    terms = np.zeros((len(description.names), len(blocks), 3, 3))
     for term in description.anisotropy:
         n = _direction(term.axis, lattice, "the axis of an anisotropy")
-        chosen = [term.sites is None or any(_matches(site, name) for name in term.sites) for site in blocks]
-        found[description.names.index(term.parameter), chosen] += term.factor * np.outer(n, n)
-    return found
+        applies = [term.sites is None or any(matches(site, name) for name in term.sites) for site in blocks]
+        terms[description.names.index(term.parameter), applies] += term.factor * np.outer(n, n)
+    return terms

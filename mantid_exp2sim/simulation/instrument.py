@@ -16,19 +16,13 @@ from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Booleans, Floats
+from mantid_exp2sim.mosaic import H_EDGES, INCIDENT_ENERGIES, K_EDGES, WINDOW_EDGES
+from mantid_exp2sim.simulation.constants import ENERGY_PER_K2
 from mantid_exp2sim.storage.toml import read_toml
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-
-ENERGY_PER_K2 = 2.0721
-"""Energy of a neutron in meV per square of its wave vector in Å⁻² (ħ²/2m)."""
-SPEED_PER_K = 629.62
-"""Speed of a neutron in m/s per wave vector in Å⁻¹ (ħ/m)."""
 
 
 class Bank(BaseModel):
@@ -97,7 +91,7 @@ class Instrument(BaseModel):
         return self
 
     def pulse(self, incident_energy: float) -> float:
-        """τ of the moderator's pulse t² exp(−t/τ) in s at ``incident_energy`` (meV).
+        """Compute τ of the moderator's pulse t² exp(−t/τ) in s at ``incident_energy`` (meV).
 
         >>> round(MAPS.pulse(100.0) * 1e6, 6)
         7.0
@@ -115,7 +109,7 @@ class Instrument(BaseModel):
         return self.moderator_to_sample - self.chopper_to_sample
 
     def frequency(self, incident_energy: float) -> float:
-        """Chopper frequency in Hz used at ``incident_energy`` (meV): that of the nearest listed energy."""
+        """Look up the chopper frequency in Hz at ``incident_energy`` (meV): of the nearest listed energy."""
         return min(self.frequencies, key=lambda pair: abs(np.log(pair[0] / incident_energy)))[1]
 
 
@@ -168,7 +162,7 @@ measurement.
 
 
 def shipped_instruments() -> dict[str, Path]:
-    """Files of the instruments that come with the package besides `MAPS`, by name.
+    """List the files of the instruments that come with the package besides `MAPS`, by name.
 
     >>> sorted(shipped_instruments())
     ['ARCS', 'LET', 'MARI', 'MERLIN', 'SEQUOIA']
@@ -178,7 +172,7 @@ def shipped_instruments() -> dict[str, Path]:
 
 
 def load_instrument(name: str, beside: Path | None = None) -> Instrument:
-    """An instrument by name (`MAPS` or a shipped one, in any case), or from a TOML file.
+    """Load an instrument by name (`MAPS` or a shipped one, in any case), or from a TOML file.
 
     A relative path is looked up here and in the folder ``beside``. Raises `Exp2SimError` where there is no
     such name or file, or where the file has wrong or unknown keys.
@@ -186,24 +180,23 @@ def load_instrument(name: str, beside: Path | None = None) -> Instrument:
     >>> load_instrument("merlin").sample_to_detector
     2.5
     """
-    known = shipped_instruments()
     if name.upper() == "MAPS":
         return MAPS
-    places = (known.get(name.upper()), Path(name), (beside or Path()) / name)
+    shipped = shipped_instruments()
+    places = (shipped.get(name.upper()), Path(name), (beside or Path()) / name)
     path = next((place for place in places if place is not None and place.is_file()), None)
     if path is None:
         raise Exp2SimError(
             f"There is no instrument {name!r}.",
-            reason=f"It is no file, and the known ones are MAPS, {', '.join(known)}.",
+            reason=f"It is no file, and the known ones are MAPS, {', '.join(shipped)}.",
             fix="Give one of these names or the path of a TOML file.",
         )
-    return read_toml(path, Instrument, what="instrument")
+    fix = "What an instrument's file holds is told in docs/simulate.md."
+    return read_toml(path, Instrument, what="instrument", fix=fix)
 
 
-def kinematics(
-    q_perpendicular: FloatArray, energy: FloatArray, incident_energy: float
-) -> tuple[FloatArray, FloatArray]:
-    """Wave vector along the beam and out, for c ∥ ki.
+def kinematics(q_perpendicular: Floats, energy: Floats, incident_energy: float) -> tuple[Floats, Floats]:
+    """Compute the wave vector along the beam and out, for c ∥ ki.
 
     ``q_perpendicular`` is |Q⊥| in Å⁻¹ and ``energy`` the energy transfer in meV (any broadcastable shapes).
     Returns (Q∥, kf) in Å⁻¹, from Q∥ = ki − √(kf² − Q⊥²) and kf² = (Ei − E)/2.0721; NaN where the bin cannot
@@ -217,8 +210,8 @@ def kinematics(
 
 
 def reached(
-    instrument: Instrument, qy: FloatArray, qz: FloatArray, energy: FloatArray, incident_energy: float
-) -> BoolArray:
+    instrument: Instrument, qy: Floats, qz: Floats, energy: Floats, incident_energy: float
+) -> Booleans:
     """Whether a detector of ``instrument`` stands where (Qy, Qz, E) is scattered to.
 
     ``qy`` (horizontal) and ``qz`` (vertical) in Å⁻¹, ``energy`` in meV, broadcast together; boolean result
@@ -241,17 +234,17 @@ def reached(
 
 
 def coverage_mask(
-    h_edges: FloatArray,
-    k_edges: FloatArray,
-    energy_edges: FloatArray,
+    h_edges: Floats,
+    k_edges: Floats,
+    energy_edges: Floats,
     incident_energy: float,
     *,
     lattice: tuple[float, float] = (5.408, 5.4599),
     instrument: Instrument = MAPS,
     samples: int = 4,
     fraction: float = 0.0,
-) -> BoolArray:
-    """Bins of an (h, k, E) volume that no detector reaches, for c ∥ ki, h horizontal and k vertical.
+) -> Booleans:
+    """Find the bins of an (h, k, E) volume that no detector reaches, for c ∥ ki, h horizontal, k vertical.
 
     Edges of shape (nh + 1,), (nk + 1,) in r.l.u. and (nE + 1,) in meV; ``lattice`` is (a, b) in Å. Each bin
     is probed at ``samples``³ points and counts as measured where more than ``fraction`` of them meet a
@@ -263,7 +256,11 @@ def coverage_mask(
     for edges in (h_edges, k_edges, energy_edges):
         edges = np.asarray(edges, dtype=float)
         if edges.ndim != 1 or edges.size < 2:
-            raise Exp2SimError("A bin needs two edges.", reason=f"Got an edge array of shape {edges.shape}.")
+            raise Exp2SimError(
+                "A bin needs two edges.",
+                reason=f"Got an edge array of shape {edges.shape}.",
+                fix="Give the borders of the bins, one more than bins.",
+            )
         offsets = (np.arange(samples) + 0.5) / samples
         points.append((edges[:-1, None] + np.diff(edges)[:, None] * offsets).reshape(-1))
     qy = 2 * np.pi / lattice[0] * points[0]
@@ -274,17 +271,15 @@ def coverage_mask(
 
 
 @lru_cache(maxsize=4)
-def mosaic_coverage_mask(instrument: Instrument = MAPS) -> BoolArray:
-    """Bins of the published mosaic that no detector reaches: boolean (6, 40, 40, 10), True = not measured.
+def mosaic_coverage_mask(instrument: Instrument = MAPS) -> Booleans:
+    """Find the bins of the published mosaic that no detector reaches, True = not measured.
 
-    Axes are [Ei, h ascending, k ascending, energy window], as in `mantid_exp2sim.mosaic`.
+    Boolean (6, 40, 40, 10): Ei, h ascending, k ascending, energy window, as in `mantid_exp2sim.mosaic`.
 
     >>> from mantid_exp2sim.simulation.instrument import mosaic_coverage_mask
     >>> mosaic_coverage_mask().shape
     (6, 40, 40, 10)
     """
-    from mantid_exp2sim.mosaic import H_EDGES, INCIDENT_ENERGIES, K_EDGES, WINDOW_EDGES
-
     mask = np.stack(
         [
             coverage_mask(H_EDGES, K_EDGES, WINDOW_EDGES * energy, energy, instrument=instrument)

@@ -13,13 +13,12 @@ from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.simulation.spin_waves import UnstableStructureError
+from mantid_exp2sim.histogram import Booleans, Floats
+from mantid_exp2sim.simulation.spin_waves import ComplexArray, UnstableStructureError
 
-FloatArray = NDArray[np.float64]
-ComplexArray = NDArray[np.complex128]
 ModelName = Literal["Dimer", "Goodenough"]
 
 SPIN = 7 / 4
@@ -65,16 +64,14 @@ class Modes:
     (axis 2) in each branch (axis 3), for the fluctuation along c and along a.
     """
 
-    energy: FloatArray
+    energy: Floats
     z: ComplexArray
     x: ComplexArray
 
 
 @lru_cache(maxsize=2)
 def layer_bonds(model: ModelName) -> tuple[tuple[int, int, float, float, int], ...]:
-    """Bonds inside one layer: (first, second, dx, dy, index of the parameter), displacements in magnetic
-    cells.
-    """
+    """List the bonds inside one layer: (first, second, dx, dy, index of the parameter), in magnetic cells."""
     bonds: list[tuple[int, int, float, float, int]] = []
     for i in range(4):  # every nearest-neighbour bond joins an Mn4+ to an Mn3+
         for dx in (-0.25, 0.25):
@@ -106,9 +103,9 @@ def _site_at(position: ArrayLike) -> int:
     return int(np.argmin(np.abs(distance - np.round(distance)).sum(axis=1)))
 
 
-def check_parameters(model: str, parameters: ArrayLike) -> tuple[ModelName, FloatArray]:
-    """The model's name and its six parameters (meV) as float64, or `Exp2SimError`."""
-    name = next((known for known in PARAMETERS if known.lower() == model.lower()), None)
+def validate_parameters(model: str, parameters: ArrayLike) -> tuple[ModelName, Floats]:
+    """Return the model's name and its six parameters (meV) as float64, or raise `Exp2SimError`."""
+    name = next((name for name in PARAMETERS if name.lower() == model.lower()), None)
     if name is None:
         raise Exp2SimError(
             f"There is no spin-wave model {model!r}.", fix=f"Choose one of {list(PARAMETERS)}."
@@ -124,7 +121,7 @@ def check_parameters(model: str, parameters: ArrayLike) -> tuple[ModelName, Floa
 
 
 def solve_reduced(model: ModelName, parameters: ArrayLike, q: ArrayLike) -> Modes:
-    """Spin waves by the exact reduction of the 32×32 problem to two real-symmetric-cost 8×8 ones.
+    """Solve spin waves by the exact reduction of the 32×32 problem to two real-symmetric-cost 8×8 ones.
 
     ``parameters`` (6,) in meV in the order of `PARAMETERS`; ``q`` (nq, 2) as (h, k) in r.l.u. of the
     *magnetic* cell. With V = L L†, ω² = eig(L† W L); V acts on the fluctuations along c, W on those along a.
@@ -136,7 +133,7 @@ def solve_reduced(model: ModelName, parameters: ArrayLike, q: ArrayLike) -> Mode
     >>> modes.energy.shape
     (1, 2, 8)
     """
-    model, values = check_parameters(model, parameters)
+    model, values = validate_parameters(model, parameters)
     q = np.atleast_2d(np.asarray(q, dtype=float))
     j_perp, d = values[4], values[5]
     exchange = np.zeros((len(q), 8, 8), dtype=complex)
@@ -170,8 +167,6 @@ def solve_reduced(model: ModelName, parameters: ArrayLike, q: ArrayLike) -> Mode
     return Modes(energy, z, x)
 
 
-def sites_and_species() -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Positions (8, 2) of one layer's sites in fractions of the magnetic cell, and which of them are Mn4+
-    (8,).
-    """
+def sites_and_species() -> tuple[Floats, Booleans]:
+    """Return positions (8, 2) of one layer's sites in the magnetic cell, and which are Mn4+ (8,)."""
     return _SITES, _IS_MN4

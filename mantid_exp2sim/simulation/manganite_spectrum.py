@@ -5,49 +5,49 @@ mb sr⁻¹ meV⁻¹ per formula unit, from (γr₀)² = 290.6 mb and Σ_αβ (δ
 
 The energies do not depend on L, so the Hamiltonian is solved once on a periodic (h, k) grid; L enters the
 intensity through the kinematics of each incident energy. The resolution is applied as in `binning`;
-`general` does the same for any description.
+`spectrum` does the same for any description.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.mosaic import H_EDGES, INCIDENT_ENERGIES, K_EDGES, WINDOW_EDGES
+from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.simulation.binning import (
-    CENTRE_WIDTH,
-    GAMMA_R0_SQUARED,
+    Binning,
     Blur,
-    add_lines,
+    Branches,
+    Indices,
+    Kind,
+    Lines,
     energy_histograms,
+    fine_energies,
     interpolated,
+    lines_at_centres,
     plane_blurs,
     radial_fits,
     to_bins,
+    validate_kind,
 )
-from mantid_exp2sim.simulation.binning import KINDS as KINDS
-from mantid_exp2sim.simulation.binning import Binning as Binning
-from mantid_exp2sim.simulation.binning import Kind as Kind
-from mantid_exp2sim.simulation.binning import fine_energies as fine_energies
-from mantid_exp2sim.simulation.form_factor import form_factor
-from mantid_exp2sim.simulation.instrument import MAPS, Instrument, kinematics
+from mantid_exp2sim.simulation.constants import GAMMA_R0_SQUARED
+from mantid_exp2sim.simulation.form_factor import form_factor_of_squared
+from mantid_exp2sim.simulation.instrument import Instrument, kinematics
 from mantid_exp2sim.simulation.manganite import (
     LATTICE,
     LAYER_HEIGHT,
     SPIN,
     ModelName,
-    check_parameters,
     sites_and_species,
     solve_reduced,
+    validate_parameters,
 )
+from mantid_exp2sim.simulation.options import Options
 from mantid_exp2sim.simulation.resolution import RadialResolution
-
-FloatArray = NDArray[np.float64]
+from mantid_exp2sim.simulation.spin_waves import ComplexArray
 
 FORMULA_UNITS = 8
 """Formula units (two Mn each) in the magnetic cell."""
@@ -55,57 +55,8 @@ Q_MAX = 2.2 * np.pi / LATTICE[0]
 """Range in Å⁻¹ over which the resolution is fitted."""
 
 
-@lru_cache(maxsize=1)
-def mosaic_binnings() -> tuple[Binning, ...]:
-    """The six volumes of the published mosaic, 40 × 40 × 10 each."""
-    return tuple(Binning(H_EDGES, K_EDGES, WINDOW_EDGES * ei, ei) for ei in INCIDENT_ENERGIES)
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How the physics is simulated.
-
-    ``physics`` "physical" (default) or "paper_compatible", which switches on three artefacts of the published
-    simulation: its second twin loses S^zz and has L = 0; L is folded into [−½, ½) in the phase between the
-    layers; the form factor uses that folded Q. (The polarisation factor has the true Q: with it the
-    published image correlates better than with the folded one.)
-    ``grid`` is the number of points of the periodic (h, k) grid per magnetic reciprocal cell and axis.
-    """
-
-    instrument: Instrument = MAPS
-    physics: Literal["physical", "paper_compatible"] = "physical"
-    grid: int = 30
-
-
-class Solved(Protocol):
-    """A solved Hamiltonian of any model: what a simulated measurement needs of it."""
-
-    @property
-    def model(self) -> str:
-        """Its name."""
-
-    @property
-    def parameters(self) -> FloatArray:
-        """Its constants in meV."""
-
-    @property
-    def options(self) -> Options:
-        """How the physics is simulated."""
-
-    @property
-    def lattice(self) -> tuple[float, float]:
-        """2π over the length of one r.l.u. of the two axes of a volume, in Å."""
-
-    @property
-    def axis_names(self) -> tuple[str, str]:
-        """What the two axes of a volume are called."""
-
-    def volume(self, binning: Binning, kind: Kind = "convolved") -> FloatArray:
-        """Intensities (nh, nk, nE)."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class _Points:
+class Points:
     """Spin waves at a set of (h, k): crystal Cartesian Q, energies and structure factors split by ion.
 
     ``qx``, ``qy`` (P,) in Å⁻¹; ``energy`` (P, 16) in meV; ``z`` and ``x`` (3, P, 16): |A4|², |A3|², 2 Re A4
@@ -113,40 +64,30 @@ class _Points:
     meV².
     """
 
-    qx: FloatArray
-    qy: FloatArray
-    energy: FloatArray
-    z: FloatArray
-    x: FloatArray
-    spread: FloatArray
+    qx: Floats
+    qy: Floats
+    energy: Floats
+    z: Floats
+    x: Floats
+    spread: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Lit:
-    """Branches seen by one binning: point (int), energy, intensity and cell spread (meV²), all (N,)."""
-
-    point: NDArray[np.intp]
-    energy: FloatArray
-    weight: FloatArray
-    spread: FloatArray
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SpinWaves:
+class ManganiteSpinWaves:
     """Solved Hamiltonian on the periodic grid: energies (n, n, 2, 8) in meV and amplitudes (n, n, 2, 8, 8).
 
-    Build with `spin_waves`; serves every incident energy, binning and kind.
+    Build with `solve_manganite`; serves every incident energy, binning and kind.
     """
 
     model: ModelName
-    parameters: FloatArray
+    parameters: Floats
     options: Options
-    energy: FloatArray
-    z: NDArray[np.complex128]
-    x: NDArray[np.complex128]
-    spread: FloatArray
-    _cache: dict[object, _Points] = field(default_factory=dict, repr=False)
-    _lit: dict[object, _Lit] = field(default_factory=dict, repr=False)
+    energy: Floats
+    z: ComplexArray
+    x: ComplexArray
+    spread: Floats
+    _points: dict[object, Points] = field(default_factory=dict, repr=False)
+    _branches: dict[object, Branches] = field(default_factory=dict, repr=False)
 
     @property
     def lattice(self) -> tuple[float, float]:
@@ -155,40 +96,50 @@ class SpinWaves:
 
     @property
     def axis_names(self) -> tuple[str, str]:
-        """What the two axes of a volume are called."""
+        """Names of the two Q axes of a volume."""
         return "[H,0,0]", "[0,K,0]"
 
-    def volume(self, binning: Binning, kind: Kind = "convolved") -> FloatArray:
-        """Intensities (nh, nk, nE), as in the function `volume`."""
-        return _volume(self, binning, kind)
+    def volume(self, binning: Binning, kind: Kind = "convolved") -> Floats:
+        """Compute intensities (nh, nk, nE), as in `options.SpinWaves`."""
+        validate_kind(kind)
+        if kind == "centre":
+            return sum((0.5 * _centre(self, binning, twin) for twin in (1, 2)), np.zeros(binning.shape))
+        return _binned(self, binning, kind == "convolved")
 
-    def half_plane(self, cells: int) -> _Points:
-        """The ``cells`` grid points on each side of h = 0 and above k = 0, h-major: (2·cells·cells)
-        points.
-        """
-        if cells not in self._cache:
-            self._cache[cells] = _extend(self, cells)
-        return self._cache[cells]
+    def half_plane(self, cells: int) -> Points:
+        """Unfold the ``cells`` grid points on each side of h = 0 and above k = 0, h-major (2·cells·cells)."""
+        if cells not in self._points:
+            self._points[cells] = _extend(self, cells)
+        return self._points[cells]
 
-    def lit(self, cells: int, binning: Binning, compat: int) -> _Lit:
-        """The branches of `half_plane` that reach into ``binning``, with their intensities."""
-        key = (cells, binning, compat)
-        if key not in self._lit:
-            self._lit[key] = _light(self, cells, binning, compat)
-        return self._lit[key]
+    def points_at(self, h: Floats, k: Floats, twin: int) -> Points:
+        """Solve at every (h, k) of two lines of bin centres in r.l.u., of twin 1 or 2."""
+        key = (h.tobytes(), k.tobytes(), twin)
+        if key not in self._points:
+            grid_h, grid_k = (line.ravel() for line in np.meshgrid(h, k, indexing="ij"))
+            ratio = LATTICE[0] / LATTICE[1]
+            crystal = (grid_h, grid_k) if twin == 1 else (grid_k * ratio, grid_h / ratio)
+            self._points[key] = _folded_points(self, *crystal)
+        return self._points[key]
+
+    def branches(self, cells: int, binning: Binning, artefacts: int) -> Branches:
+        """Find the branches of `half_plane` that reach into ``binning``, with their intensities."""
+        key = (cells, binning, artefacts)
+        if key not in self._branches:
+            self._branches[key] = _find_branches(self, cells, binning, artefacts)
+        return self._branches[key]
 
 
-def spin_waves(model: str, parameters: ArrayLike, options: Options | None = None) -> SpinWaves:
+def solve_manganite(model: str, parameters: ArrayLike, options: Options | None = None) -> ManganiteSpinWaves:
     """Solve the Hamiltonian once for all spectra.
 
     ``model`` "Dimer" or "Goodenough", ``parameters`` (6,) in meV. Raises `UnstableStructureError` where the
     spin structure is not the ground state, `Exp2SimError` for unknown models or wrong parameters.
     """
     options = options or Options()
-    name, values = check_parameters(model, parameters)
+    name, values = validate_parameters(model, parameters)
+    solve_reduced(name, values, np.random.default_rng(0).random((8, 2)))  # shows most unstable draws at once
     n = options.grid
-    if n < 4:
-        raise Exp2SimError("The (h, k) grid needs at least 4 points per axis.", reason=f"Got {n}.")
     u = (np.arange(n) + 0.5) / n  # half steps: the zero modes at q = 0 are never hit
     q = np.stack(np.meshgrid(u, u, indexing="ij"), axis=-1).reshape(-1, 2)
     modes = solve_reduced(name, values, q)
@@ -196,10 +147,11 @@ def spin_waves(model: str, parameters: ArrayLike, options: Options | None = None
     slopes = [0.5 * (np.roll(energy, -1, axis) - np.roll(energy, 1, axis)) for axis in (0, 1)]
     spread = (slopes[0] ** 2 + slopes[1] ** 2) / 12
     shape = (n, n, 2, 8, 8)
-    return SpinWaves(name, values, options, energy, modes.z.reshape(shape), modes.x.reshape(shape), spread)
+    z, x = modes.z.reshape(shape), modes.x.reshape(shape)
+    return ManganiteSpinWaves(name, values, options, energy, z, x, spread)
 
 
-def _structure_factors(amplitude: NDArray[np.complex128], phases: NDArray[np.complex128]) -> FloatArray:
+def _structure_factors(amplitude: ComplexArray, phases: ComplexArray) -> Floats:
     """(3, …, G, 16) from amplitudes (…, 2, 8, 8) and phases (G, 8)."""
     _, is_mn4 = sites_and_species()
     parts = []
@@ -216,7 +168,7 @@ def _structure_factors(amplitude: NDArray[np.complex128], phases: NDArray[np.com
     )
 
 
-def _extend(waves: SpinWaves, cells: int) -> _Points:
+def _extend(waves: ManganiteSpinWaves, cells: int) -> Points:
     n = waves.options.grid
     zones = -(-cells // n)
     positions, _ = sites_and_species()
@@ -225,50 +177,43 @@ def _extend(waves: SpinWaves, cells: int) -> _Points:
     phases = np.exp(-2j * np.pi * g @ positions.T)
     rows = slice(zones * n - cells, zones * n + cells)
 
-    def unfold(values: FloatArray) -> FloatArray:  # (3, n, n, G, 16) -> (3, P, 16), h-major
+    def unfold(values: Floats) -> Floats:  # (3, n, n, G, 16) -> (3, P, 16), h-major
         values = values.reshape(3, n, n, gh.size, gk.size, 16).transpose(0, 3, 1, 4, 2, 5)
         plane = values.reshape(3, gh.size * n, gk.size * n, 16)
         return plane[:, rows, :cells].reshape(3, -1, 16)
 
-    def repeat(values: FloatArray) -> FloatArray:  # (n, n, 2, 8) -> (P, 16)
+    def repeat(values: Floats) -> Floats:  # (n, n, 2, 8) -> (P, 16)
         plane = np.tile(values.reshape(n, n, 16), (gh.size, gk.size, 1))
         return plane[rows, :cells].reshape(-1, 16)
 
     h, k = (np.arange(-cells, cells) + 0.5) / n, (np.arange(cells) + 0.5) / n
     qx, qy = np.meshgrid(h * np.pi / LATTICE[0], k * np.pi / LATTICE[1], indexing="ij")
     z, x = (unfold(_structure_factors(a, phases)) for a in (waves.z, waves.x))
-    return _Points(qx.ravel(), qy.ravel(), repeat(waves.energy), z, x, repeat(waves.spread))
+    return Points(qx.ravel(), qy.ravel(), repeat(waves.energy), z, x, repeat(waves.spread))
 
 
-def _light(waves: SpinWaves, cells: int, binning: Binning, compat: int) -> _Lit:
+def _find_branches(waves: ManganiteSpinWaves, cells: int, binning: Binning, artefacts: int) -> Branches:
     points, edges, ei = waves.half_plane(cells), binning.energy_edges, binning.incident_energy
     fits = resolution_fits(waves.options.instrument, ei, fine_energies(binning))
     margin = 4 * float(np.sqrt(max(f.ee for f in fits)) + np.sqrt(points.spread.max()))
     inside = (points.energy > edges[0] - margin) & (points.energy < min(edges[-1] + margin, ei))
     p, mode = np.nonzero(inside)
     energy = points.energy[p, mode]
-    weight = mode_intensity(points, (p, mode), energy, ei, compat)
-    keep = weight > 0
-    return _Lit(p[keep], energy[keep], weight[keep], points.spread[p, mode][keep])
-
-
-@lru_cache(maxsize=2)
-def _form_factor_table(ion: str) -> tuple[FloatArray, FloatArray]:
-    """⟨j0⟩ against Q² on a fine grid (0 … 400 Å⁻²): np.interp of it is exact to 1e-6 and far quicker."""
-    q2 = np.linspace(0.0, 400.0, 40001)
-    return q2, form_factor(ion, np.sqrt(q2))
+    weight = mode_intensity(points, (p, mode), energy, ei, artefacts)
+    bright = weight > 0
+    return Branches(p[bright], energy[bright], weight[bright], points.spread[p, mode][bright])
 
 
 def mode_intensity(
-    points: _Points,
-    index: tuple[NDArray[np.intp], NDArray[np.intp]],
-    energy: FloatArray,
+    points: Points,
+    index: tuple[Indices, Indices],
+    energy: Floats,
     ei: float,
-    compat: int,
-) -> FloatArray:
-    """Intensity in mb/sr/f.u. of chosen branches (point, mode), with kinematics at ``energy`` (meV).
+    artefacts: int,
+) -> Floats:
+    """Compute the intensity in mb/sr/f.u. of branches (point, mode), with kinematics at ``energy`` (meV).
 
-    ``compat`` 0 physical, 1 or 2: that twin of the published simulation. 0 where the point cannot be reached.
+    ``artefacts`` 0: physical; 1 or 2: that twin of the published simulation. Out of reach it is 0.
     """
     p, mode = index
     qx, qy = points.qx[p], points.qy[p]
@@ -277,19 +222,19 @@ def mode_intensity(
     reachable = np.isfinite(along)
     along = np.where(reachable, along, 0.0)
     q2 = np.maximum(in_plane + along**2, 1e-12)
-    seen = along  # what the phase of the bilayer and the form factor take for Q∥
-    if compat:
+    effective = along  # what the phase of the bilayer and the form factor take for Q∥
+    if artefacts:
         ell = along * LATTICE[2] / (2 * np.pi)
-        folded = np.zeros_like(ell) if compat == 2 else (ell + 0.5) % 1.0 - 0.5
-        seen = folded * 2 * np.pi / LATTICE[2]
-    angle = seen * LATTICE[2] * LAYER_HEIGHT  # half the phase between the layers: 0.2 π L
-    f4, f3 = (np.interp(in_plane + seen**2, *_form_factor_table(ion)) for ion in ("Mn4+", "Mn3+"))
+        folded = np.zeros_like(ell) if artefacts == 2 else (ell + 0.5) % 1.0 - 0.5
+        effective = folded * 2 * np.pi / LATTICE[2]
+    angle = effective * LATTICE[2] * LAYER_HEIGHT  # half the phase between the layers: 0.2 π L
+    f4, f3 = (form_factor_of_squared(ion, in_plane + effective**2) for ion in ("Mn4+", "Mn3+"))
     weights = (f4**2, f3**2, f4 * f3)
     zz = sum(w * points.z[i, p, mode] for i, w in enumerate(weights))
     xx = sum(w * points.x[i, p, mode] for i, w in enumerate(weights))
     even = np.cos(angle) ** 2
     even = np.where(mode < 8, even, 1 - even)
-    if compat == 2:
+    if artefacts == 2:
         zz = 0.0 * zz
     total = (1 - along**2 / q2) * zz * even + (1 - qx**2 / q2) * xx * (1 - even)
     return np.where(reachable, GAMMA_R0_SQUARED * SPIN / FORMULA_UNITS * total, 0.0)
@@ -298,26 +243,23 @@ def mode_intensity(
 def resolution_fits(
     instrument: Instrument, ei: float, energies: tuple[float, ...]
 ) -> tuple[RadialResolution, ...]:
-    """The resolution at several energy transfers (meV), over the range of the manganite's volumes."""
+    """Fit the resolution at several energy transfers (meV), over the range of the manganite's volumes."""
     return radial_fits(instrument, ei, energies, Q_MAX)
 
 
 def _deposit(
-    points: _Points, lit: _Lit, binning: Binning, options: Options, convolve: bool
-) -> tuple[FloatArray, FloatArray]:
-    """Energy histograms (P, nE) of the points: weight, and weight × (δE·slope/var(E)), the drift in Q per
-    unit of Q.
-    """
-    p, energy = lit.point, lit.energy
-    variance = lit.spread + 1e-12
-    slope = None
+    waves: ManganiteSpinWaves, points: Points, branches: Branches, binning: Binning, convolve: bool
+) -> tuple[Floats, Floats]:
+    """Energy histograms (P, nE) of the points, of the weight and of its drift."""
+    widths: tuple[Floats, ...] = ()
+    drift = None
     if convolve:
         energies = fine_energies(binning)
-        fits = resolution_fits(options.instrument, binning.incident_energy, energies)
-        q2 = points.qx[p] ** 2 + points.qy[p] ** 2
-        ee, ee_q2, slope = interpolated(energy, energies, fits, "ee", "ee_q2", "slope")
-        variance = variance + ee + ee_q2 * q2
-    return energy_histograms(points.qx.size, p, energy, lit.weight, variance, slope, binning.energy_edges)
+        fits = resolution_fits(waves.options.instrument, binning.incident_energy, energies)
+        q2 = points.qx[branches.point] ** 2 + points.qy[branches.point] ** 2
+        ee, ee_q2, drift = interpolated(branches.energy, energies, fits, "ee", "ee_q2", "slope")
+        widths = ee, ee_q2 * q2
+    return energy_histograms(branches, points.qx.size, binning.energy_edges, widths, drift)
 
 
 @lru_cache(maxsize=64)
@@ -334,7 +276,7 @@ def _blurs(
 
 
 def half_plane_cells(binning: Binning, options: Options) -> int:
-    """Grid points needed on each side of Q = 0 for the binning and the margin of the blur around it."""
+    """Count the grid points on each side of Q = 0 for the binning and the margin of the blur around it."""
     reach = max(float(np.abs(e).max()) for e in (binning.h_edges, binning.k_edges))
     fits = resolution_fits(options.instrument, binning.incident_energy, fine_energies(binning))
     widest = max(np.sqrt(max(f.yy, f.zz) + f.radial * Q_MAX**2) for f in fits)
@@ -342,79 +284,48 @@ def half_plane_cells(binning: Binning, options: Options) -> int:
     return int(np.ceil(2 * 1.01 * reach * options.grid)) + 1
 
 
-def volume(waves: Solved, binning: Binning, kind: Kind = "convolved") -> FloatArray:
-    """One (h, k, E) volume, float64 (nh, nk, nE), in mb sr⁻¹ meV⁻¹ per formula unit.
-
-    ``kind``: "convolved" with the instrument's resolution; "integrated", the same mean over the bin without
-    it; "centre", the model at the bin's centre with lines of 0.1 meV FWHM. Bins that cannot be reached are
-    0. The first-order terms of the resolution can leave values of about -1e-4 of the maximum beside strong
-    lines; they are set to 0.
-    """
-    return waves.volume(binning, kind)
-
-
-def _volume(waves: SpinWaves, binning: Binning, kind: Kind) -> FloatArray:
-    if kind == "centre":
-        return _centre_volume(waves, binning)
-    if kind not in KINDS:
-        raise Exp2SimError(f"There is no kind {kind!r}.", fix=f"Choose one of {list(KINDS)}.")
-    convolve = kind == "convolved"
+def _binned(waves: ManganiteSpinWaves, binning: Binning, convolve: bool) -> Floats:
     options = waves.options
     cells = half_plane_cells(binning, options)
     points = waves.half_plane(cells)
-    out = np.zeros(binning.shape)
-    deposited: tuple[FloatArray, ...] | None = None
+    total = np.zeros(binning.shape)
+    full: list[Floats] = []
     for twin in (1, 2):
-        compat = twin if options.physics == "paper_compatible" else 0
-        if deposited is None or compat:
-            half = _deposit(points, waves.lit(cells, binning, compat), binning, options, convolve)
-            deposited = tuple(_mirror(h, cells) for h in half)
-        weight, drift = deposited if twin == 1 else (d.transpose(1, 0, 2) for d in deposited)
+        artefacts = twin if options.physics == "paper_compatible" else 0
+        if not full or artefacts:
+            branches = waves.branches(cells, binning, artefacts)
+            full = [_mirror(half, cells) for half in _deposit(waves, points, branches, binning, convolve)]
+        weight, drift = full if twin == 1 else (plane.transpose(1, 0, 2) for plane in full)
         blurs = _blurs(binning, options.instrument, options.grid, cells, twin, convolve)
-        out += 0.5 * to_bins(weight, drift, blurs)
-    return np.maximum(out, 0.0)
+        total += 0.5 * to_bins(weight, drift, blurs)
+    return np.maximum(total, 0.0)
 
 
-def _mirror(half: FloatArray, n: int) -> FloatArray:
+def _mirror(half: Floats, n: int) -> Floats:
     """The full (2n, 2n, nE) plane from its half k > 0, by S(−h, −k) = S(h, k)."""
     half = half.reshape(2 * n, n, -1)
     return np.concatenate([half[::-1, ::-1], half], axis=1)
 
 
-def _points_at(waves: SpinWaves, h: FloatArray, k: FloatArray) -> _Points:
+def _solved_points(waves: ManganiteSpinWaves, h: Floats, k: Floats) -> Points:
     """Spin waves at given crystal (h, k) of the paper cell, solved one by one (no folding)."""
     nudge = 1e-7  # off the zero modes
     q = np.stack([2 * h + nudge, 2 * k + nudge], axis=-1)
     modes = solve_reduced(waves.model, waves.parameters, q)
-    one = np.ones((1, 8), dtype=complex)
-    z, x = (_structure_factors(a, one)[:, :, 0] for a in (modes.z, modes.x))
+    no_phase = np.ones((1, 8), dtype=complex)
+    z, x = (_structure_factors(a, no_phase)[:, :, 0] for a in (modes.z, modes.x))
     energy = modes.energy.reshape(-1, 16)
     qx, qy = 2 * np.pi * h / LATTICE[0], 2 * np.pi * k / LATTICE[1]
-    return _Points(qx, qy, energy, z, x, np.zeros_like(energy))
+    return Points(qx, qy, energy, z, x, np.zeros_like(energy))
 
 
-def _centre_points(waves: SpinWaves, binning: Binning) -> list[_Points]:
-    h = 0.5 * (binning.h_edges[1:] + binning.h_edges[:-1])
-    k = 0.5 * (binning.k_edges[1:] + binning.k_edges[:-1])
-    cached = waves._cache
-    found = []
-    ratio = LATTICE[0] / LATTICE[1]
-    for twin in (1, 2):
-        if (slot := (h.tobytes(), k.tobytes(), twin)) not in cached:
-            hh, kk = np.meshgrid(h, k, indexing="ij")
-            crystal = (hh, kk) if twin == 1 else (kk * ratio, hh / ratio)
-            cached[slot] = _folded_points(waves, crystal[0].ravel(), crystal[1].ravel())
-        found.append(cached[slot])
-    return found
-
-
-def _folded_points(waves: SpinWaves, h: FloatArray, k: FloatArray) -> _Points:
-    """`_points_at`, solving only one of q and −q where the list is symmetric under inversion."""
+def _folded_points(waves: ManganiteSpinWaves, h: Floats, k: Floats) -> Points:
+    """`_solved_points`, solving only one of q and −q where the list is symmetric under inversion."""
     n = h.size
     symmetric = np.allclose(h, -h[::-1], atol=1e-12) and np.allclose(k, -k[::-1], atol=1e-12)
     if not symmetric:
-        return _points_at(waves, h, k)
-    half = _points_at(waves, h[: (n + 1) // 2], k[: (n + 1) // 2])
+        return _solved_points(waves, h, k)
+    half = _solved_points(waves, h[: (n + 1) // 2], k[: (n + 1) // 2])
     take = np.concatenate([np.arange((n + 1) // 2), np.arange(n // 2)[::-1]])
     flip = np.where(np.arange(n) < (n + 1) // 2, 1.0, -1.0)
     return replace(
@@ -423,20 +334,16 @@ def _folded_points(waves: SpinWaves, h: FloatArray, k: FloatArray) -> _Points:
     )  # fmt: skip
 
 
-def _centre_volume(waves: SpinWaves, binning: Binning) -> FloatArray:
-    middle = 0.5 * (binning.energy_edges[1:] + binning.energy_edges[:-1])
-    out = np.zeros((binning.shape[0] * binning.shape[1], middle.size))
-    for twin, points in enumerate(_centre_points(waves, binning), start=1):
-        compat = twin if waves.options.physics == "paper_compatible" else 0
-        for e, energy in enumerate(middle):
-            p, mode = np.nonzero(np.abs(points.energy - energy) < 6 * CENTRE_WIDTH)
-            weight = mode_intensity(
-                points, (p, mode), np.full(p.size, energy), binning.incident_energy, compat
-            )
-            add_lines(out[:, e], p, points.energy[p, mode], 0.5 * weight, float(energy))
-    return out.reshape(binning.shape)
+def _centre(waves: ManganiteSpinWaves, binning: Binning, twin: int) -> Floats:
+    points = waves.points_at(*binning.centres[:2], twin)
+    artefacts = twin if waves.options.physics == "paper_compatible" else 0
+    bins = np.arange(points.qx.size)
 
+    def lines(energy: float) -> Lines:
+        def intensity(row: Indices, mode: Indices) -> Floats:
+            at = np.full(row.size, energy)
+            return mode_intensity(points, (row, mode), at, binning.incident_energy, artefacts)
 
-def mosaic_volumes(waves: SpinWaves, kind: Kind = "convolved") -> FloatArray:
-    """All six volumes of the published mosaic, float64 (6, 40, 40, 10) = [Ei, h, k, window]."""
-    return np.stack([volume(waves, binning, kind) for binning in mosaic_binnings()])
+        return bins, points.energy, intensity
+
+    return lines_at_centres(binning, lines)

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.storage.toml import read_toml
 
-FloatArray = NDArray[np.float64]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Vector = tuple[Finite, Finite, Finite]
 Integers = tuple[int, int, int]
@@ -42,8 +41,8 @@ class Lattice(_Settings):
     beta: float = Field(default=90.0, gt=0, lt=180)
     gamma: float = Field(default=90.0, gt=0, lt=180)
 
-    def vectors(self) -> FloatArray:
-        """Rows a, b, c in Å, Cartesian: x along a, y in the plane of a and b.
+    def vectors(self) -> Floats:
+        """Return rows a, b, c in Å, Cartesian: x along a, y in the plane of a and b.
 
         >>> Lattice(a=1, b=2, c=3).vectors().round(12).tolist()
         [[1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 3.0]]
@@ -55,7 +54,7 @@ class Lattice(_Settings):
         if height <= 1e-9:
             raise Exp2SimError(
                 f"No cell has the angles {self.alpha}, {self.beta} and {self.gamma} degrees.",
-                fix="Correct [lattice].",
+                fix="Correct the angles in [lattice].",
             )
         return np.array(
             [
@@ -135,14 +134,14 @@ class Anisotropy(_Settings):
     factor: Finite = 1.0
 
 
-class Twin(_Settings):
-    """``[[twins]]``: a domain of the crystal, turned by a rotation or with its axes exchanged."""
+class TwinSettings(_Settings):
+    """``[[twins]]``: a twin of the crystal, turned by a rotation or with its axes exchanged."""
 
     weight: PositiveFloat = 1.0
     rotation: tuple[Vector, Vector, Vector] | None = None
-    """Orthogonal Cartesian matrix that turns the first domain into this one."""
+    """Orthogonal Cartesian matrix that turns the first twin into this one."""
     axes: str | None = None
-    """Where the axes a, b, c of this domain point in the first one's Cartesian frame, such as "y,x,z" or
+    """Where the axes a, b, c of this twin point in the first one's Cartesian frame, such as "y,x,z" or
     "-y,x,z" for x along a, z normal to a and b."""
 
     @model_validator(mode="after")
@@ -154,10 +153,10 @@ class Twin(_Settings):
             raise ValueError("the rotation is not an orthogonal matrix")
         return self
 
-    def matrix(self) -> FloatArray:
-        """The rotation (3, 3): a vector v of the first domain is matrix @ v in this one.
+    def matrix(self) -> Floats:
+        """Return the rotation (3, 3): a vector v of the first twin is matrix @ v in this one.
 
-        >>> Twin(axes="y,x,z").matrix().tolist()
+        >>> TwinSettings(axes="y,x,z").matrix().tolist()
         [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
         """
         if self.rotation is not None:
@@ -194,7 +193,7 @@ class Description(_Settings):
     bonds: tuple[Bond, ...] = Field(min_length=1, max_length=256)
     anisotropy: tuple[Anisotropy, ...] = Field(default=(), max_length=64)
     parameters: dict[Name, Parameter] = Field(min_length=1, max_length=64)
-    twins: tuple[Twin, ...] = Field(default=(Twin(),), min_length=1, max_length=48)
+    twins: tuple[TwinSettings, ...] = Field(default=(TwinSettings(),), min_length=1, max_length=48)
     view: View = View()
     form_factors: dict[Name, Coefficients] = {}
     """Own coefficients A, a, B, b, C, c, D of ⟨j0⟩ by ion."""
@@ -208,11 +207,11 @@ class Description(_Settings):
         for name in self.parameters:
             if name not in used:
                 raise ValueError(f"the parameter {name!r} is used by no bond and no anisotropy")
-        known = {site.name for site in self.sites} | {site.ion for site in self.sites}
+        places = {site.name for site in self.sites} | {site.ion for site in self.sites}
         ends = [name for bond in self.bonds for name in bond.between or ()]
         for name in ends + [name for term in self.anisotropy for name in term.sites or ()]:
-            if name not in known:
-                raise ValueError(f"{name!r} is no name and no ion of a site; there are {sorted(known)}")
+            if name not in places:
+                raise ValueError(f"{name!r} is no name and no ion of a site; there are {sorted(places)}")
         return self
 
     @property
@@ -231,30 +230,30 @@ class Description(_Settings):
         return tuple(p.range or (p.value, p.value) for p in self.parameters.values())
 
     def with_ranges(self, ranges: dict[str, tuple[float, float]]) -> Description:
-        """The same model with other ranges of some parameters (meV), each with its value inside."""
+        """Return the same model with other ranges of some parameters (meV), each with its value inside."""
         changed = dict(self.parameters)
         for name, span in ranges.items():
-            self._check_names([name])
+            self._validate_names([name])
             value = min(max(changed[name].value, span[0]), span[1])
             changed[name] = Parameter(value=value, range=span)
         return self.model_copy(update={"parameters": changed})
 
     def with_values(self, values: dict[str, float]) -> tuple[float, ...]:
-        """The parameters in order, some replaced by ``values``; `Exp2SimError` for an unknown name."""
-        self._check_names(values)
+        """Return the parameters in order, some replaced by ``values``; `Exp2SimError` for an unknown name."""
+        self._validate_names(values)
         return tuple(values.get(name, p.value) for name, p in self.parameters.items())
 
-    def _check_names(self, names: Iterable[str]) -> None:
+    def _validate_names(self, names: Iterable[str]) -> None:
         for name in names:
             if name not in self.parameters:
                 raise Exp2SimError(
                     f"The model {self.name} has no parameter {name!r}.",
-                    reason=f"It has {list(self.parameters)}.",
+                    fix=f"Choose among {list(self.parameters)}.",
                 )
 
 
 def shipped() -> dict[str, Path]:
-    """The descriptions that come with the project, by name.
+    """List the descriptions that come with the project, by name.
 
     >>> "rb2mnf4" in shipped()
     True
@@ -264,16 +263,16 @@ def shipped() -> dict[str, Path]:
 
 
 def find_description(name: str, beside: Path | None = None) -> Path:
-    """The file of a description: a path, also relative to the folder ``beside``, or a shipped name."""
+    """Find the file of a description: a path, also relative to ``beside``, or a shipped name."""
     for path in (Path(name), (beside or Path()) / name):
         if path.is_file():
             return path
-    known = shipped()
-    if name.removesuffix(".toml") in known:
-        return known[name.removesuffix(".toml")]
+    installed = shipped()
+    if name.removesuffix(".toml") in installed:
+        return installed[name.removesuffix(".toml")]
     raise Exp2SimError(
         f"There is no description {name!r}.",
-        reason=f"It is no file, and the shipped ones are {', '.join(known)}.",
+        reason=f"It is no file, and the shipped ones are {', '.join(installed)}.",
         fix="Give the path of a TOML file or one of these names.",
     )
 

@@ -1,43 +1,182 @@
-"""A simulated measurement as a `Histogram`: one call from exchange constants to intensities with gaps and
-noise.
-"""
+"""A simulated measurement as a `Histogram`: from exchange constants to intensities with gaps and noise."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mantid_exp2sim.histogram import Axis, Histogram
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Axis, Booleans, Histogram
 from mantid_exp2sim.mosaic import join
-from mantid_exp2sim.simulation.instrument import coverage_mask, mosaic_coverage_mask
-from mantid_exp2sim.simulation.manganite_spectrum import (
-    Binning,
-    Kind,
-    Options,
-    Solved,
-    mosaic_binnings,
-    spin_waves,
-    volume,
+from mantid_exp2sim.simulation.binning import Binning, Kind, mosaic_binnings
+from mantid_exp2sim.simulation.crystal import validate_values
+from mantid_exp2sim.simulation.instrument import (
+    Instrument,
+    coverage_mask,
+    load_instrument,
+    mosaic_coverage_mask,
 )
+from mantid_exp2sim.simulation.manganite import BEST_FIT, PARAMETERS, ModelName, validate_parameters
+from mantid_exp2sim.simulation.manganite_spectrum import solve_manganite
+from mantid_exp2sim.simulation.material import Description, find_description, read_description
 from mantid_exp2sim.simulation.noise import add_counting_noise
+from mantid_exp2sim.simulation.options import Options, Physics, SpinWaves
+from mantid_exp2sim.simulation.spectrum import solve_material
+
+Gaps = Booleans | Literal["coverage"] | None
+
+
+def simulate(
+    model: str | Path | Description,
+    parameters: Mapping[str, float] | ArrayLike | None = None,
+    *,
+    binning: Binning | None = None,
+    instrument: str | Instrument = "MAPS",
+    kind: Kind = "convolved",
+    noise: float = 0.0,
+    seed: int = 0,
+    mask: Gaps = "coverage",
+    physics: Physics = "physical",
+    grid: int = 30,
+) -> Histogram:
+    """Simulate what a spectrometer measures of the spin waves of a model.
+
+    Parameters
+    ----------
+    model
+        "Dimer" or "Goodenough", the built-in models of the half-doped manganite; the name of a shipped
+        description, such as "rb2mnf4"; the path of a description (TOML); or a `Description`.
+    parameters
+        Constants in meV: some by name, or all in order. By default those of the best fit or the description.
+    binning
+        Bins of one (h, k, E) volume; by default the published mosaic of the manganite.
+    instrument
+        Name of a shipped instrument, path of a TOML file, or an `Instrument`.
+    kind
+        "convolved" with the instrument's resolution; "integrated", the same mean over each bin without it;
+        "centre", the model at the bin's centre with lines of 0.1 meV FWHM.
+    noise
+        Variance of the counting noise over the intensity; 0 is none.
+    seed
+        Seed of the noise, which the history in the metadata records.
+    mask
+        Bins that were not measured (True): "coverage" for those that no detector reaches, None for no gaps,
+        or an array of the shape of the volume, (6, 40, 40, 10) for the mosaic.
+    physics
+        "paper_compatible" for the artefacts of the published simulation (`Options`).
+    grid
+        Half the number of points per r.l.u. on which the Hamiltonian is solved.
+
+    Returns
+    -------
+    Histogram
+        Intensities in mb sr⁻¹ meV⁻¹ per formula unit, NaN where not measured, with the variance of the noise.
+
+    Raises
+    ------
+    UnstableStructureError
+        If the spin structure is not the ground state of these constants.
+    Exp2SimError
+        If a model, an instrument, constants or bins cannot be used.
+
+    Examples
+    --------
+    >>> from mantid_exp2sim.simulation.binning import Binning
+    >>> volume = simulate("rb2mnf4", {"J1": 0.6}, binning=Binning.regular(12.0, bins=(8, 8, 6)), grid=8)
+    >>> volume.shape, volume.metadata["history"][0]["parameters"]
+    ((8, 8, 6), [0.6, 0.0])
+    """
+    if not isinstance(instrument, Instrument):
+        instrument = load_instrument(instrument)
+    material = find_model(model)
+    constants = list(model_parameters(material, parameters).values())
+    if binning is None and not isinstance(material, str):
+        raise Exp2SimError(
+            f"The bins of {material.name} are not given.",
+            reason="The default, the published mosaic, is for the built-in models.",
+            fix="Give a binning; on the command line --incident-energy in meV.",
+        )
+    waves = solve(material, constants, Options(instrument=instrument, physics=physics, grid=grid))
+    if binning is not None:
+        return simulate_volume(waves, binning, kind=kind, noise=noise, seed=seed, mask=mask)
+    gaps = mosaic_coverage_mask(instrument) if isinstance(mask, str) else mask
+    volumes = [
+        simulate_volume(
+            waves,
+            binning,
+            kind=kind,
+            noise=noise,
+            seed=seed,
+            mask=None if gaps is None else np.asarray(gaps)[i],
+        )
+        for i, binning in enumerate(mosaic_binnings())
+    ]
+    joined = join(volumes)
+    common = {name: volumes[0].metadata[name] for name in ("title", "intensity_unit", "history")}
+    return joined.replace(metadata={**joined.metadata, **common})
+
+
+def find_model(model: str | Path | Description) -> ModelName | Description:
+    """Find the built-in model, or the description (shipped or a file), that ``model`` names."""
+    if isinstance(model, Description):
+        return model
+    names = [name for name in PARAMETERS if name.lower() == str(model).lower()]
+    return names[0] if names else read_description(find_description(str(model)))
+
+
+def model_parameters(
+    model: ModelName | Description, parameters: Mapping[str, float] | ArrayLike | None = None
+) -> dict[str, float]:
+    """Name the constants of a model in meV: some given by name or all in order, else its defaults."""
+    if isinstance(model, str):
+        names, defaults = PARAMETERS[model], BEST_FIT[model]
+    else:
+        names, defaults = model.names, model.values
+    if parameters is None:
+        values = np.asarray(defaults)
+    elif isinstance(parameters, Mapping):
+        if unknown := [name for name in parameters if name not in names]:
+            title = model if isinstance(model, str) else model.name
+            raise Exp2SimError(
+                f"The model {title} has no parameter {unknown[0]!r}.", fix=f"Choose among {list(names)}."
+            )
+        values = np.array([parameters.get(name, value) for name, value in zip(names, defaults, strict=True)])
+    elif isinstance(model, str):
+        values = validate_parameters(model, parameters)[1]
+    else:
+        values = validate_values(model, parameters)
+    return dict(zip(names, values.tolist(), strict=True))
+
+
+def solve(model: ModelName | Description, parameters: ArrayLike, options: Options | None = None) -> SpinWaves:
+    """Solve a model, with its constants (meV) in order, for every incident energy, binning and kind."""
+    if isinstance(model, str):
+        return solve_manganite(model, parameters, options)
+    return solve_material(model, parameters, options)
 
 
 def simulate_volume(
-    waves: Solved,
+    waves: SpinWaves,
     binning: Binning,
     *,
     kind: Kind = "convolved",
     noise: float = 0.0,
     seed: int = 0,
-    mask: np.ndarray | str | None = "coverage",
+    mask: Gaps = "coverage",
 ) -> Histogram:
-    """One (h, k, E) volume as a Histogram in mb sr⁻¹ meV⁻¹ per formula unit.
-
-    ``noise`` is the variance of the counting noise over the intensity (0: none); ``mask`` boolean
-    (nh, nk, nE), True = not measured, "coverage" for the bins that no detector reaches, None for no gaps.
-    """
-    values = volume(waves, binning, kind)
+    """Simulate one (h, k, E) volume of a solved model; arguments and result as in `simulate`."""
+    values = waves.volume(binning, kind)
     variance = np.zeros_like(values)
+    if not (noise >= 0 and np.isfinite(noise)):
+        raise Exp2SimError(
+            f"The noise is {noise}.",
+            reason="It is the variance over the intensity, a number from 0.",
+            fix="Give 0 for none, or for example 0.7.",
+        )
     if noise > 0:
         rng = np.random.default_rng([seed, round(binning.incident_energy * 1000)])
         values, variance = add_counting_noise(rng, values, noise)
@@ -70,38 +209,3 @@ def simulate_volume(
         ],
     }
     return Histogram.from_arrays(values, axes, variance=variance, mask=mask, metadata=metadata)
-
-
-def simulate_mosaic(
-    model: str,
-    parameters: ArrayLike,
-    *,
-    kind: Kind = "convolved",
-    noise: float = 0.0,
-    seed: int = 0,
-    options: Options | None = None,
-    mask: np.ndarray | str | None = "coverage",
-) -> Histogram:
-    """The published 240 × 400 mosaic of one Hamiltonian as a Histogram, intensities in mb sr⁻¹ meV⁻¹ per f.u.
-
-    ``model`` "Dimer" or "Goodenough"; ``parameters`` (6,) in meV; ``mask`` boolean (6, 40, 40, 10),
-    "coverage" or None; other arguments as in `simulate_volume`. Raises `UnstableStructureError` where the
-    spin structure is not the ground state of these constants.
-    """
-    waves = spin_waves(model, parameters, options)
-    if isinstance(mask, str):
-        mask = mosaic_coverage_mask(waves.options.instrument)
-    volumes = [
-        simulate_volume(
-            waves,
-            binning,
-            kind=kind,
-            noise=noise,
-            seed=seed,
-            mask=None if mask is None else np.asarray(mask)[i],
-        )
-        for i, binning in enumerate(mosaic_binnings())
-    ]
-    joined = join(volumes)
-    kept = {name: volumes[0].metadata[name] for name in ("title", "intensity_unit", "history")}
-    return joined.replace(metadata={**joined.metadata, **kept})

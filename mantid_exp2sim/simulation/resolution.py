@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import erf
 
-from mantid_exp2sim.simulation.instrument import ENERGY_PER_K2, SPEED_PER_K, Instrument, kinematics
-
-FloatArray = NDArray[np.float64]
+from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.simulation.constants import ENERGY_PER_K2, SPEED_PER_K
+from mantid_exp2sim.simulation.instrument import Instrument, kinematics
 
 VARIABLES = (
     "moderator time", "aperture y", "aperture z", "chopper time",
@@ -26,7 +26,7 @@ FWHM = float(np.sqrt(8 * np.log(2)))
 
 
 def chopper_variance(instrument: Instrument, incident_energy: float) -> float:
-    """Variance of the time of passage through the chopper in s².
+    """Compute the variance of the time of passage through the chopper in s².
 
     pk²/6 · (1 − γ⁴/10)/(1 − γ²/6) for γ < 1 and pk²/6 · 0.6 γ (√γ − 2)² (√γ + 8)/(√γ + 4) for 1 ≤ γ < 4, with
     pk = w/(2RΩ), γ = (2R/pk)|1/s − 1/v| and s = 2Ωρ, for a Fermi chopper; (w² + b²)/12 over the square of the
@@ -48,8 +48,8 @@ def chopper_variance(instrument: Instrument, incident_energy: float) -> float:
     return float(pulse**2 / 6 * shape)
 
 
-def variable_variances(instrument: Instrument, incident_energy: float) -> FloatArray:
-    """Variances of the eleven `VARIABLES`, (11,), in s² and m²."""
+def variable_variances(instrument: Instrument, incident_energy: float) -> Floats:
+    """Compute the variances of the eleven `VARIABLES`, (11,), in s² and m²."""
     tau = instrument.pulse(incident_energy)
     uniform = [
         *instrument.sample,
@@ -71,8 +71,8 @@ def variable_variances(instrument: Instrument, incident_energy: float) -> FloatA
 
 def draw_variables(
     instrument: Instrument, incident_energy: float, size: int, rng: np.random.Generator
-) -> FloatArray:
-    """Monte-Carlo draws (size, 11) of the eleven variables about their means, from their true distributions.
+) -> Floats:
+    """Draw the eleven variables (size, 11) about their means, from their true distributions.
 
     The moderator pulse is t² exp(−t/τ), i.e. a gamma distribution of order 3; lengths and the time bin are
     uniform; the chopper pulse is taken as triangular of the right variance.
@@ -88,8 +88,8 @@ def draw_variables(
 
 def linear_map(
     instrument: Instrument, qy: ArrayLike, qz: ArrayLike, energy: ArrayLike, incident_energy: float
-) -> FloatArray:
-    """Matrix (…, 4, 11) from the variables to (δQx, δQy, δQz, δE), in Å⁻¹ and meV.
+) -> Floats:
+    """Compute the matrix (…, 4, 11) from the variables to (δQx, δQy, δQz, δE), in Å⁻¹ and meV.
 
     ``qy`` (horizontal), ``qz`` (vertical) in Å⁻¹ and ``energy`` in meV broadcast together. NaN where the
     point cannot be reached.
@@ -135,7 +135,7 @@ def linear_map(
     return np.concatenate([delta_q, delta_e[..., None, :]], axis=-2)
 
 
-def _lab_to_secondary(outgoing: FloatArray) -> FloatArray:
+def _lab_to_secondary(outgoing: Floats) -> Floats:
     """Rotation (…, 3, 3) whose first row is ``outgoing`` (…, 3), its second horizontal."""
     horizontal = (
         np.stack([-outgoing[..., 1], outgoing[..., 0], np.zeros(outgoing.shape[:-1])], axis=-1)
@@ -146,8 +146,8 @@ def _lab_to_secondary(outgoing: FloatArray) -> FloatArray:
 
 def covariance(
     instrument: Instrument, qy: ArrayLike, qz: ArrayLike, energy: ArrayLike, incident_energy: float
-) -> FloatArray:
-    """Covariance (…, 3, 3) of (Qy, Qz, E) in Å⁻², Å⁻¹ meV and meV²: M·diag(variances)·Mᵀ without Qx.
+) -> Floats:
+    """Compute the covariance M·diag(variances)·Mᵀ of (Qy, Qz, E), (…, 3, 3) in Å⁻², Å⁻¹ meV and meV².
 
     Arguments as in `linear_map`.
 
@@ -183,7 +183,7 @@ class RadialResolution:
 def radial_fit(
     instrument: Instrument, energy: float, incident_energy: float, q_max: float, *, points: int = 9
 ) -> RadialResolution:
-    """Least-squares fit of `RadialResolution` to `covariance` on a grid of |Qy|, |Qz| ≤ ``q_max`` (Å⁻¹).
+    """Fit `RadialResolution` by least squares to `covariance` on a grid of |Qy|, |Qz| ≤ ``q_max`` (Å⁻¹).
 
     Points outside the kinematic range are left out.
     """
@@ -193,18 +193,18 @@ def radial_fit(
         cov = covariance(instrument, qy, qz, energy, incident_energy)
     good = np.isfinite(cov).all(axis=(1, 2))
     qy, qz, cov = qy[good], qz[good], cov[good]
-    one, zero = np.ones_like(qy), np.zeros_like(qy)
+    ones, zero = np.ones_like(qy), np.zeros_like(qy)
     rows = np.concatenate(
         [
-            np.stack([one, zero, qy**2], axis=1),
-            np.stack([zero, one, qz**2], axis=1),
+            np.stack([ones, zero, qy**2], axis=1),
+            np.stack([zero, ones, qz**2], axis=1),
             np.stack([zero, zero, qy * qz], axis=1),
         ]
     )
     values = np.concatenate([cov[:, 0, 0], cov[:, 1, 1], cov[:, 0, 1]])
     yy, zz, radial = np.linalg.lstsq(rows, values, rcond=None)[0]
     slope = float((cov[:, 0, 2] @ qy + cov[:, 1, 2] @ qz) / max(float(qy @ qy + qz @ qz), 1e-30))
-    ee, ee_q2 = np.linalg.lstsq(np.stack([one, qy**2 + qz**2], axis=1), cov[:, 2, 2], rcond=None)[0]
+    ee, ee_q2 = np.linalg.lstsq(np.stack([ones, qy**2 + qz**2], axis=1), cov[:, 2, 2], rcond=None)[0]
     sigma_q, sigma_e = np.sqrt(min(yy, zz)), np.sqrt(ee)
     residual = max(
         float(np.abs(values - rows @ (yy, zz, radial)).max()) / sigma_q**2,
@@ -214,16 +214,13 @@ def radial_fit(
     return RadialResolution(float(yy), float(zz), float(radial), slope, float(ee), float(ee_q2), residual)
 
 
-def normal_cdf(x: FloatArray) -> FloatArray:
-    """Share of a normal distribution below ``x``."""
+def normal_cdf(x: Floats) -> Floats:
+    """Compute the share of a normal distribution below ``x``."""
     return np.asarray(0.5 * (1 + erf(x * np.sqrt(0.5))))
 
 
-def blur_matrices(
-    bins: FloatArray, lower: FloatArray, upper: FloatArray, sigma: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Matrices from cell means to bin means under a Gaussian blur, and their derivative by the source's
-    position.
+def blur_matrices(bins: Floats, lower: Floats, upper: Floats, sigma: Floats) -> tuple[Floats, Floats]:
+    """Make matrices from cell means to bin means under a Gaussian blur, and their derivative by the source.
 
     ``bins`` (m + 1,) edges; ``lower`` and ``upper`` (n,) borders of the cells, ``sigma`` (n,) per cell (0:
     plain rebinning). Both (m, n).
@@ -235,10 +232,10 @@ def blur_matrices(
     width = np.diff(bins)[:, None]
     sigma = np.maximum(sigma, 1e-9)
 
-    def first(x: FloatArray) -> FloatArray:
+    def first(x: Floats) -> Floats:
         return normal_cdf(x / sigma)
 
-    def second(x: FloatArray) -> FloatArray:
+    def second(x: Floats) -> Floats:
         return np.asarray(x * first(x) + sigma * np.exp(-0.5 * (x / sigma) ** 2) / np.sqrt(2 * np.pi))
 
     differences = [(bins[1:, None] - lower, 1), (bins[1:, None] - upper, -1)]
@@ -251,13 +248,13 @@ def blur_matrices(
 @lru_cache(maxsize=32)
 def beam_table(
     instrument: Instrument, energies: tuple[float, ...], incident_energy: float, q_max: float
-) -> tuple[FloatArray, FloatArray]:
-    """The resolution on and off the kinematic surface, η = δQ∥ − ∂Q∥/∂Q⊥ · δQ⊥, against energy and |Q⊥|.
+) -> tuple[Floats, Floats]:
+    """Tabulate the resolution on and off the kinematic surface against energy and |Q⊥|.
 
-    Returns (q, table): ``q`` (32,) in Å⁻¹ up to ``q_max`` or the kinematic limit, and ``table``
-    (energies, 32, 5): var(E), cov(E, Q⊥)/Q⊥, var(η), cov(η, E) and cov(η, Q⊥)/Q⊥, the mean of the
-    horizontal and the vertical direction. Where energies depend on Q∥, a measured energy deviates by
-    δE − ∂ω/∂Q∥ · η.
+    A deviation from it is η = δQ∥ − ∂Q∥/∂Q⊥ · δQ⊥. Returns (q, table): ``q`` (32,) in Å⁻¹ up to ``q_max``
+    or the kinematic limit, and ``table`` (energies, 32, 5): var(E), cov(E, Q⊥)/Q⊥, var(η), cov(η, E) and
+    cov(η, Q⊥)/Q⊥, the mean of the horizontal and the vertical direction. Where energies depend on Q∥, a
+    measured energy deviates by δE − ∂ω/∂Q∥ · η.
     """
     limit = np.sqrt((incident_energy - max(energies)) / ENERGY_PER_K2)
     q = np.linspace(0.0, min(q_max, 0.98 * float(limit)), 32) + 1e-6
@@ -265,11 +262,11 @@ def beam_table(
     energy = np.asarray(energies)[:, None]
     _, kf = kinematics(q, energy, incident_energy)
     climb = (q / np.sqrt(kf**2 - q**2))[..., None]
-    found = []
+    tables = []
     for axis, at in ((1, (q, 0.0)), (2, (0.0, q))):
         matrix = linear_map(instrument, at[0], at[1], energy, incident_energy)
         beside = matrix[..., 0, :] - climb * matrix[..., axis, :]
         e, across = matrix[..., 3, :], matrix[..., axis, :] / q[:, None]
         pairs = ((e, e), (e, across), (beside, beside), (beside, e), (beside, across))
-        found.append(np.stack([(one * other * variances).sum(axis=-1) for one, other in pairs], axis=-1))
-    return q, 0.5 * (found[0] + found[1])
+        tables.append(np.stack([(a * b * variances).sum(axis=-1) for a, b in pairs], axis=-1))
+    return q, 0.5 * (tables[0] + tables[1])

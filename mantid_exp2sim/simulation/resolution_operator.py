@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.networks.layout import AXES
+from mantid_exp2sim.simulation.binning import Binning, fine_energies
 from mantid_exp2sim.simulation.instrument import MAPS, Instrument
 from mantid_exp2sim.simulation.manganite import LATTICE
-from mantid_exp2sim.simulation.manganite_spectrum import Binning, fine_energies, resolution_fits
+from mantid_exp2sim.simulation.manganite_spectrum import resolution_fits
 from mantid_exp2sim.simulation.resolution import blur_matrices
 
 Floats = NDArray[np.float64]
@@ -41,7 +42,7 @@ class ResolutionOperator(nn.Module):
     the share of its weight that comes from known bins, so that a constant stays constant. Linear, and
     differentiable; single precision, also under autocast.
 
-    >>> from mantid_exp2sim.simulation.manganite_spectrum import mosaic_binnings
+    >>> from mantid_exp2sim.simulation.binning import mosaic_binnings
     >>> R = ResolutionOperator(mosaic_binnings())
     >>> x = torch.ones(2, 40, 40, 10)
     >>> bool(torch.allclose(R(x, torch.tensor([25.0, 70.0])), x, atol=1e-2))

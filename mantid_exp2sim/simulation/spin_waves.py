@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Floats
 
-FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 
 
@@ -30,20 +30,24 @@ class Structure:
     (Cartesian), ``spins`` (n,) lengths S.
     """
 
-    positions: FloatArray
-    directions: FloatArray
-    spins: FloatArray
+    positions: Floats
+    directions: Floats
+    spins: Floats
 
     def __post_init__(self) -> None:
-        """Check the shapes and that every direction is a unit vector."""
+        """Validate the shapes and that every direction is a unit vector."""
         n = len(self.positions)
         shapes = (self.positions.shape, self.directions.shape, self.spins.shape)
         if shapes != ((n, 3), (n, 3), (n,)) or n == 0:
             raise Exp2SimError(
-                "A structure needs (n, 3), (n, 3) and (n,) arrays.", reason=f"Got shapes {shapes}."
+                "A structure needs (n, 3), (n, 3) and (n,) arrays.",
+                reason=f"Got shapes {shapes}.",
+                fix="Give positions, directions and spins of the same sites.",
             )
         if not np.allclose(np.linalg.norm(self.directions, axis=1), 1.0):
-            raise Exp2SimError("The directions of the moments must be unit vectors.")
+            raise Exp2SimError(
+                "The directions of the moments must be unit vectors.", fix="Divide each by its length."
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,11 +62,11 @@ class Bonds:
     first: NDArray[np.int64]
     second: NDArray[np.int64]
     cell: NDArray[np.int64]
-    exchange: FloatArray
+    exchange: Floats
 
     @classmethod
     def isotropic(cls, bonds: list[tuple[int, int, tuple[int, int, int], float]]) -> Bonds:
-        """Bonds with scalar exchange J (meV), as tuples (first, second, cell, J)."""
+        """Make bonds with scalar exchange J (meV) from tuples (first, second, cell, J)."""
         return cls(
             np.array([b[0] for b in bonds], dtype=np.int64),
             np.array([b[1] for b in bonds], dtype=np.int64),
@@ -71,7 +75,29 @@ class Bonds:
         )
 
 
-def _local_frames(directions: FloatArray) -> tuple[ComplexArray, FloatArray]:
+def refuse_torque(name: str, structure: Structure, bonds: Bonds, anisotropy: Floats) -> None:
+    """Raise `UnstableStructureError` where a moment does not point along its own field.
+
+    There are no spin waves about such a structure. ``name`` is the model's, ``anisotropy`` (n, 3, 3) in meV.
+    """
+    n, s = structure.directions, structure.spins[:, None]
+    fields = 2 * s * np.einsum("nab,nb->na", anisotropy, n)
+    moment = s * n
+    np.add.at(fields, bonds.first, np.einsum("mab,mb->ma", bonds.exchange, moment[bonds.second]))
+    np.add.at(fields, bonds.second, np.einsum("mba,mb->ma", bonds.exchange, moment[bonds.first]))
+    torque = np.linalg.norm(np.cross(n, fields), axis=1)
+    largest = np.abs(bonds.exchange).max(initial=0.0) * structure.spins.max()
+    if torque.max() > 1e-6 * max(largest + np.abs(anisotropy).max(initial=0.0), 1e-12):
+        site = int(torque.argmax())
+        raise UnstableStructureError(
+            f"The structure of {name} is no equilibrium of these exchange constants.",
+            reason=f"The field on spin {site + 1} is not along its moment ({torque[site]:.3g} meV "
+            "across it).",
+            fix="Correct the directions of the moments, or the bonds.",
+        )
+
+
+def _local_frames(directions: Floats) -> tuple[ComplexArray, Floats]:
     """Vectors u = e1 + i e2 and v = e3 of each moment's own frame, both (n, 3)."""
     helper = np.where(np.abs(directions[:, 2:3]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
     e1 = np.cross(helper, directions)
@@ -80,8 +106,8 @@ def _local_frames(directions: FloatArray) -> tuple[ComplexArray, FloatArray]:
     return e1 + 1j * e2, directions
 
 
-def quadratic_form(structure: Structure, bonds: Bonds, anisotropy: FloatArray, q: ArrayLike) -> ComplexArray:
-    """The boson matrix h(q) with ``H = Σ_q x†(q) h(q) x(q)``, x = (b(q), b†(−q)); Toth and Lake eq. 25-26.
+def quadratic_form(structure: Structure, bonds: Bonds, anisotropy: Floats, q: ArrayLike) -> ComplexArray:
+    """Build the boson matrix h(q), ``H = Σ_q x†(q) h(q) x(q)``, x = (b(q), b†(−q)); Toth and Lake eq. 25-26.
 
     ``anisotropy`` (n, 3, 3) in meV, ``q`` (nq, 3) in r.l.u.; result complex (nq, 2n, 2n) in meV.
     """
@@ -127,10 +153,10 @@ def modes(
     bonds: Bonds,
     q: ArrayLike,
     *,
-    anisotropy: FloatArray | None = None,
+    anisotropy: Floats | None = None,
     regularisation: float = 1e-9,
-) -> tuple[FloatArray, ComplexArray]:
-    """Energies and amplitudes of the spin waves at T = 0.
+) -> tuple[Floats, ComplexArray]:
+    """Compute energies and amplitudes of the spin waves at T = 0.
 
     Arguments as in `solve`. Returns (omega, amplitude): omega (nq, n) in meV, ascending; amplitude
     (nq, n, 3, n) = [q, site, Cartesian direction, mode] of the fluctuation of each spin in units of ħ, √(S/2)
@@ -170,11 +196,11 @@ def solve(
     bonds: Bonds,
     q: ArrayLike,
     *,
-    anisotropy: FloatArray | None = None,
-    form_factor: FloatArray | None = None,
+    anisotropy: Floats | None = None,
+    form_factor: Floats | None = None,
     regularisation: float = 1e-9,
-) -> tuple[FloatArray, ComplexArray]:
-    """Energies and correlation functions of the spin waves at T = 0.
+) -> tuple[Floats, ComplexArray]:
+    """Compute energies and correlation functions of the spin waves at T = 0.
 
     ``q`` (nq, 3) in r.l.u. of the magnetic cell; ``anisotropy`` (n, 3, 3) in meV (none by default);
     ``form_factor`` (nq, n) multiplies each site's amplitude (1 by default). ``regularisation`` in meV is

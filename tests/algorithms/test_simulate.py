@@ -9,9 +9,8 @@ from mantid.api import AlgorithmManager
 
 from mantid_exp2sim.mantid import simulate as mdsimulate
 from mantid_exp2sim.mantid import workspace as mdworkspace
-from mantid_exp2sim.simulation import manganite
-from mantid_exp2sim.simulation import manganite_spectrum as spectrum
-from mantid_exp2sim.simulation import measurement as simulated
+from mantid_exp2sim.simulation import manganite, measurement
+from mantid_exp2sim.simulation.binning import KINDS, Binning
 
 SMALL = {"HBins": "-0.5,0.5,10", "KBins": "-0.4,0.6,8", "EnergyBins": "5,30,5"}
 
@@ -19,9 +18,8 @@ SMALL = {"HBins": "-0.5,0.5,10", "KBins": "-0.4,0.6,8", "EnergyBins": "5,30,5"}
 def expected(
     workspace, energy=50.0, model="Goodenough", parameters=None, kind="convolved", order=(0, 1, 2), **more
 ):
-    waves = spectrum.spin_waves(model, parameters or manganite.BEST_FIT[model])
     edges = [mdworkspace.axes(workspace)[i].edges for i in order]
-    return simulated.simulate_volume(waves, spectrum.Binning(*edges, energy), kind=kind, **more)
+    return measurement.simulate(model, parameters, binning=Binning(*edges, energy), kind=kind, **more)
 
 
 def arrays(workspace):
@@ -30,7 +28,7 @@ def arrays(workspace):
 
 def test_names_and_kinds_are_those_of_the_simulator():
     assert dict(mdsimulate.MODELS) == dict(manganite.PARAMETERS)
-    assert set(mdsimulate.KINDS) == set(spectrum.KINDS)
+    assert set(mdsimulate.KINDS) == set(KINDS)
 
 
 @pytest.mark.parametrize("model", ["Dimer", "Goodenough"])
@@ -193,7 +191,7 @@ def test_an_unstable_structure_is_an_error_and_leaves_nothing(api):
 
 def test_cancel_within_a_second(api, monkeypatch):
     go_on = threading.Event()
-    monkeypatch.setattr(spectrum, "spin_waves", lambda *arguments: go_on.wait(10))
+    monkeypatch.setattr(measurement, "solve", lambda *arguments: go_on.wait(10))
     algorithm = AlgorithmManager.create("SimulateSpinWavesMD")
     algorithm.setProperty("IncidentEnergy", 50.0)
     algorithm.setProperty("OutputWorkspace", "s")

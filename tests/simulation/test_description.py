@@ -107,7 +107,7 @@ BOND = {"parameter": "J1"}
         ({"bonds": [BOND | {"shell": 1}]}, "used by no bond"),
         ({"bonds": [BOND | {"shell": 1, "distance": [1, 2]}]}, "give one of shell"),
         ({"bonds": [BOND | {"shell": 1}, {"parameter": "J3", "shell": 2}]}, "not among the parameters"),
-        ({"bonds": [BOND | {"shell": 1}, {"parameter": "J2", "distance": [4, 4.5]}]}, "couples too"),
+        ({"bonds": [BOND | {"shell": 1}, {"parameter": "J2", "distance": [4, 4.5]}]}, "coupled already"),
         ({"bonds": [BOND | {"shell": 1}, {"parameter": "J2", "distance": [1, 2]}]}, "couples no pair"),
         ({"bonds": [BOND | {"shell": 1}, {"parameter": "J2", "vectors": [[0.3, 0, 0]]}]}, "from no site"),
         (
@@ -116,7 +116,7 @@ BOND = {"parameter": "J1"}
         ),
         (
             {"bonds": [BOND | {"shell": 1, "spins": "parallel"}, {"parameter": "J2", "shell": 2}]},
-            "couples too",
+            "coupled already",
         ),
         ({"parameters": {"J1": {"value": 1, "range": [2, 1]}, "J2": {"value": 0}}}, "not ascending"),
         ({"twins": [{"axes": "x,x,z"}]}, "not a permutation"),

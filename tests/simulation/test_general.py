@@ -13,14 +13,18 @@ import pytest
 from mantid_exp2sim.cli import main
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.io import load
-from mantid_exp2sim.simulation import manganite, plane, resolution
-from mantid_exp2sim.simulation import manganite_spectrum as spectrum
-from mantid_exp2sim.simulation import spectrum as general
+from mantid_exp2sim.simulation import manganite, resolution
+from mantid_exp2sim.simulation.binning import KINDS, Binning, Branches
+from mantid_exp2sim.simulation.branches import resolution_widths
 from mantid_exp2sim.simulation.form_factor import form_factor
 from mantid_exp2sim.simulation.instrument import MAPS, kinematics, load_instrument
-from mantid_exp2sim.simulation.manganite_spectrum import Binning, Options
+from mantid_exp2sim.simulation.manganite_spectrum import solve_manganite
 from mantid_exp2sim.simulation.material import Description, read_description, shipped
 from mantid_exp2sim.simulation.measurement import simulate_volume
+from mantid_exp2sim.simulation.options import Options
+from mantid_exp2sim.simulation.spectrum import solve_material
+from mantid_exp2sim.simulation.spin_waves import UnstableStructureError
+from mantid_exp2sim.simulation.twins import Plane, make_plane
 from mantid_exp2sim.training.datasets.simulate import read_recipe, simulate_dataset
 
 EDGES = np.linspace(-1, 1, 17)
@@ -62,17 +66,17 @@ def ferromagnet_intensity(qx: np.ndarray, qy: np.ndarray, qz: np.ndarray) -> np.
 @pytest.mark.parametrize("model", ["Goodenough", "Dimer"])
 def test_described_manganite_has_the_spectra_of_the_built_in_one(model: str) -> None:
     options = Options(grid=12)
-    described = general.general_waves(read_description(shipped()[f"pcsmo-{model.lower()}"]), options=options)
-    reduced = spectrum.spin_waves(model, manganite.BEST_FIT[model], options)
+    described = solve_material(read_description(shipped()[f"pcsmo-{model.lower()}"]), options=options)
+    reduced = solve_manganite(model, manganite.BEST_FIT[model], options)
     binning = Binning(EDGES, EDGES, np.linspace(7, 49, 8), 70.0)
-    for kind in spectrum.KINDS:
-        found, wanted = described.volume(binning, kind), spectrum.volume(reduced, binning, kind)
+    for kind in KINDS:
+        found, wanted = described.volume(binning, kind), reduced.volume(binning, kind)
         assert np.linalg.norm(found - wanted) < 5e-4 * np.linalg.norm(wanted), kind
 
 
 def test_resolution_keeps_the_total() -> None:
     """Bins that hold the whole band: convolved, integrated and the sum rule agree."""
-    waves = general.general_waves(rb2mnf4(), [0.65, 0.05])
+    waves = solve_material(rb2mnf4(), [0.65, 0.05])
     binning = Binning(EDGES, EDGES, np.linspace(0.3, 8.7, 13), 14.0)
     totals = [waves.volume(binning, kind).sum() for kind in ("convolved", "integrated")]
     assert totals[0] == pytest.approx(totals[1], rel=0.01)
@@ -81,7 +85,7 @@ def test_resolution_keeps_the_total() -> None:
 
 
 def test_intensity_is_that_of_a_ferromagnet() -> None:
-    waves = general.general_waves(ferromagnet())
+    waves = solve_material(ferromagnet())
     q = np.random.default_rng(0).uniform(0.2, 2.0, (20, 3))
     omega, amplitude = waves.solve(q)
     assert np.allclose(omega[:, 0], ferromagnet_energy(*q.T), atol=1e-6)
@@ -96,12 +100,12 @@ def test_energies_that_depend_on_l_join_those_that_do_not() -> None:
     raw = flat.model_dump(mode="json")
     raw["parameters"]["Jc"] = {"value": -1e-7}
     raw["bonds"].append({"parameter": "Jc", "vectors": [[0, 0, 1]]})
-    steep = general.general_waves(Description.model_validate(raw), options=Options(grid=15))
-    level = general.general_waves(flat, options=Options(grid=15))
-    assert steep.runs(steep.domains[0]).max() > 5
-    assert level.runs(level.domains[0]).max() < 1e-9
+    steep = solve_material(Description.model_validate(raw), options=Options(grid=15))
+    level = solve_material(flat, options=Options(grid=15))
+    assert not steep.is_flat(steep.twins[0])
+    assert level.is_flat(level.twins[0])
     binning = Binning(EDGES, EDGES, np.linspace(1.03, 7.92, 8), 20.0)  # no edge where the band is flat
-    for kind in spectrum.KINDS:
+    for kind in KINDS:
         one, other = steep.volume(binning, kind), level.volume(binning, kind)
         assert np.linalg.norm(one - other) < 2e-3 * np.linalg.norm(other), kind
 
@@ -118,7 +122,7 @@ def test_steep_branches_are_those_of_brute_force() -> None:
     """Ferromagnet with its largest coupling along the beam: every crossing found by a fine scan in energy."""
     ei, edges = 20.0, np.linspace(-0.8, 0.8, 9)
     binning = Binning(edges, edges, np.linspace(0.5, 6.0, 7), ei)
-    waves = general.general_waves(ferromagnet())
+    waves = solve_material(ferromagnet())
     found = waves.volume(binning, "integrated")
     rng = np.random.default_rng(1)
     n = 60_000
@@ -142,7 +146,7 @@ def test_a_steep_branch_under_the_resolution_is_that_of_the_monte_carlo() -> Non
     """The eleven variables thrown (as Gaussians) for one branch that climbs along the beam."""
     ei, n, chunks, half = 20.0, 4000, 8, 0.13
     binning = Binning(np.array([0.25, 0.35]), np.array([-0.05, 0.05]), np.linspace(0.0, 2.4, 17), ei)
-    waves = general.general_waves(ferromagnet(), options=Options(grid=40))
+    waves = solve_material(ferromagnet(), options=Options(grid=40))
     found, sharp = (waves.volume(binning, kind)[0, 0] for kind in ("convolved", "integrated"))
     rng, scan, wanted = np.random.default_rng(2), np.linspace(0.0, 3.0, 40), np.zeros(16)
     widths = np.sqrt(resolution.variable_variances(MAPS, ei))
@@ -169,12 +173,12 @@ def test_a_steep_branch_under_the_resolution_is_that_of_the_monte_carlo() -> Non
 def test_width_along_the_beam_is_that_of_the_linear_map(slope: float) -> None:
     """(δE − s η) / (1 − s ∂Q∥/∂E) with η = δQ∥ − ∂Q∥/∂Q⊥ δQ⊥, straight from the eleven variables."""
     ei, energy, q = 20.0, 3.0, 0.6
-    waves = general.general_waves(ferromagnet())
+    waves = solve_material(ferromagnet())
     binning = Binning(EDGES, EDGES, np.linspace(1.0, 6.0, 6), ei)
-    at = plane.Plane((0, 0), (1, 1), (2 * q, 1e-9), np.zeros((1, 2)), np.zeros(1, dtype=int))
+    at = Plane((0, 0), (1, 1), (2 * q, 1e-9), np.zeros((1, 2)), np.zeros(1, dtype=int))
     one = np.ones(1)
-    branch = general._Branches(np.zeros(1, dtype=int), energy * one, one, 0 * one, slope * one)
-    width, cross = general._width(waves, at, branch, binning, general._fits(waves, binning), False)
+    branch = Branches(np.zeros(1, dtype=int), energy * one, one, 0 * one, slope * one)
+    (width,), cross = resolution_widths(waves, at, branch, binning)
     along = np.sqrt((ei - energy) / 2.0721 - q**2)
     variances, wanted = resolution.variable_variances(MAPS, ei), []
     for axis, place in ((1, (q, 0.0)), (2, (0.0, q))):  # the beam is not quite round
@@ -196,7 +200,7 @@ def test_twins_are_weighted_and_turned() -> None:
     binning = Binning(EDGES, EDGES, np.linspace(0.5, 5, 6), 20.0)
     volumes = []
     for twins in ([{}], [{"axes": "y,x,z"}], [{"weight": 3}, {"weight": 1, "axes": "y,x,z"}]):
-        waves = general.general_waves(Description.model_validate({**raw, "twins": twins}))
+        waves = solve_material(Description.model_validate({**raw, "twins": twins}))
         volumes.append(waves.volume(binning, "convolved"))
     # h and k differ by the aperture alone: the resolution is nearly round
     assert np.linalg.norm(volumes[1] - volumes[0].transpose(1, 0, 2)) < 0.02 * np.linalg.norm(volumes[0])
@@ -209,16 +213,16 @@ def test_hexagonal_axes_of_view() -> None:
     raw["lattice"] = {"a": 4, "b": 4, "c": 5, "gamma": 120}
     raw["bonds"] = [{"parameter": "Jab", "shell": 1}, {"parameter": "Jc", "shell": 2}]
     with pytest.raises(Exp2SimError, match="not normal to each other"):
-        general.general_waves(Description.model_validate(raw))
+        solve_material(Description.model_validate(raw))
     raw["bonds"] = [{"parameter": "Jab", "shell": 1}]
     del raw["parameters"]["Jc"]
     raw["view"] = {"horizontal": [1, 0, 0], "vertical": [-1, 2, 0]}
-    waves = general.general_waves(Description.model_validate(raw))
+    waves = solve_material(Description.model_validate(raw))
     assert waves.axis_names == ("[H,0,0]", "[-K,2K,0]")
     assert waves.lattice == pytest.approx((4 * np.sqrt(3) / 2, 2.0))
-    domain = waves.domains[0]
-    found = plane.make_plane(domain, waves.bonds.cell @ waves.assembly.cell, ((-1.0, 1.0), (-1.0, 1.0)), 20)
-    energies = waves.solve(found.solved @ domain.axes[:2])[0][found.row, 0]
+    twin = waves.twins[0]
+    found = make_plane(twin, waves.translations, ((-1.0, 1.0), (-1.0, 1.0)), 20)
+    energies = waves.solve(found.solved @ twin.axes[:2])[0][found.row, 0]
     x, y = found.q.T
     # the nearest neighbours in the plane, seen along a* (x) and normal to it (y)
     angles = np.radians([30, 90, 150])
@@ -230,18 +234,18 @@ def test_a_structure_that_is_no_equilibrium_is_refused() -> None:
     raw = ferromagnet().model_dump(mode="json")
     raw["sites"].append({**raw["sites"][0], "positions": [[0.5, 0.5, 0.5]], "direction": [1, 0, 0]})
     raw["bonds"].append({"parameter": "Jc", "vectors": [[0.5, 0.5, 0.5]]})
-    with pytest.raises(general.UnstableStructureError, match="no equilibrium"):
-        general.general_waves(Description.model_validate(raw))
-    with pytest.raises(general.UnstableStructureError, match="not stable"):
-        general.general_waves(rb2mnf4(), [0.65, 0.4])
+    with pytest.raises(UnstableStructureError, match="no equilibrium"):
+        solve_material(Description.model_validate(raw))
+    with pytest.raises(UnstableStructureError, match="not stable"):
+        solve_material(rb2mnf4(), [0.65, 0.4])
     with pytest.raises(Exp2SimError, match="takes 2 finite numbers"):
-        general.general_waves(rb2mnf4(), [0.65])
+        solve_material(rb2mnf4(), [0.65])
     with pytest.raises(Exp2SimError, match="Only the built-in models"):
-        general.general_waves(rb2mnf4(), options=Options(physics="paper_compatible"))
+        solve_material(rb2mnf4(), options=Options(physics="paper_compatible"))
 
 
 def test_volumes_are_histograms() -> None:
-    waves = general.general_waves(rb2mnf4(), options=Options(instrument=load_instrument("MERLIN")))
+    waves = solve_material(rb2mnf4(), options=Options(instrument=load_instrument("MERLIN")))
     binning = Binning(EDGES, EDGES, np.linspace(1, 8, 8), 16.0)
     histogram = simulate_volume(waves, binning, noise=0.5, seed=3)
     assert [axis.name for axis in histogram.axes[:2]] == ["[H,0,0]", "[0,K,0]"]
@@ -322,7 +326,7 @@ def test_dataset_refuses_what_does_not_fit(tmp_path: Path) -> None:
     [
         (["--incident-energy", "nan"], "--incident-energy is nan"),
         (["--incident-energy", "-5"], "--incident-energy is -5"),
-        (["--noise", "nan"], "--noise and --seed must be numbers from 0"),
+        (["--noise", "nan"], "--noise, --seed, --bins or --grid cannot be used"),
         (["--plot", "none/x.png"], "No such file or directory"),
         (["--plot", "x.doc"], "is no name of a picture"),
     ],
@@ -346,7 +350,7 @@ def test_command_says_what_takes_the_memory(
     def too_much(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("mantid_exp2sim.simulation.measurement.simulate_mosaic", too_much)
+    monkeypatch.setattr("mantid_exp2sim.simulation.measurement.solve", too_much)
     assert main(["simulate", "spectrum", str(tmp_path / "out.npz")]) == 2
     assert "Try fewer --bins" in capsys.readouterr().err
 

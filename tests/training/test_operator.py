@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.simulation.binning import KINDS, Binning, mosaic_binnings
 from mantid_exp2sim.simulation.instrument import mosaic_coverage_mask
 from mantid_exp2sim.simulation.manganite import BEST_FIT
-from mantid_exp2sim.simulation.manganite_spectrum import Binning, Options, mosaic_binnings, spin_waves, volume
+from mantid_exp2sim.simulation.manganite_spectrum import solve_manganite
+from mantid_exp2sim.simulation.options import Options
 from mantid_exp2sim.simulation.resolution_operator import ResolutionOperator
 
 FINE = Binning(np.linspace(-1, 1, 17), np.linspace(-0.5, 1, 13), np.linspace(14, 98, 41), 140.0)
@@ -115,11 +117,10 @@ def test_along_some_axes_it_is_that_of_equal_cuts(fine: ResolutionOperator, axes
 
 def test_agrees_with_simulated_pairs() -> None:
     """At least 40 % of the way from `integrated` to `convolved`, in windows and in fine bins."""
-    waves = spin_waves("Goodenough", BEST_FIT["Goodenough"], Options(grid=20))
+    waves = solve_manganite("Goodenough", BEST_FIT["Goodenough"], Options(grid=20))
     for binning in (mosaic_binnings()[4], FINE):
         sharp, blurred = (
-            torch.from_numpy(volume(waves, binning, kind))[None].float()
-            for kind in ("integrated", "convolved")
+            torch.from_numpy(waves.volume(binning, kind))[None].float() for kind in reversed(KINDS[:2])
         )
         operator = ResolutionOperator([binning])
         made = operator(sharp, torch.tensor([binning.incident_energy]))

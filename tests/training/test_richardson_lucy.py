@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from mantid_exp2sim.inference.deconvolution import choose_iterations, deconvolve_mosaics, richardson_lucy
+from mantid_exp2sim.simulation.binning import KINDS, mosaic_binnings
 from mantid_exp2sim.simulation.instrument import mosaic_coverage_mask
 from mantid_exp2sim.simulation.manganite import BEST_FIT
-from mantid_exp2sim.simulation.manganite_spectrum import Options, mosaic_binnings, spin_waves, volume
+from mantid_exp2sim.simulation.manganite_spectrum import solve_manganite
+from mantid_exp2sim.simulation.options import Options
 from mantid_exp2sim.simulation.resolution_operator import ResolutionOperator
 
 Pair = tuple[ResolutionOperator, torch.Tensor, torch.Tensor, torch.Tensor]
@@ -19,10 +21,8 @@ EI = torch.tensor([100.0])
 def pair() -> Pair:
     """Operator, data and truth (1, h, k, E), mask."""
     binning = mosaic_binnings()[4]
-    waves = spin_waves("Goodenough", BEST_FIT["Goodenough"], Options(grid=20))
-    kinds = [
-        torch.from_numpy(volume(waves, binning, kind))[None].float() for kind in ("convolved", "integrated")
-    ]
+    waves = solve_manganite("Goodenough", BEST_FIT["Goodenough"], Options(grid=20))
+    kinds = [torch.from_numpy(waves.volume(binning, kind))[None].float() for kind in KINDS[:2]]
     return ResolutionOperator([binning]), *kinds, torch.from_numpy(mosaic_coverage_mask()[4].copy())[None]
 
 

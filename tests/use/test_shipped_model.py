@@ -11,8 +11,6 @@ from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.inference.classify import NONE
 from mantid_exp2sim.model.bundle import Model
 from mantid_exp2sim.mosaic import mosaic_histogram, picture_from_volumes
-from mantid_exp2sim.simulation.manganite import BEST_FIT
-from mantid_exp2sim.simulation.measurement import simulate_mosaic
 from mantid_exp2sim.training.synthetic.controls import antiferromagnet
 
 
@@ -23,12 +21,12 @@ def shipped() -> Model:
 
 @pytest.fixture(scope="module")
 def measured() -> Histogram:
-    return simulate_mosaic("Goodenough", BEST_FIT["Goodenough"], noise=0.7, seed=4)
+    return mantid_exp2sim.simulate("Goodenough", noise=0.7, seed=4)
 
 
 @pytest.fixture(scope="module")
 def ideal() -> Histogram:
-    return simulate_mosaic("Dimer", BEST_FIT["Dimer"], kind="integrated")
+    return mantid_exp2sim.simulate("Dimer", kind="integrated")
 
 
 def test_each_kind_of_data_meets_its_own_classifier(
@@ -42,7 +40,7 @@ def test_each_kind_of_data_meets_its_own_classifier(
 
 
 def test_deconvolution_comes_nearer_to_the_truth(shipped: Model, measured: Histogram) -> None:
-    truth = simulate_mosaic("Goodenough", BEST_FIT["Goodenough"], kind="integrated")
+    truth = mantid_exp2sim.simulate("Goodenough", kind="integrated")
     sharp = shipped.deconvolve(measured, errors=False)
     keep = ~measured.mask
     before, after = (np.linalg.norm(h.intensity[keep] - truth.intensity[keep]) for h in (measured, sharp))

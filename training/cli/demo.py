@@ -84,17 +84,14 @@ def _demo(args: argparse.Namespace) -> int:
 
 def simulate(spin_model: str, seed: int, *, target: str) -> tuple[Histogram, Histogram]:
     """A noisy measurement (240 × 400 mosaic with detector gaps) and the truth without resolution or noise."""
-    from mantid_exp2sim.simulation.manganite import BEST_FIT, check_parameters
-    from mantid_exp2sim.simulation.manganite_spectrum import Kind
-    from mantid_exp2sim.simulation.measurement import simulate_mosaic
+    from mantid_exp2sim.simulation import measurement
+    from mantid_exp2sim.simulation.binning import Kind
 
     if seed < 0:
         raise Exp2SimError(f"The seed is {seed}.", reason="It takes a whole number from 0.")
-    name, _ = check_parameters(spin_model, np.zeros(6))
-    best_fit = BEST_FIT[name]
-    measured = simulate_mosaic(name, best_fit, noise=0.7, seed=seed)
+    measured = measurement.simulate(spin_model, noise=0.7, seed=seed)
     kind: Kind = "centre" if target == "centre" else "integrated"
-    return measured, simulate_mosaic(name, best_fit, kind=kind)
+    return measured, measurement.simulate(spin_model, kind=kind)
 
 
 def relative_l2(histogram: Histogram, truth: Histogram) -> float:

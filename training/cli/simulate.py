@@ -6,11 +6,12 @@ import argparse
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mantid_exp2sim.histogram import Histogram
-    from mantid_exp2sim.simulation.manganite_spectrum import Binning, Options, Solved
+    from mantid_exp2sim.simulation.instrument import Instrument
+    from mantid_exp2sim.simulation.manganite import ModelName
     from mantid_exp2sim.simulation.material import Description
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -121,30 +122,30 @@ def run_spectrum(args: argparse.Namespace) -> int:
     from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.io import save
     from mantid_exp2sim.simulation.instrument import load_instrument
-    from mantid_exp2sim.simulation.manganite_spectrum import Options
     from mantid_exp2sim.storage.atomic import atomic_path
 
     _check(args)
-    options = Options(instrument=load_instrument(args.instrument), physics=args.physics, grid=args.grid)
-    model, parameters = _chosen(args)
+    instrument = load_instrument(args.instrument)
+    model, parameters = _model(args)
     with ExitStack() as stack:
         picture = None if args.plot is None else stack.enter_context(atomic_path(args.plot))
-        histogram = _simulated(args, options, model, parameters)
+        histogram = _simulated(args, instrument, model, parameters)
         if picture is not None:
             from mantid_exp2sim.plotting import plot
 
             plot(histogram, picture)
         save(histogram, args.out)
-    found = {
+    name = model if isinstance(model, str) else model.name
+    report = {
         "out": str(args.out),
-        "model": model,
+        "model": name,
         "parameters": parameters,
-        "instrument": options.instrument.name,
+        "instrument": instrument.name,
         "kind": args.kind,
         "shape": list(histogram.shape),
         "not_measured": float(histogram.mask.mean()),
     }
-    emit(args, found, f"{model} ({args.kind}) -> {args.out}, shape {histogram.shape}")
+    emit(args, report, f"{name} ({args.kind}) -> {args.out}, shape {histogram.shape}")
     return 0
 
 
@@ -157,93 +158,77 @@ def _check(args: argparse.Namespace) -> None:
     infinite = float("inf")
     if not 0 <= args.noise < infinite or args.seed < 0 or min(args.bins) < 1 or args.grid < 4:
         raise Exp2SimError(
-            "--noise and --seed must be numbers from 0, --bins must be positive, --grid must be 4 or more."
+            "--noise, --seed, --bins or --grid cannot be used.",
+            reason=f"They are {args.noise:g}, {args.seed}, {' '.join(map(str, args.bins))} and {args.grid}.",
+            fix="Give --noise and --seed from 0, positive --bins, and a --grid of 4 or more.",
         )
     if args.incident_energy is not None and not 0 < args.incident_energy < infinite:
         raise Exp2SimError(
-            f"--incident-energy is {args.incident_energy:g}.", reason="It takes a positive number of meV."
+            f"--incident-energy is {args.incident_energy:g}.", fix="Give a positive number of meV."
         )
     check_output(args.out)
     check_picture(args.plot)
 
 
 def _simulated(
-    args: argparse.Namespace, options: Options, model: str, parameters: dict[str, float]
+    args: argparse.Namespace,
+    instrument: Instrument,
+    model: ModelName | Description,
+    parameters: dict[str, float],
 ) -> Histogram:
+    from mantid_exp2sim import simulate
     from mantid_exp2sim.errors import Exp2SimError
-    from mantid_exp2sim.simulation.measurement import simulate_mosaic, simulate_volume
+    from mantid_exp2sim.simulation.binning import Binning
 
-    shown: dict[str, Any] = {"kind": args.kind, "noise": args.noise, "seed": args.seed}
-    shown["mask"] = None if args.no_gaps else "coverage"
+    binning = None
+    if args.incident_energy is not None:
+        binning = Binning.regular(
+            args.incident_energy, bins=tuple(args.bins), h=args.h, k=args.k, energy=args.energy
+        )
     try:
-        if args.incident_energy is not None:
-            return simulate_volume(_solved(args, options), _binning(args), **shown)
-        if args.description is None:
-            return simulate_mosaic(model, list(parameters.values()), options=options, **shown)
+        return simulate(
+            model,
+            parameters,
+            binning=binning,
+            instrument=instrument,
+            kind=args.kind,
+            noise=args.noise,
+            seed=args.seed,
+            mask=None if args.no_gaps else "coverage",
+            physics=args.physics,
+            grid=args.grid,
+        )
     except MemoryError as error:
         raise Exp2SimError(
             "There is not enough memory.",
             reason="It goes with --bins, with the square of --grid and with what the resolution reaches.",
             fix="Try fewer --bins or a smaller --grid, and check --incident-energy.",
         ) from error
-    raise Exp2SimError("An own model needs --incident-energy.", fix="Give it in meV.")
 
 
-def _chosen(args: argparse.Namespace) -> tuple[str, dict[str, float]]:
-    """Name and constants of the model that the command names."""
-    import numpy as np
-
+def _model(args: argparse.Namespace) -> tuple[ModelName | Description, dict[str, float]]:
+    """The model that the command names, and its constants."""
     from mantid_exp2sim.errors import Exp2SimError
-    from mantid_exp2sim.simulation import manganite
+    from mantid_exp2sim.simulation.manganite import BEST_FIT, PARAMETERS, validate_parameters
+    from mantid_exp2sim.simulation.material import find_description, read_description
 
     if args.description is None:
         if args.set:
             raise Exp2SimError("--set belongs to --description.", fix="Give --parameters.")
-        model, _ = manganite.check_parameters(args.model, np.zeros(6))
-        values = tuple(args.parameters or manganite.BEST_FIT[model])
-        return model, dict(zip(manganite.PARAMETERS[model], map(float, values), strict=True))
+        model, numbers = validate_parameters(args.model, args.parameters or [0.0] * 6)
+        constants = numbers.tolist() if args.parameters else BEST_FIT[model]
+        return model, dict(zip(PARAMETERS[model], constants, strict=True))
     if args.parameters is not None:
         raise Exp2SimError("--parameters belongs to --model.", fix="Give --set NAME=MEV.")
-    description = _description(args)
+    description = read_description(find_description(args.description))
     pairs = [text.partition("=") for text in args.set]
     try:
-        values = description.with_values({name.strip(): float(value) for name, _, value in pairs})
+        values = {name.strip(): float(value) for name, _, value in pairs}
     except ValueError as error:
-        if isinstance(error, Exp2SimError):
-            raise
-        raise Exp2SimError("--set takes NAME=MEV, such as J1=0.6.", reason=str(error)) from error
-    return description.name, dict(zip(description.names, values, strict=True))
-
-
-def _description(args: argparse.Namespace) -> Description:
-    from mantid_exp2sim.simulation.material import find_description, read_description
-
-    return read_description(find_description(args.description))
-
-
-def _solved(args: argparse.Namespace, options: Options) -> Solved:
-    from mantid_exp2sim.simulation.manganite_spectrum import spin_waves
-    from mantid_exp2sim.simulation.spectrum import general_waves
-
-    model, parameters = _chosen(args)
-    if args.description is None:
-        return spin_waves(model, list(parameters.values()), options)
-    return general_waves(_description(args), list(parameters.values()), options)
-
-
-def _binning(args: argparse.Namespace) -> Binning:
-    import numpy as np
-
-    from mantid_exp2sim.simulation.manganite_spectrum import Binning
-
-    ei = args.incident_energy
-    low, high = args.energy or (0.1 * ei, 0.7 * ei)
-    edges = []
-    for span, n in ((args.h, args.bins[0]), (args.k, args.bins[1])):
-        half = 1 / max(n - 1, 1)
-        start, stop = span or (-1 - half, 1 + half)
-        edges.append(np.linspace(start, stop, n + 1))
-    return Binning(edges[0], edges[1], np.linspace(low, high, args.bins[2] + 1), ei)
+        raise Exp2SimError(
+            "A constant after --set cannot be read.", reason=str(error), fix="Give NAME=MEV, such as J1=0.6."
+        ) from error
+    return description, dict(zip(description.names, description.with_values(values), strict=True))
 
 
 def run_dataset(args: argparse.Namespace) -> int:
@@ -257,7 +242,7 @@ def run_dataset(args: argparse.Namespace) -> int:
     from mantid_exp2sim.training.datasets.simulate import read_recipe, simulate_dataset
 
     if args.processes < 1:
-        raise Exp2SimError(f"--processes is {args.processes}; it takes 1 or more.")
+        raise Exp2SimError(f"--processes is {args.processes}.", fix="Give 1 or more.")
     recipe = read_recipe(args.recipe)
     out = args.out or Path("data") / recipe.name
     with Progress(console=Console(stderr=True)) as bar:

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.networks.layout import AXES
+from mantid_exp2sim.simulation.binning import Binning
 from mantid_exp2sim.simulation.instrument import MAPS, Instrument
 from mantid_exp2sim.simulation.manganite import LATTICE
-from mantid_exp2sim.simulation.manganite_spectrum import Binning
 from mantid_exp2sim.simulation.resolution_operator import ResolutionOperator
 from mantid_exp2sim.training.datasets.dataset import DataSet
 from mantid_exp2sim.training.datasets.simulate import Recipe

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,20 +27,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.mosaic import H_EDGES, K_EDGES, WINDOW_EDGES
+from mantid_exp2sim.simulation.binning import Binning, Kind, mosaic_binnings
 from mantid_exp2sim.simulation.instrument import MAPS, Instrument, coverage_mask, load_instrument
-from mantid_exp2sim.simulation.manganite import LATTICE, PARAMETERS, RANGES, ModelName, solve_reduced
-from mantid_exp2sim.simulation.manganite_spectrum import (
-    Binning,
-    Kind,
-    Options,
-    Solved,
-    mosaic_binnings,
-    spin_waves,
-)
+from mantid_exp2sim.simulation.manganite import LATTICE, PARAMETERS, RANGES, ModelName
 from mantid_exp2sim.simulation.material import Description, find_description, read_description
-from mantid_exp2sim.simulation.plane import domains
-from mantid_exp2sim.simulation.spectrum import general_waves
+from mantid_exp2sim.simulation.measurement import solve
+from mantid_exp2sim.simulation.options import Options, Physics, SpinWaves
 from mantid_exp2sim.simulation.spin_waves import UnstableStructureError
+from mantid_exp2sim.simulation.twins import twins_in_view
 from mantid_exp2sim.storage.atomic import atomic_path, make_folder, sweep
 from mantid_exp2sim.storage.locks import locked
 from mantid_exp2sim.storage.toml import read_toml
@@ -116,7 +110,7 @@ class Recipe(_Settings):
     test: int = Field(ge=1)
     classes: tuple[ModelName | OwnModel, ...] = Field(default=("Dimer", "Goodenough"), min_length=1)
     kinds: tuple[Kind, ...] = ("convolved", "integrated")
-    physics: Literal["physical", "paper_compatible"] = "physical"
+    physics: Physics = "physical"
     grid: int = Field(default=30, ge=4, le=200)
     """Points of the periodic (h, k) grid per magnetic cell and axis."""
     binning: Grid | None = None
@@ -153,7 +147,7 @@ class Recipe(_Settings):
     def lattice(self) -> tuple[float, float]:
         """2π over the length of one r.l.u. of h and k in Å: the same for every class, or `Exp2SimError`."""
         found = [
-            (LATTICE[0], LATTICE[1]) if isinstance(c, str) else domains(c.description)[0].lengths
+            (LATTICE[0], LATTICE[1]) if isinstance(c, str) else twins_in_view(c.description)[0].lengths
             for c in self.classes
         ]
         if not np.allclose(found, found[0], rtol=1e-6):
@@ -227,7 +221,7 @@ def _class(entry: Any, folder: Path) -> Any:
     return {"name": named.name or description.name, "description": description}
 
 
-def draw(recipe: Recipe, index: int) -> tuple[Solved, dict[Kind, FloatArray], int]:
+def draw(recipe: Recipe, index: int) -> tuple[SpinWaves, dict[Kind, FloatArray], int]:
     """Draw sample ``index`` until its structure is stable wherever it is needed.
 
     Returns the solved Hamiltonian, its mosaics (Ei, h, k, window) of every kind and the number of draws.
@@ -239,7 +233,7 @@ def draw(recipe: Recipe, index: int) -> tuple[Solved, dict[Kind, FloatArray], in
     for count in range(1, MAX_DRAWS + 1):
         parameters = rng.uniform(low, high)
         try:
-            waves = _solve(model, parameters, recipe.options)
+            waves = solve(model if isinstance(model, str) else model.description, parameters, recipe.options)
             volumes = {k: np.stack([waves.volume(b, k) for b in binnings]) for k in recipe.kinds}
             return waves, volumes, count
         except UnstableStructureError as error:
@@ -248,14 +242,6 @@ def draw(recipe: Recipe, index: int) -> tuple[Solved, dict[Kind, FloatArray], in
     raise Exp2SimError(
         f"No stable {name} structure in {MAX_DRAWS} draws.", reason=why, fix="Narrow the ranges."
     )
-
-
-def _solve(model: ModelName | OwnModel, parameters: FloatArray, options: Options) -> Solved:
-    if not isinstance(model, str):
-        return general_waves(model.description, parameters, options)
-    probe = np.random.default_rng(0).random((8, 2))
-    solve_reduced(model, parameters, probe)  # most unstable draws show here, for a hundredth of the cost
-    return spin_waves(model, parameters, options)
 
 
 def measured_mask(recipe: Recipe) -> NDArray[np.bool_]:

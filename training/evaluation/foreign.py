@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mantid_exp2sim.domain.check import check_volumes
 from mantid_exp2sim.inference.volumes import Volumes
 from mantid_exp2sim.model.bundle import Model
+from mantid_exp2sim.simulation.constants import ENERGY_PER_K2
 from mantid_exp2sim.simulation.manganite import LATTICE
 from mantid_exp2sim.training.datasets.spectra import Batch, Spectra
 from mantid_exp2sim.training.datasets.volumes import Volumes as Stack
@@ -42,8 +43,6 @@ READINGS = {
     "deconvolved": ("target", "deconvolved, classifier of the target"),
 }
 """Which classifier reads, and what that is called."""
-ENERGY_OF_K2 = 2.0721
-"""ħ²/2m of the neutron in meV Å²."""
 
 
 def phonons(shape: tuple[int, ...], energies: NDArray[Any], rng: np.random.Generator) -> Floats:
@@ -65,8 +64,8 @@ def phonons(shape: tuple[int, ...], energies: NDArray[Any], rng: np.random.Gener
     out = np.empty(shape)
     for number, energy in enumerate(energies):
         edges = energy * np.linspace(0.1, 0.7, ne + 1)
-        left = (energy - 0.5 * (edges[1:] + edges[:-1])) / ENERGY_OF_K2 - across[..., None]
-        along = np.sqrt(energy / ENERGY_OF_K2) - np.sqrt(np.maximum(left, 0))
+        left = (energy - 0.5 * (edges[1:] + edges[:-1])) / ENERGY_PER_K2 - across[..., None]
+        along = np.sqrt(energy / ENERGY_PER_K2) - np.sqrt(np.maximum(left, 0))
         volume = np.zeros(along.shape)
         for omega in branches:
             volume += binned_line(omega, 1 / np.maximum(omega, 0.5), edges, 0.025 * energy)

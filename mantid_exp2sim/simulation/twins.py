@@ -1,4 +1,4 @@
-"""The plane that a volume shows of a crystal: the directions of view of each domain, and its grid cells."""
+"""The plane that a volume shows of a crystal: the directions of view of each twin, and its grid cells."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.simulation.material import Description
 
-FloatArray = NDArray[np.float64]
 MAX_POINTS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Domain:
-    """One twin as the beam sees it.
+class Twin:
+    """A twin of the crystal as the beam sees it.
 
     ``axes`` (3, 3): rows are the horizontal and the vertical axis of view and the beam, unit vectors in the
-    crystal's own Cartesian frame; ``lengths`` 2π over the length of one r.l.u. of the two axes, in Å;
+    twin's Cartesian frame; ``lengths`` 2π over the length of one r.l.u. of the two axes, in Å;
     ``weight`` its share of the crystal.
     """
 
-    axes: FloatArray
+    axes: Floats
     lengths: tuple[float, float]
     weight: float
 
     @property
-    def beam(self) -> FloatArray:
+    def beam(self) -> Floats:
         """Unit vector along ki."""
         return np.asarray(self.axes[2])
 
 
-def domains(description: Description) -> tuple[Domain, ...]:
-    """The twins of a description; `Exp2SimError` where its axes of view are not normal to each other."""
+def twins_in_view(description: Description) -> tuple[Twin, ...]:
+    """Orient the twins of a description; `Exp2SimError` where its axes of view are not normal."""
     reciprocal = 2 * np.pi * np.linalg.inv(description.lattice.vectors()).T
     view = description.view
     horizontal = np.array(view.horizontal, dtype=float) @ reciprocal
@@ -52,7 +52,7 @@ def domains(description: Description) -> tuple[Domain, ...]:
     axes = np.stack([horizontal, vertical, np.cross(horizontal, vertical)])
     total = sum(twin.weight for twin in description.twins)
     units = 2 * np.pi / lengths[0], 2 * np.pi / lengths[1]
-    return tuple(Domain(axes @ twin.matrix(), units, twin.weight / total) for twin in description.twins)
+    return tuple(Twin(axes @ twin.matrix(), units, twin.weight / total) for twin in description.twins)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +65,7 @@ class Plane:
     first: tuple[int, int]
     shape: tuple[int, int]
     step: tuple[float, float]
-    solved: FloatArray
+    solved: Floats
     row: NDArray[np.intp]
 
     @property
@@ -74,7 +74,7 @@ class Plane:
         return self.shape[0] * self.shape[1]
 
     @property
-    def q(self) -> FloatArray:
+    def q(self) -> Floats:
         """Centres (P, 2) of the cells in Å⁻¹, horizontal axis slowest."""
         lines = (
             (first + np.arange(n) + 0.5) * step
@@ -82,33 +82,34 @@ class Plane:
         )
         return np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, 2)
 
-    def edges(self, domain: Domain) -> tuple[FloatArray, FloatArray]:
-        """Edges of the cells in r.l.u. along the two axes."""
+    def edges(self, twin: Twin) -> tuple[Floats, Floats]:
+        """Compute the edges of the cells in r.l.u. along the two axes."""
         h, k = (
             np.asarray((first + np.arange(n + 1)) * (step * length / (2 * np.pi)), dtype=np.float64)
-            for first, n, step, length in zip(self.first, self.shape, self.step, domain.lengths, strict=True)
+            for first, n, step, length in zip(self.first, self.shape, self.step, twin.lengths, strict=True)
         )
         return h, k
 
 
 def make_plane(
-    domain: Domain,
-    translations: FloatArray,
+    twin: Twin,
+    translations: Floats,
     ends: tuple[tuple[float, float], tuple[float, float]],
     grid: int,
 ) -> Plane:
-    """The grid over ``ends`` (Å⁻¹, from and to along both axes) with 2·``grid`` cells per r.l.u.
+    """Lay the grid over ``ends`` (Å⁻¹, from and to along both axes) with 2·``grid`` cells per r.l.u.
 
     Cells lie in half steps about Q = 0, so that zero modes are not hit. ``translations`` (m, 3) are the cells
     that bonds lead to (Å): where their components along an axis have a common measure, the spin waves are
     periodic along it, the cells divide that period and only one period is solved.
     """
-    periods = [period(translations @ axis) for axis in domain.axes[:2]]
+    periods = [period(translations @ axis) for axis in twin.axes[:2]]
     step, first, number = [], [], []
-    for p, (low, high), length in zip(periods, ends, domain.lengths, strict=True):
+    for p, (low, high), length in zip(periods, ends, twin.lengths, strict=True):
         unit = 2 * np.pi / length
-        wanted = unit / (2 * grid)
-        size = wanted if not p else p / max(round(p / wanted), 4)
+        size = unit / (2 * grid)
+        if p:
+            size = p / max(round(p / size), 4)
         step.append(float(size))
         first.append(int(np.floor(low / size)) - 1)
         number.append(int(np.ceil(high / size)) + 1 - first[-1])
@@ -118,25 +119,19 @@ def make_plane(
             reason=f"At most {MAX_POINTS} are taken.",
             fix="Choose a smaller range of h and k, or a smaller grid.",
         )
-    plane = Plane(
-        (first[0], first[1]), (number[0], number[1]), (step[0], step[1]), np.empty((0, 2)), np.arange(0)
-    )
-    indices = np.stack(
-        np.meshgrid(*(f + np.arange(n) for f, n in zip(first, number, strict=True)), indexing="ij")
-    )
-    folded = indices.reshape(2, -1)
+    lines = (start + np.arange(n) for start, n in zip(first, number, strict=True))
+    folded = np.stack(np.meshgrid(*lines, indexing="ij")).reshape(2, -1)
     if all(periods):
-        counts = np.array([round(p / s) for p, s in zip(periods, step, strict=True) if p])
-        folded = folded % counts[:, None]
+        folded = folded % np.array([[round(p / s)] for p, s in zip(periods, step, strict=True)])
     wide = int(folded[1].max() - folded[1].min()) + 1
     code = (folded[0] - folded[0].min()) * wide + folded[1] - folded[1].min()
     _, where, row = np.unique(code, return_index=True, return_inverse=True)
     solved = (folded[:, where].T + 0.5) * np.array(step)
-    return Plane(plane.first, plane.shape, plane.step, solved, row.reshape(-1))
+    return Plane((first[0], first[1]), (number[0], number[1]), (step[0], step[1]), solved, row.reshape(-1))
 
 
-def period(components: FloatArray, *, tolerance: float = 1e-6) -> float:
-    """The period in Å⁻¹ of exp(i q x) for all ``components`` x in Å; 0 where they have no common measure.
+def period(components: Floats, *, tolerance: float = 1e-6) -> float:
+    """Find the period in Å⁻¹ of exp(i q x) for all ``components`` x in Å; 0 without a common measure.
 
     >>> round(period(np.array([2.0, 3.0, 0.0])) / (2 * np.pi), 9)
     1.0

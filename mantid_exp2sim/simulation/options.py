@@ -1,0 +1,71 @@
+"""What every solved Hamiltonian has in common: how it is simulated, and what it gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.simulation.binning import Binning, Kind
+from mantid_exp2sim.simulation.instrument import MAPS, Instrument
+
+Physics = Literal["physical", "paper_compatible"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the physics is simulated.
+
+    ``physics`` "paper_compatible" switches on three artefacts of the published simulation of the manganite:
+    its second twin loses S^zz and has L = 0; L is folded into [−½, ½) in the phase between the layers; the
+    form factor uses that folded Q. (The polarisation factor has the true Q: with it the published image
+    correlates better than with the folded one.)
+    ``grid`` is half the number of points per r.l.u. on which the Hamiltonian is solved.
+    """
+
+    instrument: Instrument = MAPS
+    physics: Physics = "physical"
+    grid: int = 30
+
+    def __post_init__(self) -> None:
+        """Validate the grid."""
+        if self.grid < 4:
+            raise Exp2SimError(
+                f"The grid is {self.grid}.",
+                reason="The Hamiltonian is solved on a grid of at least 4 points per axis.",
+                fix="Choose a grid of 4 or more; 30 is the default.",
+            )
+
+
+class SpinWaves(Protocol):
+    """A Hamiltonian that is solved once and serves every incident energy, binning and kind of data."""
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+
+    @property
+    def parameters(self) -> Floats:
+        """Constants of the model in meV, float64 (p,)."""
+
+    @property
+    def options(self) -> Options:
+        """How the physics is simulated."""
+
+    @property
+    def lattice(self) -> tuple[float, float]:
+        """2π over the length of one r.l.u. along the two Q axes of a volume, in Å."""
+
+    @property
+    def axis_names(self) -> tuple[str, str]:
+        """Names of the two Q axes of a volume."""
+
+    def volume(self, binning: Binning, kind: Kind = "convolved") -> Floats:
+        """Compute the intensities of one volume, float64 (nh, nk, nE), in mb sr⁻¹ meV⁻¹ per formula unit.
+
+        ``kind`` "convolved" with the instrument's resolution; "integrated", the same mean over the bin
+        without it; "centre", the model at the bin's centre with lines of 0.1 meV FWHM. Bins that cannot be
+        reached are 0. The first-order terms of the resolution can leave values of about -1e-4 of the maximum
+        beside strong lines; they are set to 0.
+        """

@@ -1,0 +1,127 @@
+"""A description with its parameters: energies, amplitudes and intensities at any Q."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.simulation.binning import Binning, Indices, fine_energies, radial_fits
+from mantid_exp2sim.simulation.constants import GAMMA_R0_SQUARED
+from mantid_exp2sim.simulation.crystal import Assembly
+from mantid_exp2sim.simulation.form_factor import coefficients, form_factor_of_squared
+from mantid_exp2sim.simulation.options import Options
+from mantid_exp2sim.simulation.resolution import RadialResolution
+from mantid_exp2sim.simulation.spin_waves import Bonds, ComplexArray, Structure, modes
+from mantid_exp2sim.simulation.twins import Twin
+
+FLAT = 1e-6
+"""Å along the beam below which a bond does not lead along it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SolvedMaterial:
+    """A description with its parameters, ready for every incident energy, binning and kind.
+
+    Build with `spectrum.solve_material`. Bonds and places are those of
+    `Assembly.with_short_steps`; ``bonds`` couple whole cells, so that the site phases are in ``places`` (Å)
+    alone and everything that is solved has the period of the bonds.
+    """
+
+    assembly: Assembly
+    parameters: Floats
+    options: Options
+    structure: Structure
+    bonds: Bonds
+    anisotropy: Floats
+    places: Floats
+    twins: tuple[Twin, ...]
+    cache: dict[object, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def model(self) -> str:
+        """Name of the description."""
+        return self.assembly.description.name
+
+    @property
+    def lattice(self) -> tuple[float, float]:
+        """2π over the length of one r.l.u. of the two axes of view, in Å (a and b for the usual ones)."""
+        return self.twins[0].lengths
+
+    @property
+    def axis_names(self) -> tuple[str, str]:
+        """Names of the two axes of view."""
+        view = self.assembly.description.view
+        return axis_name(view.horizontal, "H"), axis_name(view.vertical, "K")
+
+    def solve(self, q: Floats) -> tuple[Floats, ComplexArray]:
+        """Solve at Cartesian ``q`` (P, 3) in Å⁻¹: energies (P, n), amplitudes (P, n, 3, n) without phases."""
+        reduced = q @ self.assembly.cell.T / (2 * np.pi)
+        n = len(self.places)
+        chunk = max(16, 2_000_000 // (4 * n * n))
+        parts = [
+            modes(self.structure, self.bonds, reduced[i : i + chunk], anisotropy=self.anisotropy)
+            for i in range(0, max(len(reduced), 1), chunk)
+        ]
+        return np.concatenate([omega for omega, _ in parts]), np.concatenate([part for _, part in parts])
+
+    def solve_plane(self, twin: Twin, in_plane: Floats) -> tuple[Floats, ComplexArray]:
+        """Solve once at points (P, 2) in Å⁻¹ of the plane of a twin, at Q∥ = 0."""
+        key = (twin, in_plane.tobytes())
+        if key not in self.cache:
+            self.cache[key] = self.solve(in_plane @ twin.axes[:2])
+        energies, amplitude = self.cache[key]
+        return energies, amplitude
+
+    def intensity(self, q: Floats, amplitude: ComplexArray, row: Indices, mode: Indices) -> Floats:
+        """Compute Σ_αβ (δ_αβ − q̂_α q̂_β) S^αβ |F|² (γr₀)² (N,) in mb/sr/f.u. at Cartesian ``q`` (N, 3).
+
+        Of the branch ``mode`` of ``amplitude[row]``.
+        """
+        out = np.empty(len(q))
+        n = len(self.places)
+        described = self.assembly.description.form_factors
+        ions = [coefficients(ion, described) for ion in self.assembly.ions]
+        for part in (slice(i, i + 400_000 // n) for i in range(0, len(q), 400_000 // n)):
+            at = q[part]
+            squared = np.maximum((at**2).sum(axis=1), 1e-12)
+            factors = np.stack([form_factor_of_squared(ion, squared) for ion in ions], axis=1)
+            weight = factors[:, self.assembly.ion] * (0.5 * self.assembly.g)
+            phased = weight * np.exp(-1j * (at @ self.places.T))
+            total = np.einsum("ni,nia->na", phased, amplitude[row[part], :, :, mode[part]])
+            along = (at * total).sum(axis=1)
+            out[part] = (np.abs(total) ** 2).sum(axis=1) - np.abs(along) ** 2 / squared
+        return np.asarray(out * (GAMMA_R0_SQUARED / self.assembly.formula_units))
+
+    @property
+    def translations(self) -> Floats:
+        """Cells that the bonds lead to, (m, 3) in Å."""
+        return np.asarray(self.bonds.cell @ self.assembly.cell)
+
+    def is_flat(self, twin: Twin) -> bool:
+        """Whether no bond leads along the beam of a twin: energies depend on h and k alone."""
+        return bool((np.abs(self.translations @ twin.beam) < FLAT).all())
+
+    def reach(self, binning: Binning) -> float:
+        """Return the largest |Q| in Å⁻¹ along an axis of view."""
+        edges = (binning.h_edges, binning.k_edges)
+        return max(
+            2 * np.pi / length * float(np.abs(e).max()) for e, length in zip(edges, self.lattice, strict=True)
+        )
+
+    def fits(self, binning: Binning) -> tuple[RadialResolution, ...]:
+        """Fit the resolution at the `fine_energies` of a binning."""
+        instrument, ei = self.options.instrument, binning.incident_energy
+        return radial_fits(instrument, ei, fine_energies(binning), 1.07 * self.reach(binning))
+
+
+def axis_name(vector: tuple[float, float, float], letter: str) -> str:
+    """Name an axis of view.
+
+    >>> axis_name((1, 0, 0), "H"), axis_name((-1, 2, 0), "K")
+    ('[H,0,0]', '[-K,2K,0]')
+    """
+    parts = ("0" if x == 0 else f"{x:g}{letter}".replace(f"1{letter}", letter, abs(x) == 1) for x in vector)
+    return f"[{','.join(parts)}]"

@@ -58,8 +58,8 @@ bench: env
 
 # Ten thousand damaged files for each reader, and as many hostile models; minutes.
 fuzz: env
-	$(BIN)/python tests/fuzz/fuzz_readers.py
-	$(BIN)/python tests/fuzz/fuzz_bundles.py
+	$(BIN)/python -m tests.fuzz.fuzz_readers
+	$(BIN)/python -m tests.fuzz.fuzz_bundles
 
 # Every step goes on where it was stopped. The results are runs/pcsmo-maps and runs/pcsmo-maps-3d, -1d-energy and -1d-q;
 # the shipped ones lie in mantid_exp2sim/models.

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import struct
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.io
-from observe import Json, command, digest, exact, file_digest, hdf5_arrays
-from use_cases import simulate
 
 from mantid_exp2sim import Axis, Exp2SimError, Histogram, load, save
+from tests.behaviour.observe import Json, command, digest, exact, file_digest, hdf5_arrays
+from tests.behaviour.use_cases import simulate
+from tests.fuzz import fuzz_readers
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("EXP2SIM_REFERENCE_DATA", ROOT.parent / "shared" / "reference" / "data"))
@@ -37,22 +35,10 @@ REAL = (
 )
 
 
-def _small_files() -> ModuleType:
-    """Load the module that makes small good files of every format."""
-    path = ROOT / "tests" / "fuzz" / "fuzz_readers.py"
-    specification = importlib.util.spec_from_file_location("small_files", path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["small_files"] = module
-    specification.loader.exec_module(module)
-    return module
-
-
 def readers() -> Json:
     """Read small files of every format and version, with masks, indices and lattices."""
     described: dict[str, Json] = {}
-    for kind, (ending, contents) in _small_files().seeds().items():
+    for kind, (ending, contents) in fuzz_readers.seeds().items():
         for number, content in enumerate(contents):
             path = Path(f"{kind.replace(' ', '-').replace(',', '')}-{number}{ending}")
             path.write_bytes(content)

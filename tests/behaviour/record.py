@@ -1,4 +1,4 @@
-"""Record how the package behaves: ``python tests/behaviour/record.py [GROUP …]``.
+"""Record how the package behaves: ``python -m tests.behaviour.record [GROUP …]``.
 
 Writes ``recorded.json`` beside this file; with GROUPs only those are recorded again. Do this only after a
 change that is meant, and say in the change's message what has changed.
@@ -16,12 +16,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import conftest  # noqa: F401  (makes the modules of this folder importable)
-import format_cases
-import train_cases
-import use_cases
-import wrong_cases
-from observe import Json, machine
+from tests.behaviour import format_cases, train_cases, use_cases, wrong_cases
+from tests.behaviour.observe import Json, machine
 
 RECORD = Path(__file__).parent / "recorded.json"
 GROUPS: dict[str, Callable[[], Json]] = {

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import format_cases
 import pytest
-from observe import differences, machine
-from record import GROUPS, RECORD, observe
+
+from tests.behaviour import format_cases
+from tests.behaviour.observe import differences, machine
+from tests.behaviour.record import GROUPS, RECORD, observe
 
 
 @pytest.mark.parametrize("group", GROUPS)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from observe import Json, command, digest, exact, hdf5_arrays, translated
 from safetensors.numpy import load_file
-from use_cases import MATERIAL
 
 from mantid_exp2sim import load, load_model
+from tests.behaviour.observe import Json, command, digest, exact, hdf5_arrays, translated
+from tests.behaviour.use_cases import MATERIAL
 
 TRAIN_TRANSLATOR = ("train", "gan")
 TRAIN_CLASSIFIER = ("train", "duq")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from observe import Json, command, simulated, translated
 
 from mantid_exp2sim import Histogram, load, save
+from tests.behaviour.observe import Json, command, simulated, translated
 
 MODELS = ("pcsmo-maps", "pcsmo-maps-3d", "pcsmo-maps-1d-energy", "pcsmo-maps-1d-q")
 FINE = "--incident-energy 50 --bins 12 12 30 --h -0.3076923 0.3076923 --k -0.3076923 0.3076923 --energy 5 20"

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import numpy as np
-from observe import FIX, Json, file_digest, run
-from use_cases import MATERIAL, simulate
 
 from mantid_exp2sim import load, save
+from tests.behaviour.observe import FIX, Json, file_digest, run
+from tests.behaviour.use_cases import MATERIAL, simulate
 
 COMMANDS = """
 deconvolve missing.npz out.npz

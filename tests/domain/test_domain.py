@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from mantid_exp2sim.domain.likeness import conformal_p
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.io import save
-from mantid_exp2sim.model.bundle import load_bundle, load_model, save_bundle
+from mantid_exp2sim.model.bundle import Model, load_bundle, load_model, save_bundle
 from mantid_exp2sim.simulation.noise import MeasurementNoise
 from mantid_exp2sim.training.calibration.domain_reference import add_domain
 from mantid_exp2sim.training.calibration.domain_report import control_report, words
@@ -26,7 +28,9 @@ from mantid_exp2sim.training.datasets.dataset import open_dataset
 from mantid_exp2sim.training.trainers.scores import area_under_curve
 
 
-def test_the_wrong_kind_scores_above_the_right_one(model, inside, wrong_kind):
+def test_the_wrong_kind_scores_above_the_right_one(
+    model: Model, inside: list[Histogram], wrong_kind: list[Histogram]
+) -> None:
     right, wrong = ([check_domain(model, h).score for h in some] for some in (inside, wrong_kind))
     assert area_under_curve(wrong, right) > 0.95
     back = [check_domain(model, h, direction="convolve").score for h in wrong_kind]
@@ -34,7 +38,7 @@ def test_the_wrong_kind_scores_above_the_right_one(model, inside, wrong_kind):
     assert area_under_curve(away, back) > 0.95
 
 
-def test_p_values_of_the_domain_are_uniform(domain_models, domain_dataset):
+def test_p_values_of_the_domain_are_uniform(domain_models: Path, domain_dataset: Path) -> None:
     report = control_report(
         load_bundle(domain_models / "mosaic"), open_dataset(domain_dataset), seed=1, count=40
     )
@@ -48,7 +52,7 @@ def test_p_values_of_the_domain_are_uniform(domain_models, domain_dataset):
     assert "Kolmogorov" in words(report)
 
 
-def test_ranks_of_exchangeable_scores_are_uniform():
+def test_ranks_of_exchangeable_scores_are_uniform() -> None:
     rng = np.random.default_rng(0)
     found = []
     for _ in range(400):
@@ -59,7 +63,9 @@ def test_ranks_of_exchangeable_scores_are_uniform():
 
 
 @pytest.mark.parametrize("name", ["mosaic", "volumes", "cuts", "rows"])
-def test_untrustworthy_data_are_refused_and_forced(domain_models, inside, foreign, name):
+def test_untrustworthy_data_are_refused_and_forced(
+    domain_models: Path, inside: list[Histogram], foreign: Histogram, name: str
+) -> None:
     model = load_bundle(domain_models / name)
     before = foreign.intensity.copy()
     assert model.check_domain(foreign).verdict == "untrustworthy"
@@ -73,7 +79,9 @@ def test_untrustworthy_data_are_refused_and_forced(domain_models, inside, foreig
     assert verdicts.count("trustworthy") >= 14
 
 
-def test_the_same_data_give_the_same_answer(model, domain_models, inside):
+def test_the_same_data_give_the_same_answer(
+    model: Model, domain_models: Path, inside: list[Histogram]
+) -> None:
     other = load_bundle(domain_models / "mosaic")
     assert check_domain(model, inside[0]) == check_domain(other, inside[0])
     hidden = inside[0].replace(intensity=np.where(inside[0].mask, 1e9, inside[0].intensity))
@@ -81,13 +89,15 @@ def test_the_same_data_give_the_same_answer(model, domain_models, inside):
 
 
 @pytest.mark.parametrize("factor", [1e30, 1e300])
-def test_data_that_are_beyond_measure_are_untrustworthy(model, foreign, factor):
+def test_data_that_are_beyond_measure_are_untrustworthy(
+    model: Model, foreign: Histogram, factor: float
+) -> None:
     found = model.check_domain(foreign.replace(intensity=foreign.intensity * factor))
     assert found.verdict == "untrustworthy"
     json.dumps(found.to_dict())
 
 
-def test_too_few_bins_are_never_untrustworthy(model, foreign):
+def test_too_few_bins_are_never_untrustworthy(model: Model, foreign: Histogram) -> None:
     mask = foreign.mask.copy()
     mask[:9] = True
     found = check_domain(
@@ -97,7 +107,7 @@ def test_too_few_bins_are_never_untrustworthy(model, foreign):
     assert "%" in found.note
 
 
-def test_other_gaps_ask_for_an_expert_and_refuse_nothing(model, inside):
+def test_other_gaps_ask_for_an_expert_and_refuse_nothing(model: Model, inside: list[Histogram]) -> None:
     """A few more gaps are nothing; gaps that the training set never has lower the p-value alone."""
     checks = []
     for bins in (0, 1, 6):
@@ -112,7 +122,9 @@ def test_other_gaps_ask_for_an_expert_and_refuse_nothing(model, inside):
     assert same.expected_error > 0
 
 
-def test_larger_data_are_compared_in_blocks(model, inside, make_volume):
+def test_larger_data_are_compared_in_blocks(
+    model: Model, inside: list[Histogram], make_volume: Callable[..., Any]
+) -> None:
     one = inside[0]
     wide = make_volume(np.tile(np.nan_to_num(one.intensity), (2, 1, 1)), np.tile(one.mask, (2, 1, 1)), 25.0)
     assert check_domain(model, wide).p_value is not None
@@ -124,7 +136,7 @@ def row(of: Histogram, k: int, energy: int) -> Histogram:
     return Histogram.from_arrays(values, of.axes[:1], np.abs(values), mask, metadata=of.metadata)
 
 
-def test_a_single_cut_is_compared_with_single_cuts(domain_models, inside):
+def test_a_single_cut_is_compared_with_single_cuts(domain_models: Path, inside: list[Histogram]) -> None:
     """A cut of the domain is not foreign for being no volume, and one that is foreign is seen."""
     model = load_bundle(domain_models / "rows")
     rng = np.random.default_rng(2)
@@ -147,7 +159,7 @@ def test_a_single_cut_is_compared_with_single_cuts(domain_models, inside):
     assert check_domain(model, plane).verdict == "trustworthy"
 
 
-def test_cuts_have_the_directions_of_volumes(domain_models, tmp_path):
+def test_cuts_have_the_directions_of_volumes(domain_models: Path, tmp_path: Path) -> None:
     """A card that says otherwise is refused when it is read, not when data are checked."""
     folder = Path(shutil.copytree(domain_models / "rows", tmp_path / "rows"))
     card = json.loads((folder / "card.json").read_text())
@@ -157,7 +169,9 @@ def test_cuts_have_the_directions_of_volumes(domain_models, tmp_path):
         load_bundle(folder)
 
 
-def test_whole_spectra_say_more_than_single_cuts(domain_models, inside, domain_dataset):
+def test_whole_spectra_say_more_than_single_cuts(
+    domain_models: Path, inside: list[Histogram], domain_dataset: Path
+) -> None:
     """A model of cuts compares volumes with volumes."""
     model = load_bundle(domain_models / "rows")
     assert [check_domain(model, one).verdict for one in inside[:40]].count("trustworthy") > 34
@@ -173,7 +187,7 @@ def test_whole_spectra_say_more_than_single_cuts(domain_models, inside, domain_d
         control_report(load_bundle(domain_models / "volumes"), data, count=4, cuts=True)
 
 
-def test_a_model_without_reference_says_so(plain_models, inside):
+def test_a_model_without_reference_says_so(plain_models: Path, inside: list[Histogram]) -> None:
     model = load_bundle(plain_models / "mosaic")
     found = model.check_domain(inside[0])
     assert (found.verdict, found.p_value) == ("not known", None)
@@ -183,7 +197,9 @@ def test_a_model_without_reference_says_so(plain_models, inside):
         distributions(model, inside[0])
 
 
-def test_calibration_is_a_function_of_the_seed(plain_models, domain_dataset, tmp_path):
+def test_calibration_is_a_function_of_the_seed(
+    plain_models: Path, domain_dataset: Path, tmp_path: Path
+) -> None:
     sums = []
     for number, seed in enumerate((0, 0, 1)):
         folder = Path(shutil.copytree(plain_models / "cuts", tmp_path / str(number) / "cuts"))
@@ -196,7 +212,9 @@ def test_calibration_is_a_function_of_the_seed(plain_models, domain_dataset, tmp
     assert sums[0] == sums[1] != sums[2]
 
 
-def test_controls_are_made_like_the_reference(plain_models, domain_dataset, tmp_path):
+def test_controls_are_made_like_the_reference(
+    plain_models: Path, domain_dataset: Path, tmp_path: Path
+) -> None:
     """By the card's own settings, not by a recipe with words that the reference knew nothing of."""
     model = load_bundle(Path(shutil.copytree(plain_models / "cuts", tmp_path / "cuts")))
     chosen = replace(
@@ -213,7 +231,7 @@ def test_controls_are_made_like_the_reference(plain_models, domain_dataset, tmp_
     assert Settings.recorded(older).noise == MeasurementNoise(counting=(0.5, 2.0))
 
 
-def test_a_damaged_reference_is_refused(domain_models, inside, tmp_path):
+def test_a_damaged_reference_is_refused(domain_models: Path, inside: list[Histogram], tmp_path: Path) -> None:
     folder = Path(shutil.copytree(domain_models / "mosaic", tmp_path / "mosaic"))
     path = folder / "domain.safetensors"
     data = bytearray(path.read_bytes())
@@ -226,7 +244,7 @@ def test_a_damaged_reference_is_refused(domain_models, inside, tmp_path):
         load_bundle(folder, verify=False).check_domain(inside[0])
 
 
-def test_a_reference_goes_with_its_encoder_alone(domain_models, tmp_path):
+def test_a_reference_goes_with_its_encoder_alone(domain_models: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(domain_models / "mosaic", tmp_path / "mosaic"))
     model = load_bundle(folder)
     networks = {key: model.network(key) for key in model.card.weights}
@@ -236,13 +254,21 @@ def test_a_reference_goes_with_its_encoder_alone(domain_models, tmp_path):
     assert save_bundle(folder, model.card, networks, overwrite=True).domain is None
 
 
-def test_too_few_spectra_cannot_be_calibrated(plain_models, domain_dataset, tmp_path):
+def test_too_few_spectra_cannot_be_calibrated(
+    plain_models: Path, domain_dataset: Path, tmp_path: Path
+) -> None:
     model = load_bundle(Path(shutil.copytree(plain_models / "cuts", tmp_path / "cuts")))
     with pytest.raises(Exp2SimError, match="At least 20"):
         add_domain(model, domain_dataset, settings=replace(Settings.of(model.card), held=10))
 
 
-def test_the_command(domain_models, inside, foreign, tmp_path, capsys):
+def test_the_command(
+    domain_models: Path,
+    inside: list[Histogram],
+    foreign: Histogram,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     good, bad = tmp_path / "good.npz", tmp_path / "bad.npz"
     save(inside[0], good)
     save(foreign, bad)
@@ -260,5 +286,5 @@ def test_the_command(domain_models, inside, foreign, tmp_path, capsys):
     assert out.exists()
 
 
-def test_loading_by_name_sees_a_new_reference(domain_models):
+def test_loading_by_name_sees_a_new_reference(domain_models: Path) -> None:
     assert load_model(domain_models / "mosaic").card.domain is not None

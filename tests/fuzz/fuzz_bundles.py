@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.util
 import io
 import json
 import os
@@ -33,13 +32,9 @@ import h5py
 import numpy as np
 
 from mantid_exp2sim import Exp2SimError
-
-HERE = Path(__file__).resolve()
-_SPEC = importlib.util.spec_from_file_location("fuzz_readers", HERE.parent / "fuzz_readers.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-readers = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(readers)
+from tests.fuzz import fuzz_readers as readers
+from tests.helpers.datasets import write_dataset
+from tests.helpers.models import tiny_card, tiny_networks
 
 MAX_SECONDS, MAX_BYTES = readers.MAX_SECONDS, readers.MAX_BYTES
 Files = dict[str, bytes]
@@ -59,16 +54,11 @@ DTYPES = ("F64", "F16", "BF16", "I64", "U8", "BOOL", "F8_E4M3", "C64", "F32 ", "
 
 def good() -> Files:
     """A small model."""
-    spec = importlib.util.spec_from_file_location("use_conftest", HERE.parents[1] / "use" / "conftest.py")
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
     from mantid_exp2sim.model.bundle import save_bundle
 
     with tempfile.TemporaryDirectory() as room:
-        card = made._card("tiny")
-        save_bundle(Path(room) / "tiny", card, made._networks(card))
+        card = tiny_card("tiny")
+        save_bundle(Path(room) / "tiny", card, tiny_networks(card))
         return {path.name: path.read_bytes() for path in sorted((Path(room) / "tiny").iterdir())}
 
 
@@ -350,17 +340,6 @@ def checkpoint(rng: Rng, room: Path) -> None:
     check_state(load_checkpoint(path, {"n": network}, {"o": optimiser}), path)
 
 
-def dataset_files(folder: Path) -> None:
-    spec = importlib.util.spec_from_file_location(
-        "data_conftest", HERE.parents[1] / "training" / "conftest.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    made.write_dataset(folder)
-
-
 def dataset(rng: Rng, room: Path, good: Path) -> None:
     """A data set whose description, mask or shard is damaged."""
     from mantid_exp2sim.training.datasets.sampler import open_dataset
@@ -449,7 +428,7 @@ def run(kind: str, first: int, cases: int, folder: Path, progress: Path | None =
     folder = folder.resolve()
     files, watch = good(), Watch()
     if kind == "dataset" and not (folder / "good").exists():
-        dataset_files(folder / "good")
+        write_dataset(folder / "good")
     wrong: list[str] = []
     read = refused = 0
     slowest = 0.0
@@ -507,7 +486,7 @@ def main() -> int:
     print(head, flush=True)
     failed, total = False, 0
     for kind in [args.kind] if args.kind else kinds:
-        row = readers.supervised(kind, args.first, args.cases, script=__file__)
+        row = readers.supervised(kind, args.first, args.cases, module="tests.fuzz.fuzz_bundles")
         bad = len(row["wrong"])
         total += row["cases"]
         failed |= bad > 0 or row["slowest"] > MAX_SECONDS or row["peak"] > MAX_BYTES

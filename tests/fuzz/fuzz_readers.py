@@ -314,7 +314,9 @@ def limited(kind: str, first: int, cases: int, folder: Path, progress: Path, run
     print(json.dumps(run(kind, first, cases, folder, progress)))
 
 
-def supervised(kind: str, first: int, cases: int, script: str = __file__) -> dict[str, object]:
+def supervised(
+    kind: str, first: int, cases: int, module: str = "tests.fuzz.fuzz_readers"
+) -> dict[str, object]:
     """Run cases in processes that may crash; go on after the case where one did."""
     total: dict[str, object] = {"cases": cases, "read": 0, "refused": 0, "slowest": 0.0, "peak": 0}
     wrong: list[str] = []
@@ -325,7 +327,7 @@ def supervised(kind: str, first: int, cases: int, script: str = __file__) -> dic
         while first < stop:
             count = min(2500, stop - first)
             arguments = ["--worker", "--kind", kind, "--first", str(first), "--cases", str(count)]
-            command = [sys.executable, script, *arguments, "--folder", name]
+            command = [sys.executable, "-m", module, *arguments, "--folder", name]
             try:
                 done = subprocess.run(command, capture_output=True, text=True, timeout=STALLED + 0.5 * count)
                 result = json.loads(done.stdout) if done.returncode == 0 else None

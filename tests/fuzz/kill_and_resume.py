@@ -9,7 +9,6 @@ Moments are drawn from a seed over the time that the job takes; one that comes t
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import random
@@ -29,22 +28,14 @@ from mantid_exp2sim.model.bundle import load_bundle, save_bundle
 from mantid_exp2sim.mosaic import mosaic_histogram
 from mantid_exp2sim.training.datasets.simulate import Recipe, simulate_dataset
 from mantid_exp2sim.training.trainers.runs import train_duq, train_gan
+from tests.helpers.datasets import write_dataset
+from tests.helpers.models import tiny_card, tiny_networks
+from tests.training.conftest import DUQ_RECIPE, GAN_RECIPE
 
-TESTS = Path(__file__).resolve().parents[1]
 KINDS = ("train gan", "train duq", "simulate", "translate", "bundle")
 SIMULATED = Recipe(
     name="tiny", seed=1, train=2, validation=1, test=1, grid=4, shard_size=1, kinds=("centre",)
 )
-
-
-def shared(name: str):  # type: ignore[no-untyped-def]
-    """The small data sets and models of the tests."""
-    spec = importlib.util.spec_from_file_location(f"{name}_conftest", TESTS / name / "conftest.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -78,13 +69,12 @@ class Job:
 class Training(Job):
     def __init__(self, room: Path, kind: str) -> None:
         super().__init__(room)
-        made = shared("training")
         data = room / "data"
         if not data.exists():
-            made.write_dataset(data)
+            write_dataset(data)
         self.train = {"gan": train_gan, "duq": train_duq}[kind]
         self.recipe = room / f"{kind}.toml"
-        text = {"gan": made.GAN_RECIPE, "duq": made.DUQ_RECIPE}[kind]
+        text = {"gan": GAN_RECIPE, "duq": DUQ_RECIPE}[kind]
         self.recipe.write_text(text.format(folder=data, steps=30, checks=3, loss="", penalty=0.1))
 
     def run(self, out: Path) -> None:
@@ -101,11 +91,10 @@ class Replacing(Job):
 
     def __init__(self, room: Path) -> None:
         super().__init__(room)
-        made = shared("use")
         self.folder = room / "tiny"
         if not self.folder.exists():
-            card = made._card("tiny")
-            save_bundle(self.folder, card, made._networks(card))
+            card = tiny_card("tiny")
+            save_bundle(self.folder, card, tiny_networks(card))
         self.model = load_bundle(self.folder)
         self.networks = {key: self.model.network(key) for key in self.model.card.weights}
 

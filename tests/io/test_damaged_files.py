@@ -1,23 +1,17 @@
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 
 from mantid_exp2sim import Exp2SimError, load
-
-_SPEC = importlib.util.spec_from_file_location(
-    "fuzz_readers", Path(__file__).resolve().parents[1] / "fuzz" / "fuzz_readers.py"
-)
-fuzz = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(fuzz)
+from tests.fuzz import fuzz_readers as fuzz
 
 KINDS = ["horace 2, 3", "horace 4", "matlab 5", "matlab 7.3", "nxspe", "mdhisto", "npz", "npy"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_seeds_are_good_or_refer_to_themselves(tmp_path, kind):
+def test_seeds_are_good_or_refer_to_themselves(tmp_path: Path, kind: str) -> None:
     ending, pool = fuzz.seeds()[kind]
     for i, content in enumerate(pool):
         (tmp_path / f"a{ending}").write_bytes(content)
@@ -29,7 +23,7 @@ def test_seeds_are_good_or_refer_to_themselves(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_damaged_files_raise_only_our_error(tmp_path, kind):
+def test_damaged_files_raise_only_our_error(tmp_path: Path, kind: str) -> None:
     found = fuzz.run(kind, 50_000, 30 if kind == "npy" else 250, tmp_path)
     assert found["wrong"] == []
     assert found["refused"] > 0

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,18 +14,19 @@ from mantid_exp2sim import Axis, Exp2SimError, Histogram, load, save
 from mantid_exp2sim.io.binary import Stream
 from mantid_exp2sim.io.horace import v4 as horace_v4
 from mantid_exp2sim.io.horace.image import b_matrix, image_of, pack, unpack_header
-
-_SPEC = importlib.util.spec_from_file_location(
-    "fuzz_readers", Path(__file__).resolve().parents[1] / "fuzz" / "fuzz_readers.py"
-)
-fuzz = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(fuzz)
+from tests.fuzz import fuzz_readers as fuzz
 
 BLOCK = {"sqw_2d_1.sqw": 985421, "test_sqw_file_read_write_v3_1.sqw": 3001}
 """Where the data block of an sqw file begins, found by hand."""
 
 
-def image(content: bytes, start: int = 26):
+def image(
+    content: bytes, start: int = 26
+) -> (
+    tuple[tuple[int, ...], list[np.ndarray], list[np.ndarray], int]
+    | tuple[tuple[int, int], list[np.ndarray], list[np.ndarray], int]
+    | tuple[tuple[int], list[np.ndarray], list[np.ndarray], int]
+):
     """Axes, s, e, npix of a data block, read anew with struct and numpy."""
     place = start
     for _ in range(3):
@@ -68,7 +69,13 @@ def check(h: Histogram, content: bytes, start: int = 26) -> int:
     ("name", "shape", "kinds"),
     [("w1d_d1d", (81,), [None]), ("w2d_qe_d2d", (81, 72), [None, "energy"])],
 )
-def test_dnd_of_version_2_comes_back_byte_for_byte(reference_data, tmp_path, name, shape, kinds):
+def test_dnd_of_version_2_comes_back_byte_for_byte(
+    reference_data: Path,
+    tmp_path: Path,
+    name: str,
+    shape: tuple[int, int] | tuple[int],
+    kinds: list[str | None] | list[None],
+) -> None:
     source = reference_data / "horace" / f"{name}.sqw"
     content = source.read_bytes()
     h = load(source)
@@ -92,7 +99,9 @@ def test_dnd_of_version_2_comes_back_byte_for_byte(reference_data, tmp_path, nam
         ("test_sqw_file_read_write_v3_1.sqw", 50.0, ["Q_\\zeta", "Q_\\xi", "Q_\\eta", "DeltaE"]),
     ],
 )
-def test_image_of_an_sqw_file(reference_data, tmp_path, name, energy, names):
+def test_image_of_an_sqw_file(
+    reference_data: Path, tmp_path: Path, name: str, energy: float, names: list[str]
+) -> None:
     source = reference_data / "horace" / name
     content = source.read_bytes()
     h = load(source)
@@ -106,13 +115,13 @@ def test_image_of_an_sqw_file(reference_data, tmp_path, name, energy, names):
     assert (tmp_path / "out.sqw").read_bytes() == head + content[BLOCK[name] : end]
 
 
-def test_axes_in_inverse_angstrom_are_no_reciprocal_axes(reference_data):
+def test_axes_in_inverse_angstrom_are_no_reciprocal_axes(reference_data: Path) -> None:
     h = load(reference_data / "horace" / "test_sqw_file_read_write_v3_1.sqw")
     assert [axis.unit for axis in h.axes] == ["A^-1"] * 3 + ["meV"]
     assert [h.find_axis(kind) for kind in ("h", "k", "l", "energy")] == [None, None, None, 3]
 
 
-def test_version_4_holds_the_same_as_version_2(reference_data, tmp_path):
+def test_version_4_holds_the_same_as_version_2(reference_data: Path, tmp_path: Path) -> None:
     new = load(reference_data / "horace" / "faccess_dnd_v4_sample.sqw")
     old = load(reference_data / "horace" / "sqw_2d_1.sqw")
     content = (reference_data / "horace" / "faccess_dnd_v4_sample.sqw").read_bytes()
@@ -132,7 +141,7 @@ def test_version_4_holds_the_same_as_version_2(reference_data, tmp_path):
     assert np.array_equal(image((tmp_path / "out.d2d").read_bytes())[2][2], npix)
 
 
-def test_deconvolved_result_keeps_projection_and_pixels(reference_data, tmp_path):
+def test_deconvolved_result_keeps_projection_and_pixels(reference_data: Path, tmp_path: Path) -> None:
     source = reference_data / "horace" / "w2d_qe_d2d.sqw"
     h = load(source)
     save(h.replace(intensity=h.intensity * 2), tmp_path / "out.sqw")
@@ -148,7 +157,9 @@ def test_deconvolved_result_keeps_projection_and_pixels(reference_data, tmp_path
 
 
 @given(seed=st.integers(0, 2**32), ndim=st.integers(1, 4))
-def test_any_histogram_that_horace_can_hold_comes_back(tmp_path_factory, seed, ndim):
+def test_any_histogram_that_horace_can_hold_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, seed: Any, ndim: Any
+) -> None:
     rng = np.random.default_rng(seed)
     known = [("[H,0,0]", "r.l.u.", "HKL"), ("[0,K,0]", "r.l.u.", "HKL"), ("[0,0,L]", "r.l.u.", "HKL")]
     known.append(("DeltaE", "meV", "General Frame"))
@@ -174,7 +185,7 @@ def test_any_histogram_that_horace_can_hold_comes_back(tmp_path_factory, seed, n
     assert path.with_name("b.sqw").read_bytes() == path.read_bytes()
 
 
-def test_values_without_pixels_and_nan_survive(tmp_path):
+def test_values_without_pixels_and_nan_survive(tmp_path: Path) -> None:
     content = bytearray(fuzz.saved(".d2d"))
     (s, e, npix), end = image(bytes(content))[2:]
     s, npix = s.copy(), npix.copy()
@@ -190,7 +201,7 @@ def test_values_without_pixels_and_nan_survive(tmp_path):
     assert (tmp_path / "b.sqw").read_bytes() == bytes(content)
 
 
-def test_modulus_of_q(tmp_path):
+def test_modulus_of_q(tmp_path: Path) -> None:
     axes = [Axis("|Q|", np.array([0.5, 1.0, 1.5]), unit="A^-1"), fuzz.AXES[1]]
     h = Histogram.from_arrays(np.ones((2, 5)), axes)
     save(h, tmp_path / "a.sqw")
@@ -199,7 +210,7 @@ def test_modulus_of_q(tmp_path):
     np.testing.assert_array_equal(again.axes[0].edges, axes[0].edges)
 
 
-def _with_offset(offset, **changes) -> bytes:
+def _with_offset(offset: list[float], **changes: np.ndarray | tuple[bytes, ...]) -> bytes:
     """A cut along [H,H,0] and the energy, counted from another place."""
     axes = [
         Axis("[H,H,0]", np.array([-0.5, 0.0, 0.5]), unit="r.l.u.", frame="HKL"),
@@ -210,7 +221,7 @@ def _with_offset(offset, **changes) -> bytes:
     return pack(dataclasses.replace(made, offset=np.array(offset), integrated=ranges, **changes))
 
 
-def test_edges_count_from_the_offset_of_the_projection(tmp_path):
+def test_edges_count_from_the_offset_of_the_projection(tmp_path: Path) -> None:
     (tmp_path / "a.d2d").write_bytes(_with_offset([2.0, 3.0, 0.5, 10.0]))
     h = load(tmp_path / "a.d2d")
     # (2, 3, 0.5) = 2 (1, 1, 0) + 1 (0, 1, 0) + 0.5 (0, 0, 1)
@@ -225,7 +236,7 @@ def test_edges_count_from_the_offset_of_the_projection(tmp_path):
         np.testing.assert_allclose(load(tmp_path / other).axes[0].edges, [1.5, 2.0, 2.5])
 
 
-def test_a_modulus_about_another_place_is_no_modulus_of_q(tmp_path):
+def test_a_modulus_about_another_place_is_no_modulus_of_q(tmp_path: Path) -> None:
     labels = (b"|Q|", b"theta", b"phi", b"E")
     (tmp_path / "a.d2d").write_bytes(_with_offset([0.0] * 4, labels=labels))
     assert load(tmp_path / "a.d2d").axes[0].kind == "modQ"
@@ -234,7 +245,7 @@ def test_a_modulus_about_another_place_is_no_modulus_of_q(tmp_path):
     assert (axis.name, axis.kind) == ("|Q-(2,0,0)|", None)
 
 
-def test_angles_are_no_directions_of_the_lattice(tmp_path):
+def test_angles_are_no_directions_of_the_lattice(tmp_path: Path) -> None:
     labels = (b"|Q|", b"theta", b"phi", b"E")
     changes = {"plotted": (2, 4), "integrated": ((1, 0.0, 1.0), (3, -180.0, 180.0))}
     content = _with_offset([0.0] * 4, labels=labels, projection=np.eye(4))
@@ -247,7 +258,7 @@ def test_angles_are_no_directions_of_the_lattice(tmp_path):
 
 
 @pytest.mark.parametrize("version", [2.0, 3.0, 3.1, 3.3])
-def test_versions_of_sqw(tmp_path, version):
+def test_versions_of_sqw(tmp_path: Path, version: float) -> None:
     (tmp_path / "a.sqw").write_bytes(fuzz.sqw(version))
     h = load(tmp_path / "a.sqw")
     assert h.metadata["incident_energy"] == 50.0
@@ -256,7 +267,7 @@ def test_versions_of_sqw(tmp_path, version):
     np.testing.assert_array_equal(h.intensity, fuzz.histogram().intensity)
 
 
-def test_version_4_of_any_dimension(tmp_path):
+def test_version_4_of_any_dimension(tmp_path: Path) -> None:
     for shape in ((4,), (3, 2), (2, 3, 4), (2, 2, 2, 3)):
         signal = np.arange(np.prod(shape), dtype=float).reshape(shape)
         (tmp_path / "a.sqw").write_bytes(fuzz.sqw4(signal))
@@ -269,7 +280,7 @@ def test_version_4_of_any_dimension(tmp_path):
         assert [axis.kind for axis in h.axes] == ["h", "k", "l", "energy"][: len(shape)]
 
 
-def test_version_4_projection_without_lengths(tmp_path):
+def test_version_4_projection_without_lengths(tmp_path: Path) -> None:
     cell = {"alatt": np.array([3.0, 3.0, 5.0]), "angdeg": np.array([90.0, 90, 120])}
     projection = {**cell, "u": np.array([1.0, 1, 0]), "v": np.array([0.0, 0, 1]), "type": b"raa"}
     (tmp_path / "a.sqw").write_bytes(fuzz.sqw4(np.ones((2, 2)), projection, ulen=np.zeros((0, 0))))
@@ -281,7 +292,7 @@ def test_version_4_projection_without_lengths(tmp_path):
     np.testing.assert_allclose(lengths[1:], 1)
 
 
-def test_b_matrix_of_a_hexagonal_cell():
+def test_b_matrix_of_a_hexagonal_cell() -> None:
     b = b_matrix(np.array([3.0, 3.0, 5.0]), np.array([90.0, 90.0, 120.0]))
     assert np.linalg.norm(b[:, 0]) == pytest.approx(4 * np.pi / 3 / np.sqrt(3))
     assert b[:, 0] @ b[:, 1] / np.linalg.norm(b[:, 0]) ** 2 == pytest.approx(0.5)
@@ -300,7 +311,7 @@ def test_b_matrix_of_a_hexagonal_cell():
         ),
     ],
 )
-def test_what_horace_has_no_place_for(tmp_path, name, axes, says):
+def test_what_horace_has_no_place_for(tmp_path: Path, name: str, axes: tuple[Axis, Axis], says: str) -> None:
     h = Histogram.from_arrays(np.ones(tuple(axis.size for axis in axes)), list(axes))
     with pytest.raises(Exp2SimError, match=says):
         save(h, tmp_path / name)
@@ -318,7 +329,7 @@ def test_what_horace_has_no_place_for(tmp_path, name, axes, says):
         (26, "<i", 2**31 - 1, "length"),
     ],
 )
-def test_damaged_headers(tmp_path, place, code, value, says):
+def test_damaged_headers(tmp_path: Path, place: int, code: str, value: float, says: str) -> None:
     content = bytearray(fuzz.saved(".sqw"))
     struct.pack_into(code, content, place, value)
     (tmp_path / "a.sqw").write_bytes(content)
@@ -326,7 +337,7 @@ def test_damaged_headers(tmp_path, place, code, value, says):
         load(tmp_path / "a.sqw")
 
 
-def test_every_truncation_is_refused(tmp_path):
+def test_every_truncation_is_refused(tmp_path: Path) -> None:
     for content in (fuzz.saved(".sqw"), fuzz.sqw4(np.ones((2, 2)))):
         for size in range(len(content)):
             (tmp_path / "a.sqw").write_bytes(content[:size])
@@ -334,13 +345,13 @@ def test_every_truncation_is_refused(tmp_path):
                 load(tmp_path / "a.sqw")
 
 
-def test_struct_of_nothing_takes_nothing():
+def test_struct_of_nothing_takes_nothing() -> None:
     content = struct.pack("<BBII", 24, 1, 2**31, 0)
     with Stream(content) as stream:
         assert horace_v4._Reader(stream).value(0) == {}
 
 
-def test_prototype_files_say_so(tmp_path):
+def test_prototype_files_say_so(tmp_path: Path) -> None:
     (tmp_path / "a.d2d").write_bytes(b"\x05\x00\x00\x00hello" + bytes(100))
     with pytest.raises(Exp2SimError, match="prototype"):
         load(tmp_path / "a.d2d")

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import h5py
 import numpy as np
 import pytest
@@ -25,7 +29,9 @@ def assert_same_value(a: Value, b: Value, where: str) -> None:
     assert_same_attributes(a.attributes, b.attributes, where)
 
 
-def assert_same_attributes(a, b, where):
+def assert_same_attributes(
+    a: dict[str, Any] | dict[str, Value], b: dict[str, Any] | dict[str, Value], where: str
+) -> None:
     assert list(a) == list(b), where
     for name in a:
         assert_same_value(a[name], b[name], f"{where}@{name}")
@@ -58,7 +64,7 @@ def assert_same_histogram(a: Histogram, b: Histogram) -> None:
         )
 
 
-def test_2d_file_of_mantid(reference_data):
+def test_2d_file_of_mantid(reference_data: Path) -> None:
     h = load(reference_data / "mantid" / "mdhisto_2d.nxs")
     assert h.shape == (12, 7)
     assert [axis.name for axis in h.axes] == ["[H,0,0]", "DeltaE"]
@@ -75,7 +81,7 @@ def test_2d_file_of_mantid(reference_data):
     )
 
 
-def test_lattice_and_logs(reference_data):
+def test_lattice_and_logs(reference_data: Path) -> None:
     h = load(reference_data / "mantid" / "mdhisto_3d_experimentinfo.nxs")
     assert h.shape == (10, 11, 12)
     assert h.metadata["lattice"] == {"a": 3.5, "b": 4.5, "c": 5.5, "alpha": 90, "beta": 95, "gamma": 90}
@@ -83,7 +89,7 @@ def test_lattice_and_logs(reference_data):
     assert [h.find_axis(kind) for kind in ("h", "k", "l", "energy")] == [0, 1, 2, None]
 
 
-def test_v1_holds_the_same_as_v2(reference_data):
+def test_v1_holds_the_same_as_v2(reference_data: Path) -> None:
     old = load(reference_data / "mantid" / "mdhisto_3d_savemd_v1.nxs")
     new = load(reference_data / "mantid" / "mdhisto_3d_experimentinfo.nxs")
     assert old.shape == new.shape
@@ -95,7 +101,7 @@ def test_v1_holds_the_same_as_v2(reference_data):
 
 
 @pytest.mark.parametrize("name", ["mdhisto_2d", "mdhisto_3d_experimentinfo"])
-def test_round_trip_of_mantids_files_is_bit_for_bit(reference_data, tmp_path, name):
+def test_round_trip_of_mantids_files_is_bit_for_bit(reference_data: Path, tmp_path: Path, name: str) -> None:
     source = reference_data / "mantid" / f"{name}.nxs"
     save(load(source), tmp_path / "out.nxs")
     before, left_out = read_tree(source)
@@ -104,7 +110,7 @@ def test_round_trip_of_mantids_files_is_bit_for_bit(reference_data, tmp_path, na
     assert_same_tree(before, after)
 
 
-def test_v1_becomes_v2_and_keeps_the_rest(reference_data, tmp_path):
+def test_v1_becomes_v2_and_keeps_the_rest(reference_data: Path, tmp_path: Path) -> None:
     h = load(reference_data / "mantid" / "mdhisto_3d_savemd_v1.nxs")
     save(h, tmp_path / "out.nxs")
     again = load(tmp_path / "out.nxs")
@@ -118,7 +124,7 @@ def test_v1_becomes_v2_and_keeps_the_rest(reference_data, tmp_path):
         assert "dimension0" not in file["MDHistoWorkspace"].attrs
 
 
-def test_changed_intensity_keeps_everything_else(reference_data, tmp_path):
+def test_changed_intensity_keeps_everything_else(reference_data: Path, tmp_path: Path) -> None:
     h = load(reference_data / "mantid" / "mdhisto_3d_experimentinfo.nxs")
     history = [{"command": "deconvolve", "seed": 1}]
     new = h.replace(intensity=h.intensity + 1, metadata={**h.metadata, "history": history})
@@ -139,7 +145,9 @@ def test_changed_intensity_keeps_everything_else(reference_data, tmp_path):
     ("logs", "energy"),
     [([[50.0]], 50.0), ([[49.8, 50.2]], 50.0), ([[50.0], [50.2]], 50.1), ([[50.0], [100.0]], None)],
 )
-def test_the_incident_energy_is_that_of_all_runs(tmp_path, logs, energy):
+def test_the_incident_energy_is_that_of_all_runs(
+    tmp_path: Path, logs: list[list[float]], energy: float | None
+) -> None:
     path = tmp_path / "a.nxs"
     ones = np.ones((2, 3))
     write_v2(path, ones, ones, ones, np.zeros((2, 3)), normalization=0)
@@ -149,7 +157,17 @@ def test_the_incident_energy_is_that_of_all_runs(tmp_path, logs, energy):
     assert load(path).metadata.get("incident_energy") == (energy and pytest.approx(energy))
 
 
-def write_v2(path, signal, errors, events, mask, *, normalization=2, axes="D1:D0", edges=None):
+def write_v2(
+    path: Path,
+    signal: np.ndarray,
+    errors: np.ndarray,
+    events: np.ndarray,
+    mask: np.ndarray,
+    *,
+    normalization: int = 2,
+    axes: str = "D1:D0",
+    edges: dict[str, np.ndarray] | None = None,
+) -> None:
     with h5py.File(path, "w") as file:
         entry = file.create_group("MDHistoWorkspace")
         entry.attrs["SaveMDVersion"] = np.int32(2)
@@ -164,7 +182,7 @@ def write_v2(path, signal, errors, events, mask, *, normalization=2, axes="D1:D0
         data["mask"] = mask.astype(np.int8)
 
 
-def test_event_normalisation(tmp_path):
+def test_event_normalisation(tmp_path: Path) -> None:
     signal = np.array([[2.0, 4, 6], [8, 10, 12]])
     events = np.array([[2.0, 0, 3], [4, 5, 7]])
     mask = np.array([[0, 0, 1], [0, 0, 0]])
@@ -195,7 +213,9 @@ SHOWN = {
 
 
 @pytest.mark.parametrize("normalization", [0, 1, 2])
-def test_bins_without_events_are_unknown_whatever_the_normalisation(tmp_path, normalization):
+def test_bins_without_events_are_unknown_whatever_the_normalisation(
+    tmp_path: Path, normalization: int
+) -> None:
     signal = np.array([[2.0, 0, 6], [8, 10, 0]])
     events = np.array([[2.0, 0, 3], [4, 5, 0]])
     edges = {"D0": np.array([0.0, 2, 4, 6]), "D1": np.array([0, 0.25, 0.5])}
@@ -219,7 +239,7 @@ def test_bins_without_events_are_unknown_whatever_the_normalisation(tmp_path, no
 
 
 @pytest.mark.parametrize("normalization", [0, 1, 2])
-def test_events_that_are_zero_everywhere_say_nothing(tmp_path, normalization):
+def test_events_that_are_zero_everywhere_say_nothing(tmp_path: Path, normalization: int) -> None:
     ones = np.ones((2, 3))
     write_v2(tmp_path / "a.nxs", ones, ones, 0 * ones, 0 * ones, normalization=normalization)
     h = load(tmp_path / "a.nxs")
@@ -229,14 +249,14 @@ def test_events_that_are_zero_everywhere_say_nothing(tmp_path, normalization):
     np.testing.assert_array_equal(load(tmp_path / "b.nxs").intensity, 2)
 
 
-def test_not_finite_is_not_measured(tmp_path):
+def test_not_finite_is_not_measured(tmp_path: Path) -> None:
     signal = np.array([[np.nan, np.inf, 1], [1, 1, 1]])
     errors = np.array([[1, 1, np.nan], [1, 1, 1]])
     write_v2(tmp_path / "a.nxs", signal, errors, np.ones((2, 3)), np.zeros((2, 3)), normalization=0)
     np.testing.assert_array_equal(load(tmp_path / "a.nxs").mask.T, [[True] * 3, [False] * 3])
 
 
-def test_spinw_order_is_that_of_the_axes_attribute(tmp_path):
+def test_spinw_order_is_that_of_the_axes_attribute(tmp_path: Path) -> None:
     signal = np.arange(6.0).reshape(2, 3)
     edges = {"D0": np.arange(3.0), "D1": np.arange(4.0)}
     write_v2(tmp_path / "a.nxs", signal, signal, 0 * signal, 0 * signal, axes="D0:D1", edges=edges)
@@ -253,7 +273,7 @@ def test_spinw_order_is_that_of_the_axes_attribute(tmp_path):
 
 
 @given(seed=st.integers(0, 2**32), ndim=st.integers(1, 4))
-def test_any_histogram_comes_back(tmp_path_factory, seed, ndim):
+def test_any_histogram_comes_back(tmp_path_factory: pytest.TempPathFactory, seed: Any, ndim: Any) -> None:
     rng = np.random.default_rng(seed)
     shape = tuple(rng.integers(1, 5, ndim))
     axes = tuple(Axis(f"axis {i}", np.cumsum(rng.random(n + 1) + 0.1), unit="u") for i, n in enumerate(shape))
@@ -270,14 +290,14 @@ def test_any_histogram_comes_back(tmp_path_factory, seed, ndim):
     assert again.metadata["history"] == [{"seed": 1.5}]
 
 
-def test_names_that_nexus_cannot_hold(tmp_path):
+def test_names_that_nexus_cannot_hold(tmp_path: Path) -> None:
     axes = [Axis("a:b/c", np.arange(3.0), label="Text"), Axis("a:b/c", np.arange(3.0))]
     h = Histogram.from_arrays(np.ones((2, 2)), axes)
     save(h, tmp_path / "a.nxs")
     assert_same_histogram(h, load(tmp_path / "a.nxs"))
 
 
-def test_links_stay_inside_the_file(tmp_path):
+def test_links_stay_inside_the_file(tmp_path: Path) -> None:
     save(Histogram.from_arrays(np.ones((3, 2)), AXES), tmp_path / "a.nxs")
     (tmp_path / "secret.txt").write_bytes(b"secret" * 10)
     with h5py.File(tmp_path / "other.h5", "w") as file:
@@ -308,7 +328,9 @@ def test_links_stay_inside_the_file(tmp_path):
         assert entry["text"].asstr()[()].tolist() == ["variable", "length"]
 
 
-def test_huge_and_bombs_are_refused_before_they_are_read(tmp_path, monkeypatch):
+def test_huge_and_bombs_are_refused_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save(Histogram.from_arrays(np.ones((3, 2)), AXES), tmp_path / "a.nxs")
     with h5py.File(tmp_path / "a.nxs", "a") as file:
         file["MDHistoWorkspace"].create_dataset("bomb", shape=(2**40,), chunks=(2**20,), dtype="f8")
@@ -320,14 +342,14 @@ def test_huge_and_bombs_are_refused_before_they_are_read(tmp_path, monkeypatch):
         load(tmp_path / "b.nxs")
 
 
-def test_events_are_refused_with_the_way_out(tmp_path):
+def test_events_are_refused_with_the_way_out(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.nxs", "w") as file:
         file.create_group("MDEventWorkspace")
     with pytest.raises(Exp2SimError, match="BinMD"):
         load(tmp_path / "a.nxs")
 
 
-def test_entities_are_not_expanded(tmp_path):
+def test_entities_are_not_expanded(tmp_path: Path) -> None:
     bomb = '<!DOCTYPE d [<!ENTITY a "aaaa">]><Dimension ID="&a;"><NumberOfBins>1</NumberOfBins></Dimension>'
     with h5py.File(tmp_path / "a.nxs", "w") as file:
         entry = file.create_group("MDHistoWorkspace")
@@ -351,7 +373,7 @@ def test_entities_are_not_expanded(tmp_path):
         lambda data: data["errors_squared"].write_direct(-np.ones((2, 3))),
     ],
 )
-def test_bad_files(tmp_path, change):
+def test_bad_files(tmp_path: Path, change: Callable[..., Any]) -> None:
     ones = np.ones((2, 3))
     write_v2(tmp_path / "a.nxs", ones, ones, ones, 0 * ones)
     with h5py.File(tmp_path / "a.nxs", "a") as file:
@@ -360,7 +382,7 @@ def test_bad_files(tmp_path, change):
         load(tmp_path / "a.nxs")
 
 
-def test_damaged_files_raise_only_our_error(tmp_path):
+def test_damaged_files_raise_only_our_error(tmp_path: Path) -> None:
     save(Histogram.from_arrays(np.ones((3, 2)), AXES, metadata={"title": "t"}), tmp_path / "a.nxs")
     good = (tmp_path / "a.nxs").read_bytes()
     rng = np.random.default_rng(0)
@@ -379,7 +401,7 @@ def test_damaged_files_raise_only_our_error(tmp_path):
             pass
 
 
-def test_names_that_are_no_text(tmp_path):
+def test_names_that_are_no_text(tmp_path: Path) -> None:
     save(Histogram.from_arrays(np.ones((3, 2)), AXES), tmp_path / "a.nxs")
     content = (tmp_path / "a.nxs").read_bytes()
     for name in (b"MDHistoWorkspace", b"long_name", b"errors_squared"):

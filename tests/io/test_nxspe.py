@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import h5py
@@ -9,15 +8,12 @@ import pytest
 
 from mantid_exp2sim import Exp2SimError, load
 from mantid_exp2sim.io import nxspe
-
-_SPEC = importlib.util.spec_from_file_location(
-    "fuzz_readers", Path(__file__).resolve().parents[1] / "fuzz" / "fuzz_readers.py"
-)
-fuzz = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(fuzz)
+from tests.fuzz import fuzz_readers as fuzz
 
 
-def brute_force(path, edges_of_q, lattice=None):
+def brute_force(
+    path: Path, edges_of_q: list[np.ndarray], lattice: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sum every bin of every spectrum in a loop, from the file's own arrays."""
     with h5py.File(path) as file:
         entry = next(iter(file.values()))
@@ -49,7 +45,7 @@ def brute_force(path, edges_of_q, lattice=None):
     return sums, squares, count
 
 
-def test_mari_to_modulus_and_energy(reference_data):
+def test_mari_to_modulus_and_energy(reference_data: Path) -> None:
     source = reference_data / "nxspe" / "MAR11001_test.nxspe"
     h = load(source)
     assert h.shape[1] == 110
@@ -68,7 +64,7 @@ def test_mari_to_modulus_and_energy(reference_data):
     )
 
 
-def test_given_lattice_to_h_k_energy(tmp_path):
+def test_given_lattice_to_h_k_energy(tmp_path: Path) -> None:
     data = np.arange(1, 21.0).reshape(4, 5)
     data[1], data[2, 3] = np.nan, -1e30
     (tmp_path / "a.nxspe").write_bytes(fuzz.nxspe(**{"data/data": data}))
@@ -87,7 +83,7 @@ def test_given_lattice_to_h_k_energy(tmp_path):
     assert abs(h.axes[1].centres[first[0, 1]]) < 0.06
 
 
-def test_given_edges(tmp_path):
+def test_given_edges(tmp_path: Path) -> None:
     (tmp_path / "a.nxspe").write_bytes(fuzz.nxspe())
     edges = np.array([0.0, 2.0, 10.0])
     h = nxspe.read(tmp_path / "a.nxspe", edges=(edges,))
@@ -100,7 +96,7 @@ def test_given_edges(tmp_path):
         nxspe.read(tmp_path / "a.nxspe", edges=(edges + 100,))
 
 
-def test_energy_and_frequency_of_the_chopper(tmp_path):
+def test_energy_and_frequency_of_the_chopper(tmp_path: Path) -> None:
     changes = {"NXSPE_info/fixed_energy": np.array([np.nan]), "instrument/fermi/energy": np.array([50.0])}
     (tmp_path / "a.nxspe").write_bytes(
         fuzz.nxspe(**changes, **{"instrument/fermi/rotation_speed": np.array([200.0])})
@@ -126,20 +122,20 @@ def test_energy_and_frequency_of_the_chopper(tmp_path):
         {"definition": np.array([b"NXsomething"])},
     ],
 )
-def test_bad_files(tmp_path, changes):
+def test_bad_files(tmp_path: Path, changes: dict[str, None] | dict[str, np.ndarray]) -> None:
     (tmp_path / "a.nxspe").write_bytes(fuzz.nxspe(**changes))
     with pytest.raises(Exp2SimError):
         load(tmp_path / "a.nxspe")
 
 
 @pytest.mark.parametrize("lattice", [(0.0, 5.0), (np.nan, 5.0), (5.0,)])
-def test_bad_lattices(tmp_path, lattice):
+def test_bad_lattices(tmp_path: Path, lattice: tuple[float, float] | tuple[float]) -> None:
     (tmp_path / "a.nxspe").write_bytes(fuzz.nxspe())
     with pytest.raises(Exp2SimError, match="lattice"):
         load(tmp_path / "a.nxspe", lattice=lattice)
 
 
-def test_lattice_is_for_nxspe_only(tmp_path):
+def test_lattice_is_for_nxspe_only(tmp_path: Path) -> None:
     (tmp_path / "a.sqw").write_bytes(fuzz.saved(".sqw"))
     with pytest.raises(Exp2SimError, match="NXSPE"):
         load(tmp_path / "a.sqw", lattice=(5.0, 5.0))

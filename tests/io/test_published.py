@@ -3,6 +3,8 @@ from __future__ import annotations
 import contextlib
 import io
 import zipfile
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,20 +17,22 @@ from mantid_exp2sim.io.masks import coverage_picture
 from mantid_exp2sim.mosaic import SHAPE, VOLUMES_SHAPE, is_mosaic, mosaic_histogram, volumes_from_picture
 
 
-def picture(seed=0):
+def picture(seed: int = 0) -> np.ndarray:
     """A picture whose gaps are stored as 0, as in the published arrays."""
     values = np.random.default_rng(seed).random(SHAPE) + 0.1
     values[coverage_picture()] = 0
     return values
 
 
-def write(path, array):
+def write(path: Path, array: np.ndarray) -> Path:
     np.save(path, array, allow_pickle=False)
     return path
 
 
 @pytest.mark.parametrize("lead", [(), (1,), (1, 1)])
-def test_mosaic_with_computed_coverage(tmp_path, lead):
+def test_mosaic_with_computed_coverage(
+    tmp_path: Path, lead: tuple[()] | tuple[int, int] | tuple[int]
+) -> None:
     h = load(write(tmp_path / "a.npy", picture().reshape(*lead, *SHAPE)))
     assert is_mosaic(h)
     np.testing.assert_array_equal(h.mask, coverage_picture())
@@ -36,7 +40,7 @@ def test_mosaic_with_computed_coverage(tmp_path, lead):
     assert h.metadata["mask_source"] == "computed coverage"
 
 
-def test_the_measurement_and_its_mask(reference_data):
+def test_the_measurement_and_its_mask(reference_data: Path) -> None:
     folder = reference_data / "pcsmo"
     data = np.load(folder / "measured_4K_clipped_120.npy", allow_pickle=False)
     stored = scipy.io.loadmat(folder / "nanmask.mat")["nan_mask"].astype(bool)
@@ -53,7 +57,7 @@ def test_the_measurement_and_its_mask(reference_data):
 
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("gaps", ["zero", "filled"])
-def test_mask_is_laid_upright(tmp_path, turned, gaps):
+def test_mask_is_laid_upright(tmp_path: Path, turned: bool, gaps: str) -> None:
     values = picture() if gaps == "zero" else np.ones(SHAPE)
     mask = coverage_picture()
     given_mask = mask[::-1] if turned else mask
@@ -62,7 +66,7 @@ def test_mask_is_laid_upright(tmp_path, turned, gaps):
 
 
 @pytest.mark.parametrize("name", ["a.npy", "a.npz"])
-def test_a_mask_of_data_stays_where_it_is(tmp_path, name):
+def test_a_mask_of_data_stays_where_it_is(tmp_path: Path, name: str) -> None:
     """One that hides what was measured is no mask that lies upside down."""
     values, mask = np.zeros(SHAPE), np.zeros(SHAPE, dtype=bool)
     values[:40] = 5.0
@@ -74,7 +78,7 @@ def test_a_mask_of_data_stays_where_it_is(tmp_path, name):
     assert h.metadata["mask_source"] == "given"
 
 
-def test_masks_of_other_shapes(tmp_path):
+def test_masks_of_other_shapes(tmp_path: Path) -> None:
     path = write(tmp_path / "a.npy", picture())
     mask = coverage_picture()
     for form in (mask.astype(float)[None], np.where(mask, np.nan, 0.0), volumes_from_picture(mask)):
@@ -84,13 +88,13 @@ def test_masks_of_other_shapes(tmp_path):
 
 
 @pytest.mark.parametrize("mask", [np.zeros((3, 3)), np.full(SHAPE, 2.0), np.array(["a"]), np.ones(SHAPE)])
-def test_bad_masks(tmp_path, mask):
+def test_bad_masks(tmp_path: Path, mask: np.ndarray) -> None:
     path = write(tmp_path / "a.npy", picture())
     with pytest.raises(Exp2SimError):
         load(path, mask=mask)
 
 
-def test_bad_mask_files(tmp_path):
+def test_bad_mask_files(tmp_path: Path) -> None:
     path = write(tmp_path / "a.npy", picture())
     (tmp_path / "text.mat").write_text("hello")
     (tmp_path / "short.mat").write_bytes(b"MATLAB 5.0 MAT-file" + b" " * 200)
@@ -100,7 +104,7 @@ def test_bad_mask_files(tmp_path):
             load(path, mask=tmp_path / name)
 
 
-def test_own_nan_gaps_come_back_as_they_are(tmp_path):
+def test_own_nan_gaps_come_back_as_they_are(tmp_path: Path) -> None:
     mask = np.roll(coverage_picture(), 3, axis=1)
     h = mosaic_histogram(picture(), mask=mask)
     save(h, tmp_path / "a.npy")
@@ -109,7 +113,7 @@ def test_own_nan_gaps_come_back_as_they_are(tmp_path):
     np.testing.assert_array_equal(again.intensity, h.intensity)
 
 
-def test_one_nan_does_not_replace_the_coverage(tmp_path):
+def test_one_nan_does_not_replace_the_coverage(tmp_path: Path) -> None:
     values = picture()
     values[120, 200] = np.nan
     h = load(write(tmp_path / "a.npy", values))
@@ -118,7 +122,7 @@ def test_one_nan_does_not_replace_the_coverage(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(3, 2, *SHAPE), (2, *SHAPE), (6, *SHAPE), (2, 60, 60, 60)])
-def test_several_spectra_need_an_index(tmp_path, shape):
+def test_several_spectra_need_an_index(tmp_path: Path, shape: tuple[int, ...] | tuple[int, int, int]) -> None:
     values = np.ones(shape, dtype=np.float32) * np.arange(shape[0]).reshape(-1, *[1] * (len(shape) - 1))
     path = write(tmp_path / "a.npy", values)
     with pytest.raises(Exp2SimError, match="index"):
@@ -133,7 +137,7 @@ def test_several_spectra_need_an_index(tmp_path, shape):
 
 
 @pytest.mark.parametrize("shape", [SHAPE, (1, *SHAPE), (60, 60, 60)])
-def test_one_spectrum_needs_no_index(tmp_path, shape):
+def test_one_spectrum_needs_no_index(tmp_path: Path, shape: tuple[int, int, int] | tuple[int, int]) -> None:
     path = write(tmp_path / "a.npy", np.ones(shape))
     with pytest.raises(Exp2SimError, match="Leave the index out"):
         load(path, index=7)
@@ -141,7 +145,7 @@ def test_one_spectrum_needs_no_index(tmp_path, shape):
         load(path, index=(0, 0))
 
 
-def test_volume_at_140_mev(tmp_path):
+def test_volume_at_140_mev(tmp_path: Path) -> None:
     h = load(write(tmp_path / "a.npy", np.ones((60, 60, 60))))
     assert [h.find_axis(kind) for kind in ("h", "k", "energy")] == [0, 1, 2]
     assert h.metadata["incident_energy"] == 140
@@ -163,18 +167,18 @@ def test_volume_at_140_mev(tmp_path):
         np.full(SHAPE, "a"),
     ],
 )
-def test_bad_arrays(tmp_path, array):
+def test_bad_arrays(tmp_path: Path, array: np.ndarray) -> None:
     with pytest.raises(Exp2SimError):
         load(write(tmp_path / "a.npy", array))
 
 
-def test_pickles_are_refused(tmp_path):
+def test_pickles_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(Exp2SimError, match="objects"):
         load(tmp_path / "a.npy")
 
 
-def test_missing_empty_unknown(tmp_path):
+def test_missing_empty_unknown(tmp_path: Path) -> None:
     (tmp_path / "empty.npy").write_bytes(b"")
     (tmp_path / "text.npy").write_text("hello world, this is text")
     (tmp_path / "w.sqw").write_bytes(b"\x06\0\0\0horace" + b"\0" * 20)
@@ -183,7 +187,7 @@ def test_missing_empty_unknown(tmp_path):
             load(tmp_path / name)
 
 
-def test_claims_of_size_are_checked(tmp_path):
+def test_claims_of_size_are_checked(tmp_path: Path) -> None:
     stream = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         stream, {"descr": "<f8", "fortran_order": False, "shape": (10**9, 10**9)}
@@ -197,7 +201,7 @@ def test_claims_of_size_are_checked(tmp_path):
         load(tmp_path / "a.npz")
 
 
-def test_zip_bombs_are_refused(tmp_path):
+def test_zip_bombs_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_BZIP2) as archive:
         archive.writestr("about.npy", b"\0" * 2**28)
     with pytest.raises(Exp2SimError, match="unpacks"):
@@ -205,7 +209,7 @@ def test_zip_bombs_are_refused(tmp_path):
 
 
 @given(seed=st.integers(0, 2**32), ndim=st.integers(1, 3))
-def test_npz_keeps_everything(tmp_path_factory, seed, ndim):
+def test_npz_keeps_everything(tmp_path_factory: pytest.TempPathFactory, seed: Any, ndim: Any) -> None:
     rng = np.random.default_rng(seed)
     shape = tuple(rng.integers(1, 5, ndim))
     axes = tuple(
@@ -232,7 +236,7 @@ def test_npz_keeps_everything(tmp_path_factory, seed, ndim):
         )
 
 
-def test_what_save_refuses(tmp_path):
+def test_what_save_refuses(tmp_path: Path) -> None:
     mosaic = mosaic_histogram(picture())
     line = Histogram.from_arrays(np.ones(2), [Axis("x", np.arange(3.0))])
     for h, name in (
@@ -247,7 +251,7 @@ def test_what_save_refuses(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_mask_on_other_formats(tmp_path):
+def test_mask_on_other_formats(tmp_path: Path) -> None:
     line = Histogram.from_arrays(np.ones(2), [Axis("x", np.arange(3.0))])
     for name in ("a.npz", "a.nxs"):
         save(line, tmp_path / name)
@@ -259,7 +263,7 @@ def test_mask_on_other_formats(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".npy", ".npz"])
-def test_damaged_files_raise_only_our_error(tmp_path, ending):
+def test_damaged_files_raise_only_our_error(tmp_path: Path, ending: str) -> None:
     if ending == ".npy":
         path = write(tmp_path / "a.npy", np.ones(VOLUMES_SHAPE)[0, 0])
     else:

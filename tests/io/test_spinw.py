@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +14,7 @@ from mantid_exp2sim.io import spinw
 from mantid_exp2sim.io.grids import find_grid
 from mantid_exp2sim.io.matlab import read_variables
 from mantid_exp2sim.io.matlab.values import Cell, Opaque
-
-_SPEC = importlib.util.spec_from_file_location(
-    "fuzz_readers", Path(__file__).resolve().parents[1] / "fuzz" / "fuzz_readers.py"
-)
-fuzz = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(fuzz)
+from tests.fuzz import fuzz_readers as fuzz
 
 WRITERS = {
     "v5": fuzz.matlab5,
@@ -28,7 +23,7 @@ WRITERS = {
 }
 
 
-def same(ours, scipys, where=""):
+def same(ours: Any, scipys: np.ndarray, where: str = "") -> None:
     """Compare with what scipy reads from the same file."""
     if isinstance(ours, dict):
         record = scipys.reshape(-1)[0]
@@ -47,7 +42,7 @@ def same(ours, scipys, where=""):
         np.testing.assert_array_equal(ours, scipys, err_msg=where)
 
 
-def test_spinws_own_reference(reference_data):
+def test_spinws_own_reference(reference_data: Path) -> None:
     source = reference_data / "pcsmo" / "spinw_goodenough_reference.mat"
     expected = scipy.io.loadmat(source)
     h = load(source)
@@ -64,7 +59,7 @@ def test_spinws_own_reference(reference_data):
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_result_of_sw_egrid(tmp_path, kind):
+def test_result_of_sw_egrid(tmp_path: Path, kind: str) -> None:
     (tmp_path / "a.mat").write_bytes(
         WRITERS[kind]({"spec": fuzz.binned()}) if "5" in kind else fuzz.matlab73(fuzz.binned())
     )
@@ -81,7 +76,7 @@ def test_result_of_sw_egrid(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_result_of_spinwave_with_twins(tmp_path, kind):
+def test_result_of_spinwave_with_twins(tmp_path: Path, kind: str) -> None:
     content = fuzz.spectrum()
     (tmp_path / "a.mat").write_bytes(WRITERS[kind](content))
     h = load(tmp_path / "a.mat")
@@ -99,7 +94,7 @@ def test_result_of_spinwave_with_twins(tmp_path, kind):
     assert np.max(np.abs(found - np.sort(modes))) <= h.axes[2].widths[0] / 2 * (1 + 1e-9)
 
 
-def test_twins_by_volume_and_own_energies(tmp_path):
+def test_twins_by_volume_and_own_energies(tmp_path: Path) -> None:
     content = {**fuzz.spectrum(), "obj": {"twin": {"vol": np.array([[1.0, 3.0]])}}}
     (tmp_path / "a.mat").write_bytes(fuzz.matlab5({"spec": content}))
     h = spinw.read(tmp_path / "a.mat", energies=np.arange(4.0))
@@ -109,7 +104,9 @@ def test_twins_by_volume_and_own_energies(tmp_path):
     np.testing.assert_allclose(h.intensity.sum(axis=2), equal.intensity.sum(axis=2) * 1.75 / 1.5)
 
 
-def _plain(content):
+def _plain(
+    content: dict[str, np.ndarray | str | dict[str, dict[str, object]]],
+) -> dict[str, Cell | np.ndarray | str]:
     """The cells of a file as the readers give them."""
     return {
         key: Cell(value.shape, tuple(value.ravel(order="F")))
@@ -120,7 +117,7 @@ def _plain(content):
     }
 
 
-def test_sperp_is_taken_where_it_is(tmp_path):
+def test_sperp_is_taken_where_it_is(tmp_path: Path) -> None:
     content = {"hkl": np.array([[0.0, 1], [0, 0], [0, 0]]), "omega": np.array([[1.0, 2], [np.nan, 3]])}
     content["Sperp"] = np.array([[5.0, 6], [7, 8]])
     (tmp_path / "a.mat").write_bytes(fuzz.matlab5(content))
@@ -129,7 +126,7 @@ def test_sperp_is_taken_where_it_is(tmp_path):
     assert h.intensity[1].sum() == 14
 
 
-def test_twins_and_components_of_sw_egrid():
+def test_twins_and_components_of_sw_egrid() -> None:
     conv = Cell((2, 2), tuple(np.full((3, 2), value) for value in (1.0, 10.0, 3.0, 30.0)))
     omega = Cell((1, 2), (np.ones((1, 2)), np.ones((1, 2))))
     content = {
@@ -143,7 +140,7 @@ def test_twins_and_components_of_sw_egrid():
     assert spinw.from_variables({"s": content}).intensity[0, 0] == pytest.approx(2.5)
 
 
-def test_centres_as_evect_and_powder():
+def test_centres_as_evect_and_powder() -> None:
     content = {"swConv": np.ones((3, 2)), "Evect": np.array([1.0, 2.0, 3.0]), "hklA": np.array([[2.0, 1.0]])}
     content["swConv"][:, 0] = 7
     h = spinw.from_variables(content)
@@ -153,7 +150,7 @@ def test_centres_as_evect_and_powder():
 
 
 @given(seed=st.integers(0, 2**32), shuffled=st.booleans())
-def test_product_grids_along_h_k_l(seed, shuffled):
+def test_product_grids_along_h_k_l(seed: Any, shuffled: Any) -> None:
     rng = np.random.default_rng(seed)
     values = [np.cumsum(rng.random(rng.integers(1, 5)) + 0.05) - 1 for _ in range(3)]
     points = np.stack([a.ravel(order="F") for a in np.meshgrid(*values, indexing="ij")], axis=1)
@@ -167,7 +164,7 @@ def test_product_grids_along_h_k_l(seed, shuffled):
 
 
 @given(seed=st.integers(0, 2**32))
-def test_product_grids_along_other_directions(seed):
+def test_product_grids_along_other_directions(seed: Any) -> None:
     rng = np.random.default_rng(seed)
     first, second = (np.linspace(*sorted(rng.random(2) * 4 - 2), rng.integers(2, 6)) for _ in range(2))
     if rng.random() < 0.5:
@@ -184,7 +181,7 @@ def test_product_grids_along_other_directions(seed):
     np.testing.assert_allclose(centres, np.sort(first), atol=1e-9)
 
 
-def test_path_that_is_no_grid(tmp_path):
+def test_path_that_is_no_grid(tmp_path: Path) -> None:
     points = np.array([[0.0, 0, 0], [0.5, 0, 0], [1, 0, 0], [1, 0.5, 0], [1, 1, 0]])
     content = {"hkl": points.T, "swConv": np.ones((2, 5)), "Evect": np.arange(3.0)}
     (tmp_path / "a.mat").write_bytes(fuzz.matlab5(content))
@@ -193,7 +190,7 @@ def test_path_that_is_no_grid(tmp_path):
     assert h.metadata["points"] == points.tolist()
 
 
-def test_horace_image_as_numbers(tmp_path):
+def test_horace_image_as_numbers(tmp_path: Path) -> None:
     edges = np.empty((1, 2), dtype=object)
     edges[0, 0], edges[0, 1] = np.arange(4.0)[:, None], np.arange(3.0)[:, None]
     s = np.arange(6.0).reshape(3, 2)
@@ -218,7 +215,7 @@ def test_horace_image_as_numbers(tmp_path):
         load(tmp_path / "a.mat")
 
 
-def test_objects_say_how_to_export_them(tmp_path):
+def test_objects_say_how_to_export_them(tmp_path: Path) -> None:
     body = (
         element(6, np.array([17, 0], "<u4").tobytes())
         + element(1, b"w")
@@ -236,7 +233,7 @@ def element(kind: int, content: bytes) -> bytes:
     return np.array([kind, len(content)], "<u4").tobytes() + content + bytes(-len(content) % 8)
 
 
-def test_obj_of_a_result_is_left_out(tmp_path):
+def test_obj_of_a_result_is_left_out(tmp_path: Path) -> None:
     import h5py
 
     (tmp_path / "a.mat").write_bytes(fuzz.matlab73(fuzz.binned()))
@@ -248,13 +245,13 @@ def test_obj_of_a_result_is_left_out(tmp_path):
 
 
 @pytest.mark.parametrize("loop", [True, "group"])
-def test_cycles_are_refused(tmp_path, loop):
+def test_cycles_are_refused(tmp_path: Path, loop: bool | str) -> None:
     (tmp_path / "a.mat").write_bytes(fuzz.matlab73(fuzz.binned(), loop=loop))
     with pytest.raises(Exp2SimError, match="itself"):
         load(tmp_path / "a.mat")
 
 
-def test_references_that_multiply_are_read_once(tmp_path):
+def test_references_that_multiply_are_read_once(tmp_path: Path) -> None:
     import h5py
 
     (tmp_path / "a.mat").write_bytes(fuzz.matlab73(fuzz.binned()))
@@ -271,19 +268,19 @@ def test_references_that_multiply_are_read_once(tmp_path):
     assert load(tmp_path / "a.mat").shape == (3, 2, 4)
 
 
-def test_several_spectra_are_refused(tmp_path):
+def test_several_spectra_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.mat").write_bytes(fuzz.matlab5({"a": fuzz.binned(), "b": fuzz.binned()}))
     with pytest.raises(Exp2SimError, match="2 spectra: a, b"):
         load(tmp_path / "a.mat")
 
 
-def test_a_mask_is_no_spectrum(tmp_path):
+def test_a_mask_is_no_spectrum(tmp_path: Path) -> None:
     (tmp_path / "a.mat").write_bytes(fuzz.matlab5({"nan_mask": np.ones((2, 2))}))
     with pytest.raises(Exp2SimError, match="nan_mask"):
         load(tmp_path / "a.mat")
 
 
-def test_sizes_are_checked_before_they_are_believed(tmp_path):
+def test_sizes_are_checked_before_they_are_believed(tmp_path: Path) -> None:
     flags, name = np.array([6, 0], "<u4").tobytes(), b"x"
     body = element(6, flags) + element(5, np.array([2**30, 2**30], "<i4").tobytes()) + element(1, name)
     body += element(9, bytes(16))
@@ -296,7 +293,7 @@ def test_sizes_are_checked_before_they_are_believed(tmp_path):
             load(tmp_path / "a.mat")
 
 
-def test_bombs_are_refused(tmp_path):
+def test_bombs_are_refused(tmp_path: Path) -> None:
     import zlib
 
     packed = zlib.compress(bytes(2**29), 9)

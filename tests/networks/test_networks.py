@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -46,7 +48,7 @@ def preset(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 class TestGenerators:
-    def test_any_size_keeps_its_shape(self, preset, dimension):
+    def test_any_size_keeps_its_shape(self: Any, preset: str, dimension: int) -> None:
         net, x = small_generator(preset, dimension), network_input(dimension)
         assert net(x).shape == (2, 2, *SIZES[dimension])
         for size in (5, 8):
@@ -54,7 +56,7 @@ class TestGenerators:
             assert net(x).shape == (1, 2, *(size,) * dimension)
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-    def test_dtype_and_gradient(self, preset, dimension, dtype):
+    def test_dtype_and_gradient(self: Any, preset: str, dimension: int, dtype: Any) -> None:
         net, x = small_generator(preset, dimension).to(dtype), network_input(dimension).to(dtype)
         x.requires_grad_()
         y = net(x)
@@ -66,7 +68,7 @@ class TestGenerators:
             if not (preset == "paper" and name.endswith("bias")):  # instance norm takes biases out again
                 assert parameter.grad.abs().sum() > 0, name
 
-    def test_features_and_output_come_from_one_pass(self, preset, dimension):
+    def test_features_and_output_come_from_one_pass(self: Any, preset: str, dimension: int) -> None:
         net, x = small_generator(preset, dimension).eval(), network_input(dimension)
         y, features = net.forward_features(x)
         assert torch.equal(y, net(x))
@@ -76,23 +78,23 @@ class TestGenerators:
         for vectors in head(features, where):
             assert vectors.shape == (2, 3, 8)
 
-    def test_wrong_channels_are_refused(self, preset, dimension):
+    def test_wrong_channels_are_refused(self: Any, preset: str, dimension: int) -> None:
         with pytest.raises(ValueError, match="expected a tensor"):
             small_generator(preset, dimension)(torch.zeros(1, 3, *SIZES[dimension]))
 
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 class TestCompact:
-    def test_starts_near_the_identity_with_a_gradient_everywhere(self, dimension):
+    def test_starts_near_the_identity_with_a_gradient_everywhere(self: Any, dimension: int) -> None:
         net, x = small_generator("compact", dimension), network_input(dimension)
         assert (net(x) - x[:, :2]).abs().max() < 0.01
 
-    def test_batch_is_the_same_as_singles(self, dimension):
+    def test_batch_is_the_same_as_singles(self: Any, dimension: int) -> None:
         net, x = small_generator("compact", dimension), network_input(dimension)
         singles = torch.cat([net(x[:1]), net(x[1:])])
         torch.testing.assert_close(net(x), singles, rtol=0, atol=1e-6)
 
-    def test_receptive_field_is_exact(self, dimension):
+    def test_receptive_field_is_exact(self: Any, dimension: int) -> None:
         net = small_generator("compact", dimension).double()
         with torch.no_grad():
             net.last.weight.normal_()
@@ -105,7 +107,7 @@ class TestCompact:
         touched = (x.grad[0, 0] != 0).nonzero()
         assert (touched.max(0).values - touched.min(0).values + 1).tolist() == [width] * dimension
 
-    def test_outside_is_the_same_as_not_measured(self, dimension):
+    def test_outside_is_the_same_as_not_measured(self: Any, dimension: int) -> None:
         net, x = small_generator("compact", dimension).double(), network_input(dimension).double()
         with torch.no_grad():
             net.last.weight.normal_()
@@ -116,7 +118,7 @@ class TestCompact:
         wide[(slice(None), slice(None), *inner)] = x
         torch.testing.assert_close(net(wide)[(slice(None), slice(None), *inner)], net(x), rtol=0, atol=1e-12)
 
-    def test_tile_with_halo_gives_the_whole(self, dimension):
+    def test_tile_with_halo_gives_the_whole(self: Any, dimension: int) -> None:
         net = CompactGenerator(dimension, in_channels=5, out_channels=2, width=3, blocks=1).double()
         with torch.no_grad():
             net.last.weight.normal_()
@@ -131,7 +133,7 @@ class TestCompact:
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 @pytest.mark.parametrize("kind", [PaperDiscriminator, CompactDiscriminator])
 class TestDiscriminators:
-    def test_shape_and_gradient(self, kind, dimension):
+    def test_shape_and_gradient(self: Any, kind: Any, dimension: int) -> None:
         net, x = kind(dimension, in_channels=5, width=4), network_input(dimension).requires_grad_()
         real, label = net(x)
         assert real.shape == label.shape
@@ -140,7 +142,7 @@ class TestDiscriminators:
         assert torch.isfinite(x.grad).all()
         assert all(torch.isfinite(p.grad).all() for p in net.parameters())
 
-    def test_weights_lie_on_its_patches(self, kind, dimension):
+    def test_weights_lie_on_its_patches(self: Any, kind: Any, dimension: int) -> None:
         x = network_input(dimension)
         x[:, 2:4] = 1
         score = kind(dimension, in_channels=5, width=4)(x)[0]
@@ -152,7 +154,7 @@ class TestDiscriminators:
 @pytest.mark.parametrize(
     ("dimension", "generator", "discriminator"), [(2, 11.37e6, 2.77e6), (3, 34.1e6, 11.1e6)]
 )
-def test_parameter_counts_of_the_paper(dimension, generator, discriminator):
+def test_parameter_counts_of_the_paper(dimension: int, generator: float, discriminator: float) -> None:
     def count(net: nn.Module) -> int:
         return sum(p.numel() for p in net.parameters())
 
@@ -163,7 +165,7 @@ def test_parameter_counts_of_the_paper(dimension, generator, discriminator):
         assert count(build_projection(net, paper=True)) == pytest.approx(0.49e6, rel=0.01)
 
 
-def test_paper_total_in_3d_is_the_published_91_million():
+def test_paper_total_in_3d_is_the_published_91_million() -> None:
     with torch.device("meta"):
         net = PaperGenerator(3, in_channels=1, out_channels=1)
         parts = [net, PaperDiscriminator(3, in_channels=1), build_projection(net)]
@@ -172,7 +174,7 @@ def test_paper_total_in_3d_is_the_published_91_million():
 
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)
-def test_up_and_down_sampling_scale_each_axis_by_two(dimension):
+def test_up_and_down_sampling_scale_each_axis_by_two(dimension: int) -> None:
     x = torch.ones(1, 3, *(6,) * dimension)
     down, up = BlurPool(dimension, 3)(x), BlurUpsample(dimension)(x)
     assert down.shape[2:] == (3,) * dimension
@@ -183,7 +185,7 @@ def test_up_and_down_sampling_scale_each_axis_by_two(dimension):
 
 
 @pytest.mark.parametrize("name", ["paper", "compact"])
-def test_built_from_settings_and_rebuilt_from_weights(name):
+def test_built_from_settings_and_rebuilt_from_weights(name: str) -> None:
     layout = Layout(dimension=2, energy="channels", windows=3)
     settings = GeneratorSettings(preset=name, width=4, blocks=5)
     one, two = build_generator(settings, layout), build_generator(settings, layout)
@@ -195,20 +197,20 @@ def test_built_from_settings_and_rebuilt_from_weights(name):
 
 
 class TestDuq:
-    def settings(self) -> ClassifierSettings:
+    def settings(self: Any) -> ClassifierSettings:
         return ClassifierSettings(panels=6, width=8, grid=2, features=16, centroid=8)
 
     @pytest.mark.parametrize("size", [(1, 1), (3, 7), (12, 12), (40, 25)])
-    def test_any_size(self, size):
+    def test_any_size(self: Any, size: tuple[int, int]) -> None:
         found = build_classifier(self.settings())(torch.rand(2, 12, *size))
         assert found.shape == (2, 2)
         assert ((found >= 0) & (found <= 1)).all()
 
-    def test_all_masked_is_finite(self):
+    def test_all_masked_is_finite(self: Any) -> None:
         found = build_classifier(self.settings())(torch.ones(2, 12, 8, 8))
         assert torch.isfinite(found).all()
 
-    def test_masked_values_have_no_influence(self):
+    def test_masked_values_have_no_influence(self: Any) -> None:
         net = build_classifier(self.settings()).eval()
         mask = torch.zeros(2, 3, 8, 8, 2)
         mask[:, :, 2:4] = 1
@@ -216,13 +218,13 @@ class TestDuq:
         other = torch.where(mask > 0, torch.full_like(x, float("nan")), x)
         assert torch.equal(net(stack_panels(x, mask)), net(stack_panels(other, mask)))
 
-    def test_panel_order(self):
+    def test_panel_order(self: Any) -> None:
         x = torch.arange(2 * 3 * 4 * 5 * 2.0).reshape(2, 3, 4, 5, 2)
         stacked = stack_panels(x, torch.zeros(3, 4, 5, 2))
         assert torch.equal(stacked[:, 3], x[:, 1, :, :, 1])
         assert float(stacked[:, 6:].abs().max()) == 0
 
-    def test_centroids_move_to_their_class(self):
+    def test_centroids_move_to_their_class(self: Any) -> None:
         net = build_classifier(self.settings())
         before = net.sums.clone()
         embedded = torch.ones(4, 2, 8) * torch.tensor([1.0, 2.0])[None, :, None]
@@ -238,7 +240,7 @@ class TestDuq:
             net.update_centroids(embedded, labels, 1.0)
 
 
-def test_compact_generator_gives_the_same_bits_with_and_without_a_gradient():
+def test_compact_generator_gives_the_same_bits_with_and_without_a_gradient() -> None:
     network = CompactGenerator(2, in_channels=5, out_channels=2, width=8, blocks=2, norm="channel")
     x = torch.rand(2, 5, 9, 11)
     x[:, 2:4] = (x[:, 2:4] > 0.7).float()
@@ -252,7 +254,7 @@ def test_compact_generator_gives_the_same_bits_with_and_without_a_gradient():
         assert torch.equal(one, other)
 
 
-def test_a_gate_of_another_type_keeps_the_promoted_type():
+def test_a_gate_of_another_type_keeps_the_promoted_type() -> None:
     gate = torch.ones(3)
     with torch.no_grad():
         assert gated(torch.ones(3, dtype=torch.bfloat16), gate, 0.1).dtype == torch.float32

@@ -12,13 +12,15 @@ from mantid_exp2sim.networks.layout import Layout
 from mantid_exp2sim.networks.winograd import WinogradConv2d, use_winograd, winograd
 
 
-def difference(found, wanted):
+def difference(found: torch.Tensor, wanted: torch.Tensor) -> float:
     return float(((found.double() - wanted).norm() / wanted.norm()).detach())
 
 
 @pytest.mark.parametrize("size", [(6, 6), (18, 14), (11, 9), (6, 23)])
 @pytest.mark.parametrize("chunk", [1, 4 * 2**20])
-def test_equals_the_direct_convolution_in_double(size, chunk, monkeypatch):
+def test_equals_the_direct_convolution_in_double(
+    size: tuple[int, int], chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "CHUNK_BYTES", chunk)
     draws = torch.Generator().manual_seed(1)
     x = torch.randn(2, 5, *size, generator=draws, requires_grad=True)
@@ -34,7 +36,7 @@ def test_equals_the_direct_convolution_in_double(size, chunk, monkeypatch):
         assert difference(ours, theirs) < 5e-6
 
 
-def test_only_what_asks_for_a_gradient_gets_one():
+def test_only_what_asks_for_a_gradient_gets_one() -> None:
     weight = torch.randn(4, 4, 3, 3, requires_grad=True)
     winograd(torch.randn(1, 4, 8, 8), weight).sum().backward()
     assert weight.grad is not None
@@ -43,7 +45,7 @@ def test_only_what_asks_for_a_gradient_gets_one():
     assert x.grad is not None
 
 
-def test_a_paper_generator_stays_the_same_network(monkeypatch):
+def test_a_paper_generator_stays_the_same_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LEAST_BINS", 0)
     torch.manual_seed(0)
     layout = Layout(dimension=2, energy="separate")

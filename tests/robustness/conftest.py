@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-TESTS = Path(__file__).resolve().parents[1]
+from tests.training.conftest import duq_recipe, gan_recipe, tiny_dataset
+from tests.use.conftest import bundle_copy, make_model, model, models_folder, picture, volume
 
-
-def module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"shared_{path.parent.name}_{path.stem}", path)
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
-
-
-_training, _use = (module(TESTS / name / "conftest.py") for name in ("training", "use"))
-tiny_dataset, gan_recipe, duq_recipe = _training.tiny_dataset, _training.gan_recipe, _training.duq_recipe
-models_folder, make_model, model = _use.models_folder, _use.make_model, _use.model
-picture, volume, bundle_copy = _use.picture, _use.volume, _use.bundle_copy
+__all__ = [
+    "bundle_copy",
+    "duq_recipe",
+    "gan_recipe",
+    "make_model",
+    "model",
+    "models_folder",
+    "picture",
+    "tiny_dataset",
+    "volume",
+]
 
 
 @contextlib.contextmanager

@@ -12,58 +12,13 @@ import pytest
 from mantid_exp2sim import mosaic
 from mantid_exp2sim.histogram import Axis, Histogram
 from mantid_exp2sim.model.bundle import Model, load_bundle, save_bundle
-from mantid_exp2sim.model.card import AcceptedAxis, Card, ClassifierCard, mosaic_axes
-from mantid_exp2sim.model.scaling import Scaling
-from mantid_exp2sim.networks import ClassifierSettings, GeneratorSettings
+from mantid_exp2sim.model.card import AcceptedAxis, mosaic_axes
+from mantid_exp2sim.networks import GeneratorSettings
 from mantid_exp2sim.networks.layout import Layout
 from mantid_exp2sim.training.datasets.provenance import data_axes
+from tests.helpers.models import tiny_card, tiny_networks
 
 MakeModel = Callable[..., Model]
-
-
-def _networks(card: Card) -> dict[Any, Any]:
-    import torch
-
-    from mantid_exp2sim.networks import build_classifier, build_generator
-
-    torch.manual_seed(3)
-    networks: dict[Any, Any] = {
-        "deconvolve": build_generator(card.generator, card.layout),
-        "convolve": build_generator(card.generator, card.layout),
-    }
-    for generator in networks.values():
-        for name, parameter in generator.named_parameters():
-            if name.startswith("last"):
-                torch.nn.init.normal_(parameter, std=0.05)
-    for domain, classifier in card.classifiers.items():
-        networks[f"classifier_{domain}"] = build_classifier(classifier.network)
-        networks[f"classifier_{domain}"].length_scale.fill_(3.0)
-    return networks
-
-
-def _card(name: str, **changes: Any) -> Card:
-    settings: dict[str, Any] = {
-        "name": name,
-        "description": "Random weights, for tests.",
-        "scaling": Scaling(intensity_scale=5.0),
-        "layout": Layout(windows=10),
-        "axes": mosaic_axes(),
-        "incident_energies": mosaic.INCIDENT_ENERGIES,
-        "mean_intensity": 7.0,
-        "generator": GeneratorSettings(width=4, blocks=1),
-        "classes": ("Dimer", "Goodenough"),
-        "classifiers": {
-            "integrated": ClassifierCard(
-                network=ClassifierSettings(panels=60, width=4, features=8, centroid=4), threshold=0.0
-            ),
-            "convolved": ClassifierCard(
-                network=ClassifierSettings(panels=10, width=4, features=8, centroid=4),
-                scaling=Scaling(intensity_scale=3.0, gain=0.5),
-                threshold=1.0,
-            ),
-        },
-    }
-    return Card(**{**settings, **changes})
 
 
 @pytest.fixture(scope="session")
@@ -78,15 +33,15 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     cuts = data_axes({}, windows_fixed=False, alone=("h", "k", "energy"))
     cards = [
-        _card("tiny"),
-        _card("tiny-cuts", layout=Layout(dimension=1, energy="separate"), axes=cuts, **bare),
-        _card("tiny-separate", layout=Layout(energy="separate"), axes=free, **bare),
-        _card("tiny-slices", layout=Layout(energy="axis"), axes=slices, **bare),
-        _card("tiny-3d", layout=Layout(dimension=3, energy="axis"), axes=free, **bare),
-        _card("tiny-paper", generator=GeneratorSettings(preset="paper", width=2, blocks=1), **bare),
+        tiny_card("tiny"),
+        tiny_card("tiny-cuts", layout=Layout(dimension=1, energy="separate"), axes=cuts, **bare),
+        tiny_card("tiny-separate", layout=Layout(energy="separate"), axes=free, **bare),
+        tiny_card("tiny-slices", layout=Layout(energy="axis"), axes=slices, **bare),
+        tiny_card("tiny-3d", layout=Layout(dimension=3, energy="axis"), axes=free, **bare),
+        tiny_card("tiny-paper", generator=GeneratorSettings(preset="paper", width=2, blocks=1), **bare),
     ]
     for card in cards:
-        save_bundle(folder / card.name, card, _networks(card))
+        save_bundle(folder / card.name, card, tiny_networks(card))
     return folder
 
 

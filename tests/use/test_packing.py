@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
 import zipfile
-from pathlib import Path
 
 import pytest
 
@@ -13,12 +11,7 @@ from mantid_exp2sim import Exp2SimError
 from mantid_exp2sim.cli import main
 from mantid_exp2sim.model.archive import add_model, pack_model, remove_model
 from mantid_exp2sim.model.bundle import list_models, load_bundle
-
-_SPEC = importlib.util.spec_from_file_location(
-    "fuzz_bundles", Path(__file__).resolve().parents[1] / "fuzz" / "fuzz_bundles.py"
-)
-fuzz = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(fuzz)
+from tests.fuzz import fuzz_bundles as fuzz
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,11 +12,11 @@ from mantid_exp2sim.storage.atomic import atomic_path
 
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])
-def test_failure_leaves_the_old_file_and_nothing_else(tmp_path, failure):
+def test_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, failure: Any) -> None:
     target = tmp_path / "a.txt"
     target.write_text("old")
 
-    def write():
+    def write() -> None:
         with atomic_path(target) as path:
             path.write_text("half")
             raise failure
@@ -25,7 +27,7 @@ def test_failure_leaves_the_old_file_and_nothing_else(tmp_path, failure):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_permissions(tmp_path):
+def test_permissions(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     mask = os.umask(0o022)
     try:
@@ -40,7 +42,7 @@ def test_permissions(tmp_path):
         os.umask(mask)
 
 
-def test_a_read_only_file_stays(tmp_path):
+def test_a_read_only_file_stays(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     target.write_text("keep")
     target.chmod(0o444)
@@ -50,7 +52,7 @@ def test_a_read_only_file_stays(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_link_stays_a_link(tmp_path):
+def test_link_stays_a_link(tmp_path: Path) -> None:
     real, link = tmp_path / "real.txt", tmp_path / "link.txt"
     real.write_text("old")
     link.symlink_to(real)
@@ -60,7 +62,7 @@ def test_link_stays_a_link(tmp_path):
     assert real.read_text() == "new"
 
 
-def test_bad_targets(tmp_path):
+def test_bad_targets(tmp_path: Path) -> None:
     for target in (tmp_path, tmp_path / "none" / "a.txt"):
         with pytest.raises(Exp2SimError), atomic_path(target):
             pass

@@ -3,6 +3,8 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from mantid_exp2sim import Axis, Exp2SimError, Histogram
 E = Axis("DeltaE", np.arange(4.0), unit="meV", frame="General Frame")
 
 
-def test_arrays_are_read_only_copies():
+def test_arrays_are_read_only_copies() -> None:
     values = np.ones(3)
     h = Histogram.from_arrays(values, [E])
     values[0] = 5
@@ -27,7 +29,7 @@ def test_arrays_are_read_only_copies():
 
 
 @given(hnp.arrays(np.float64, 3), hnp.arrays(np.bool_, 3))
-def test_masked_bins_and_no_others_are_nan(values, mask):
+def test_masked_bins_and_no_others_are_nan(values: Any, mask: Any) -> None:
     unknown = mask | ~np.isfinite(values)
     h = Histogram(values, np.ones(3), unknown, (E,))
     np.testing.assert_array_equal(np.isnan(h.intensity), unknown)
@@ -47,18 +49,18 @@ def test_masked_bins_and_no_others_are_nan(values, mask):
         (np.array(["a", "b", "c"]), np.ones(3), np.zeros(3)),
     ],
 )
-def test_bad_arrays(intensity, variance, mask):
+def test_bad_arrays(intensity: Any, variance: Any, mask: Any) -> None:
     with pytest.raises(Exp2SimError):
         Histogram(intensity, variance, mask, (E,))
 
 
 @pytest.mark.parametrize("edges", [[1.0], [1.0, 1.0], [2.0, 1.0], [0.0, np.nan], [[0.0, 1.0]], ["a", "b"]])
-def test_bad_edges(edges):
+def test_bad_edges(edges: list[float | str | list[float]]) -> None:
     with pytest.raises(Exp2SimError):
         Axis("x", edges)
 
 
-def test_metadata_must_be_json():
+def test_metadata_must_be_json() -> None:
     with pytest.raises(Exp2SimError, match="JSON"):
         Histogram.from_arrays(np.ones(3), [E], metadata={"x": np.ones(2)})
 
@@ -81,17 +83,17 @@ def test_metadata_must_be_json():
         ("row", "px", "General Frame", None),
     ],
 )
-def test_kind_of_axis(name, unit, frame, kind):
+def test_kind_of_axis(name: str, unit: str, frame: str, kind: str | None) -> None:
     assert Axis(name, np.arange(3.0), unit=unit, frame=frame).kind == kind
 
 
-def test_two_axes_of_one_kind_are_refused():
+def test_two_axes_of_one_kind_are_refused() -> None:
     h = Histogram.from_arrays(np.ones((3, 3)), [E, E])
     with pytest.raises(Exp2SimError, match="More than one"):
         h.find_axis("energy")
 
 
-def test_replace_keeps_the_rest():
+def test_replace_keeps_the_rest() -> None:
     h = Histogram.from_arrays(np.ones(3), [E], np.full(3, 2.0), [True, False, False], metadata={"title": "t"})
     new = h.replace(intensity=h.intensity * 2)
     assert new.axes is h.axes
@@ -101,12 +103,12 @@ def test_replace_keeps_the_rest():
 
 
 @given(st.text(), st.text(), st.text())
-def test_errors_survive_pickling(what, why, fix):
+def test_errors_survive_pickling(what: Any, why: Any, fix: Any) -> None:
     error = pickle.loads(pickle.dumps(Exp2SimError(what, reason=why, fix=fix)))
     assert (error.summary, error.reason, error.fix) == (what, why, fix)
 
 
-def test_nothing_heavy_is_imported():
+def test_nothing_heavy_is_imported() -> None:
     code = (
         "import sys, mantid_exp2sim, mantid_exp2sim.cli; mantid_exp2sim.Histogram\n"
         "heavy = {'torch', 'ot', 'matplotlib', 'h5py', 'scipy', 'pydantic', 'rich'} & set(sys.modules)\n"
@@ -115,7 +117,7 @@ def test_nothing_heavy_is_imported():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_every_public_name_is_there():
+def test_every_public_name_is_there() -> None:
     for name in ("load", "save", "Histogram", "Axis", "Exp2SimError", "Cancelled", "__version__"):
         assert name in dir(mantid_exp2sim)
         assert getattr(mantid_exp2sim, name) is not None
@@ -123,7 +125,7 @@ def test_every_public_name_is_there():
         _ = mantid_exp2sim.no_such_name
 
 
-def test_arguments_of_a_wrong_type_say_what_is_taken(tmp_path):
+def test_arguments_of_a_wrong_type_say_what_is_taken(tmp_path: Path) -> None:
     for use in (mantid_exp2sim.load, mantid_exp2sim.load_model):
         for wrong in (None, 3, b"a.npz"):
             with pytest.raises(Exp2SimError, match=r"Got a \w+\. It takes the "):

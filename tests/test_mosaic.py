@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from mantid_exp2sim import Exp2SimError, mosaic
 
 
-def random_mosaic(seed):
+def random_mosaic(seed: Any) -> Any:
     rng = np.random.default_rng(seed)
     return mosaic.mosaic_histogram(
         rng.normal(size=mosaic.SHAPE),
@@ -19,7 +21,7 @@ def random_mosaic(seed):
 
 
 @given(st.integers(0, 2**32), st.permutations(range(6)))
-def test_split_and_join(seed, order):
+def test_split_and_join(seed: Any, order: Any) -> None:
     picture = random_mosaic(seed)
     volumes = mosaic.split(picture)
     back = mosaic.join([volumes[i] for i in order])
@@ -29,7 +31,7 @@ def test_split_and_join(seed, order):
 
 
 @given(st.integers(0, 239), st.integers(0, 399), st.integers(1, 3))
-def test_where_a_pixel_goes(row, column, lead):
+def test_where_a_pixel_goes(row: Any, column: Any, lead: Any) -> None:
     pictures = np.zeros((lead, 240, 400))
     pictures[-1, row, column] = 1
     volumes = mosaic.volumes_from_picture(pictures)
@@ -38,7 +40,7 @@ def test_where_a_pixel_goes(row, column, lead):
     np.testing.assert_array_equal(mosaic.picture_from_volumes(volumes), pictures)
 
 
-def test_axes_of_the_volumes():
+def test_axes_of_the_volumes() -> None:
     for ei, volume in zip(mosaic.INCIDENT_ENERGIES, mosaic.split(random_mosaic(0)), strict=True):
         h, k, e = volume.axes
         np.testing.assert_allclose(h.centres, np.linspace(-1, 1, 40), atol=1e-12)
@@ -48,7 +50,7 @@ def test_axes_of_the_volumes():
         assert volume.metadata["incident_energy"] == ei
 
 
-def test_wrong_input():
+def test_wrong_input() -> None:
     volumes = mosaic.split(random_mosaic(1))
     with pytest.raises(Exp2SimError, match="incident energies"):
         mosaic.join(volumes[:5])

@@ -18,7 +18,7 @@ def packages_in(folder: Path, name: str) -> set[str]:
     return found
 
 
-def test_all_packages_are_listed():
+def test_all_packages_are_listed() -> None:
     setup = tomllib.loads((ROOT / "pyproject.toml").read_text())
     listed = set(setup["tool"]["setuptools"]["packages"])
     there = packages_in(ROOT / "mantid_exp2sim", "mantid_exp2sim")
@@ -27,5 +27,5 @@ def test_all_packages_are_listed():
     assert setup["project"]["version"] == mantid_exp2sim.__version__
 
 
-def test_the_plugin_directory_is_no_package():
+def test_the_plugin_directory_is_no_package() -> None:
     assert not list((ROOT / "algorithms").rglob("__init__.py"))

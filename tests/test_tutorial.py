@@ -144,7 +144,7 @@ LOOKS = {
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell")
-def test_the_tutorial_from_nothing_to_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_tutorial_from_nothing_to_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = runner()
     work = tmp_path / "work"
     run.prepare(work, small=True)
@@ -157,14 +157,14 @@ def test_the_tutorial_from_nothing_to_a_model(tmp_path: Path, monkeypatch: pytes
         LOOKS[block.heading](work / "tutorial", printed)
 
 
-def test_a_command_that_fails_ends_the_run(tmp_path: Path):
+def test_a_command_that_fails_ends_the_run(tmp_path: Path) -> None:
     run = runner()
     session = run.Session(tmp_path)
     with pytest.raises(subprocess.CalledProcessError):
         session.run(run.Block("x", "exp2sim info nothing-here.nxs\necho went on"), small=True)
 
 
-def test_small_recipes_are_the_full_ones_but_for_numbers():
+def test_small_recipes_are_the_full_ones_but_for_numbers() -> None:
     run = runner()
     for name, numbers in run.SMALL.items():
         text = (ROOT / "examples" / "tutorial" / name).read_text(encoding="utf-8")

@@ -1,9 +1,13 @@
 """What the tests of the algorithms share. They run on a real Mantid if there is one, else on the stand-in."""
 
+from __future__ import annotations
+
 import importlib.util
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -30,14 +34,14 @@ from mantid_exp2sim.networks.layout import Layout
 REAL = not getattr(mantid, "IS_DOUBLE", False)
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(items: Any) -> None:
     """A warning of a real Mantid is no failure of ours."""
     for item in items:
         if REAL and Path(item.path).parent == Path(__file__).parent:
             item.add_marker(pytest.mark.filterwarnings("default"))
 
 
-def _card(name, **changes):
+def _card(name: Any, **changes: Any) -> Any:
     settings = {
         "name": name,
         "description": "Random weights, for tests.",
@@ -51,7 +55,7 @@ def _card(name, **changes):
     return Card(**{**settings, **changes})
 
 
-def _cards():
+def _cards() -> Any:
     """Models for volumes, for slices (k integrated), for single windows, and for whole measurements."""
     slices = tuple(
         AcceptedAxis(**{**axis.model_dump(), "integrated": (0.01, 2.1) if axis.kind == "k" else None})
@@ -79,7 +83,7 @@ def _cards():
     )
 
 
-def _networks(card):
+def _networks(card: Any) -> Any:
     import torch
 
     from mantid_exp2sim.networks import build_classifier, build_generator
@@ -98,7 +102,7 @@ def _networks(card):
 
 
 @pytest.fixture(scope="session")
-def models_folder(tmp_path_factory):
+def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("models")
     for card in _cards():
         bundle.save_bundle(folder / card.name, card, _networks(card))
@@ -106,7 +110,7 @@ def models_folder(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def api(models_folder, monkeypatch):
+def api(models_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The algorithms, registered, with the models above installed; nothing else in the data service."""
     monkeypatch.setenv("EXP2SIM_MODELS", str(models_folder))
     mantid_exp2sim.register_algorithms()
@@ -121,7 +125,7 @@ H, K, E = 12, 9, 7
 ENERGY = 50.0
 
 
-def _limits(axis, n):
+def _limits(axis: Any, n: Any) -> Any:
     if axis == "DeltaE":
         return 0.10 * ENERGY, (0.10 + 0.06 * n) * ENERGY
     return -n / 39, n / 39
@@ -131,12 +135,20 @@ NAMES = {"h": "[H,0,0]", "k": "[0,K,0]", "l": "[0,0,L]", "e": "DeltaE"}
 
 
 @pytest.fixture
-def make(api):
+def make(api: Any) -> Any:
     """make("hke", name="ws"): a workspace with the axes in this order; capitals are integrated (one bin)."""
 
     def build(
-        order="hke", *, name="ws", seed=1, energy=ENERGY, logged=True, limits=None, units=None, sizes=None
-    ):
+        order: str = "hke",
+        *,
+        name: str = "ws",
+        seed: int = 1,
+        energy: Any = ENERGY,
+        logged: bool = True,
+        limits: Any = None,
+        units: Any = None,
+        sizes: Any = None,
+    ) -> Any:
         shape, extents, names = [], [], []
         for letter in order:
             title = NAMES[letter.lower()]
@@ -168,12 +180,12 @@ def make(api):
 
 
 @pytest.fixture
-def add_energy(api):
+def add_energy(api: Any) -> Any:
     """add_energy(workspace, 70.0): one more run, with the sample log Ei."""
     return lambda workspace, energy: _add_energy(api, workspace, energy)
 
 
-def _child(name, **properties):
+def _child(name: Any, **properties: Any) -> Any:
     """The output of an algorithm, in no data service."""
     from mantid.api import AlgorithmManager
 
@@ -186,7 +198,7 @@ def _child(name, **properties):
     return algorithm.getProperty("OutputWorkspace").value
 
 
-def _add_energy(api, workspace, energy):
+def _add_energy(api: Any, workspace: Any, energy: Any) -> None:
     """The workspace gets Mantid's copy of the runs: older versions die with a run that belongs to Python."""
     run = _child("CreateWorkspace", DataX=[0.0, 1.0], DataY=[0.0])
     run.run().addProperty("Ei", float(energy), "meV", True)
@@ -196,10 +208,10 @@ def _add_energy(api, workspace, energy):
 
 
 @pytest.fixture
-def binned(api, tmp_path):
+def binned(api: Any, tmp_path: Path) -> Any:
     """binned(flag=1): events as BinMD leaves them, some bins empty, under this display normalisation."""
 
-    def build(name="events", count=400, flag=2):
+    def build(name: str = "events", count: int = 400, flag: int = 2) -> Any:
         limits = [_limits(t, n) for t, n in (("h", 8), ("k", 6), ("DeltaE", 5))]
         api.CreateMDWorkspace(
             Dimensions=3,
@@ -231,7 +243,7 @@ def binned(api, tmp_path):
 class State:
     """All that a workspace holds, as bytes."""
 
-    def __init__(self, workspace):
+    def __init__(self, workspace: Any) -> None:
         self.arrays = [
             np.array(array, copy=True).tobytes()
             for array in (
@@ -244,12 +256,12 @@ class State:
         self.axes = [(d.name, d.getUnits(), d.getNBins(), d.getMinimum(), d.getMaximum()) for d in dimensions]
         self.history = len(workspace.getHistory().getAlgorithmHistories())
 
-    def __eq__(self, other):
+    def __eq__(self, other: Any) -> Any:
         return vars(self) == vars(other)
 
     __hash__ = None
 
 
 @pytest.fixture
-def state():
+def state() -> Any:
     return State

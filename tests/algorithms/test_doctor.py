@@ -1,7 +1,11 @@
 """exp2sim workbench doctor: what it sees of the user's file, and what Mantid itself answers."""
 
+from __future__ import annotations
+
 import json
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,20 +25,20 @@ OLD_FILE = (
 FOREIGN = "# see `help`\n"
 
 
-def write(file, text):
+def write(file: Any, text: Any) -> Any:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
     return file
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path: Path) -> Any:
     return tmp_path / "mantid" / "Mantid.user.properties"
 
 
 @pytest.fixture
-def checks(file):
-    def look():
+def checks(file: Any) -> Any:
+    def look() -> Any:
         by_name = {}
         for check in examine(file).checks:
             by_name.setdefault(check.name, []).append(check)
@@ -44,7 +48,7 @@ def checks(file):
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A home of its own, with the user properties that Mantid reads there."""
     monkeypatch.setenv("HOME", str(tmp_path))
     file = write(tmp_path / ".mantid" / "Mantid.user.properties", USERS_OWN)
@@ -53,7 +57,7 @@ def home(tmp_path, monkeypatch):
     return file
 
 
-def test_the_doctor_finds_mantid_torch_models_and_the_algorithms(home):
+def test_the_doctor_finds_mantid_torch_models_and_the_algorithms(home: Any) -> None:
     install()
     report = examine()
     by_name = {name: [check for check in report.checks if check.name == name] for name in CHECKED}
@@ -82,7 +86,7 @@ CHECKED = ("python", "mantid", "torch", "models", "workbench", "algorithms")
     ],
     ids=["ours", "of somebody else"],
 )
-def test_the_doctor_tells_of_a_backtick_in_front_of_the_algorithms(home, text, fix):
+def test_the_doctor_tells_of_a_backtick_in_front_of_the_algorithms(home: Any, text: Any, fix: str) -> None:
     write(home, text)
     report = examine()
     assert not report.ok
@@ -97,7 +101,7 @@ def test_the_doctor_tells_of_a_backtick_in_front_of_the_algorithms(home, text, f
     assert home.read_text() == text
 
 
-def test_the_doctor_tells_of_a_backtick_behind_the_algorithms(file, checks):
+def test_the_doctor_tells_of_a_backtick_behind_the_algorithms(file: Any, checks: Any) -> None:
     install(write(file, f"{FOREIGN}{USERS_OWN}"))
     told = checks()["workbench"][0]
     assert (told.status, told.message) == (
@@ -106,14 +110,16 @@ def test_the_doctor_tells_of_a_backtick_behind_the_algorithms(file, checks):
     )
 
 
-def test_the_doctor_says_where_mantid_reads_another_file(home, file, checks):
+def test_the_doctor_says_where_mantid_reads_another_file(home: Any, file: Any, checks: Any) -> None:
     install(file)
     by_name = checks()
     assert f"Mantid reads {home}, not {file}" in by_name["workbench"][-1].message
     assert {check.status for check in by_name["algorithms"]} == {"warning"}
 
 
-def test_the_doctor_names_the_fix_of_each_problem(file, checks, models_folder, monkeypatch, tmp_path):
+def test_the_doctor_names_the_fix_of_each_problem(
+    file: Any, checks: Any, models_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     broken = tmp_path / "models" / "broken"
     broken.mkdir(parents=True)
     (broken / "card.json").write_text("{}")
@@ -146,7 +152,9 @@ def test_the_doctor_names_the_fix_of_each_problem(file, checks, models_folder, m
     ids=["import fails", "crash", "exit", "hangs"],
 )
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_a_mantid_that_does_not_start_is_told(tmp_path, monkeypatch, code, message, fix):
+def test_a_mantid_that_does_not_start_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, message: str, fix: str
+) -> None:
     package = tmp_path / "broken" / "mantid"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(code)
@@ -159,7 +167,7 @@ def test_a_mantid_that_does_not_start_is_told(tmp_path, monkeypatch, code, messa
     assert fix in mantid.fix
 
 
-def test_asking_makes_no_folder_in_the_home(tmp_path, monkeypatch):
+def test_asking_makes_no_folder_in_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "package" / "mantid"
     package.mkdir(parents=True)
     makes_its_folder = "import pathlib; (pathlib.Path.home() / '.mantid').mkdir(); raise ImportError('made')"
@@ -172,14 +180,18 @@ def test_asking_makes_no_folder_in_the_home(tmp_path, monkeypatch):
     assert not list(home.iterdir())
 
 
-def test_a_user_without_properties_reads_the_usual_file(tmp_path, monkeypatch):
+def test_a_user_without_properties_reads_the_usual_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     answer = probe.ask_mantid()
     assert not list(tmp_path.iterdir())
     assert answer.reads(tmp_path / ".mantid" / "Mantid.user.properties")
 
 
-def test_the_child_of_the_doctor_takes_nothing_that_workbench_set(home, monkeypatch, tmp_path):
+def test_the_child_of_the_doctor_takes_nothing_that_workbench_set(
+    home: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "sitecustomize.py").write_text("import os; os._exit(9)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("PYTHONHOME", str(tmp_path))
@@ -187,7 +199,9 @@ def test_the_child_of_the_doctor_takes_nothing_that_workbench_set(home, monkeypa
     assert probe.ask_mantid().version is not None
 
 
-def test_the_doctor_tells_of_an_algorithm_that_does_not_load(file, checks, monkeypatch):
+def test_the_doctor_tells_of_an_algorithm_that_does_not_load(
+    file: Any, checks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answer = probe.MantidAnswer(version="6", properties=str(file), failures={"ConvolveMD": "No module"})
     monkeypatch.setattr("mantid_exp2sim.mantid.doctor.ask_mantid", lambda: answer)
     by_name = {check.message: check.status for check in checks()["algorithms"]}
@@ -197,16 +211,20 @@ def test_the_doctor_tells_of_an_algorithm_that_does_not_load(file, checks, monke
 @pytest.mark.parametrize(
     ("version", "message"), [("1.0", "numpy 1.0 is older than 1.24"), ("1.24.1", "")], ids=["old", "new"]
 )
-def test_versions_are_compared_by_their_numbers(monkeypatch, version, message):
+def test_versions_are_compared_by_their_numbers(
+    monkeypatch: pytest.MonkeyPatch, version: str, message: str
+) -> None:
     monkeypatch.setattr("importlib.metadata.version", lambda name: version)
     assert libraries.compare("numpy>=1.24") == message
 
 
-def test_a_library_that_is_missing_is_named():
+def test_a_library_that_is_missing_is_named() -> None:
     assert libraries.compare("no-such-library>=1") == "no-such-library is not installed"
 
 
-def test_the_doctor_sees_a_library_that_is_there_twice(monkeypatch, tmp_path, checks):
+def test_the_doctor_sees_a_library_that_is_there_twice(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, checks: Any
+) -> None:
     assert [check.status for check in checks()["versions"]] == ["ok"]
     record = write(tmp_path / "pip" / "numpy-1.0.dist-info" / "METADATA", "Name: numpy\nVersion: 1.0\n")
     monkeypatch.setattr(sys, "path", [*sys.path, str(record.parents[1])])
@@ -215,7 +233,9 @@ def test_the_doctor_sees_a_library_that_is_there_twice(monkeypatch, tmp_path, ch
     assert "pip uninstall" in trouble[0].fix
 
 
-def test_the_doctor_as_a_command(file, capsys, monkeypatch):
+def test_the_doctor_as_a_command(
+    file: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "mantid", None)
     status = cli.main(["workbench", "doctor", "--properties", str(file), "--json"])
     report = json.loads(capsys.readouterr().out)

@@ -1,10 +1,13 @@
 """The pages of docs/algorithms: the table is the algorithm's, and the usage example runs as printed."""
 
+from __future__ import annotations
+
 import contextlib
 import io
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mantid.api import AlgorithmManager
@@ -17,11 +20,11 @@ NAMES = [file.stem for file in user_properties.algorithm_files()]
 DIRECTIONS = ("Input", "Output", "InOut")
 
 
-def page(name):
+def page(name: Any) -> Any:
     return (DOCS / "algorithms" / f"{name}.md").read_text(encoding="utf-8")
 
 
-def rows(name):
+def rows(name: Any) -> Any:
     """The rows of the table as the algorithm has them."""
     made = []
     for prop in AlgorithmManager.create(name).getProperties():
@@ -38,7 +41,7 @@ def rows(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_table_of_properties(api, name):
+def test_the_table_of_properties(api: Any, name: Any) -> None:
     text = page(name)
     wanted = [re.sub(r"\s+", " ", row) for row in rows(name)]
     found = [re.sub(r"\s+", " ", line) for line in text.splitlines() if line.startswith("| `")]
@@ -46,7 +49,7 @@ def test_the_table_of_properties(api, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_page_has_all_its_parts(api, name):
+def test_the_page_has_all_its_parts(api: Any, name: Any) -> None:
     text = page(name)
     assert text.startswith(f"# {name}\n\n{AlgorithmManager.create(name).summary()}\n")
     parts = [line[3:] for line in text.splitlines() if line.startswith("## ")]
@@ -54,20 +57,22 @@ def test_the_page_has_all_its_parts(api, name):
 
 
 @pytest.fixture
-def default_model(models_folder, tmp_path, monkeypatch):
+def default_model(models_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model of the examples, with random weights where it is not installed."""
     if not (installed.shipped_models_folder() / installed.DEFAULT_MODEL).is_dir():
         shutil.copytree(models_folder / "whole", tmp_path / installed.DEFAULT_MODEL)
         monkeypatch.setenv("EXP2SIM_MODELS", str(tmp_path))
 
 
-def blocks(text):
+def blocks(text: Any) -> Any:
     """Code and the output printed below it."""
     return re.findall(r"```python\n(.*?)```\n+(?:Output:\n+```text\n(.*?)```)?", text, re.DOTALL)
 
 
 @pytest.mark.parametrize("file", [*(f"algorithms/{name}" for name in NAMES), "workbench"])
-def test_the_examples_print_what_the_page_says(api, default_model, file, tmp_path, monkeypatch):
+def test_the_examples_print_what_the_page_says(
+    api: Any, default_model: Any, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     space = {}
     found = blocks((DOCS / f"{file}.md").read_text(encoding="utf-8"))

@@ -1,8 +1,11 @@
 """examples/pipeline.py over a directory: exit status, log, results that are whole, and a second run."""
 
+from __future__ import annotations
+
 import csv
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ FILE = Path(__file__).resolve().parents[2] / "examples" / "pipeline.py"
 
 
 @pytest.fixture
-def pipeline():
+def pipeline() -> Any:
     spec = importlib.util.spec_from_file_location("pipeline", FILE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -19,7 +22,7 @@ def pipeline():
 
 
 @pytest.fixture
-def source(api, make, tmp_path):
+def source(api: Any, make: Any, tmp_path: Path) -> Any:
     folder = tmp_path / "in"
     folder.mkdir()
     limits = {"h": (-40 / 39, 40 / 39), "k": (-40 / 39, 40 / 39), "e": (5.0, 35.0)}
@@ -30,11 +33,11 @@ def source(api, make, tmp_path):
     return folder
 
 
-def arguments(source, target, *more):
+def arguments(source: Any, target: Any, *more: Any) -> Any:
     return [str(source), str(target), "--model", "whole", *more]
 
 
-def test_all_files(pipeline, source, tmp_path, api):
+def test_all_files(pipeline: Any, source: Any, tmp_path: Path, api: Any) -> None:
     target = tmp_path / "out"
     assert (
         pipeline.main(arguments(source, target, "--classifier", "convolved", "--incident-energy", "50")) == 0
@@ -60,7 +63,7 @@ def test_all_files(pipeline, source, tmp_path, api):
     assert "0 of 2 files failed" in log
 
 
-def test_a_second_run_leaves_out_what_is_done(pipeline, source, tmp_path):
+def test_a_second_run_leaves_out_what_is_done(pipeline: Any, source: Any, tmp_path: Path) -> None:
     target = tmp_path / "out"
     assert pipeline.main(arguments(source, target, "--incident-energy", "50")) == 0
     (target / "b.nxs").unlink()
@@ -71,7 +74,7 @@ def test_a_second_run_leaves_out_what_is_done(pipeline, source, tmp_path):
     assert "a.nxs is done already" in (target / "pipeline.log").read_text()
 
 
-def test_a_bad_file_does_not_stop_the_others(pipeline, source, tmp_path, api):
+def test_a_bad_file_does_not_stop_the_others(pipeline: Any, source: Any, tmp_path: Path, api: Any) -> None:
     (source / "a.nxs").write_text("no file of SaveMD")
     target = tmp_path / "out"
     assert pipeline.main(arguments(source, target, "--incident-energy", "50")) == 1
@@ -80,7 +83,9 @@ def test_a_bad_file_does_not_stop_the_others(pipeline, source, tmp_path, api):
     assert list(api.mtd.getObjectNames()) == []
 
 
-def test_nothing_to_start(pipeline, source, tmp_path, monkeypatch):
+def test_nothing_to_start(
+    pipeline: Any, source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert pipeline.main([str(tmp_path / "nowhere"), str(tmp_path / "out")]) == 2
     assert pipeline.main(arguments(source, tmp_path / "out", "--pattern", "*.dat")) == 2
     monkeypatch.setitem(__import__("sys").modules, "mantid", None)
@@ -88,8 +93,10 @@ def test_nothing_to_start(pipeline, source, tmp_path, monkeypatch):
     assert "Mantid comes from conda" in (tmp_path / "out" / "pipeline.log").read_text()
 
 
-def test_an_interrupt(pipeline, source, tmp_path, monkeypatch, api):
-    def interrupted(*arguments):
+def test_an_interrupt(
+    pipeline: Any, source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: Any
+) -> None:
+    def interrupted(*arguments: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pipeline, "process", interrupted)

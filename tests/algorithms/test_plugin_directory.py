@@ -1,11 +1,14 @@
 """The plugin directory, loaded the way Mantid loads it."""
 
+from __future__ import annotations
+
 import ast
 import importlib.util
 import json
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from mantid.api import AlgorithmManager
@@ -39,7 +42,7 @@ print("RESULT", json.dumps({"new": sorted(set(sys.modules) - before), "algorithm
 
 
 @pytest.fixture(scope="module")
-def loaded():
+def loaded() -> Any:
     command = [sys.executable, "-c", LOAD, json.dumps(sys.path), str(FOLDER)]
     run = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
@@ -47,21 +50,21 @@ def loaded():
     return json.loads(run.stdout.split("RESULT ")[1])
 
 
-def test_every_file_is_an_algorithm_of_its_name(loaded):
+def test_every_file_is_an_algorithm_of_its_name(loaded: Any) -> None:
     assert loaded["algorithms"] == sorted(file.stem for file in FILES)
 
 
-def test_loading_them_brings_in_nothing_heavy(loaded):
+def test_loading_them_brings_in_nothing_heavy(loaded: Any) -> None:
     assert not [name for name in loaded["new"] if name.split(".")[0] in HEAVY]
 
 
-def test_no_file_becomes_a_module_that_hides_another(loaded):
+def test_no_file_becomes_a_module_that_hides_another(loaded: Any) -> None:
     assert not {file.stem for file in FILES} & (
         set(sys.stdlib_module_names) | set(HEAVY) | {"setup", "numpy"}
     )
 
 
-def test_there_is_nothing_else_in_the_directory():
+def test_there_is_nothing_else_in_the_directory() -> None:
     allowed = {file.name for file in FILES} | {"README.md", "__pycache__"}
     assert {path.name for path in FOLDER.iterdir()} == allowed & {path.name for path in FOLDER.iterdir()}
     assert not list(FOLDER.rglob("*/*.py"))
@@ -69,7 +72,7 @@ def test_there_is_nothing_else_in_the_directory():
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_file_is_thin(file):
+def test_a_file_is_thin(file: Any) -> None:
     text = file.read_text()
     assert len(text.splitlines()) <= 150
     assert len(file.stem) <= 20
@@ -87,7 +90,7 @@ def test_a_file_is_thin(file):
 
 
 @pytest.mark.parametrize("name", [file.stem for file in FILES])
-def test_what_workbench_shows(api, name):
+def test_what_workbench_shows(api: Any, name: Any) -> None:
     algorithm = AlgorithmManager.create(name)
     assert algorithm.category() == "MDAlgorithms\\Transforms" or algorithm.category().startswith(
         "MDAlgorithms"
@@ -111,7 +114,7 @@ def test_what_workbench_shows(api, name):
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_mantid_finds_every_method_in_the_class_itself(api, file):
+def test_mantid_finds_every_method_in_the_class_itself(api: Any, file: Any) -> None:
     """Mantid looks into the dictionary of the class: what a base class has does not count."""
     spec = importlib.util.spec_from_file_location(file.stem, file)
     module = importlib.util.module_from_spec(spec)
@@ -121,12 +124,12 @@ def test_mantid_finds_every_method_in_the_class_itself(api, file):
 
 
 @pytest.mark.parametrize("name", ["DeconvolveMD", "ConvolveMD", "ClassifySpinWavesMD"])
-def test_the_models_are_a_drop_down(api, name):
+def test_the_models_are_a_drop_down(api: Any, name: str) -> None:
     prop = AlgorithmManager.create(name).getProperty("Model")
     assert {"volumes", "slices", "whole"} <= set(prop.allowedValues)
     assert prop.value in prop.allowedValues
 
 
-def test_registering_twice_is_harmless(api):
+def test_registering_twice_is_harmless(api: Any) -> None:
     assert register_algorithms() == tuple(file.stem for file in FILES)
     assert callable(api.DeconvolveMD)

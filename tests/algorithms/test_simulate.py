@@ -1,7 +1,11 @@
 """SimulateSpinWavesMD: a Hamiltonian on given bins or on a template's axes; the numbers of the simulator."""
 
+from __future__ import annotations
+
 import threading
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,24 +20,30 @@ SMALL = {"HBins": "-0.5,0.5,10", "KBins": "-0.4,0.6,8", "EnergyBins": "5,30,5"}
 
 
 def expected(
-    workspace, energy=50.0, model="Goodenough", parameters=None, kind="convolved", order=(0, 1, 2), **more
-):
+    workspace: Any,
+    energy: float = 50.0,
+    model: str = "Goodenough",
+    parameters: Any = None,
+    kind: str = "convolved",
+    order: tuple[int, int, int] = (0, 1, 2),
+    **more: Any,
+) -> Any:
     edges = [mdworkspace.axes(workspace)[i].edges for i in order]
     return measurement.simulate(model, parameters, binning=Binning(*edges, energy), kind=kind, **more)
 
 
-def arrays(workspace):
+def arrays(workspace: Any) -> Any:
     return np.array(workspace.getSignalArray()), np.array(workspace.getErrorSquaredArray())
 
 
-def test_names_and_kinds_are_those_of_the_simulator():
+def test_names_and_kinds_are_those_of_the_simulator() -> None:
     assert dict(mdsimulate.MODELS) == dict(manganite.PARAMETERS)
     assert set(mdsimulate.KINDS) == set(KINDS)
 
 
 @pytest.mark.parametrize("model", ["Dimer", "Goodenough"])
 @pytest.mark.parametrize("kind", ["convolved", "integrated"])
-def test_the_numbers_are_those_of_the_simulator(api, model, kind):
+def test_the_numbers_are_those_of_the_simulator(api: Any, model: str, kind: str) -> None:
     api.SimulateSpinWavesMD(SpinWaveModel=model, Kind=kind, IncidentEnergy=50.0, OutputWorkspace="s", **SMALL)
     workspace = api.mtd["s"]
     result = expected(workspace, model=model, kind=kind)
@@ -45,7 +55,7 @@ def test_the_numbers_are_those_of_the_simulator(api, model, kind):
     assert workspace.getExperimentInfo(0).run().getProperty("Ei").value == 50.0
 
 
-def test_noise_comes_from_the_seed(api):
+def test_noise_comes_from_the_seed(api: Any) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         api.SimulateSpinWavesMD(
             IncidentEnergy=50.0, NoiseLevel=0.7, Seed=seed, Gaps="None", OutputWorkspace=name, **SMALL
@@ -58,7 +68,7 @@ def test_noise_comes_from_the_seed(api):
 
 
 @pytest.mark.parametrize("order", ["hke", "ekh", "lekh"])
-def test_the_axes_of_a_template(api, make, order, state):
+def test_the_axes_of_a_template(api: Any, make: Any, order: str, state: Any) -> None:
     template = make(order)
     signal = np.array(template.getSignalArray())
     signal.ravel()[::7] = np.nan
@@ -82,7 +92,7 @@ def test_the_axes_of_a_template(api, make, order, state):
     assert workspace.getExperimentInfo(0).run().getProperty("Ei").value == 50.0
 
 
-def test_the_log_is_the_energy_it_was_made_for(api, make, state):
+def test_the_log_is_the_energy_it_was_made_for(api: Any, make: Any, state: Any) -> None:
     template = make("hke")
     template.getExperimentInfo(0).run().addProperty("Ei", 70.0, "meV", True)
     before = state(template)
@@ -91,7 +101,7 @@ def test_the_log_is_the_energy_it_was_made_for(api, make, state):
     assert state(api.mtd["ws"]) == before
 
 
-def test_what_comes_out_goes_into_the_models(api):
+def test_what_comes_out_goes_into_the_models(api: Any) -> None:
     api.SimulateSpinWavesMD(IncidentEnergy=50.0, NoiseLevel=0.7, OutputWorkspace="s")
     api.DeconvolveMD(InputWorkspace="s", OutputWorkspace="s", Model="volumes", Replicas=2)
     names = [h.name() for h in api.mtd["s"].getHistory().getAlgorithmHistories()]
@@ -99,7 +109,7 @@ def test_what_comes_out_goes_into_the_models(api):
     assert list(api.mtd.getObjectNames()) == ["s"]
 
 
-def test_bins_without_events_of_a_template_are_gaps(api, binned):
+def test_bins_without_events_of_a_template_are_gaps(api: Any, binned: Any) -> None:
     template = binned(flag=0)
     empty = np.array(template.getNumEventsArray()) == 0
     api.SimulateSpinWavesMD(
@@ -108,7 +118,7 @@ def test_bins_without_events_of_a_template_are_gaps(api, binned):
     np.testing.assert_array_equal(np.isnan(arrays(api.mtd["s"])[0]), empty)
 
 
-def test_the_run_is_a_copy_that_mantid_owns(api):
+def test_the_run_is_a_copy_that_mantid_owns(api: Any) -> None:
     """Older versions die when a workspace goes whose run belongs to Python; the stand-in refuses it."""
     for _ in range(2):
         api.SimulateSpinWavesMD(IncidentEnergy=50.0, OutputWorkspace="s", **SMALL)
@@ -125,7 +135,7 @@ UGLY = {
 
 
 @pytest.mark.parametrize("parameters", ["", "-11.3912345678,1.512345678,1.3512345,1.51,0.881234567,0.073"])
-def test_a_generated_script_repeats_every_bit(api, tmp_path, parameters):
+def test_a_generated_script_repeats_every_bit(api: Any, tmp_path: Path, parameters: str) -> None:
     api.SimulateSpinWavesMD(
         IncidentEnergy=50.123456789,
         Parameters=parameters,
@@ -148,7 +158,7 @@ def test_a_generated_script_repeats_every_bit(api, tmp_path, parameters):
         np.testing.assert_array_equal(again, array)
 
 
-def messages(**properties):
+def messages(**properties: Any) -> Any:
     algorithm = AlgorithmManager.create("SimulateSpinWavesMD")
     for key, value in {"OutputWorkspace": "s", "IncidentEnergy": 50.0, **properties}.items():
         algorithm.setProperty(key, value)
@@ -171,11 +181,11 @@ def messages(**properties):
         ({"Gaps": "Template"}, "Gaps", "no template"),
     ],
 )
-def test_wrong_inputs(api, properties, name, message):
+def test_wrong_inputs(api: Any, properties: dict[str, Any], name: str, message: str) -> None:
     assert message in messages(**properties)[name]
 
 
-def test_wrong_templates(api, make):
+def test_wrong_templates(api: Any, make: Any) -> None:
     make("hk", name="flat")
     assert "once each" in messages(TemplateWorkspace="flat")["TemplateWorkspace"]
     make("hke", name="bare", logged=False)
@@ -183,13 +193,13 @@ def test_wrong_templates(api, make):
     assert messages(TemplateWorkspace="bare") == {}
 
 
-def test_an_unstable_structure_is_an_error_and_leaves_nothing(api):
+def test_an_unstable_structure_is_an_error_and_leaves_nothing(api: Any) -> None:
     with pytest.raises(RuntimeError, match="not stable with these exchange constants"):
         api.SimulateSpinWavesMD(IncidentEnergy=50.0, Parameters="20,-3,3,3,0,0", OutputWorkspace="s", **SMALL)
     assert list(api.mtd.getObjectNames()) == []
 
 
-def test_cancel_within_a_second(api, monkeypatch):
+def test_cancel_within_a_second(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
     monkeypatch.setattr(measurement, "solve", lambda *arguments: go_on.wait(10))
     algorithm = AlgorithmManager.create("SimulateSpinWavesMD")

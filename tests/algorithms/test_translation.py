@@ -1,5 +1,10 @@
 """DeconvolveMD and ConvolveMD: in place, any axis order, events, masks; the numbers of the Python API."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -8,19 +13,19 @@ from mantid_exp2sim.histogram import Axis, Histogram
 from mantid_exp2sim.mantid import workspace as mdworkspace
 
 
-def expected(workspace, direction="deconvolve", model="volumes", **options):
+def expected(workspace: Any, direction: str = "deconvolve", model: str = "volumes", **options: Any) -> Any:
     """The Python API on the same data, put together here by hand."""
     snapshot = mdworkspace.read(workspace)
     model = load_model(model)
     return snapshot, getattr(model, direction)(snapshot.histogram, **options)
 
 
-def arrays(workspace):
+def arrays(workspace: Any) -> Any:
     return np.array(workspace.getSignalArray()), np.array(workspace.getErrorSquaredArray())
 
 
 @pytest.mark.parametrize("name", ["DeconvolveMD", "ConvolveMD"])
-def test_in_place_and_to_a_new_name(api, make, state, name):
+def test_in_place_and_to_a_new_name(api: Any, make: Any, state: Any, name: str) -> None:
     run = getattr(api, name)
     before = make("hke")
     _, result = expected(before, name[:-2].lower())
@@ -37,7 +42,7 @@ def test_in_place_and_to_a_new_name(api, make, state, name):
     assert (errors > 0).all()
 
 
-def test_a_python_histogram_of_the_same_numbers_gives_the_same(api, make):
+def test_a_python_histogram_of_the_same_numbers_gives_the_same(api: Any, make: Any) -> None:
     """Nothing of mdworkspace in the expectation: edges, intensity and variance written down here."""
     workspace = make("hke")
     axes = [
@@ -70,7 +75,7 @@ def test_a_python_histogram_of_the_same_numbers_gives_the_same(api, make):
         ("hk", "windows"),
     ],
 )
-def test_any_order_of_axes_and_integrated_ones(api, make, order, model):
+def test_any_order_of_axes_and_integrated_ones(api: Any, make: Any, order: str, model: str) -> None:
     limits = {"slices": {"k": (-0.5, 0.5)}, "windows": {"e": (10.0, 13.0)}}.get(model)
     workspace = make(order, limits=limits)
     _, result = expected(workspace, model=model)
@@ -82,7 +87,7 @@ def test_any_order_of_axes_and_integrated_ones(api, make, order, model):
     np.testing.assert_array_equal(errors, result.variance)
 
 
-def test_permuted_axes_give_the_permuted_result(api, make):
+def test_permuted_axes_give_the_permuted_result(api: Any, make: Any) -> None:
     make("hke")
     api.TransposeMD(InputWorkspace="ws", OutputWorkspace="turned", Axes=[2, 0, 1])
     for name in ("ws", "turned"):
@@ -97,7 +102,7 @@ def test_permuted_axes_give_the_permuted_result(api, make):
     np.testing.assert_allclose(turned, straight.transpose(2, 0, 1), rtol=1e-6, atol=1e-6)
 
 
-def displayed_over_signal(workspace):
+def displayed_over_signal(workspace: Any) -> Any:
     """What Mantid multiplies the signal of each bin by for display."""
     events = np.array(workspace.getNumEventsArray())
     flag = int(workspace.displayNormalization())
@@ -106,7 +111,9 @@ def displayed_over_signal(workspace):
 
 
 @pytest.mark.parametrize("flag", [0, 1, 2])
-def test_bins_without_events_are_unknown_and_the_display_is_written_back(api, binned, flag):
+def test_bins_without_events_are_unknown_and_the_display_is_written_back(
+    api: Any, binned: Any, flag: int
+) -> None:
     workspace = binned(flag=flag)
     signal, errors = arrays(workspace)
     events = np.array(workspace.getNumEventsArray())
@@ -135,7 +142,9 @@ def test_bins_without_events_are_unknown_and_the_display_is_written_back(api, bi
 
 
 @pytest.mark.parametrize("flag", [0, 1, 2])
-def test_a_workspace_and_its_file_are_the_same_histogram(api, binned, flag, tmp_path):
+def test_a_workspace_and_its_file_are_the_same_histogram(
+    api: Any, binned: Any, flag: int, tmp_path: Path
+) -> None:
     from_workspace = mdworkspace.read(binned(flag=flag)).histogram
     from_file = load(tmp_path / "events.nxs")
     assert from_file.mask.any()
@@ -144,13 +153,13 @@ def test_a_workspace_and_its_file_are_the_same_histogram(api, binned, flag, tmp_
 
 
 @pytest.mark.parametrize("flag", [0, 1, 2])
-def test_events_that_no_bin_has_say_nothing(binned, flag):
+def test_events_that_no_bin_has_say_nothing(binned: Any, flag: int) -> None:
     workspace = binned(flag=flag)
     workspace.setTo(3.0, 2.0, 0.0)
     assert not mdworkspace.read(workspace).histogram.mask.any()
 
 
-def test_nan_and_masked_bins_stay_and_nothing_else_becomes_nan(api, make):
+def test_nan_and_masked_bins_stay_and_nothing_else_becomes_nan(api: Any, make: Any) -> None:
     workspace = make("hke")
     signal = np.array(workspace.getSignalArray())
     signal[2, 3, 1] = np.nan
@@ -167,7 +176,7 @@ def test_nan_and_masked_bins_stay_and_nothing_else_becomes_nan(api, make):
     np.testing.assert_array_equal(after, result.intensity)
 
 
-def test_masked_bins_keep_the_numbers_they_had(api, make):
+def test_masked_bins_keep_the_numbers_they_had(api: Any, make: Any) -> None:
     workspace = make("hke")
     signal, errors = (array.copy() for array in arrays(workspace))
     signal[0, 0, 0], errors[1, 1, 1] = np.inf, np.nan
@@ -180,7 +189,7 @@ def test_masked_bins_keep_the_numbers_they_had(api, make):
     assert np.isnan(new_errors).sum() == 1
 
 
-def test_options_reach_the_package(api, make):
+def test_options_reach_the_package(api: Any, make: Any) -> None:
     workspace = make("hke")
     options = {"tile": 16, "errors": False, "scale": "auto"}
     _, result = expected(workspace, **options)
@@ -197,7 +206,7 @@ def test_options_reach_the_package(api, make):
     assert (errors == 0).all()
 
 
-def test_the_incident_energy_is_that_of_the_log_or_of_the_property(api, make):
+def test_the_incident_energy_is_that_of_the_log_or_of_the_property(api: Any, make: Any) -> None:
     results = []
     for name, logged, given in (("a", True, 0.0), ("b", False, 50.0), ("c", True, 51.0)):
         make("hke", name=name, logged=logged)
@@ -207,20 +216,20 @@ def test_the_incident_energy_is_that_of_the_log_or_of_the_property(api, make):
     assert not np.array_equal(results[0], results[2])  # the network is told the incident energy
 
 
-def test_the_output_takes_the_name_on_the_left(api, make):
+def test_the_output_takes_the_name_on_the_left(api: Any, make: Any) -> None:
     make("hke")
     sharp = api.DeconvolveMD(InputWorkspace="ws", Model="volumes", PropagateErrors=False)
     assert sharp.name() == "sharp"
 
 
-def test_model_file_is_a_folder_or_its_card(api, make, models_folder):
+def test_model_file_is_a_folder_or_its_card(api: Any, make: Any, models_folder: Path) -> None:
     make("hke")
     for number, path in enumerate((models_folder / "volumes", models_folder / "volumes" / "card.json")):
         api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace=f"o{number}", ModelFile=str(path))
     np.testing.assert_array_equal(arrays(api.mtd["o0"])[0], arrays(api.mtd["o1"])[0])
 
 
-def test_errors_of_zero_give_errors_of_zero(api, make):
+def test_errors_of_zero_give_errors_of_zero(api: Any, make: Any) -> None:
     workspace = make("hke")
     workspace.setErrorSquaredArray(np.zeros(workspace.getSignalArray().shape))
     api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="ws", Model="volumes")

@@ -1,15 +1,19 @@
 """Each wrong input has its message, in the dialog (validateInputs), in the script's exception, or in both."""
 
+from __future__ import annotations
+
 import re
 import shutil
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from mantid.api import AlgorithmManager
 
 
-def messages(name="DeconvolveMD", **properties):
+def messages(name: str = "DeconvolveMD", **properties: Any) -> Any:
     """What the dialog shows."""
     algorithm = AlgorithmManager.create(name)
     for key, value in {"OutputWorkspace": "o", "Model": "volumes", **properties}.items():
@@ -21,12 +25,12 @@ def messages(name="DeconvolveMD", **properties):
     "name",
     ["DeconvolveMD", "ConvolveMD", "ClassifySpinWavesMD", "CheckModelDomainMD", "SimulateSpinWavesMD"],
 )
-def test_nothing_set_at_all(api, name):
+def test_nothing_set_at_all(api: Any, name: str) -> None:
     """validateInputs is called with unset properties, whose value is None."""
     assert isinstance(AlgorithmManager.create(name).validateInputs(), dict)
 
 
-def test_a_matrix_workspace_a_table_and_events_are_refused_by_their_type(api):
+def test_a_matrix_workspace_a_table_and_events_are_refused_by_their_type(api: Any) -> None:
     matrix = api.CreateSampleWorkspace(OutputWorkspace="matrix")
     table = api.CreateEmptyTableWorkspace(OutputWorkspace="table")
     events = api.CreateMDWorkspace(
@@ -48,7 +52,9 @@ def test_a_matrix_workspace_a_table_and_events_are_refused_by_their_type(api):
         ("hke", {"logged": False}, r"no sample log Ei\. Set IncidentEnergy"),
     ],
 )
-def test_wrong_axes_units_bins_and_energies(api, make, order, options, message):
+def test_wrong_axes_units_bins_and_energies(
+    api: Any, make: Any, order: str, options: dict[str, Any], message: str
+) -> None:
     make(order, **options)
     found = messages(InputWorkspace="ws")
     assert len(found) == 1
@@ -58,7 +64,7 @@ def test_wrong_axes_units_bins_and_energies(api, make, order, options, message):
     assert list(api.mtd.getObjectNames()) == ["ws"]
 
 
-def test_the_right_property_is_blamed(api, make):
+def test_the_right_property_is_blamed(api: Any, make: Any) -> None:
     make("hke", logged=False)
     assert list(messages(InputWorkspace="ws")) == ["IncidentEnergy"]
     assert messages(InputWorkspace="ws", IncidentEnergy=50.0) == {}
@@ -66,39 +72,39 @@ def test_the_right_property_is_blamed(api, make):
     assert list(messages(InputWorkspace="flat")) == ["InputWorkspace"]
 
 
-def test_all_nan(api, make):
+def test_all_nan(api: Any, make: Any) -> None:
     workspace = make("hke")
     workspace.setSignalArray(np.full((12, 9, 7), np.nan))
     assert "Every bin is masked or NaN" in messages(InputWorkspace="ws")["InputWorkspace"]
 
 
-def test_runs_of_different_incident_energies(api, make, add_energy):
+def test_runs_of_different_incident_energies(api: Any, make: Any, add_energy: Any) -> None:
     add_energy(make("hke"), 70.0)
     assert "different incident energies (50, 70 meV)" in messages(InputWorkspace="ws")["InputWorkspace"]
     assert messages(InputWorkspace="ws", IncidentEnergy=50.0) == {}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_numbers_that_are_none_pass_mantid_but_not_us(api, make, value):
+def test_numbers_that_are_none_pass_mantid_but_not_us(api: Any, make: Any, value: Any) -> None:
     make("hke")
     assert "ScaleFactor" in messages(InputWorkspace="ws", ScaleFactor=value)
     assert "IncidentEnergy" in messages(InputWorkspace="ws", IncidentEnergy=value)
     assert "ScaleFactor" in messages(InputWorkspace="ws", ScaleFactor=0.0)
 
 
-def test_a_model_for_another_dimension(api, make):
+def test_a_model_for_another_dimension(api: Any, make: Any) -> None:
     make("he")
     assert "no axis for k" in messages(InputWorkspace="ws", Model="volumes")["InputWorkspace"]
     assert messages(InputWorkspace="ws", Model="slices") == {}
 
 
-def test_a_model_that_is_not_installed(api, make):
+def test_a_model_that_is_not_installed(api: Any, make: Any) -> None:
     make("hke")
     with pytest.raises((ValueError, RuntimeError), match="not in the list of allowed values"):
         api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="o", Model="nonsense")
 
 
-def test_no_model_is_installed(api, make, monkeypatch, tmp_path):
+def test_no_model_is_installed(api: Any, make: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     make("hke")
     monkeypatch.setattr("mantid_exp2sim.model.registry.list_models", dict)
     algorithm = AlgorithmManager.create("DeconvolveMD")
@@ -106,25 +112,27 @@ def test_no_model_is_installed(api, make, monkeypatch, tmp_path):
     assert "No model is installed" in algorithm.validateInputs()["Model"]
 
 
-def test_a_model_file_that_is_missing(api, make, tmp_path):
+def test_a_model_file_that_is_missing(api: Any, make: Any, tmp_path: Path) -> None:
     make("hke")
     found = messages(InputWorkspace="ws", ModelFile=str(tmp_path / "none" / "card.json"))
     assert "There is no model" in found["ModelFile"]
 
 
-def test_a_folder_that_is_no_model(api, make, tmp_path):
+def test_a_folder_that_is_no_model(api: Any, make: Any, tmp_path: Path) -> None:
     make("hke")
     assert "holds no model" in messages(InputWorkspace="ws", ModelFile=str(tmp_path))["ModelFile"]
 
 
-def test_a_card_that_is_damaged(api, make, tmp_path):
+def test_a_card_that_is_damaged(api: Any, make: Any, tmp_path: Path) -> None:
     make("hke")
     (tmp_path / "card.json").write_text('{"name": "x"')
     assert "no valid model card" in messages(InputWorkspace="ws", ModelFile=str(tmp_path))["ModelFile"]
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
-def test_weights_that_are_damaged(api, make, state, models_folder, tmp_path, damage):
+def test_weights_that_are_damaged(
+    api: Any, make: Any, state: Any, models_folder: Path, tmp_path: Path, damage: str
+) -> None:
     before = state(make("hke"))
     folder = shutil.copytree(models_folder / "volumes", tmp_path / "model")
     weights = folder / "deconvolve.safetensors"
@@ -139,7 +147,7 @@ def test_weights_that_are_damaged(api, make, state, models_folder, tmp_path, dam
     assert state(api.mtd["ws"]) == before
 
 
-def test_torch_is_not_installed(api, make, monkeypatch):
+def test_torch_is_not_installed(api: Any, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     make("hke")
     monkeypatch.setitem(sys.modules, "torch", None)
     found = messages(InputWorkspace="ws")
@@ -147,7 +155,7 @@ def test_torch_is_not_installed(api, make, monkeypatch):
     assert "conda install" in found["Model"]
 
 
-def test_an_output_without_a_name(api, make):
+def test_an_output_without_a_name(api: Any, make: Any) -> None:
     make("hke")
     with pytest.raises(RuntimeError, match="invalid Properties"):
         api.DeconvolveMD(InputWorkspace="ws", Model="volumes")
@@ -163,14 +171,16 @@ def test_an_output_without_a_name(api, make):
         ({"PropagateErrors": "False"}, ValueError),
     ],
 )
-def test_values_of_the_wrong_kind_are_refused_by_mantid(api, make, properties, error):
+def test_values_of_the_wrong_kind_are_refused_by_mantid(
+    api: Any, make: Any, properties: dict[str, Any], error: Any
+) -> None:
     make("hke")
     with pytest.raises((error, RuntimeError)):
         api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="o", Model="volumes", **properties)
 
 
 @pytest.mark.parametrize("name", ["DeconvolveMD", "ConvolveMD", "ClassifySpinWavesMD"])
-def test_small_tiles_are_refused_with_a_way_out(api, make, name):
+def test_small_tiles_are_refused_with_a_way_out(api: Any, make: Any, name: str) -> None:
     make("hke")
     model = "whole" if name == "ClassifySpinWavesMD" else "volumes"
     for size in (1, 7, 15):
@@ -181,7 +191,7 @@ def test_small_tiles_are_refused_with_a_way_out(api, make, name):
         assert "TileSize" not in messages(name, InputWorkspace="ws", Model=model, TileSize=size)
 
 
-def test_the_axes_are_told_in_mantid_s_words(api):
+def test_the_axes_are_told_in_mantid_s_words(api: Any) -> None:
     api.CreateMDHistoWorkspace(
         SignalInput=np.ones(8), ErrorInput=np.ones(8), Dimensionality=2, Extents=[0, 1, 0, 1],
         NumberOfBins=[4, 2], Names=["x", "y"], Units=["m", "m"], Frames=["General Frame"] * 2,
@@ -202,7 +212,9 @@ def test_the_axes_are_told_in_mantid_s_words(api):
         (0, "General Frame", "r.l.u.", "Unknown frame"),
     ],
 )
-def test_a_frame_that_is_refused_is_mended_by_the_call_that_is_named(api, make, axis, frame, unit, right):
+def test_a_frame_that_is_refused_is_mended_by_the_call_that_is_named(
+    api: Any, make: Any, axis: int, frame: str, unit: str, right: str
+) -> None:
     make("hke", units=dict.fromkeys(("[H,0,0]", "[0,K,0]"), unit))
     api.SetMDFrame(InputWorkspace="ws", MDFrame=frame, Axes=[axis])
     text = messages(InputWorkspace="ws")["InputWorkspace"]
@@ -213,7 +225,7 @@ def test_a_frame_that_is_refused_is_mended_by_the_call_that_is_named(api, make, 
     assert messages(InputWorkspace="ws") == {}
 
 
-def test_a_simulation_does_not_replace_its_template(api, make, state):
+def test_a_simulation_does_not_replace_its_template(api: Any, make: Any, state: Any) -> None:
     before = state(make("hke"))
     algorithm = AlgorithmManager.create("SimulateSpinWavesMD")
     for output in ("ws", "Ws"):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from mantid_exp2sim.mosaic import SHAPE, mosaic_histogram
 
 
 @pytest.fixture
-def files(tmp_path, monkeypatch):
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
     np.save("mosaic.npy", np.ones((1, *SHAPE)))
     np.save("two.npy", np.ones((2, *SHAPE)))
@@ -31,13 +32,13 @@ def files(tmp_path, monkeypatch):
     return tmp_path
 
 
-def only_json(capsys):
+def only_json(capsys: Any) -> Any:
     out = capsys.readouterr().out
     assert out.count("\n") == 1
     return json.loads(out)
 
 
-def test_plot(files, capsys):
+def test_plot(files: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plot", "mosaic.npy"]) == 0
     assert (files / "mosaic.png").exists()
     assert main(["plot", "line.nxs", "x.pdf", "--title", "T", "--vmax", "2", "--json"]) == 0
@@ -52,7 +53,7 @@ def test_plot(files, capsys):
     }
 
 
-def test_info_of_files(files, capsys):
+def test_info_of_files(files: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", "line.nxs", "--json"]) == 0
     about = only_json(capsys)
     assert about["shape"] == [3]
@@ -66,7 +67,7 @@ def test_info_of_files(files, capsys):
 
 @pytest.mark.parametrize("name", ["two.npy", "wrong.npy", "gaps.npy", "damaged.nxs", "none.npy", "."])
 @pytest.mark.parametrize("command", ["plot", "info"])
-def test_bad_input(files, capsys, command, name):
+def test_bad_input(files: Any, capsys: pytest.CaptureFixture[str], command: str, name: str) -> None:
     before = sorted(files.iterdir())
     assert main([command, name, *(["out.png"] if command == "plot" else [])]) == 2
     printed = capsys.readouterr()
@@ -76,12 +77,12 @@ def test_bad_input(files, capsys, command, name):
     assert sorted(files.iterdir()) == before
 
 
-def test_errors_as_json(files, capsys):
+def test_errors_as_json(files: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plot", "wrong.npy", "out.png", "--json"]) == 2
     assert set(only_json(capsys)) == {"error", "reason", "fix"}
 
 
-def test_bad_options(files):
+def test_bad_options(files: Any) -> None:
     assert main(["plot", "mosaic.npy", "out.txt"]) == 2
     assert main(["plot", "two.npy", "out.png", "--index", "a"]) == 2
     assert main(["plot", "mosaic.npy", "none/out.png"]) == 2
@@ -93,7 +94,7 @@ def test_bad_options(files):
 
 
 @pytest.mark.parametrize("command", ["plot", "info", "deconvolve", "convolve", "classify", "models", "demo"])
-def test_help_has_examples(capsys, command):
+def test_help_has_examples(capsys: pytest.CaptureFixture[str], command: str) -> None:
     assert main([command, "--help"]) == 0
     assert "examples:" in capsys.readouterr().out
 
@@ -102,15 +103,19 @@ def test_help_has_examples(capsys, command):
     ("trouble", "status"),
     [(KeyboardInterrupt, 130), (Cancelled, 130), (MemoryError, 2), (PermissionError(13, "no", "file"), 2)],
 )
-def test_exit_status(monkeypatch, capsys, trouble, status):
-    def broken(args):
+def test_exit_status(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], trouble: Any, status: int
+) -> None:
+    def broken(args: Any) -> None:
         raise trouble
 
     monkeypatch.setattr("mantid_exp2sim.cli.look._info", broken)
     assert main(["info", "x"]) == status
 
 
-def test_a_broken_add_on_leaves_the_rest(monkeypatch, capsys):
+def test_a_broken_add_on_leaves_the_rest(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     broken = EntryPoint("broken", "no_such_module:register", mantid_exp2sim.cli.GROUP)
     monkeypatch.setattr(mantid_exp2sim.cli, "entry_points", lambda group: [broken])
     assert main(["--version"]) == 0
@@ -119,7 +124,7 @@ def test_a_broken_add_on_leaves_the_rest(monkeypatch, capsys):
     assert "no_such_module" in printed.err
 
 
-def as_a_program(*arguments, stdout=subprocess.PIPE, **variables):
+def as_a_program(*arguments: Any, stdout: Any = subprocess.PIPE, **variables: Any) -> Any:
     environment = {**os.environ, **variables}
     environment.pop("PYTHONUNBUFFERED", None)
     command = [sys.executable, "-m", "mantid_exp2sim", *arguments]
@@ -127,7 +132,7 @@ def as_a_program(*arguments, stdout=subprocess.PIPE, **variables):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_any_encoding_of_stdout(files, encoding):
+def test_any_encoding_of_stdout(files: Any, encoding: str) -> None:
     axis = Axis("DeltaE", np.arange(4.0), unit="meV", frame="General Frame")
     minus = Histogram.from_arrays(np.ones(3), [axis], metadata={"title": "log K \u2212 log K \u00d7"})
     save(minus, "minus.npz")
@@ -141,7 +146,7 @@ def test_any_encoding_of_stdout(files, encoding):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("arguments", [["info", "line.nxs", "--json"], ["info", "line.nxs"], ["--help"]])
-def test_a_full_stdout(files, arguments):
+def test_a_full_stdout(files: Any, arguments: list[str]) -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = as_a_program(*arguments, stdout=full)
     assert done.returncode == 2
@@ -150,7 +155,7 @@ def test_a_full_stdout(files, arguments):
     assert b"Exception ignored" not in done.stderr
 
 
-def test_info_of_values_near_the_largest_number(files, capsys):
+def test_info_of_values_near_the_largest_number(files: Any, capsys: pytest.CaptureFixture[str]) -> None:
     axis = Axis("DeltaE", np.arange(5.0), unit="meV", frame="General Frame")
     save(Histogram.from_arrays([1.7e308, 1.7e308, 1.7e308, -1.7e308], [axis]), "huge.npz")
     assert main(["info", "huge.npz", "--json"]) == 0
@@ -159,7 +164,7 @@ def test_info_of_values_near_the_largest_number(files, capsys):
     assert about["total"] is None  # larger than any number
 
 
-def test_other_axes_and_scales_are_refused(files, capsys):
+def test_other_axes_and_scales_are_refused(files: Any, capsys: pytest.CaptureFixture[str]) -> None:
     axis = Axis("[H,0,0]", np.arange(4.0), unit="r.l.u.", frame="HKL")
     save(Histogram.from_arrays(np.ones(3), [axis]), "h.nxs")
     for arguments, why in (
@@ -172,19 +177,21 @@ def test_other_axes_and_scales_are_refused(files, capsys):
     assert not (files / "out.png").exists()
 
 
-def test_a_way_out_of_a_wrong_name(files, capsys):
+def test_a_way_out_of_a_wrong_name(files: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plot", "none.nxs", "out.png"]) == 2
     assert "Check its name and folder." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("action", ["list", "add", "remove", "pack"])
-def test_help_of_actions_has_examples(capsys, action):
+def test_help_of_actions_has_examples(capsys: pytest.CaptureFixture[str], action: str) -> None:
     assert main(["models", action, "--help"]) == 0
     assert f"exp2sim models {action}" in capsys.readouterr().out.split("examples:")[1]
 
 
-def test_memory_that_ran_out_blames_an_option_that_there_is(monkeypatch, capsys):
-    def broken(args):
+def test_memory_that_ran_out_blames_an_option_that_there_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(args: Any) -> None:
         raise MemoryError
 
     monkeypatch.setattr("mantid_exp2sim.cli.look._info", broken)
@@ -195,7 +202,7 @@ def test_memory_that_ran_out_blames_an_option_that_there_is(monkeypatch, capsys)
     assert "--tile" in capsys.readouterr().err
 
 
-def test_as_a_program(files):
+def test_as_a_program(files: Any) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mantid_exp2sim", "info", "none.npy"],
         capture_output=True,
@@ -206,7 +213,7 @@ def test_as_a_program(files):
     assert done.stderr.startswith("error: ")
 
 
-def test_plain_json():
+def test_plain_json() -> None:
     value = {"a": np.float64("nan"), 1: (np.int64(2), np.array([True])), "p": mosaic_histogram}
     assert plain(value)["a"] is None
     assert plain(value)["1"] == [2, [True]]

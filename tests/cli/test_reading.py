@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from mantid_exp2sim.cli import main
 
 
-def test_nxspe_with_a_lattice(reference_data, capsys):
+def test_nxspe_with_a_lattice(reference_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = reference_data / "nxspe" / "MAR11001_test.nxspe"
     assert main(["info", str(path), "--json"]) == 0
     assert [a["measures"] for a in json.loads(capsys.readouterr().out)["axes"]] == ["modQ", "energy"]
@@ -15,14 +16,14 @@ def test_nxspe_with_a_lattice(reference_data, capsys):
     assert [a["measures"] for a in json.loads(capsys.readouterr().out)["axes"]] == ["h", "k", "energy"]
 
 
-def test_a_lattice_is_for_nxspe_alone(reference_data, capsys):
+def test_a_lattice_is_for_nxspe_alone(reference_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = reference_data / "mantid" / "mdhisto_2d.nxs"
     assert main(["info", str(path), "--lattice", "5.4", "5.4", "19.2"]) == 2
     assert "no NXSPE file" in capsys.readouterr().err.replace("\n", " ")
 
 
 @pytest.mark.parametrize("command", ["deconvolve", "convolve", "classify", "plot", "info"])
-def test_the_help_names_what_is_read(command, capsys):
+def test_the_help_names_what_is_read(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     text = capsys.readouterr().out
     assert all(word in text for word in (".nxs", ".sqw", ".mat", ".nxspe", ".npy", ".npz", "--lattice"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def small_files(size: int = 200) -> Iterator[None]:
 
 
 @pytest.fixture
-def full_disk():
+def full_disk() -> Callable[..., Any]:
     return small_files
 
 
@@ -52,18 +53,18 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def content():
+def content() -> Callable[..., Any]:
     return tree
 
 
 @pytest.fixture
-def refuse(monkeypatch):
+def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """A function that makes a function of ``os`` fail with an error number, from its n-th call on."""
 
     def install(name: str, number: int, *, after: int = 0) -> None:
         real, calls = getattr(os, name), iter(range(10**9))
 
-        def fail(*args, **options):
+        def fail(*args: Any, **options: Any) -> Any:
             if next(calls) >= after:
                 raise OSError(number, os.strerror(number))
             return real(*args, **options)

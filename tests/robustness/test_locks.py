@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +28,7 @@ with locked(Path(sys.argv[1]), "run"):
 
 
 @pytest.fixture
-def holder(tmp_path):
+def holder(tmp_path: Path) -> Iterator[Any]:
     """Another process that holds the folder."""
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -35,14 +37,14 @@ def holder(tmp_path):
         process.kill()
 
 
-def test_the_second_is_told_who_the_first_is(tmp_path, holder):
+def test_the_second_is_told_who_the_first_is(tmp_path: Path, holder: Any) -> None:
     with pytest.raises(Exp2SimError, match=rf"process {holder.pid} on {host()}"), locked(tmp_path, "run"):
         pass
     assert json.loads((tmp_path / LOCK).read_text())["pid"] == holder.pid
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_lock_of_a_dead_process_is_taken_over(tmp_path, holder, how):
+def test_a_lock_of_a_dead_process_is_taken_over(tmp_path: Path, holder: Any, how: Any) -> None:
     holder.send_signal(how)
     holder.wait(timeout=20)
     assert (tmp_path / LOCK).is_file()
@@ -51,7 +53,7 @@ def test_a_lock_of_a_dead_process_is_taken_over(tmp_path, holder, how):
     assert not (tmp_path / LOCK).exists()
 
 
-def test_of_another_machine_it_cannot_be_told(tmp_path):
+def test_of_another_machine_it_cannot_be_told(tmp_path: Path) -> None:
     (tmp_path / LOCK).write_text(json.dumps({"pid": 1, "host": "node17"}))
     with pytest.raises(Exp2SimError, match="process 1 on node17") as found, locked(tmp_path, "run"):
         pass
@@ -62,13 +64,15 @@ def test_of_another_machine_it_cannot_be_told(tmp_path):
 
 
 @pytest.mark.parametrize("left", ["", "{", "[1]", "[" * 5000, '{"pid": "x"}', "\0" * 9000])
-def test_what_a_crash_left_in_the_lock_does_not_matter(tmp_path, left):
+def test_what_a_crash_left_in_the_lock_does_not_matter(tmp_path: Path, left: str) -> None:
     (tmp_path / LOCK).write_text(left)
     with locked(tmp_path, "run"):
         pass
 
 
-def test_without_locks_of_the_system_the_number_of_the_process_counts(tmp_path, monkeypatch):
+def test_without_locks_of_the_system_the_number_of_the_process_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As on Windows, and on some network file systems."""
     import importlib
 
@@ -83,7 +87,7 @@ def test_without_locks_of_the_system_the_number_of_the_process_counts(tmp_path, 
         pass
 
 
-def test_a_run_and_a_dataset_are_held(tmp_path, duq_recipe, holder):
+def test_a_run_and_a_dataset_are_held(tmp_path: Path, duq_recipe: Callable[..., Path], holder: Any) -> None:
     from mantid_exp2sim.training.datasets.simulate import Recipe, simulate_dataset
     from mantid_exp2sim.training.trainers.runs import train_duq
 
@@ -94,7 +98,7 @@ def test_a_run_and_a_dataset_are_held(tmp_path, duq_recipe, holder):
         simulate_dataset(recipe, tmp_path)
 
 
-def test_a_recipe_that_cannot_be_read_leaves_no_folder(tmp_path):
+def test_a_recipe_that_cannot_be_read_leaves_no_folder(tmp_path: Path) -> None:
     from mantid_exp2sim.training.trainers.runs import train_duq
 
     with pytest.raises(Exp2SimError):
@@ -102,7 +106,9 @@ def test_a_recipe_that_cannot_be_read_leaves_no_folder(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_killed_before_its_first_checkpoint_starts_from_the_same_weights(tmp_path, gan_recipe):
+def test_a_run_killed_before_its_first_checkpoint_starts_from_the_same_weights(
+    tmp_path: Path, gan_recipe: Callable[..., Path]
+) -> None:
     """``[run] start`` counts until the run has a checkpoint of its own."""
     from mantid_exp2sim.training.trainers.runs import CONFIG, train_gan
 

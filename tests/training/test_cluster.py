@@ -21,7 +21,7 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.filterwarnings("ignore")  # of Dask's own, when a cluster closes
-def test_a_local_cluster_writes_the_same_bytes(tmp_path):
+def test_a_local_cluster_writes_the_same_bytes(tmp_path: Path) -> None:
     pytest.importorskip("distributed", reason="dask[distributed] is not installed (extra: scale)")
     simulate_dataset(RECIPE, tmp_path / "plain")
     done = []
@@ -36,7 +36,7 @@ def test_a_local_cluster_writes_the_same_bytes(tmp_path):
     assert bytes_of(tmp_path / "dask") == bytes_of(tmp_path / "plain")
 
 
-def test_without_dask_it_says_what_to_install(monkeypatch):
+def test_without_dask_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(Exp2SimError, match="not installed") as error:
         on_dask("local")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -21,7 +23,7 @@ def _records(seed: int, count: int = 60_000) -> Records:
     return Records(error, intensity, given, spread, energy, (given > 0).astype(np.int64))
 
 
-def test_intervals_cover_what_they_say_on_other_data():
+def test_intervals_cover_what_they_say_on_other_data() -> None:
     errors = fit(_records(0), 2)
     report = _covered(errors, _records(1), ("clean", "noisy"), (25.0, 50.0))
     for found in (report["overall"], *report["energies"].values()):
@@ -32,12 +34,12 @@ def test_intervals_cover_what_they_say_on_other_data():
         assert 0.92 < found["95"] < 0.98
 
 
-def test_heavy_tails_make_the_95_interval_wider_than_a_gaussians():
+def test_heavy_tails_make_the_95_interval_wider_than_a_gaussians() -> None:
     narrow, wide = fit(_records(0), 2).halves(np.full((1, 1), 5.0), np.full((1, 1), 0.5), [0])
     assert wide > 2.2 * narrow
 
 
-def test_the_spread_is_used_where_it_tells_something():
+def test_the_spread_is_used_where_it_tells_something() -> None:
     records = _records(2)
     rng = np.random.default_rng(5)
     spread = rng.gamma(0.5, 4.0, len(records.error))
@@ -57,7 +59,7 @@ def test_the_spread_is_used_where_it_tells_something():
     assert narrow[0] == pytest.approx([1.0, 1.0], rel=0.1)
 
 
-def test_every_class_of_intensity_is_covered_as_said():
+def test_every_class_of_intensity_is_covered_as_said() -> None:
     """Also where the spread alone says more than the error is, as in dark bins."""
     records = [_records(seed) for seed in (3, 4)]
     for one in records:
@@ -72,7 +74,7 @@ def test_every_class_of_intensity_is_covered_as_said():
         assert found["95"] == pytest.approx(0.95, abs=0.02)
 
 
-def test_where_there_are_few_bins_the_error_is_not_nothing():
+def test_where_there_are_few_bins_the_error_is_not_nothing() -> None:
     """An energy whose spectra are dark: what is brighter than all of them has the others' error, or more."""
     records = _records(0)
     records = records.taken((records.energy == 0) | (records.intensity < 10))
@@ -88,20 +90,22 @@ def test_where_there_are_few_bins_the_error_is_not_nothing():
     assert errors.given[-1] == errors.given[-2] > 0
 
 
-def test_an_energy_without_data_has_the_others_error():
+def test_an_energy_without_data_has_the_others_error() -> None:
     records = _records(0)
     errors = fit(records.taken(records.energy == 0), 2)
     assert errors.sigma[1] == errors.sigma[0]
 
 
-def test_few_data_at_all_are_used_as_they_are():
+def test_few_data_at_all_are_used_as_they_are() -> None:
     records = _records(0, 60)
     narrow, wide = fit(records, 2).halves(np.full((2, 1), 5.0), np.full((2, 1), 0.5), [0, 1])
     assert (narrow > 0).all()
     assert (wide >= narrow).all()
 
 
-def test_calibrate_and_cover(tiny_model, tiny_dataset, tmp_path, capsys):
+def test_calibrate_and_cover(
+    tiny_model: Path, tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """On the whole way: a calibration is written onto a card, the weights stay, and it covers."""
     import json
 
@@ -122,7 +126,9 @@ def test_calibrate_and_cover(tiny_model, tiny_dataset, tmp_path, capsys):
     assert main(["calibrate", str(tiny_model), str(tiny_dataset), "--limit", "0"]) != 0
 
 
-def test_two_calculations_that_write_to_a_model_do_not_meet(tiny_model, tiny_dataset, capsys):
+def test_two_calculations_that_write_to_a_model_do_not_meet(
+    tiny_model: Path, tiny_dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The second is refused at its start, and not when it has calculated for long; nothing is left behind."""
     from mantid_exp2sim.__main__ import main
     from mantid_exp2sim.training.trainers.bundle import held

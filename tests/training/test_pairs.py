@@ -67,7 +67,7 @@ def build(folder: Path, *, energy: str = "-25meV", pairs: str = "true") -> Path:
     return folder / "built"
 
 
-def test_exports_hold_what_was_simulated(exported: Path):
+def test_exports_hold_what_was_simulated(exported: Path) -> None:
     with h5py.File(exported / "simulated" / "shards" / "00000.h5") as file:
         convolved, integrated, label = (file[name][0] for name in ("convolved", "integrated", "label"))
     mask = np.load(exported / "simulated" / "mask.npy")
@@ -83,7 +83,7 @@ def test_exports_hold_what_was_simulated(exported: Path):
         assert np.allclose(ideal.axes[2].edges, energy * np.array(EDGES["energy_fraction"]))
 
 
-def test_no_class_is_bound_to_a_format(exported: Path):
+def test_no_class_is_bound_to_a_format(exported: Path) -> None:
     names = [path.name for path in (exported / "exports" / "convolved").iterdir()]
     assert len(names) == 24
     for kind in ("Dimer", "Goodenough"):
@@ -91,7 +91,7 @@ def test_no_class_is_bound_to_a_format(exported: Path):
         assert endings.count(".nxs") == endings.count(".d3d") == 6
 
 
-def test_pairs_have_one_index_and_one_mask(exported: Path):
+def test_pairs_have_one_index_and_one_mask(exported: Path) -> None:
     built = build(exported)
     data = open_pairs(built)
     assert isinstance(data, PairedSet)
@@ -114,7 +114,7 @@ def test_pairs_have_one_index_and_one_mask(exported: Path):
         assert not other[mask].any()
 
 
-def test_a_simulated_set_stays_as_it_is(exported: Path):
+def test_a_simulated_set_stays_as_it_is(exported: Path) -> None:
     assert open_pairs(exported / "simulated").description.format == 1
 
 
@@ -122,7 +122,9 @@ def test_a_simulated_set_stays_as_it_is(exported: Path):
     ("change", "message"),
     [({"pairs": "false"}, "no pairs"), ({"energy": ""}, "several incident energies")],
 )
-def test_sets_that_cannot_be_compared_are_refused(exported: Path, change: dict[str, str], message: str):
+def test_sets_that_cannot_be_compared_are_refused(
+    exported: Path, change: dict[str, str], message: str
+) -> None:
     if "energy" in change:  # Horace's images do not tell their energy
         formats = {"convolved": ["npz"], "integrated": ["npz"]}
         shutil.rmtree(exported / "exports")
@@ -131,7 +133,7 @@ def test_sets_that_cannot_be_compared_are_refused(exported: Path, change: dict[s
         open_pairs(build(exported, **change))
 
 
-def test_an_export_is_not_mixed_with_another(exported: Path):
+def test_an_export_is_not_mixed_with_another(exported: Path) -> None:
     before = {path: path.read_bytes() for path in (exported / "exports").rglob("*") if path.is_file()}
     with pytest.raises(Exp2SimError, match="holds an export already"):
         export_dataset(exported / "simulated", exported / "exports", limit=1)
@@ -139,7 +141,7 @@ def test_an_export_is_not_mixed_with_another(exported: Path):
     assert after == before
 
 
-def test_exports_of_files_or_of_unknown_formats_are_refused(exported: Path):
+def test_exports_of_files_or_of_unknown_formats_are_refused(exported: Path) -> None:
     with pytest.raises(Exp2SimError, match="built from files"):
         export_dataset(build(exported), exported / "more")
     with pytest.raises(Exp2SimError, match="no format"):

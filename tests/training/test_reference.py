@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
-def reference():
+def reference() -> Any:
     spec = importlib.util.spec_from_file_location("reference_dclgan", BENCHMARKS / "reference_dclgan.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
@@ -33,7 +34,7 @@ def give(weights: nn.Module, to: nn.Module) -> None:
             new.copy_(old)
 
 
-def test_generators_and_their_features_agree(reference):
+def test_generators_and_their_features_agree(reference: Any) -> None:
     torch.manual_seed(0)
     ours = PaperGenerator(2, in_channels=3, out_channels=1, width=8, blocks=6)
     plain = reference.Generator(3, width=8, blocks=6)
@@ -48,7 +49,7 @@ def test_generators_and_their_features_agree(reference):
             assert torch.equal(one, three)
 
 
-def test_judges_agree_and_heads_have_the_same_size(reference):
+def test_judges_agree_and_heads_have_the_same_size(reference: Any) -> None:
     ours, plain = PaperDiscriminator(2, in_channels=3, width=8), reference.Discriminator(3, width=8)
     give(ours, plain)
     x = torch.rand(1, 3, 40, 40)
@@ -61,7 +62,7 @@ def test_judges_agree_and_heads_have_the_same_size(reference):
     assert sizes[0] == sizes[1]
 
 
-def test_a_step_learns(reference):
+def test_a_step_learns(reference: Any) -> None:
     torch.manual_seed(0)
     task = reference.Reference(1, width=4, blocks=5, learning_rate=1e-3)
     a, b = torch.rand(1, 1, 32, 32), torch.rand(1, 1, 32, 32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from mantid_exp2sim.training.calibration.length_scale import FACTORS, best_facto
 from mantid_exp2sim.training.trainers.scores import calibration, mean_correlations
 
 
-def test_members_that_are_unsure_together_become_sharper():
+def test_members_that_are_unsure_together_become_sharper() -> None:
     """The mean of members that err in different spectra is less sure than right; the factor mends it, but
     not at the price of spectra that are then of no class."""
     rng = np.random.default_rng(1)
@@ -33,7 +35,7 @@ def test_members_that_are_unsure_together_become_sharper():
     assert above.mean() >= 0.99
 
 
-def test_the_length_scales_of_a_model_are_chosen(tiny_model, tiny_dataset):
+def test_the_length_scales_of_a_model_are_chosen(tiny_model: Path, tiny_dataset: Path) -> None:
     """They change by one of the factors; every other weight stays, and doing it again changes nothing."""
     before = load_bundle(tiny_model)
     old = before.network("classifier_integrated").state_dict()

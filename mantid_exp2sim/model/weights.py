@@ -123,11 +123,17 @@ def _read_checked(path: Path, expected: WeightFile) -> bytes:
 
 
 def load_network(folder: Path, card: Card, key: str) -> torch.nn.Module:
-    """The network of a key of ``card.weights``, in evaluation mode, without gradients."""
+    """The network of a key of ``card.weights``, in evaluation mode, without gradients.
+
+    Its weights are laid out as a translation needs them from the start: a change later would change the last
+    digits of what comes after.
+    """
     data = read_weights(folder, card, key)
     _need_torch()
     import safetensors.torch
     import torch
+
+    from mantid_exp2sim.networks.generator import Generator
 
     where = f"The weights {weight_file(key)} of the model {card.name!r}"
     try:
@@ -138,6 +144,8 @@ def load_network(folder: Path, card: Card, key: str) -> torch.nn.Module:
         _check_state(_build(card, key), state, where)
     network = _build(card, key)
     network.load_state_dict(state)
+    if isinstance(network, Generator):
+        network.prepare()
     return network.eval().requires_grad_(False)
 
 

@@ -88,6 +88,16 @@ def test_the_same_data_give_the_same_answer(
     assert check_domain(model, hidden).score == check_domain(model, inside[0]).score
 
 
+@pytest.mark.parametrize("name", ["mosaic", "volumes", "cuts", "rows"])
+def test_a_translation_in_between_changes_no_digit(
+    domain_models: Path, inside: list[Histogram], name: str
+) -> None:
+    model = load_bundle(domain_models / name)
+    before = model.check_domain(inside[0])
+    model.deconvolve(inside[0], errors=False)
+    assert model.check_domain(inside[0]) == before
+
+
 @pytest.mark.parametrize("factor", [1e30, 1e300])
 def test_data_that_are_beyond_measure_are_untrustworthy(
     model: Model, foreign: Histogram, factor: float

@@ -4,9 +4,8 @@ Only the command line and the public names are used: what is recorded here survi
 Names that change on purpose are brought back to the recorded ones in `OLD_NAMES` and `DROPPED`.
 
 A description is a tree of JSON. A key that starts with ``sha256`` is a hash: ``sha256`` must be the same on
-every machine, ``sha256_here`` on the machine of the record. Floats are compared to `TOLERANCE`: the domain
-check's differ in the eighth digit from one run to the next, even in one process. What a key that starts
-with ``at least`` says may become true.
+every machine, ``sha256_here`` on the machine of the record. Floats are compared to `TOLERANCE`: other
+machines round elsewhere. What a key that starts with ``at least`` says may become true.
 """
 
 from __future__ import annotations

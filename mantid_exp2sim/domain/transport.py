@@ -114,7 +114,9 @@ def published_distribution(
             fix="Give at least as many points as a cloud has.",
         )
     rng = np.random.default_rng([seed, size, repeats])
-    rows = [rng.permuted(np.tile(np.arange(len(x)), (repeats, 1)), axis=1)[:, :size] for x in (new, reference)]
+    rows = [
+        rng.permuted(np.tile(np.arange(len(x)), (repeats, 1)), axis=1)[:, :size] for x in (new, reference)
+    ]
     costs = squared_distances(np.asarray(new)[rows[0]], np.asarray(reference)[rows[1]])
     epsilon = REGULARISATION * float(np.median(costs))
     return solve(costs, epsilon, tolerance=TOLERANCE / 10)[0] if epsilon > 0 else np.zeros(repeats)

@@ -17,6 +17,7 @@ from mantid_exp2sim.model.bundle import load_bundle
 from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.training.config import DataSettings, GanConfig, ScalingSettings, read_config
 from mantid_exp2sim.training.datasets import dataset as store
+from mantid_exp2sim.training.datasets import shards as shards_module
 from mantid_exp2sim.training.datasets.dataset import open_dataset
 from mantid_exp2sim.training.datasets.from_files.build import build_dataset
 from mantid_exp2sim.training.datasets.patches import find_patch, measured_shares
@@ -189,9 +190,9 @@ class TestFileSets:
 
     def test_only_what_is_needed_is_read(self, paired_set, monkeypatch):
         asked = []
-        real = store.Shards.read
+        real = shards_module.Shards.read
         monkeypatch.setattr(
-            store.Shards,
+            shards_module.Shards,
             "read",
             lambda self, shard, name, where, shape: (
                 asked.append(where) or real(self, shard, name, where, shape)
@@ -206,13 +207,13 @@ class TestFileSets:
 
     def test_few_files_are_open_at_once(self, tmp_path):
         (tmp_path / "shards").mkdir()
-        for number in range(store.OPEN_FILES + 9):
+        for number in range(shards_module.OPEN_FILES + 9):
             with h5py.File(tmp_path / "shards" / f"{number}.h5", "w") as file:
                 file["values"] = np.full((1, 2), number)
-        shards = store.Shards(tmp_path / "shards")
-        for number in [*range(store.OPEN_FILES + 9), 3]:
+        shards = shards_module.Shards(tmp_path / "shards")
+        for number in [*range(shards_module.OPEN_FILES + 9), 3]:
             assert shards.read(f"{number}.h5", "values", (0,), (2,)).tolist() == [number] * 2
-        assert len(shards._open) == store.OPEN_FILES
+        assert len(shards._open) == shards_module.OPEN_FILES
 
     def test_more_than_memory_is_refused_with_the_way_out(self, paired_set, monkeypatch):
         monkeypatch.setattr(store, "MAX_BYTES", 1000)

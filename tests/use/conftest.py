@@ -15,7 +15,7 @@ from mantid_exp2sim.model.bundle import Model, load_bundle, save_bundle
 from mantid_exp2sim.model.card import AcceptedAxis, mosaic_axes
 from mantid_exp2sim.networks import GeneratorSettings
 from mantid_exp2sim.networks.layout import Layout
-from mantid_exp2sim.training.datasets.provenance import data_axes
+from mantid_exp2sim.training.datasets.description import accepted_axes
 from tests.helpers.models import tiny_card, tiny_networks
 
 MakeModel = Callable[..., Model]
@@ -31,7 +31,7 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         AcceptedAxis(**{**axis.model_dump(), "integrated": (0.05, 2.1) if axis.kind == "k" else None})
         for axis in free
     )
-    cuts = data_axes({}, windows_fixed=False, alone=("h", "k", "energy"))
+    cuts = accepted_axes((), {}, windows_fixed=False, alone=("h", "k", "energy"))
     cards = [
         tiny_card("tiny"),
         tiny_card("tiny-cuts", layout=Layout(dimension=1, energy="separate"), axes=cuts, **bare),

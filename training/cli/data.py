@@ -120,8 +120,8 @@ def run_build(args: argparse.Namespace) -> int:
         def progress(done: int, total: int, name: str) -> None:
             bar.update(task, completed=done, total=total, description=name[:40])
 
-        built = build_dataset(args.recipe, args.out, progress=progress)
-    report = inspect_dataset(Path(built["folder"]))
+        folder = build_dataset(args.recipe, args.out, progress=progress)
+    report = inspect_dataset(folder)
     emit(args, report, words(report))
     return 0
 

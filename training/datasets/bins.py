@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Histogram
+from mantid_exp2sim.training.datasets.description import BinEdges
 
 if TYPE_CHECKING:
     from mantid_exp2sim.model.bundle import Model
     from mantid_exp2sim.training.datasets.sampler import DataSet
 
-Edges = dict[str, NDArray[np.float64]]
 
-
-def dataset_edges(data: DataSet) -> Edges | None:
+def dataset_edges(data: DataSet) -> BinEdges | None:
     """Edges of ``h``, ``k`` (r.l.u.) and ``energy_fraction`` (over Ei), if the data set tells them."""
-    try:
-        described = json.loads((data.folder / "dataset.json").read_bytes())
-        found = described["edges"]
-        if "energy_fraction" not in found:  # of files: in meV, or over Ei
-            rules = {rule["kind"]: rule for rule in described["axes"]}
-            unit = 1.0 if rules["energy"]["relative_to_incident_energy"] else float(data.energies[0])
-            found = {**found, "energy_fraction": np.array(found["energy"], dtype=float) / unit}
-        return {name: np.array(found[name], dtype=float) for name in ("h", "k", "energy_fraction")}
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return data.description.bin_edges(float(data.energies[0]))
 
 
-def volume_axes(edges: Edges, incident_energy: float) -> tuple[Axis, Axis, Axis]:
+def volume_axes(edges: BinEdges, incident_energy: float) -> tuple[Axis, Axis, Axis]:
     """The axes of a volume (h, k, E) of a data set; ``incident_energy`` in meV."""
     return (
         Axis("[H,0,0]", edges["h"], unit="r.l.u.", frame="HKL"),

@@ -7,28 +7,24 @@ incident energy, and the domains have different counts; which volume is which st
 
 from __future__ import annotations
 
-import json
 import os
-import threading
 from abc import ABC, abstractmethod
-from collections import OrderedDict
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.io.arrays import map_npy
-from mantid_exp2sim.io.limits import Budget
-from mantid_exp2sim.model.card import AcceptedAxis, Domain
-from mantid_exp2sim.storage.toml import validation_summary
+from mantid_exp2sim.training.datasets.description import (
+    MAKE_AGAIN,
+    MAKE_ONE,
+    DatasetDescription,
+    Item,
+)
+from mantid_exp2sim.training.datasets.shards import Shards
 from mantid_exp2sim.training.datasets.volumes import Volumes
-
-if TYPE_CHECKING:
-    import h5py
 
 Floats: TypeAlias = NDArray[np.float32]
 Integers: TypeAlias = NDArray[np.int64]
@@ -38,136 +34,6 @@ Region: TypeAlias = tuple[slice, slice, slice]
 WHOLE: Region = (slice(None), slice(None), slice(None))
 MAX_BYTES = 64 * 2**30
 """Largest array that is read into memory."""
-OPEN_FILES = 16
-"""Shards that are kept open."""
-
-
-class Item(BaseModel):
-    """One volume of a data set of format 2. ``file`` is a name to show, never a path."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    file: str = Field(max_length=1000)
-    shard: int = Field(ge=0, lt=10**6)
-    row: int = Field(ge=0, lt=10**9)
-    label: int = Field(default=-1, ge=-1)
-    """Class number; −1: of no class that is known."""
-    group: int = 0
-    """Number of the parameter set."""
-    incident_energy: float = Field(gt=0, lt=1e6)
-    split: Literal["train", "validation", "test"]
-    pair: int = Field(default=-1, ge=-1)
-    """Which item of the other domain is the counterpart; −1: none."""
-    exact: bool = True
-    measured: float = 1.0
-    mean: float = 0.0
-    minimum: float = 0.0
-    maximum: float = 0.0
-    measurement: bool = False
-    """Whether it is a real measurement."""
-
-
-class Items(BaseModel):
-    """One domain of a data set of format 2."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    items: tuple[Item, ...] = Field(min_length=1)
-
-
-class Refused(BaseModel):
-    """A file that did not fit."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    file: str
-    kind: str
-    reason: str
-
-
-class Description(BaseModel):
-    """``dataset.json``, as far as training needs it."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    format: int = Field(ge=1, le=2)
-    classes: tuple[str, ...] = Field(min_length=1, max_length=1000)
-    kinds: tuple[str, ...]
-    shape: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = Field(min_length=4, max_length=4)
-    incident_energies: tuple[Annotated[float, Field(gt=0, lt=1e6)], ...]
-    count: int = Field(ge=1, le=10**7)
-    shard_size: int = Field(default=1, ge=1, le=10**6)
-    splits: dict[str, tuple[int, int]]
-    seed: int | None = None
-    axes: tuple[AcceptedAxis, ...] = ()
-    """What a model that is trained on it asks of a file; none: the published mosaic's."""
-    domains: dict[str, Items] = Field(default_factory=dict)
-    refused: tuple[Refused, ...] = ()
-
-    @model_validator(mode="after")
-    def _domains(self) -> Description:
-        if self.format == 2 and (set(self.domains) != set(self.kinds) or self.shape[0] != 1):
-            raise ValueError("domains has an entry for each kind, and the shape begins with 1")
-        if self.format == 2 and not set(self.kinds) <= set(get_args(Domain)):  # they name shards
-            raise ValueError(f"kinds are of {', '.join(get_args(Domain))}")
-        for domain in self.domains.values():
-            if any(item.label >= len(self.classes) for item in domain.items):
-                raise ValueError("a label is the number of a class")
-        return self
-
-
-@dataclass(slots=True, eq=False)
-class Shards:
-    """HDF5 files of a folder, the last few used kept open; several threads may read."""
-
-    folder: Path
-    _open: OrderedDict[str, tuple[h5py.File, dict[str, Any]]] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def _table(self, shard: str, name: str) -> Any:
-        """An HDF5 dataset of a shard."""
-        import h5py
-
-        if shard not in self._open:
-            while len(self._open) >= OPEN_FILES:
-                self._open.popitem(last=False)[1][0].close()
-            self._open[shard] = (h5py.File(self.folder / shard, "r"), {})
-        self._open.move_to_end(shard)
-        file, tables = self._open[shard]
-        if name not in tables:
-            tables[name] = _own_table(file, name)
-        return tables[name]
-
-    def read(self, shard: str, name: str, where: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-        """Part of an HDF5 dataset whose rows are of a shape; `Exp2SimError` where it cannot be read."""
-        try:
-            with self._lock:  # none is closed while it is read
-                table = self._table(shard, name)
-                if table.shape[1:] == shape:
-                    return np.asarray(table[where])
-        except Exp2SimError:
-            raise
-        except Exception as error:  # a damaged file makes h5py raise nearly anything
-            raise Exp2SimError(
-                f"Cannot read {name} from the shard {self.folder / shard}: {error}.",
-                fix="Make the data set again.",
-            ) from error
-        raise Exp2SimError(f"{self.folder / shard} has {name} of shape {table.shape[1:]}, not {shape}.")
-
-
-def _own_table(file: h5py.File, name: str) -> Any:
-    """A table of numbers that lies in the file itself; sizes that it cannot hold are refused."""
-    import h5py
-
-    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-        raise KeyError(f"{name} is missing, or a link")
-    table = file[name]
-    if not isinstance(table, h5py.Dataset) or table.is_virtual or table.external:
-        raise ValueError("it is no table of its own")
-    if table.dtype.kind not in "biuf":
-        raise ValueError(f"it holds {table.dtype}, not numbers")
-    Budget(2**63).take(int(table.nbytes), name, stored=int(table.id.get_storage_size()))
-    return table
 
 
 class DataSet(ABC):
@@ -176,7 +42,7 @@ class DataSet(ABC):
     in_memory = False
     """Whether reading costs nothing."""
 
-    def __init__(self, folder: Path, description: Description) -> None:
+    def __init__(self, folder: Path, description: DatasetDescription) -> None:
         self.folder, self.description = folder, description
         self.shards = Shards(folder / "shards")
 
@@ -296,7 +162,7 @@ class DataSet(ABC):
 class SimulatedSet(DataSet):
     """Format 1."""
 
-    def __init__(self, folder: Path, description: Description, mask: Mask) -> None:
+    def __init__(self, folder: Path, description: DatasetDescription, mask: Mask) -> None:
         super().__init__(folder, description)
         self._mask = mask
 
@@ -433,42 +299,16 @@ def open_dataset(folder: Path) -> DataSet:
     Exp2SimError
         If the folder holds no data set, or its description or mask is invalid.
     """
-    try:
-        text = (folder / "dataset.json").read_bytes()
-        # that of format 2 stands in the shards
-        mask = None if _format(text) == 2 else np.array(map_npy(folder / "mask.npy"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise Exp2SimError(
-            f"{folder} holds no complete data set: {error}.",
-            fix="Make one with `exp2sim simulate dataset` or `exp2sim data build RECIPE.toml`.",
-        ) from error
-    try:
-        description = Description.model_validate_json(text)
-    except ValidationError as error:
-        raise Exp2SimError(f"{folder / 'dataset.json'} is invalid: {validation_summary(error)}.") from error
-    if mask is None:
+    description = DatasetDescription.read(folder)
+    if description.format == 2:
         return FileSet(folder, description)
+    try:
+        mask = np.array(map_npy(folder / "mask.npy"))
+    except (OSError, ValueError) as error:
+        raise Exp2SimError(f"{folder} holds no complete data set: {error}.", fix=MAKE_ONE) from error
     if mask.shape != description.shape or mask.dtype != np.bool_ or mask.all():
         raise Exp2SimError(
-            f"The mask of {folder} has shape {mask.shape}, not {description.shape}, or hides all."
+            f"The mask of {folder} has shape {mask.shape}, not {description.shape}, or hides all.",
+            fix=MAKE_AGAIN,
         )
-    if any(not 0 <= start <= stop <= description.count for start, stop in description.splits.values()):
-        raise Exp2SimError(f"A split of {folder} is no range of its {description.count} samples.")
-    if len(description.incident_energies) != description.shape[0]:
-        raise Exp2SimError(f"{folder} names {len(description.incident_energies)} incident energies.")
     return SimulatedSet(folder, description, mask)
-
-
-def _format(text: bytes) -> Any:
-    """The format that a description names, before it is checked."""
-    found = json.loads(text)
-    return found.get("format") if isinstance(found, dict) else None
-
-
-def whole_description(folder: Path) -> dict[str, Any]:
-    """All of ``dataset.json``."""
-    try:
-        found = json.loads((folder / "dataset.json").read_bytes())
-    except (OSError, ValueError) as error:
-        raise Exp2SimError(f"{folder} holds no complete data set: {error}.") from error
-    return found if isinstance(found, dict) else {}

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Axis, Histogram
+from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.storage.atomic import atomic_path, make_folder
-from mantid_exp2sim.training.datasets.dataset import FileSet, SimulatedSet, open_dataset, whole_description
+from mantid_exp2sim.training.datasets.bins import volume_axes
+from mantid_exp2sim.training.datasets.dataset import SimulatedSet, open_dataset
+from mantid_exp2sim.training.datasets.description import MAKE_AGAIN, BinEdges
 from mantid_exp2sim.training.datasets.from_files.recipe import KINDS
 
 FORMATS = ("nxs", "d3d", "mat", "npz")
@@ -66,7 +67,6 @@ def export_dataset(
         raise Exp2SimError(f"{name!r} is no format of an export.", reason=f"They are {', '.join(FORMATS)}.")
     data = open_dataset(folder)
     if not isinstance(data, SimulatedSet):
-        assert isinstance(data, FileSet)
         raise Exp2SimError(f"{folder} is built from files already.", fix="Export a simulated data set.")
     if (out / LABELS).exists():
         raise Exp2SimError(
@@ -74,8 +74,11 @@ def export_dataset(
             reason="Files of both would lie together, and the labels be those of one.",
             fix="Choose another folder.",
         )
-    samples = list(_samples(data, folder))[:limit]
-    edges, energies = _edges(folder), data.description.incident_energies
+    samples = list(_samples(data))[:limit]
+    energies = data.description.incident_energies
+    edges = data.description.bin_edges(energies[0])
+    if edges is None:
+        raise Exp2SimError(f"The data set {folder} does not tell the edges of its bins.", fix=MAKE_AGAIN)
     kinds = [kind for kind in KINDS if kind in data.description.kinds]
     rows: list[dict[str, Any]] = []
     turns: Counter[str] = Counter()  # within each class, so that no format belongs to one
@@ -103,12 +106,12 @@ def export_dataset(
     }
 
 
-def _samples(data: SimulatedSet, folder: Path) -> Iterator[Sample]:
+def _samples(data: SimulatedSet) -> Iterator[Sample]:
     """All samples, each split's in order."""
     from mantid_exp2sim.simulation.manganite import PARAMETERS
 
-    named = whole_description(folder).get("parameters") or {
-        key: list(names) for key, names in PARAMETERS.items()
+    named: Mapping[str, Sequence[str]] = data.description.parameters or {
+        str(model): names for model, names in PARAMETERS.items()
     }
     size, classes = data.description.shard_size, data.description.classes
     for shard in range(-(-data.description.count // size)):
@@ -121,30 +124,17 @@ def _samples(data: SimulatedSet, folder: Path) -> Iterator[Sample]:
             yield Sample(f"{name}-{shard * size + row:05d}", name, file, row, found)
 
 
-def _edges(folder: Path) -> tuple[NDArray[np.float64], ...]:
-    """Edges of h, k (r.l.u.) and of the energy over Ei."""
-    try:
-        found = json.loads((folder / "dataset.json").read_bytes())["edges"]
-        return tuple(np.array(found[name], dtype=float) for name in ("h", "k", "energy_fraction"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Exp2SimError(f"The data set {folder} does not tell the edges of its bins.") from error
-
-
 def _histogram(
     values: NDArray[np.float64],
     mask: NDArray[np.bool_] | None,
-    edges: tuple[NDArray[np.float64], ...],
+    edges: BinEdges,
     energy: float,
     sample: Sample,
 ) -> Histogram:
-    h, k, fraction = edges
-    axes = (
-        Axis("[H,0,0]", h, unit="r.l.u.", frame="HKL"),
-        Axis("[0,K,0]", k, unit="r.l.u.", frame="HKL"),
-        Axis("DeltaE", fraction * energy, unit="meV", frame="General Frame"),
-    )
     metadata = {"title": sample.name, "incident_energy": float(energy)}
-    return Histogram.from_arrays(values, axes, variance=np.zeros_like(values), mask=mask, metadata=metadata)
+    return Histogram.from_arrays(
+        values, volume_axes(edges, energy), variance=np.zeros_like(values), mask=mask, metadata=metadata
+    )
 
 
 def _write(histogram: Histogram, path: Path) -> None:
@@ -162,6 +152,7 @@ def write_spinw(histogram: Histogram, path: Path) -> None:
     ``spec.swConv`` (energies, points) at the points ``spec.hkl`` (3, points), bins ``spec.Evect``.
 
     >>> import tempfile
+    >>> from mantid_exp2sim.histogram import Axis
     >>> from mantid_exp2sim.io import load
     >>> edges = np.array([0.0, 0.5, 1.0])
     >>> axes = [Axis(n, edges, unit="r.l.u.", frame="HKL") for n in ("[H,0,0]", "[0,K,0]")]

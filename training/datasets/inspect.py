@@ -16,10 +16,9 @@ from mantid_exp2sim.training.datasets.dataset import (
     FileSet,
     Integers,
     open_dataset,
-    whole_description,
 )
+from mantid_exp2sim.training.datasets.description import SPLITS
 
-SPLITS = ("train", "validation", "test")
 LOOKED_AT = 40
 """Samples of a simulated set whose intensities are read."""
 COLUMNS = 6
@@ -32,17 +31,17 @@ def inspect_dataset(folder: Path) -> dict[str, Any]:
     Raises `Exp2SimError` where the folder holds none.
     """
     dataset = open_dataset(folder)
-    about, description = whole_description(folder), dataset.description
+    description = dataset.description
     return {
         "folder": str(folder),
-        "name": (about.get("recipe") or {}).get("name", ""),
+        "name": description.name,
         "format": description.format,
         "classes": list(description.classes),
         "shape": list(description.shape),
         "incident_energies": list(description.incident_energies),
         "axes": _axes(dataset),
-        "units": about.get("units", ""),
-        "pairs": description.format == 1 or bool(about.get("pairs")),
+        "units": description.units,
+        "pairs": description.format == 1 or description.pairs,
         "domains": {kind: _domain(dataset, kind) for kind in description.kinds},
         "refused": [entry.model_dump() for entry in description.refused],
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,13 @@ from mantid_exp2sim.training.config import GanConfig, MeasuredSettings
 from mantid_exp2sim.training.datasets.dataset import (
     WHOLE,
     DataSet,
-    Description,
     Floats,
     Integers,
-    Item,
     Mask,
     Region,
     open_dataset,
-    whole_description,
 )
+from mantid_exp2sim.training.datasets.description import FILE, DatasetDescription, Item, Items
 from mantid_exp2sim.training.datasets.from_files.axes import (
     ModelAxes,
     Volume,
@@ -44,21 +42,19 @@ class MeasuredSet(DataSet):
         self.values = [(scale * v.binned.intensity).astype(np.float32) for v in volumes]
         self.hidden = [v.binned.mask for v in volumes]
         shape = tuple(int(n) for n in np.max([v.shape for v in self.values], axis=0))
-        items = [
+        items = tuple(
             Item(file=name, shard=0, row=row, incident_energy=v.incident_energy, split="train")
             for row, (name, v) in enumerate(zip(names, volumes, strict=True))
-        ]
-        description = Description.model_validate(
-            {
-                "format": 2,
-                "classes": ("unknown",),
-                "kinds": (KIND,),
-                "shape": (1, *shape),
-                "incident_energies": sorted({item.incident_energy for item in items}),
-                "count": len(items),
-                "splits": {},
-                "domains": {KIND: {"items": [item.model_dump() for item in items]}},
-            }
+        )
+        description = DatasetDescription(
+            format=2,
+            classes=("unknown",),
+            kinds=(KIND,),
+            shape=(1, *shape),
+            incident_energies=tuple(sorted({item.incident_energy for item in items})),
+            count=len(items),
+            splits={},
+            domains={KIND: Items(items=items)},
         )
         super().__init__(Path("the measurement"), description)
 
@@ -142,10 +138,9 @@ def open_measurement(
     base = _base(settings.files, recipe)
     if len(settings.files) == 1:
         folder = base / settings.files[0]
-        if (folder / "dataset.json").is_file():
+        if (folder / FILE).is_file():
             return _of_dataset(folder, dataset, settings)
-    about = whole_description(dataset.folder)
-    axes = axes_of_description(about, str(dataset.folder / "dataset.json"))
+    axes = axes_of_description(dataset.description, str(dataset.folder / FILE))
     extend = () if config.data.patch is None else config.network.layout.spatial
     names, volumes = _read(settings, base, axes, extend)
     scale = _scale(settings, volumes, mean_simulated)
@@ -178,9 +173,7 @@ def _base(files: Sequence[str], recipe: Path) -> Path:
 
 def _of_dataset(folder: Path, dataset: DataSet, settings: MeasuredSettings) -> Measurement:
     found = open_dataset(folder)
-    ours, theirs = (
-        axes_of_description(whole_description(each.folder), str(each.folder)) for each in (dataset, found)
-    )
+    ours, theirs = (axes_of_description(data.description, str(data.folder)) for data in (dataset, found))
     for mine, other in zip(ours, theirs, strict=True):
         same = mine.edges.shape == other.edges.shape and np.allclose(
             mine.edges, other.edges, rtol=0, atol=0.02 * mine.width
@@ -243,3 +236,16 @@ def _scale(settings: MeasuredSettings, volumes: list[Volume], mean_simulated: fl
             fix="Set scale to a number in [data.measured].",
         )
     return mean_simulated * bins / total
+
+
+def sentence(measurement: Mapping[str, Any] | None) -> str:
+    """What the card's description says of a measurement."""
+    if measurement is None:
+        return ""
+    files = measurement["files"]
+    names = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+    return (
+        f"Trained with a real measurement: {100 * measurement['share']:.0f} % of the measurement-like "
+        f"samples are from {names} ({measurement['volumes']} volumes, {measurement['measured_bins']} "
+        "measured bins)."
+    )

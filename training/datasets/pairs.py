@@ -21,8 +21,8 @@ from mantid_exp2sim.training.datasets.dataset import (
     Region,
     open_dataset,
 )
+from mantid_exp2sim.training.datasets.description import SPLITS
 
-SPLITS = ("train", "validation", "test")
 HELD_OUT = ("validation", "test")
 SAME_ENERGY = 0.01
 MOST_LOST = 0.5

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
 from mantid_exp2sim.errors import Exp2SimError
@@ -16,6 +14,7 @@ from mantid_exp2sim.simulation.instrument import MAPS, Instrument
 from mantid_exp2sim.simulation.manganite import LATTICE
 from mantid_exp2sim.simulation.resolution_operator import ResolutionOperator
 from mantid_exp2sim.training.datasets.dataset import DataSet
+from mantid_exp2sim.training.datasets.description import MAKE_AGAIN
 from mantid_exp2sim.training.datasets.simulate import Recipe
 
 
@@ -26,16 +25,19 @@ def dataset_operator(
 
     ``along``: the axes that are blurred. Raises `Exp2SimError` where it does not tell the edges of its bins.
     """
-    try:
-        described = json.loads((dataset.folder / "dataset.json").read_bytes())
-        h, k, fraction = (np.array(described["edges"][n], dtype=float) for n in ("h", "k", "energy_fraction"))
-        energies = [float(energy) for energy in described["incident_energies"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Exp2SimError(f"The data set {dataset.folder} does not tell the edges of its bins.") from error
-    own, lattice = where_simulated(described.get("recipe"))
+    description = dataset.description
+    edges = description.bin_edges(float(dataset.energies[0]))
+    if edges is None:
+        raise Exp2SimError(
+            f"The data set {dataset.folder} does not tell the edges of its bins.", fix=MAKE_AGAIN
+        )
+    simulated, lattice = where_simulated(description.recipe)
     return ResolutionOperator(
-        [Binning(h, k, fraction * ei, ei) for ei in energies],
-        instrument=instrument or own,
+        [
+            Binning(edges["h"], edges["k"], edges["energy_fraction"] * energy, energy)
+            for energy in description.incident_energies
+        ],
+        instrument=instrument or simulated,
         lattice=lattice,
         along=along,
     )

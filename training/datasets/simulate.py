@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.model.card import AcceptedAxis
 from mantid_exp2sim.mosaic import H_EDGES, K_EDGES, WINDOW_EDGES
 from mantid_exp2sim.simulation.binning import Binning, Kind, mosaic_binnings
 from mantid_exp2sim.simulation.instrument import MAPS, Instrument, coverage_mask, load_instrument
@@ -38,6 +39,7 @@ from mantid_exp2sim.simulation.twins import twins_in_view
 from mantid_exp2sim.storage.atomic import atomic_path, make_folder, sweep
 from mantid_exp2sim.storage.locks import locked
 from mantid_exp2sim.storage.toml import read_toml
+from mantid_exp2sim.training.datasets.description import FILE, DatasetDescription
 
 FloatArray = NDArray[np.float64]
 Done: TypeAlias = "Iterator[tuple[int, dict[str, tuple[int, int]]]]"
@@ -75,22 +77,22 @@ class Grid(_Settings):
         )
         return h, k, energy
 
-    def axes(self) -> list[dict[str, Any]]:
-        """What a model that is trained on these volumes asks of an axis (`mantid_exp2sim.model.card`).
+    def axes(self) -> tuple[AcceptedAxis, ...]:
+        """Tell what a model that is trained on these volumes asks of an axis.
 
         Bins of these widths; along h and k any number of them, one being an integrated axis.
         """
         h, k, energy = (float(np.diff(edges).mean()) for edges in self.edges)
-        return [
-            {"kind": "h", "width": h, "integrated": [0.5 * h, 1.5 * h]},
-            {"kind": "k", "width": k, "integrated": [0.5 * k, 1.5 * k]},
-            {
-                "kind": "energy",
-                "width": energy,
-                "relative_to_incident_energy": True,
-                "edges": self.edges[2].tolist(),
-            },
-        ]
+        return (
+            AcceptedAxis(kind="h", width=h, integrated=(0.5 * h, 1.5 * h)),
+            AcceptedAxis(kind="k", width=k, integrated=(0.5 * k, 1.5 * k)),
+            AcceptedAxis(
+                kind="energy",
+                width=energy,
+                relative_to_incident_energy=True,
+                edges=tuple(self.edges[2].tolist()),
+            ),
+        )
 
 
 class OwnModel(_Settings):
@@ -313,54 +315,46 @@ def _shard_summary(recipe: Recipe, folder: Path, number: int) -> dict[str, tuple
     }
 
 
-def _description(recipe: Recipe) -> dict[str, Any]:
-    """``dataset.json``."""
-    h, k, energy = (H_EDGES, K_EDGES, WINDOW_EDGES) if recipe.binning is None else recipe.binning.edges
-    described: dict[str, Any] = {
-        "format": FORMAT,
-        "recipe": recipe.model_dump(mode="json", exclude_none=True),
-        "seed": recipe.seed,
-        "classes": list(recipe.class_names),
-        "kinds": list(recipe.kinds),
-        "shape": [len(recipe.binnings), *recipe.binnings[0].shape],
-        "incident_energies": [binning.incident_energy for binning in recipe.binnings],
-        "edges": {"h": h.tolist(), "k": k.tolist(), "energy_fraction": energy.tolist()},
-        "units": "mb/sr/meV/f.u.",
-        "count": recipe.count,
-        "shard_size": recipe.shard_size,
-        "splits": {name: list(span) for name, span in recipe.splits.items()},
-    }
+def describe(recipe: Recipe) -> DatasetDescription:
+    """Describe the data set of a recipe, before anything of it is simulated."""
+    edges = (H_EDGES, K_EDGES, WINDOW_EDGES) if recipe.binning is None else recipe.binning.edges
+    names = ("h", "k", "energy_fraction")
+    told: dict[str, Any] = {}
     if not all(isinstance(c, str) for c in recipe.classes):
-        described["parameters"] = recipe.parameter_names
+        told["parameters"] = recipe.parameter_names
     if recipe.binning is not None:
-        described["axes"] = recipe.binning.axes()
-    return described
+        told["axes"] = recipe.binning.axes()
+    return DatasetDescription(
+        format=FORMAT,
+        recipe=recipe.model_dump(mode="json", exclude_none=True),
+        seed=recipe.seed,
+        classes=recipe.class_names,
+        kinds=recipe.kinds,
+        shape=(len(recipe.binnings), *recipe.binnings[0].shape),
+        incident_energies=tuple(binning.incident_energy for binning in recipe.binnings),
+        edges={name: tuple(values.tolist()) for name, values in zip(names, edges, strict=True)},
+        units="mb/sr/meV/f.u.",
+        count=recipe.count,
+        shard_size=recipe.shard_size,
+        splits=recipe.splits,
+        **told,
+    )
 
 
 def _start(recipe: Recipe, folder: Path) -> None:
     """Write or check ``dataset.json`` and ``mask.npy``."""
-    card = _description(recipe)
-    path = folder / "dataset.json"
+    description = describe(recipe)
     make_folder(folder / "shards")
-    if path.exists():
-        if _read_json(path) != card:
-            raise Exp2SimError(
-                f"{folder} holds a data set of another recipe.",
-                reason="Continuing would mix two data sets.",
-                fix="Choose another folder, or delete this one.",
-            )
-    else:
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(card, indent=1), encoding="utf-8")
+    if not (folder / FILE).exists():
+        description.write(folder)
+    elif DatasetDescription.read(folder).as_json() != description.as_json():
+        raise Exp2SimError(
+            f"{folder} holds a data set of another recipe.",
+            reason="Continuing would mix two data sets.",
+            fix="Choose another folder, or delete this one.",
+        )
     with atomic_path(folder / "mask.npy") as temporary, temporary.open("wb") as file:
         np.save(file, measured_mask(recipe))
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise Exp2SimError(f"{path} cannot be read: {error}.", reason="It is damaged.") from error
 
 
 def simulate_dataset(

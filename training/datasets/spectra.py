@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mantid_exp2sim.simulation.noise import MeasurementNoise
-from mantid_exp2sim.training.datasets.bins import Edges, dataset_edges
+from mantid_exp2sim.training.datasets.bins import dataset_edges
+from mantid_exp2sim.training.datasets.description import BinEdges
 from mantid_exp2sim.training.datasets.sampler import DataSet
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Spectra:
         return torch.from_numpy(np.array(self.data.energies))
 
     @property
-    def edges(self) -> Edges | None:
+    def edges(self) -> BinEdges | None:
         """Edges of ``h``, ``k`` (r.l.u.) and ``energy_fraction`` (over Ei), if the data set tells them."""
         return dataset_edges(self.data)
 

@@ -15,7 +15,8 @@ from mantid_exp2sim.model.bundle import Model
 from mantid_exp2sim.model.card import classifier_role
 from mantid_exp2sim.model.error_model import NORMAL_95
 from mantid_exp2sim.training.calibration.error_model import Conditions, coverage
-from mantid_exp2sim.training.datasets.bins import Edges, volume_axes
+from mantid_exp2sim.training.datasets.bins import volume_axes
+from mantid_exp2sim.training.datasets.description import BinEdges
 from mantid_exp2sim.training.datasets.sampler import DataSet
 from mantid_exp2sim.training.datasets.spectra import Spectra
 
@@ -97,7 +98,9 @@ def _coverage(model: Model, spectra: Spectra, count: int) -> dict[str, Any]:
     }
 
 
-def _volumes(spectra: Spectra, edges: Edges, count: int) -> Iterator[tuple[Histogram, NDArray[np.float64]]]:
+def _volumes(
+    spectra: Spectra, edges: BinEdges, count: int
+) -> Iterator[tuple[Histogram, NDArray[np.float64]]]:
     """Measurement-like volumes as histograms, with their true counterparts."""
     for batch in spectra.batches(count):
         for measured, truth in zip(batch.measured.numpy(), batch.target.numpy(), strict=True):

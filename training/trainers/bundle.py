@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib.metadata import version
@@ -14,15 +13,8 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.bundle import load_bundle, save_bundle
 from mantid_exp2sim.model.card import Card, ClassifierCard, Role, classifier_role, weight_key
 from mantid_exp2sim.storage.locks import locked
-from mantid_exp2sim.training.datasets.dataset import whole_description
-from mantid_exp2sim.training.datasets.provenance import (
-    data_axes,
-    data_energies,
-    measurement_of,
-    said,
-    sentence,
-    splits_of,
-)
+from mantid_exp2sim.training.datasets.description import FILE, DatasetDescription, accepted_axes
+from mantid_exp2sim.training.datasets.measured import sentence
 from mantid_exp2sim.training.trainers.runs import CONFIG, load_classifier, load_generator, read_json
 
 if TYPE_CHECKING:
@@ -81,8 +73,8 @@ def make_bundle(
             network=members[0].network,
             scaling=members[0].scaling,
         )
-    about = whole_description(dataset)
-    measurement = measurement_of(model.measurement, about)
+    described = DatasetDescription.read(dataset)
+    measurement = model.measurement or described.measurement()
     windows_fixed = model.layout.energy == "channels" or bool(classifiers)
     alone = (*model.layout.folded, "h") if model.layout.takes_k_for_h else model.layout.folded
     card = Card.model_validate(
@@ -91,14 +83,15 @@ def make_bundle(
             "description": "\n".join(filter(None, (description, sentence(measurement)))),
             "scaling": model.scaling,
             "layout": model.layout,
-            "axes": data_axes(about, windows_fixed=windows_fixed, alone=alone),
-            "incident_energies": data_energies(about),
+            "axes": accepted_axes(described.axes, described.edges, windows_fixed=windows_fixed, alone=alone),
+            "incident_energies": described.distinct_energies,
             "target": model.target,
             "mean_intensity": model.mean_intensity,
             "generator": model.generator,
             "classes": classes,
             "classifiers": cards,
-            "training": _training(gans, runs, dataset) | said(measurement),
+            "training": _training(gans, runs, dataset)
+            | ({"measurement": measurement} if measurement else {}),
             "software": {
                 package: version(package) for package in ("mantid_exp2sim", "torch", "numpy", "scipy")
             },
@@ -122,8 +115,7 @@ def _check_alike(what: str, models: Sequence[BaseModel]) -> None:
 
 def _training(gans: list[Path], classifiers: Mapping[str, list[Path]], dataset: Path) -> dict[str, Any]:
     """What the networks were trained on, without any path of this machine."""
-    text = (dataset / "dataset.json").read_bytes()
-    about = json.loads(text)
+    described = DatasetDescription.read(dataset)
     each = {"gan": gans, **{f"classifier_{domain}": runs for domain, runs in classifiers.items()}}
     runs = {
         key if member == 1 else f"{key}-{member}": run
@@ -134,11 +126,11 @@ def _training(gans: list[Path], classifiers: Mapping[str, list[Path]], dataset: 
     best = {key: read_json(run / "best" / "best.json") for key, run in runs.items()}
     return {
         "dataset": {
-            "name": about["recipe"]["name"],
-            "sha256": hashlib.sha256(text).hexdigest(),
-            "recipe": about["recipe"],
-            "splits": about["splits"] or splits_of(about),
-            "units": about.get("units", ""),
+            "name": described.name,
+            "sha256": hashlib.sha256((dataset / FILE).read_bytes()).hexdigest(),
+            "recipe": described.recipe,
+            "splits": described.as_json()["splits"] or described.volumes_per_split(),
+            "units": described.units,
         },
         "recipes": recipes,
         "validation": best,

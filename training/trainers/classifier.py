@@ -18,9 +18,7 @@ from torch import Tensor, nn
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.networks import build_classifier
 from mantid_exp2sim.training.config import DuqConfig, OutlierKind
-from mantid_exp2sim.training.datasets.dataset import whole_description
 from mantid_exp2sim.training.datasets.prefetch import Prefetch
-from mantid_exp2sim.training.datasets.provenance import panel_edges
 from mantid_exp2sim.training.datasets.sampler import DataSet, Domain, Samples
 from mantid_exp2sim.training.synthetic.magnets import Magnets
 from mantid_exp2sim.training.synthetic.outliers import MAGNETS, make_outliers
@@ -93,7 +91,7 @@ class DuqTask:
         """Energies of the panels of a mosaic, where all samples have the same, and what needs them."""
         edges = None
         if self.config.data.form == "mosaic" and dataset.shares_mask:
-            edges = panel_edges(whole_description(dataset.folder))
+            edges = dataset.description.panel_edges
         self.levels = self.magnets = None
         if edges is not None:
             self.levels = torch.from_numpy((edges[:, 1:] + edges[:, :-1]) / 2).float().flatten()

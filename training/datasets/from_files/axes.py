@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from mantid_exp2sim.histogram import Axis, Floats, Histogram
 from mantid_exp2sim.inference.volumes import check_words, integrated_axis
 from mantid_exp2sim.model.card import AcceptedAxis
 from mantid_exp2sim.networks.layout import AXES
+from mantid_exp2sim.training.datasets.description import MAKE_AGAIN, DatasetDescription
 from mantid_exp2sim.training.datasets.from_files.rebin import Binned, rebin, snap
 from mantid_exp2sim.training.datasets.from_files.recipe import AxesRecipe, RebinRecipe
 
@@ -92,28 +92,28 @@ def axes_of_recipe(recipe: AxesRecipe) -> ModelAxes:
     return h, k, energy
 
 
-def axes_of_description(described: Mapping[str, Any], where: str) -> ModelAxes:
-    """The axes of a data set, from ``axes`` of its ``dataset.json`` or, in older ones, from ``edges``."""
-    rules = {rule["kind"]: rule for rule in described.get("axes") or ()}
-    edges = described.get("edges") or {}
-    found = []
+def axes_of_description(description: DatasetDescription, where: str) -> ModelAxes:
+    """Tell the axes of a data set, of a mosaic without ``axes`` from its edges alone."""
+    rules = {rule.kind: rule for rule in description.axes}
+    edges = description.edges
+    axes = []
     for kind in AXES:
-        rule = rules.get(kind) or {"relative_to_incident_energy": kind == "energy"}
-        values = rule.get("edges") or edges.get(kind) or edges.get(f"{kind}_fraction")
+        rule = rules.get(kind)  # type: ignore[call-overload]
+        values = (rule and rule.edges) or edges.get(kind) or edges.get(f"{kind}_fraction")
         if not values:
             raise Exp2SimError(
                 f"{where} does not say where the bins of its axis {kind} lie.",
                 reason="Files cannot be brought onto its axes without.",
-                fix="Make the data set again with this version.",
+                fix=MAKE_AGAIN,
             )
         axis = ModelAxis(
             kind,  # type: ignore[arg-type]
             np.asarray(values, dtype=np.float64),
-            relative=bool(rule.get("relative_to_incident_energy")),
-            integrated=len(values) == 2 and rule.get("integrated") is not None,
+            relative=kind == "energy" if rule is None else rule.relative_to_incident_energy,
+            integrated=len(values) == 2 and rule is not None and rule.integrated is not None,
         )
-        found.append(axis)
-    h, k, energy = found
+        axes.append(axis)
+    h, k, energy = axes
     return h, k, energy
 
 

@@ -8,14 +8,22 @@ Names of files are kept as names only; nothing that is read from a data set is e
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.storage.atomic import atomic_path, is_temporary, make_folder, sweep
 from mantid_exp2sim.storage.locks import LOCK, locked
+from mantid_exp2sim.training.datasets.description import (
+    FILE,
+    DatasetDescription,
+    Item,
+    Items,
+    RefusedFile,
+    Split,
+)
 from mantid_exp2sim.training.datasets.from_files.axes import axes_of_recipe
 from mantid_exp2sim.training.datasets.from_files.files import Entry, entries
 from mantid_exp2sim.training.datasets.from_files.labels import Label, Labels
@@ -39,16 +47,16 @@ class _Item:
     row: int
     about: About
     group: int = -1
-    split: str = "train"
+    split: Split = "train"
     pair: int = -1
 
 
 def build_dataset(
     recipe_path: Path, out: Path | None = None, *, progress: Callable[[int, int, str], None] | None = None
-) -> dict[str, Any]:
+) -> Path:
     """Build the data set of a recipe in ``out`` (default ``data/NAME``), or finish one that was stopped.
 
-    ``progress(done, total, name)`` counts files. Returns ``dataset.json`` without its items.
+    ``progress(done, total, name)`` counts files. Returns the folder.
 
     Raises
     ------
@@ -65,11 +73,10 @@ def build_dataset(
         items, refused = _convert(recipe, files, out, folder, progress)
         _check_found(recipe, items, refused)
         _complete(recipe, items)
-        described = _description(recipe, items, refused)
-        with atomic_path(out / "dataset.json") as temporary:
-            temporary.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+        description = _describe(recipe, items, refused)
+        description.write(out, end="\n")
         _tidy(out, items)
-    return {key: value for key, value in described.items() if key != "domains"} | {"folder": str(out)}
+    return out
 
 
 def _start(recipe: ExportRecipe, out: Path) -> None:
@@ -91,7 +98,7 @@ def _start(recipe: ExportRecipe, out: Path) -> None:
             )
     except (OSError, ValueError) as error:
         raise Exp2SimError(f"{out} cannot be used: {error}.") from error
-    (out / "dataset.json").unlink(missing_ok=True)  # not whole until the end
+    (out / FILE).unlink(missing_ok=True)  # not whole until the end
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(mine), encoding="utf-8")
 
@@ -210,52 +217,45 @@ def _fit(one: _Item, other: _Item) -> bool:
     return len(names) <= 1 and abs(energies[0] - energies[1]) <= SAME_ENERGY * energies[0]
 
 
-def _description(recipe: ExportRecipe, items: list[_Item], refused: list[dict[str, str]]) -> dict[str, Any]:
-    """``dataset.json``."""
+def _describe(recipe: ExportRecipe, items: list[_Item], refused: list[dict[str, str]]) -> DatasetDescription:
     axes = axes_of_recipe(recipe.axes)
     names = sorted({item.label.name for item in items if item.label.name is not None})
-    classes = list(recipe.classes) or names or ["unknown"]
-    kinds = [kind for kind in KINDS if recipe.sources(kind)]
-    return {
-        "format": FORMAT,
-        "recipe": _public(recipe),
-        "seed": recipe.seed,
-        "classes": classes,
-        "kinds": kinds,
-        "shape": [1, *(len(axis.edges) - 1 for axis in axes)],
-        "incident_energies": sorted({round(item.about.incident_energy, 6) for item in items}),
-        "axes": [axis.rule.model_dump(mode="json") for axis in axes],
-        "edges": {axis.kind: axis.edges.tolist() for axis in axes},
-        "units": recipe.units,
-        "count": len(items),
-        "pairs": recipe.pairs,
-        "splits": {},
-        "refused": refused,
-        "domains": {
-            kind: {"items": [_json(item, classes) for item in items if item.entry.kind == kind]}
+    classes = recipe.classes or tuple(names) or ("unknown",)
+    kinds = tuple(kind for kind in KINDS if recipe.sources(kind))
+    return DatasetDescription(
+        format=FORMAT,
+        recipe=_public(recipe),
+        seed=recipe.seed,
+        classes=classes,
+        kinds=kinds,
+        shape=(1, *(len(axis.edges) - 1 for axis in axes)),
+        incident_energies=tuple(sorted({round(item.about.incident_energy, 6) for item in items})),
+        axes=tuple(axis.rule for axis in axes),
+        edges={axis.kind: tuple(axis.edges.tolist()) for axis in axes},
+        units=recipe.units,
+        count=len(items),
+        pairs=recipe.pairs,
+        splits={},
+        refused=tuple(RefusedFile(**entry) for entry in refused),
+        domains={
+            kind: Items(items=tuple(_stored(item, classes) for item in items if item.entry.kind == kind))
             for kind in kinds
         },
-    }
+    )
 
 
-def _json(item: _Item, classes: list[str]) -> dict[str, Any]:
-    about = item.about
-    return {
-        "file": item.entry.path.name,
-        "shard": item.shard,
-        "row": item.row,
-        "label": -1 if item.label.name is None else classes.index(item.label.name),
-        "group": item.group,
-        "incident_energy": about.incident_energy,
-        "split": item.split,
-        "pair": item.pair,
-        "exact": about.exact,
-        "measured": about.measured,
-        "mean": about.mean,
-        "minimum": about.minimum,
-        "maximum": about.maximum,
-        "measurement": item.entry.source.measurement,
-    }
+def _stored(item: _Item, classes: Sequence[str]) -> Item:
+    return Item(
+        file=item.entry.path.name,
+        shard=item.shard,
+        row=item.row,
+        label=-1 if item.label.name is None else classes.index(item.label.name),
+        group=item.group,
+        split=item.split,
+        pair=item.pair,
+        measurement=item.entry.source.measurement,
+        **asdict(item.about),
+    )
 
 
 def _public(recipe: ExportRecipe) -> dict[str, Any]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 
+from mantid_exp2sim.training.datasets.description import SPLITS, Split
 from mantid_exp2sim.training.datasets.from_files.labels import Label
 from mantid_exp2sim.training.datasets.from_files.recipe import SplitRecipe
-
-SPLITS = ("train", "validation", "test")
 
 
 def parameter_sets(stems: Sequence[str], labels: Sequence[Label]) -> list[int]:
@@ -46,7 +45,7 @@ def _keys(stem: str, label: Label) -> list[Hashable]:
     return keys
 
 
-def assign(sets: Mapping[int, tuple[str, str]], settings: SplitRecipe, seed: int) -> dict[int, str]:
+def assign(sets: Mapping[int, tuple[str, str]], settings: SplitRecipe, seed: int) -> dict[int, Split]:
     """The split of each parameter set, given its class and a name; each class is shared out by itself.
 
     The order is that of a hash of (seed, class, name), so a set that is added moves few others. Where a
@@ -57,7 +56,7 @@ def assign(sets: Mapping[int, tuple[str, str]], settings: SplitRecipe, seed: int
     >>> sorted(found.values()).count("train"), sorted(found.values()).count("validation")
     (7, 2)
     """
-    found: dict[int, str] = {}
+    found: dict[int, Split] = {}
     for name in sorted({label for label, _ in sets.values()}):
         members = [number for number, (label, _) in sets.items() if label == name]
         members.sort(key=lambda number: _hash(seed, *sets[number]))

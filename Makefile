@@ -54,7 +54,6 @@ types: env laid-out
 
 bench: env
 	$(BIN)/python benchmarks/run_all.py
-	$(BIN)/python benchmarks/physics.py
 
 # Ten thousand damaged files for each reader, and as many hostile models; minutes.
 fuzz: env

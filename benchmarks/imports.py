@@ -39,10 +39,10 @@ def run(code: str) -> tuple[float, float, str]:
 
 def row(name: str, code: str, runs: int = 7) -> Row:
     """The median above what Python itself takes; the target is for all of it."""
-    found = [run(code) for _ in range(runs)]
+    measured = [run(code) for _ in range(runs)]
     plain = [run("pass") for _ in range(runs)]
-    seconds, python = (statistics.median(f[0] for f in each) for each in (found, plain))
-    cpu = statistics.median(f[1] for f in found)
+    seconds, python = (statistics.median(wall for wall, _, _ in times) for times in (measured, plain))
+    cpu = statistics.median(cpu for _, cpu, _ in measured)
     heavy = run(code + TELL)[2].rsplit("HEAVY", 1)[1].split()
     return Row(
         name=name,
@@ -55,9 +55,9 @@ def row(name: str, code: str, runs: int = 7) -> Row:
     )
 
 
-def main() -> None:
-    finish([row("import mantid_exp2sim", IMPORT), row("exp2sim --help", HELP)], "import times")
+def main() -> int:
+    return finish([row("import mantid_exp2sim", IMPORT), row("exp2sim --help", HELP)], "import times")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

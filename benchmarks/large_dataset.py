@@ -20,10 +20,14 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from table import Row, finish
 
 LARGE, SMALL = (256, 256, 128), (48, 48, 48)
 CHUNK = 32
-PER_SHARD = 32
+PER_SHARD = 1
+"""Below 64 MiB a table of which little is stored is no damaged one."""
+LIMIT = 2.0
+"""GB of memory that training on the large set may take."""
 REAL = 2
 """Volumes of each domain that are written out."""
 
@@ -129,7 +133,7 @@ def train(folder: Path, out: Path, *, memory: bool, steps: int) -> dict[str, flo
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def measure(gigabytes: float, steps: int) -> dict[str, object]:
+def measure(gigabytes: float, steps: int) -> list[Row]:
     volume = 4 * int(np.prod(LARGE))
     count = max(REAL, round(gigabytes * 1e9 / volume / 2))
     with tempfile.TemporaryDirectory() as name:
@@ -137,37 +141,38 @@ def measure(gigabytes: float, steps: int) -> dict[str, object]:
         make(folder / "large", LARGE, count)
         make(folder / "small", SMALL, 16)
         on_disk = sum(path.stat().st_blocks * 512 for path in (folder / "large" / "shards").iterdir())
-        return {
-            "large_bytes": 2 * count * volume,
-            "large_on_disk_bytes": on_disk,
-            "volumes": 2 * count,
-            "steps": steps,
-            "large": train(folder / "large", folder / "run-large", memory=False, steps=steps),
-            "small": train(folder / "small", folder / "run-small", memory=True, steps=steps),
-        }
+        large = train(folder / "large", folder / "run-large", memory=False, steps=steps)
+        small = train(folder / "small", folder / "run-small", memory=True, steps=steps)
+    size = f"{2 * count * volume / 1e9:.0f} GB of intensities, {2 * count} volumes"
+    return [
+        Row(
+            name=f"training on {size}: peak memory",
+            value=large["peak_bytes"] / 1e9,
+            unit="GB",
+            reference=small["peak_bytes"] / 1e9,
+            reference_name="a small set held in memory",
+            target=f"≤ {LIMIT} GB",
+            met=large["peak_bytes"] / 1e9 <= LIMIT,
+            note=f"{on_disk / 1e9:.2f} GB on the disk",
+        ),
+        Row(
+            name=f"training on {size}: one step",
+            value=large["seconds_per_step"],
+            reference=small["seconds_per_step"],
+            reference_name="a small set held in memory",
+            note=f"{steps} steps",
+        ),
+    ]
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--gigabytes", type=float, default=50.0)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    found = measure(args.gigabytes, args.steps)
-    if args.json:
-        print(json.dumps(found))
-        return
-    print(
-        f"{found['volumes']} volumes, {found['large_bytes'] / 1e9:.1f} GB of intensities "
-        f"({found['large_on_disk_bytes'] / 1e9:.2f} GB on the disk), {found['steps']} steps"
-    )
-    for name, how in (("large", "read at each step"), ("small", "held in memory")):
-        run = found[name]
-        print(
-            f"  {name:6} {how:18} peak {run['peak_bytes'] / 1e9:.2f} GB, "
-            f"{1000 * run['seconds_per_step']:.0f} ms a step"
-        )
+    return finish(measure(args.gigabytes, args.steps), "a data set larger than memory")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

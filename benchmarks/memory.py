@@ -119,7 +119,7 @@ def measure(size: int, layout: dict[str, object], replicas: int, width: int) -> 
     return figures
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 200, 400])
     parser.add_argument("--width", type=int, default=2, help="channels of the network")
@@ -128,33 +128,33 @@ def main() -> None:
     args = parser.parse_args()
     if args.child is not None:
         child(*args.child)
-        return
+        return 0
     rows: list[Row] = []
     for name, layout in LAYOUTS.items():
         first: dict[str, float] | None = None
         for size in args.sizes:
-            found = measure(size, layout, 0, args.width)
-            first = first or found
+            figures = measure(size, layout, 0, args.width)
+            first = first or figures
             bins = (size / args.sizes[0]) ** 3
             rows += [
                 Row(
-                    name=f"{size}³, {name}: above input and output", value=found["above"], unit="GB",
-                    reference=found["output"], reference_name="output", ratio=None,
+                    name=f"{size}³, {name}: above input and output", value=figures["above"], unit="GB",
+                    reference=figures["output"], reference_name="output", ratio=None,
                     target=f"≤ {LIMIT:g} GB" if size == 400 else "",
-                    met=found["above"] <= LIMIT if size == 400 else None,
+                    met=figures["above"] <= LIMIT if size == 400 else None,
                 ),
                 Row(
-                    name=f"{size}³, {name}: time", value=found["cpu"], unit="s CPU",
-                    note=f"{found['cpu'] / (first['cpu'] * bins):.2f} × that of {args.sizes[0]}³ per bin; "
-                    f"progress told at least every {found['longest_silence']:.1f} s",
+                    name=f"{size}³, {name}: time", value=figures["cpu"], unit="s CPU",
+                    note=f"{figures['cpu'] / (first['cpu'] * bins):.2f} × that of {args.sizes[0]}³ per bin; "
+                    f"progress told at least every {figures['longest_silence']:.1f} s",
                 ),
             ]  # fmt: skip
-        found = measure(args.sizes[0], layout, 3, args.width)
+        figures = measure(args.sizes[0], layout, 3, args.width)
         rows.append(
-            Row(name=f"{args.sizes[0]}³, {name}, errors of 3 replicas", value=found["above"], unit="GB")
+            Row(name=f"{args.sizes[0]}³, {name}, errors of 3 replicas", value=figures["above"], unit="GB")
         )
-    finish(rows, "memory")
+    return finish(rows, "memory")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

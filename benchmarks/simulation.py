@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -151,9 +152,9 @@ def scaling() -> Row:
     )
 
 
-def main() -> None:
-    finish([*mosaics(), solvers(), *growth(), scaling()], "simulation")
+def main() -> int:
+    return finish([*mosaics(), solvers(), *growth(), scaling()], "simulation")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

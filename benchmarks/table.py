@@ -3,7 +3,7 @@
 from table import Row, finish
 
 rows = [Row("one mosaic", 0.4, "s", reference=2.0, reference_name="plain loop", target="≤ 0.5 s")]
-finish(rows)        # a table, or with --json on the command line one JSON list
+sys.exit(finish(rows))  # a table, or with --json on the command line one JSON list
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Row:
     """One figure: what it is, how large, and beside what it was measured in the same run."""
 
     name: str
-    value: float
+    value: float | None
     unit: str = "s"
     reference: float | None = None
     """The same of what it is compared with, in the same unit."""
@@ -69,12 +69,16 @@ def show(rows: Sequence[Row], title: str = "") -> None:
     console.print(table)
 
 
-def finish(rows: Sequence[Row], title: str = "") -> None:
-    """Print a table, or with ``--json`` on the command line one JSON list."""
+def finish(rows: Sequence[Row], title: str = "") -> int:
+    """Print a table, or with ``--json`` on the command line one JSON list; return the exit status.
+
+    It is 1 where a target is missed.
+    """
     if "--json" in sys.argv:
         print(json.dumps([asdict(row) | {"ratio": row.times} for row in rows]))
     else:
         show(rows, title)
+    return int(any(row.met is False for row in rows))
 
 
 def rows_of(text: str) -> list[Row]:

@@ -20,19 +20,19 @@ MASKED = "0.72"
 COLOURS = ("C0", "C1", "C2", "C4")
 
 
-def draw(found: Sequence[Findings]) -> Figure:
-    """Everything that was found, a block for each model."""
-    figure = Figure(figsize=(17, 9.4 * len(found)), layout="constrained")
+def draw(reports: Sequence[Findings]) -> Figure:
+    """Draw a block for each model."""
+    figure = Figure(figsize=(17, 9.4 * len(reports)), layout="constrained")
     FigureCanvasAgg(figure)
-    blocks: Any = figure.subfigures(len(found), 1, squeeze=False)[:, 0]
-    for block, findings in zip(blocks, found, strict=True):
+    blocks: Any = figure.subfigures(len(reports), 1, squeeze=False)[:, 0]
+    for block, findings in zip(blocks, reports, strict=True):
         _block(block, findings)
     return figure
 
 
 def _block(block: Any, findings: Findings) -> None:
-    first, _, rest = findings.report["shows"].partition(". Domain")
-    block.suptitle(f"{findings.name}: {first}.\nDomain{rest}", fontsize=13)
+    first, _, domain_part = findings.report["shows"].partition(". Domain")
+    block.suptitle(f"{findings.name}: {first}.\nDomain{domain_part}", fontsize=13)
     top, bottom = block.subfigures(2, 1, height_ratios=(1.1, 1))
     _mosaics(top, findings)
     correlations, domain, near, flux = bottom.subplots(1, 4, width_ratios=(1.45, 1.1, 0.95, 1.5))
@@ -47,10 +47,10 @@ def _mosaics(part: Any, findings: Findings) -> None:
     error = np.sqrt(findings.sharp.variance)
     both = np.concatenate([raw[np.isfinite(raw)], sharp[np.isfinite(sharp)]])
     shared = PowerNorm(0.5, 0.0, float(np.quantile(both, 0.995)))
-    own = PowerNorm(0.5, 0.0, float(np.nanquantile(error, 0.995)) or 1.0)
+    of_errors = PowerNorm(0.5, 0.0, float(np.nanquantile(error, 0.995)) or 1.0)
     grid = part.subplots(1, 3, sharey=True)
     titles = ("raw", "deconvolved", "error of the deconvolution (1 σ)")
-    norms, maps = (shared, shared, own), ("viridis", "viridis", "magma")
+    norms, maps = (shared, shared, of_errors), ("viridis", "viridis", "magma")
     for axes, title, values, norm, name in zip(grid, titles, (raw, sharp, error), norms, maps, strict=True):
         colours = colormaps[name].with_extremes(bad=MASKED)
         image = axes.imshow(
@@ -68,7 +68,7 @@ def _mosaics(part: Any, findings: Findings) -> None:
         axes.set(xlabel="energy transfer / Ei", xlim=(-0.5, SHAPE[1] - 0.5), ylim=(SHAPE[0] - 0.5, -0.5))
         axes.tick_params(length=0)
         if title != "raw":
-            beside = [axes] if norm is own else list(grid[:2])
+            beside = [axes] if norm is of_errors else list(grid[:2])
             bar = part.colorbar(image, ax=beside, extend="max", aspect=25, pad=0.01)
             bar.set_label("intensity" if norm is shared else "error")
     grid[0].set_ylabel("Ei; in each panel h upwards, k to the right")
@@ -105,14 +105,14 @@ def _correlations(axes: Any, report: dict[str, Any]) -> None:
 
 def _domain(axes: Any, findings: Findings) -> None:
     """The score against those of held-out spectra of the domain."""
-    found, inside = findings.report["domain"], findings.in_domain
-    p_value = "" if found["p_value"] is None else f", p = {found['p_value']:.2g}"
-    axes.set_title(f"Domain: {found['verdict']}{p_value}")
-    if inside is None or found["score"] is None:
+    check, inside = findings.report["domain"], findings.in_domain
+    p_value = "" if check["p_value"] is None else f", p = {check['p_value']:.2g}"
+    axes.set_title(f"Domain: {check['verdict']}{p_value}")
+    if inside is None or check["score"] is None:
         axes.text(0.5, 0.5, "the model keeps\nno reference", ha="center", va="center")
         axes.set(xticks=[], yticks=[])
         return
-    score, limit = found["score"], found["limit"]
+    score, limit = check["score"], check["limit"]
     end = 1.15 * max(score, limit, float(inside.max()))
     axes.hist(
         inside,
@@ -126,13 +126,13 @@ def _domain(axes: Any, findings: Findings) -> None:
     axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False)
 
 
-def _consistency(axes: Any, found: dict[str, Any]) -> None:
-    values = [found["untranslated"], found["deconvolved"]]
+def _consistency(axes: Any, distances: dict[str, Any]) -> None:
+    values = [distances["untranslated"], distances["deconvolved"]]
     axes.bar(range(2), values, 0.6, color=("0.7", "C0"))
     for place, value in enumerate(values):
         axes.text(place, value, f"{value:.3f}", ha="center", va="bottom", fontsize=9)
-    noise = found["noise"]
-    axes.axhline(noise, color="C3", linewidth=1.5, label=f"noise {noise:.3f},\n{found['noise_is']}")
+    noise = distances["noise"]
+    axes.axhline(noise, color="C3", linewidth=1.5, label=f"noise {noise:.3f},\n{distances['noise_is']}")
     axes.set_xticks(range(2), ["y = raw", "y = decon-\nvolved"])
     axes.set(ylim=(0, 1.2 * max(*values, noise)), xlim=(-0.6, 1.6), title="Consistency ‖R·y − x‖ / ‖x‖")
     axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False)

@@ -77,29 +77,29 @@ def in_domain_scores(model: Model, measured: Histogram) -> Floats | None:
     if model.card.domain is None or "deconvolve" not in model.card.domain.directions:
         return None
     reference, volumes = model.domain_reference("deconvolve"), open_volumes(measured, model.card)
-    known = ~volumes.mask.all(axis=(1, 2, 3))
-    groups = sorted(set(reference.group(volumes.incident_energies[known])))
+    present = ~volumes.mask.all(axis=(1, 2, 3))
+    groups = sorted(set(reference.group(volumes.incident_energies[present])))
     return reference.scores(reference.calibration[:, groups], groups)
 
 
 def read(model: Model, measured: Histogram, scale: float | str) -> dict[str, Any]:
     """What the classifiers say of the measurement and of its deconvolution."""
     target = model.card.target
-    found = {
+    readings = {
         RAW: model.classify(measured, scale=scale, domain="convolved"),
         RAW_AS_SIMULATED: model.classify(measured, scale=scale, domain=target),
         DECONVOLVED: model.classify(measured, scale=scale, deconvolve=True),
     }
     factor = intensity_factor(scale, open_volumes(measured, model.card), model.card)
-    return {"factor": factor, **{name: answer(one) for name, one in found.items()}}
+    return {"factor": factor, **{name: answer(reading) for name, reading in readings.items()}}
 
 
-def answer(found: Classification) -> dict[str, Any]:
+def answer(classification: Classification) -> dict[str, Any]:
     """A classification, as far as the report needs it."""
     return {
-        "correlations": dict(found.correlations),
-        "prediction": found.prediction,
-        "threshold": found.threshold,
+        "correlations": dict(classification.correlations),
+        "prediction": classification.prediction,
+        "threshold": classification.threshold,
     }
 
 
@@ -131,35 +131,35 @@ def consistency(measured: Histogram, sharp: Histogram) -> dict[str, Any]:
     resolution = ResolutionOperator(binnings).at(energies, torch.from_numpy(mask))
     size = float(np.linalg.norm(x[~mask]))
 
-    def distance(made: Floats) -> float:
-        again = resolution.blur(torch.from_numpy(np.where(mask, 0, made))).numpy()
+    def distance(volumes: Floats) -> float:
+        again = resolution.blur(torch.from_numpy(np.where(mask, 0, volumes))).numpy()
         return float(np.linalg.norm((again - x)[~mask])) / size
 
-    given = bool((variance[~mask] > 0).any())
-    noise = float(np.sqrt(variance[~mask].sum())) if given else noise_of(x, mask)
+    has_errors = bool((variance[~mask] > 0).any())
+    noise = float(np.sqrt(variance[~mask].sum())) if has_errors else noise_of(x, mask)
     return {
         "deconvolved": distance(y),
         "untranslated": distance(x),
         "noise": noise / size,
-        "noise_is": "of the data's errors" if given else "from the symmetry of the data",
+        "noise_is": "of the data's errors" if has_errors else "from the symmetry of the data",
     }
 
 
 def noise_of(x: Floats, mask: NDArray[np.bool_]) -> float:
-    """‖noise‖ of volumes (Ei, h, k, E) over their known bins, from half the squared difference of (h, k) and
-    (−h, −k), which the crystal makes equal.
+    """Estimate ‖noise‖ of volumes (Ei, h, k, E) from half the squared difference of (h, k) and (−h, −k).
 
-    Whatever the instrument does differently on both sides counts as noise, so it is an upper bound.
+    The crystal makes the two equal. Whatever the instrument does differently on both sides counts as noise,
+    so it is an upper bound.
     """
-    other, known = x[:, ::-1, ::-1], ~(mask | mask[:, ::-1, ::-1])
-    twice = float(np.mean((x - other)[known] ** 2)) if known.any() else 0.0
+    inverted, measured = x[:, ::-1, ::-1], ~(mask | mask[:, ::-1, ::-1])
+    twice = float(np.mean((x - inverted)[measured] ** 2)) if measured.any() else 0.0
     return float(np.sqrt(0.5 * twice * np.count_nonzero(~mask)))
 
 
 def shows(report: dict[str, Any]) -> str:
     """What the measurement shows, in words."""
-    found, domain, near = report["correlations"]["scale 1.0"], report["domain"], report["consistency"]
-    raw, sharp = ((found[name]["prediction"], *_largest(found[name])) for name in (RAW, DECONVOLVED))
+    readings, domain, near = report["correlations"]["scale 1.0"], report["domain"], report["consistency"]
+    raw, sharp = ((readings[name]["prediction"], *_largest(readings[name])) for name in (RAW, DECONVOLVED))
     if raw[0] == sharp[0] == NONE:
         said = f"Like no class, raw ({raw[1]} {raw[2]:.2f}) and deconvolved ({sharp[1]} {sharp[2]:.2f})"
     elif raw[0] == sharp[0]:
@@ -185,14 +185,14 @@ def _answer(prediction: str, best: str, value: float) -> str:
 
 
 def show(findings: Findings) -> None:
-    """Print what was found."""
+    """Print the figures of one model."""
     report = findings.report
     print(f"{findings.name} {report['checksum'][:12]}")
     for scale, readings in report["correlations"].items():
         for name in (RAW, RAW_AS_SIMULATED, DECONVOLVED):
-            one = readings[name]
-            shown = ", ".join(f"{c} {v:.3f}" for c, v in one["correlations"].items())
-            print(f"{scale:11s} {name:41s} {shown} -> {one['prediction']}")
+            reading = readings[name]
+            shown = ", ".join(f"{c} {v:.3f}" for c, v in reading["correlations"].items())
+            print(f"{scale:11s} {name:41s} {shown} -> {reading['prediction']}")
     near = report["consistency"]
     print(
         f"data consistency {near['deconvolved']:.3f}, untranslated {near['untranslated']:.3f}, "
@@ -231,12 +231,12 @@ def report(args: argparse.Namespace) -> None:
             fix="For other data there are exp2sim check, deconvolve and classify.",
         )
     make_folder(args.out)
-    found = []
+    blocks = []
     for name in args.model:
-        found.append(examine(mantid_exp2sim.load_model(name), measured))
-        show(found[-1])
-    draw(found).savefig(args.out / "report.png", dpi=110)
-    text = json.dumps({one.name: one.report for one in found}, indent=1)
+        blocks.append(examine(mantid_exp2sim.load_model(name), measured))
+        show(blocks[-1])
+    draw(blocks).savefig(args.out / "report.png", dpi=110)
+    text = json.dumps({block.name: block.report for block in blocks}, indent=1)
     (args.out / "report.json").write_text(text + "\n", encoding="utf-8")
 
 

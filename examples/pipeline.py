@@ -43,16 +43,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("source", type=Path, help="directory of the files that SaveMD wrote")
-    made.add_argument("target", type=Path, help="directory of the results; made if it is missing")
-    made.add_argument("--pattern", default="*.nxs", help="which files (default *.nxs)")
-    made.add_argument("--model", default="", help="name of an installed model, or the folder of another one")
-    made.add_argument("--incident-energy", type=float, default=0.0, help="meV, where the files do not say")
-    made.add_argument("--classifier", help="also classify: auto, integrated, centre or convolved")
-    made.add_argument("--seed", type=int, default=0, help="seed of the error propagation")
-    made.add_argument("--log", type=Path, help="log file (default TARGET/pipeline.log)")
-    return made
+    command = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    command.add_argument("source", type=Path, help="directory of the files that SaveMD wrote")
+    command.add_argument("target", type=Path, help="directory of the results; made if it is missing")
+    command.add_argument("--pattern", default="*.nxs", help="which files (default *.nxs)")
+    command.add_argument(
+        "--model", default="", help="name of an installed model, or the folder of another one"
+    )
+    command.add_argument("--incident-energy", type=float, default=0.0, help="meV, where the files do not say")
+    command.add_argument("--classifier", help="also classify: auto, integrated, centre or convolved")
+    command.add_argument("--seed", type=int, default=0, help="seed of the error propagation")
+    command.add_argument("--log", type=Path, help="log file (default TARGET/pipeline.log)")
+    return command
 
 
 def open_log(path: Path) -> None:

@@ -53,11 +53,11 @@ def blocks(text: str) -> list[Block]:
     >>> blocks("## Look\\n```sh\\nls\\n```\\n")
     [Block(heading='Look', code='ls\\n')]
     """
-    found = []
+    parts = []
     for match in BLOCK.finditer(text):
         headings = re.findall(r"^#+ (.*)$", text[: match.start()], re.MULTILINE)
-        found.append(Block(headings[-1] if headings else "", match[1]))
-    return found
+        parts.append(Block(headings[-1] if headings else "", match[1]))
+    return parts
 
 
 def shrink(text: str, numbers: dict[str, object]) -> str:
@@ -70,8 +70,8 @@ def shrink(text: str, numbers: dict[str, object]) -> str:
         if "=" in key:
             changed = text.replace(key, str(value))
         else:
-            given = r"\[[^\]]*\]" if isinstance(value, str) else r"[\d.]+"
-            changed = re.sub(rf"^({key} = ){given}", rf"\g<1>{value}", text, flags=re.MULTILINE)
+            number = r"\[[^\]]*\]" if isinstance(value, str) else r"[\d.]+"
+            changed = re.sub(rf"^({key} = ){number}", rf"\g<1>{value}", text, flags=re.MULTILINE)
         if changed == text:
             raise ValueError(f"the recipe has no {key}")
         text = changed

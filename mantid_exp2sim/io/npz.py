@@ -18,7 +18,6 @@ import numpy.typing as npt
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Histogram
 from mantid_exp2sim.io.arrays import read_stream
-from mantid_exp2sim.io.files import damaged, reading
 from mantid_exp2sim.io.limits import Budget
 from mantid_exp2sim.storage.atomic import atomic_path
 
@@ -34,15 +33,26 @@ def read(path: Path) -> Histogram:
     Exp2SimError
         If the file is damaged, is another kind of ``.npz``, or comes from a newer version.
     """
-    with reading(path, Exception):  # a damaged archive makes zipfile raise nearly anything
+    try:
         members = _members(path)
-        about = _about(members)
+    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        if isinstance(error, Exp2SimError):
+            raise
+        raise Exp2SimError(
+            f"{path} cannot be read: {error}.", reason="The file is damaged or incomplete."
+        ) from error
+    except Exception as error:  # zlib.error and struct.error have no common base
+        raise Exp2SimError(f"{path} cannot be read: {error}.", reason="The file is damaged.") from error
+    about = _about(members, path)
+    try:
         axes = tuple(
             Axis(str(a["name"]), members[f"edges_{i}"], str(a["unit"]), str(a["frame"]), str(a["label"]))
             for i, a in enumerate(about["axes"])
         )
         arrays = (members["intensity"], members["variance"], members["mask"])
         return Histogram(*arrays, axes, dict(about["metadata"]))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise Exp2SimError(f"{path} is incomplete: {error}.") from error
 
 
 def write(histogram: Histogram, path: Path) -> None:
@@ -65,28 +75,34 @@ def _members(path: Path) -> dict[str, npt.NDArray[Any]]:
     with zipfile.ZipFile(path) as archive:
         infos = archive.infolist()
         if len(infos) > MAX_MEMBERS:
-            raise damaged(f"{path} has {len(infos)} members.", reason=f"At most {MAX_MEMBERS} are taken.")
-        members = {}
+            raise Exp2SimError(
+                f"{path} has {len(infos)} members.", reason=f"At most {MAX_MEMBERS} are taken."
+            )
+        found = {}
         for info in infos:
-            budget.take(info.file_size, info.filename, stored=info.compress_size)
+            budget.take(info.file_size, f"{path}:{info.filename}", stored=info.compress_size)
             with archive.open(info) as file:
                 stream: Any = file
-                array = read_stream(stream, info.file_size, info.filename, budget)
-                members[info.filename.removesuffix(".npy")] = array
-    return members
+                found[info.filename.removesuffix(".npy")] = read_stream(
+                    stream, info.file_size, f"{path}:{info.filename}", budget
+                )
+    return found
 
 
-def _about(members: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+def _about(members: dict[str, npt.NDArray[Any]], path: Path) -> dict[str, Any]:
     if "about" not in members:
         raise Exp2SimError(
-            "It is no file of mantid_exp2sim.",
+            f"{path} is no file of mantid_exp2sim.",
             reason=f"It holds {sorted(members)}.",
             fix="Build a Histogram from the arrays in Python, and save that.",
         )
-    about = json.loads(members["about"].tobytes().decode())
+    try:
+        about = json.loads(members["about"].tobytes().decode())
+    except (ValueError, RecursionError) as error:
+        raise Exp2SimError(f"{path} is damaged: {error}.") from error
     if not isinstance(about, dict) or not isinstance(about.get("format"), int) or about["format"] > FORMAT:
         raise Exp2SimError(
-            "It has a format that is not known here.",
+            f"{path} has a format that is not known here.",
             reason=f"Formats up to {FORMAT} are read.",
             fix="Update mantid_exp2sim.",
         )

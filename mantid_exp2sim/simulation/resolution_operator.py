@@ -1,9 +1,9 @@
 """The instrument's resolution on binned volumes, as a linear operator of torch.
 
 From an ``integrated`` volume (the bin means of S(Q, E)) to the ``convolved`` one on the same bins. It is the
-Gaussian of :func:`mantid_exp2sim.simulation.resolution.covariance`, integrated exactly over source
-and target bins: separable matrices along h, k and E whose widths follow the energy, and the correlations of
-h, k with E and of h with k to first order, as in `mantid_exp2sim.simulation.manganite_spectrum`.
+Gaussian of `resolution.covariance`, integrated exactly over source and target bins: separable matrices along
+h, k and E whose widths follow the energy, and the correlations of h, k with E and of h with k to first order,
+as in `binning`.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.networks.layout import AXES
-from mantid_exp2sim.simulation.binning import Binning, fine_energies
+from mantid_exp2sim.simulation.binning import Binning, fine_energies, interpolated
 from mantid_exp2sim.simulation.instrument import MAPS, Instrument
 from mantid_exp2sim.simulation.manganite import LATTICE
 from mantid_exp2sim.simulation.manganite_spectrum import resolution_fits
 from mantid_exp2sim.simulation.resolution import blur_matrices
 
-Floats = NDArray[np.float64]
-
+SAME_ENERGY = 0.01
+"""Relative difference up to which two incident energies are the same."""
 FILLED = 0.65
 """Share of a bin, along each axis, over which its content is spread before it is blurred.
 
@@ -68,9 +68,10 @@ class ResolutionOperator(nn.Module):
         filled: float = FILLED,
         along: Collection[str] = AXES,
     ) -> None:
-        """``binnings``: the edges at each incident energy; ``lattice``: a and b in Å, h along a.
+        """Build the matrices of one or more binnings of the same shape.
 
-        ``along``: the axes that are blurred, of h, k and energy. Without the others it is the resolution of
+        ``lattice``: 2π over the length of one r.l.u. along h and k, in Å. ``along``: the axes that are
+        blurred, of h, k and energy. Without the others it is the resolution of
         each cut alone, which is what one sees if the neighbouring cuts hold the same.
         """
         super().__init__()
@@ -78,6 +79,7 @@ class ResolutionOperator(nn.Module):
             raise Exp2SimError(
                 "A resolution operator takes one or more binnings of the same shape.",
                 reason=f"Got {[binning.shape for binning in binnings]}.",
+                fix="Build one operator for each shape.",
             )
         self.shape = binnings[0].shape
         parts = [_matrices(binning, instrument, lattice, filled, along) for binning in binnings]
@@ -87,13 +89,14 @@ class ResolutionOperator(nn.Module):
             self.register_buffer(name, torch.from_numpy(stacked).float())
 
     def which(self, incident_energy: Tensor) -> Tensor:
-        """Number of the operator of each incident energy (B,) in meV; the nearest of those it has."""
+        """Find the number of the binning of each incident energy (B,) in meV: the nearest, within 1 %."""
         distance = (incident_energy.to(self.energies)[:, None] / self.energies).log().abs()
         nearest: Tensor = distance.argmin(1)
-        if bool((distance.gather(1, nearest[:, None]) > 0.01).any()):
+        if bool((distance.gather(1, nearest[:, None]) > SAME_ENERGY).any()):
             raise Exp2SimError(
                 f"No resolution for incident energies {incident_energy.tolist()} meV.",
                 reason=f"The operator has {self.energies.tolist()}.",
+                fix="Build the operator with binnings of these energies.",
             )
         return nearest
 
@@ -102,33 +105,34 @@ class ResolutionOperator(nn.Module):
 
         ``mask`` (B, h, k, E) or (h, k, E), 1 or True = not measured: not read, and 0 in the result.
         """
-        self._check(x, incident_energy)
+        self._validate(x, incident_energy)
         return self.at(incident_energy, mask).blur(x)
 
     def adjoint(self, y: Tensor, incident_energy: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The transpose: ⟨R x, y⟩ = ⟨x, Rᵀ y⟩ for every x; arguments as in `forward`."""
-        self._check(y, incident_energy)
+        """Apply the transpose: ⟨R x, y⟩ = ⟨x, Rᵀ y⟩ for every x; arguments as in `forward`."""
+        self._validate(y, incident_energy)
         return self.at(incident_energy, mask).adjoint(y)
 
     def at(self, incident_energy: Tensor, mask: Tensor | None = None) -> Resolution:
-        """R for volumes of these incident energies and masks, quicker where it is used more than once."""
+        """Prepare R for volumes of these incident energies and masks, to use it more than once."""
         which = self.which(incident_energy)
         shape = (len(which), *self.shape)
         with torch.no_grad(), torch.autocast(which.device.type, enabled=False):
-            one = torch.ones(shape, device=which.device)
-            known = one if mask is None else 1 - mask.to(one).expand(shape)
+            everywhere = torch.ones(shape, device=which.device)
+            measured = everywhere if mask is None else 1 - mask.to(everywhere).expand(shape)
             names = (name for name in _Matrices.__dataclass_fields__ if name != "whole")
             matrices = {name: getattr(self, name)[which] for name in names}
-            resolution = Resolution(**matrices, known=known, share=known)
+            resolution = Resolution(**matrices, measured=measured, share=measured)
             # a measured bin keeps most of its own weight; the floor is for bins beside nothing
-            share = known * self.whole[which] / resolution.core(known).clamp_min(0.05)
+            share = measured * self.whole[which] / resolution.core(measured).clamp_min(0.05)
             return replace(resolution, share=share)
 
-    def _check(self, x: Tensor, incident_energy: Tensor) -> None:
+    def _validate(self, x: Tensor, incident_energy: Tensor) -> None:
         if x.ndim != 4 or tuple(x.shape[1:]) != self.shape or incident_energy.shape != x.shape[:1]:
             raise Exp2SimError(
                 f"The resolution takes volumes (B, {', '.join(map(str, self.shape))}) and energies (B,).",
                 reason=f"Got {tuple(x.shape)} and {tuple(incident_energy.shape)}.",
+                fix="Cut the volumes into the bins that the operator was built with.",
             )
 
 
@@ -136,7 +140,7 @@ class ResolutionOperator(nn.Module):
 class Resolution:
     """R for a batch of volumes (B, h, k, E). Made by `ResolutionOperator.at`.
 
-    ``known`` is 1 where measured, ``share`` 1 over the known share of the weight of a bin's blurred value.
+    ``measured`` is 1 where measured, ``share`` 1 over the measured share of the weight of a blurred bin.
     """
 
     blur_e: Tensor
@@ -146,27 +150,27 @@ class Resolution:
     blur_k: Tensor
     drift_k: Tensor
     radial: Tensor
-    known: Tensor
+    measured: Tensor
     share: Tensor
 
     def blur(self, x: Tensor) -> Tensor:
-        """R x."""
+        """Compute R x."""
         with torch.autocast(x.device.type, enabled=False):
-            return self.core(x.float() * self.known) * self.share
+            return self.core(x.float() * self.measured) * self.share
 
     def adjoint(self, y: Tensor) -> Tensor:
-        """Rᵀ y."""
+        """Compute Rᵀ y."""
         with torch.autocast(y.device.type, enabled=False):
             planes = _planes(y.float() * self.share)
             first, second = self.blur_h.mT @ planes, self.drift_h.mT @ planes
             bk, dk, radial = self.blur_k, self.drift_k, self.radial[:, :, None, None]
             w = first @ bk + radial * (second @ dk)
             s = first @ dk + second @ bk
-            made = _along_energy(self.blur_e.mT, w) + _along_energy(self.drift_e.mT, s)
-            return _volumes(made) * self.known
+            planes = _along_energy(self.blur_e.mT, w) + _along_energy(self.drift_e.mT, s)
+            return _volumes(planes) * self.measured
 
     def core(self, x: Tensor) -> Tensor:
-        """The blur of what is known, without regard to what is not."""
+        """Blur what is measured, without regard to what is not."""
         planes = _planes(x)
         w, s = _along_energy(self.blur_e, planes), _along_energy(self.drift_e, planes)
         bk, dk, radial = self.blur_k.mT, self.drift_k.mT, self.radial[:, :, None, None]
@@ -214,43 +218,36 @@ def _matrices(
 ) -> _Matrices:
     at = fine_energies(binning)
     fits = resolution_fits(instrument, binning.incident_energy, at)
-
-    def fitted(name: str, energies: Floats) -> Floats:
-        return np.asarray(np.interp(energies, at, [getattr(fit, name) for fit in fits]))
-
+    middle = binning.centres[2]
+    yy, zz, radial, slope = interpolated(middle, at, fits, "yy", "zz", "radial", "slope")
+    axes = {
+        "h": _across(binning.h_edges, yy, radial, lattice[0], filled),
+        "k": _across(binning.k_edges, zz, radial, lattice[1], filled),
+    }
     q2 = sum(
-        float(np.mean((2 * np.pi / length * _middle(edges)) ** 2))
-        for edges, length in zip((binning.h_edges, binning.k_edges), lattice, strict=True)
+        float(np.mean((2 * np.pi / length * centres) ** 2))
+        for centres, length in zip(binning.centres[:2], lattice, strict=True)
     )
     source = _Source(binning.energy_edges, filled)
-    variance = fitted("ee", source.centre) + fitted("ee_q2", source.centre) * q2
-    blur_e, slope_e, whole_e = source.blur(np.sqrt(variance))
-    middle = _middle(binning.energy_edges)
-    radial = fitted("radial", middle)
-    found = {"energy": (blur_e, slope_e * fitted("slope", middle), whole_e)}
-    for axis, edges, name, length in (
-        ("h", binning.h_edges, "yy", lattice[0]),
-        ("k", binning.k_edges, "zz", lattice[1]),
-    ):
-        line = _Source(edges, filled)
-        widths = fitted(name, middle)[:, None] * (length / (2 * np.pi)) ** 2
-        widths = np.sqrt(np.maximum(widths + radial[:, None] * line.centre**2, 1e-12))
-        parts = [line.blur(width) for width in widths]
-        blur, slope, whole = (np.stack(column) for column in zip(*parts, strict=True))
-        found[axis] = blur, slope * line.inside, whole
+    ee, ee_q2 = interpolated(source.centre, at, fits, "ee", "ee_q2")
+    blur_e, slope_e, whole_e = source.blur(np.sqrt(ee + ee_q2 * q2))
+    axes["energy"] = blur_e, slope_e * slope, whole_e
     (blur_h, drift_h, whole_h), (blur_k, drift_k, whole_k), (blur_e, drift_e, whole_e) = (
-        found[axis] if axis in along else _no_blur(*found[axis]) for axis in AXES
+        axes[axis] if axis in along else _no_blur(*axes[axis]) for axis in AXES
     )
-    return _Matrices(
-        blur_e=blur_e,
-        drift_e=drift_e,
-        blur_h=blur_h,
-        drift_h=drift_h,
-        blur_k=blur_k,
-        drift_k=drift_k,
-        radial=radial,
-        whole=np.einsum("eh,ek,e->hke", whole_h, whole_k, whole_e),
-    )
+    whole = np.einsum("eh,ek,e->hke", whole_h, whole_k, whole_e)
+    return _Matrices(blur_e, drift_e, blur_h, drift_h, blur_k, drift_k, radial, whole)
+
+
+def _across(
+    edges: Floats, base: Floats, radial: Floats, length: float, filled: float
+) -> tuple[Floats, Floats, Floats]:
+    """Blur, drift and row sums along h or k, per target energy: variances ``base`` + ``radial`` Q²."""
+    line = _Source(edges, filled)
+    variance = base[:, None] * (length / (2 * np.pi)) ** 2 + radial[:, None] * line.centre**2
+    parts = [line.blur(width) for width in np.sqrt(np.maximum(variance, 1e-12))]
+    blur, slope, whole = (np.stack(column) for column in zip(*parts, strict=True))
+    return blur, slope * line.inside, whole
 
 
 def _no_blur(blur: Floats, drift: Floats, whole: Floats) -> tuple[Floats, Floats, Floats]:
@@ -280,8 +277,8 @@ class _Source:
         return _middle(self.edges)
 
     def blur(self, sigma: Floats) -> tuple[Floats, Floats, Floats]:
-        """Matrix and its derivative by the source's position (n, n), and row sums with the continuation."""
+        """Compute the matrix, its derivative by the source (n, n), and row sums with the continuation."""
         value, slope = blur_matrices(self.edges, self.centre - self.half, self.centre + self.half, sigma)
         value, slope = value / self.filled, slope / self.filled
-        own = slice(self.count, 2 * self.count)
-        return value[:, own], slope[:, own], value.sum(1)
+        inside = slice(self.count, 2 * self.count)
+        return value[:, inside], slope[:, inside], value.sum(1)

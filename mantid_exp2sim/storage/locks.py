@@ -43,7 +43,7 @@ def locked(folder: Path, what: str) -> Iterator[None]:
     >>> list(folder.iterdir())
     []
     """
-    is_new = not folder.exists()
+    made = not folder.exists()
     path = make_folder(folder) / LOCK
     handle = _acquire(path, what)
     try:
@@ -53,7 +53,7 @@ def locked(folder: Path, what: str) -> Iterator[None]:
             os.ftruncate(handle, 0)
             path.unlink()  # before it is let go: whoever has opened it sees that the name has gone
         os.close(handle)
-        if is_new:
+        if made:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # if nothing came of it
 
@@ -107,10 +107,10 @@ def _holder(handle: int) -> dict[str, Any]:
     """Who has the lock; empty if that is not there (yet)."""
     try:
         os.lseek(handle, 0, os.SEEK_SET)
-        holder = json.loads(os.read(handle, _MAX_BYTES))
+        found = json.loads(os.read(handle, _MAX_BYTES))
     except (ValueError, RecursionError):
         return {}
-    return holder if isinstance(holder, dict) else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _same_file(handle: int, path: Path) -> bool:

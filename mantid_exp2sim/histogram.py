@@ -1,4 +1,4 @@
-"""The one currency of the package: a histogram with errors, mask and axes."""
+"""The data that everything here takes and gives: a histogram with variance, mask and axes."""
 
 from __future__ import annotations
 
@@ -63,10 +63,13 @@ class Axis:
         if edges.ndim != 1 or edges.size < 2:
             raise Exp2SimError(
                 f"Axis {self.name!r} has edges of shape {edges.shape}.",
-                reason="It takes (n + 1,) with n >= 1.",
+                fix="Give the n + 1 edges of n bins, n at least 1.",
             )
         if not np.all(np.isfinite(edges)) or not np.all(np.diff(edges) > 0):
-            raise Exp2SimError(f"The edges of axis {self.name!r} are not finite and strictly increasing.")
+            raise Exp2SimError(
+                f"The edges of axis {self.name!r} are not finite and strictly increasing.",
+                fix="Sort them, and leave out what is no number or stands twice.",
+            )
         object.__setattr__(self, "edges", edges)
 
     @property
@@ -145,14 +148,18 @@ class Histogram:
         for what, array in (("intensity", intensity), ("variance", variance), ("mask", mask)):
             if array.shape != shape or not shape:
                 raise Exp2SimError(
-                    f"The {what} has shape {array.shape}.", reason=f"The axes ask for {shape}."
+                    f"The {what} has shape {array.shape}.",
+                    reason=f"The axes ask for {shape}.",
+                    fix="Give one axis for each dimension, with one edge more than there are bins.",
                 )
         if not np.all(np.isfinite(intensity) | mask):
             raise Exp2SimError(
                 "The intensity is not finite in bins that are not masked.", fix="Mask those bins."
             )
         if not np.all((np.isfinite(variance) & (variance >= 0)) | mask):
-            raise Exp2SimError("The variance is negative or not finite in bins that are not masked.")
+            raise Exp2SimError(
+                "The variance is negative or not finite in bins that are not masked.", fix="Mask those bins."
+            )
         for name, value in (("intensity", intensity), ("variance", variance), ("mask", mask), ("axes", axes)):
             object.__setattr__(self, name, value)
         object.__setattr__(self, "metadata", _checked_metadata(self.metadata))
@@ -169,9 +176,9 @@ class Histogram:
     ) -> Histogram:
         """Build a histogram; without a variance it is 0, without a mask non-finite bins are masked."""
         values = np.asarray(intensity, dtype=np.float64)
-        errors = np.zeros_like(values) if variance is None else np.asarray(variance, dtype=np.float64)
+        variances = np.zeros_like(values) if variance is None else np.asarray(variance, dtype=np.float64)
         unknown = ~np.isfinite(values) if mask is None else np.asarray(mask, dtype=bool)
-        return cls(values, errors, unknown, tuple(axes), dict(metadata or {}))
+        return cls(values, variances, unknown, tuple(axes), dict(metadata or {}))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -203,11 +210,11 @@ class Histogram:
 
     def find_axis(self, kind: AxisKind) -> int | None:
         """Return the position of the axis that measures `kind`, or None; two of them raise `Exp2SimError`."""
-        found = [i for i, axis in enumerate(self.axes) if axis.kind == kind]
-        if len(found) > 1:
-            names = ", ".join(repr(self.axes[i].name) for i in found)
+        positions = [i for i, axis in enumerate(self.axes) if axis.kind == kind]
+        if len(positions) > 1:
+            names = ", ".join(repr(self.axes[i].name) for i in positions)
             raise Exp2SimError(f"More than one axis could be {kind}: {names}.", fix="Rename one of them.")
-        return found[0] if found else None
+        return positions[0] if positions else None
 
 
 def require_histogram(value: object) -> None:
@@ -250,7 +257,7 @@ def _frozen_copy(values: Any, dtype: Any, what: str) -> Any:
     try:
         array = np.array(values, dtype=dtype, order="C", copy=True)
     except (TypeError, ValueError) as error:
-        raise Exp2SimError(f"{what} cannot be read as numbers: {error}.") from error
+        raise Exp2SimError(f"{what} cannot be read as numbers: {error}.", fix="Give numbers.") from error
     array.flags.writeable = False
     return array
 
@@ -259,7 +266,10 @@ def _checked_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     try:
         json.dumps(dict(metadata), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise Exp2SimError(f"The metadata cannot be written as JSON: {error}.") from error
+        raise Exp2SimError(
+            f"The metadata cannot be written as JSON: {error}.",
+            fix="Use text, finite numbers, lists and dicts of these.",
+        ) from error
     return dict(metadata)
 
 

@@ -80,7 +80,7 @@ def volumes_from_picture(picture: npt.NDArray[Any_]) -> npt.NDArray[Any_]:
     """
     if picture.shape[-2:] != SHAPE:
         raise Exp2SimError(
-            f"The picture has shape {picture.shape}.", reason=f"It takes (…, {SHAPE[0]}, {SHAPE[1]})."
+            f"The picture has shape {picture.shape}.", fix=f"Give (…, {SHAPE[0]}, {SHAPE[1]})."
         )
     lead = picture.shape[:-2]
     blocks = picture.reshape(*lead, len(INCIDENT_ENERGIES), PANEL, WINDOWS, PANEL)[..., ::-1, :, :]
@@ -95,9 +95,7 @@ def picture_from_volumes(volumes: npt.NDArray[Any_]) -> npt.NDArray[Any_]:
     True
     """
     if volumes.shape[-4:] != VOLUMES_SHAPE:
-        raise Exp2SimError(
-            f"The volumes have shape {volumes.shape}.", reason=f"They take (…, {VOLUMES_SHAPE})."
-        )
+        raise Exp2SimError(f"The volumes have shape {volumes.shape}.", fix=f"Give (…, {VOLUMES_SHAPE}).")
     blocks = np.moveaxis(volumes, -1, -2)[..., ::-1, :, :]
     return np.ascontiguousarray(blocks).reshape(*volumes.shape[:-4], *SHAPE)
 
@@ -144,7 +142,8 @@ def split(mosaic: Histogram) -> tuple[Histogram, ...]:
     """
     if not is_mosaic(mosaic):
         raise Exp2SimError(
-            f"A histogram of shape {mosaic.shape} is not a mosaic.", reason=f"A mosaic has {SHAPE}."
+            f"A histogram of shape {mosaic.shape} is not a mosaic.",
+            fix=f"Give the picture {SHAPE}: mosaic_histogram(values), or load its file.",
         )
     parts = [volumes_from_picture(part) for part in (mosaic.intensity, mosaic.variance)]
     mask = volumes_from_picture(mosaic.mask)
@@ -171,9 +170,11 @@ def join(volumes: Sequence[Histogram]) -> Histogram:
     """
     by_energy = {volume.metadata.get("incident_energy"): volume for volume in volumes}
     if len(volumes) != len(INCIDENT_ENERGIES) or set(by_energy) != set(INCIDENT_ENERGIES):
-        given = [volume.metadata.get("incident_energy") for volume in volumes]
+        energies = [volume.metadata.get("incident_energy") for volume in volumes]
         raise Exp2SimError(
-            f"The volumes have incident energies {given}.", reason=f"A mosaic takes {INCIDENT_ENERGIES}."
+            f"The volumes have incident energies {energies}.",
+            reason=f"A mosaic takes {INCIDENT_ENERGIES}.",
+            fix="Give one volume for each of these, in meV.",
         )
     ordered = [by_energy[ei] for ei in INCIDENT_ENERGIES]
     for ei, volume in zip(INCIDENT_ENERGIES, ordered, strict=True):
@@ -189,11 +190,12 @@ def join(volumes: Sequence[Histogram]) -> Histogram:
 def _check_bins(volume: Histogram, incident_energy: float) -> None:
     expected = volume_axes(incident_energy)
     same = volume.shape == VOLUMES_SHAPE[1:] and all(
-        np.allclose(axis.edges, wanted.edges, rtol=0, atol=1e-4 * wanted.widths[0])
-        for axis, wanted in zip(volume.axes, expected, strict=True)
+        np.allclose(axis.edges, ours.edges, rtol=0, atol=1e-4 * ours.widths[0])
+        for axis, ours in zip(volume.axes, expected, strict=True)
     )
     if not same:
         raise Exp2SimError(
             f"The volume at {incident_energy:g} meV has bins that are not the mosaic's.",
             reason="It takes (40, 40, 10) bins in (h, k, E), h and k from -1 to 1, E from 0.10 to 0.70 Ei.",
+            fix="Bin the data anew.",
         )

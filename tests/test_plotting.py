@@ -5,7 +5,8 @@ import pytest
 
 from mantid_exp2sim import Axis, Exp2SimError, Histogram
 from mantid_exp2sim.mosaic import SHAPE, mosaic_histogram, split
-from mantid_exp2sim.plotting import MAX_SLICES, compare, plot
+from mantid_exp2sim.plotting import compare, plot
+from mantid_exp2sim.plotting.cuts import MAX_SLICES
 
 H = Axis("[H,0,0]", np.linspace(-1, 1, 6), unit="r.l.u.", frame="HKL")
 K = Axis("[0,K,0]", np.linspace(-1, 1, 5), unit="r.l.u.", frame="HKL")

@@ -13,6 +13,8 @@ import numpy as np
 
 from mantid_exp2sim.errors import Exp2SimError, require
 from mantid_exp2sim.histogram import Histogram, require_histogram
+from mantid_exp2sim.io.files import reading
+from mantid_exp2sim.storage.atomic import cannot_write
 
 if TYPE_CHECKING:
     from mantid_exp2sim.io.masks import MaskLike
@@ -70,7 +72,7 @@ def load(
     >>> h.shape, h.metadata["layout"], bool(h.mask.any())
     ((240, 400), 'mosaic', True)
     """
-    require(path, (str, os.PathLike), "the path of a file")
+    require(path, (str, os.PathLike), "the path of a file", fix="Give its name.")
     file = Path(path).expanduser()
     kind = _kind(file)
     if index is not None and kind != "npy":
@@ -84,10 +86,12 @@ def load(
         return _checked(published.read(file, mask=mask, index=entry), file)
     try:
         with np.errstate(all="ignore"):
-            found = _read(file, kind, lattice)
+            histogram = _read(file, kind, lattice)
     except MemoryError as error:
-        raise Exp2SimError(f"{file} is too large for this machine's memory.") from error
-    return _checked(_with_mask(found, mask), file)
+        raise Exp2SimError(
+            f"{file} is too large for this machine's memory.", fix="Cut the data, or use another machine."
+        ) from error
+    return _checked(_with_mask(histogram, mask), file)
 
 
 def _read(file: Path, kind: str, lattice: tuple[float, float] | None) -> Histogram:
@@ -135,17 +139,17 @@ def save(histogram: Histogram, path: str | os.PathLike[str]) -> None:
     (240, 400)
     """
     require_histogram(histogram)
-    require(path, (str, os.PathLike), "the path of a file")
+    require(path, (str, os.PathLike), "the path of a file", fix="Give its name.")
     file = Path(path).expanduser()
     kind = ENDINGS.get(file.suffix.lower())
     if kind is None:
         raise Exp2SimError(
-            f"{file} ends in {file.suffix or 'nothing'}.", reason=f"Endings taken are {', '.join(ENDINGS)}."
+            f"{file} ends in {file.suffix or 'nothing'}.", fix=f"Let it end in {', '.join(ENDINGS)}."
         )
     try:
         _write(histogram, file, kind)
     except OSError as error:
-        raise Exp2SimError(f"{file} cannot be written: {error.strerror or error}.") from error
+        raise cannot_write(file, error) from error
 
 
 def _write(histogram: Histogram, file: Path, kind: str) -> None:
@@ -178,19 +182,11 @@ def _write(histogram: Histogram, file: Path, kind: str) -> None:
 
 def _kind(file: Path) -> str:
     """Tell the format from the first bytes; raise where nothing here reads it."""
-    try:
-        with file.open("rb") as stream:
-            head = stream.read(16)
-            for offset in (512, 1024, 2048):  # HDF5 allows a user block before its signature
-                stream.seek(offset)
-                head = _HDF5 if stream.read(8) == _HDF5 else head
-    except OSError as error:
-        fix = {
-            FileNotFoundError: "Check its name and folder.",
-            IsADirectoryError: "Name the file itself.",
-            PermissionError: "Ask for the right to read it.",
-        }.get(type(error), "")
-        raise Exp2SimError(f"{file} cannot be read: {error.strerror or error}.", fix=fix) from error
+    with reading(file), file.open("rb") as stream:
+        head = stream.read(16)
+        for offset in (512, 1024, 2048):  # HDF5 allows a user block before its signature
+            stream.seek(offset)
+            head = _HDF5 if stream.read(8) == _HDF5 else head
     if head.startswith(b"\x93NUMPY"):
         return "npy"
     if head.startswith(b"PK\x03\x04"):
@@ -212,26 +208,20 @@ def _kind(file: Path) -> str:
             f"{file} is no MATLAB file of version 5 or later.",
             fix="In MATLAB: load it and save('spec.mat', '-v7', 'spec').",
         )
-    what = "is empty" if not head else "is of no known kind"
     raise Exp2SimError(
-        f"{file} {what}.",
-        reason="Read are Mantid MDHisto (.nxs), Horace (.sqw, .d1d …), SpinW (.mat), NXSPE, the "
-        "published .npy "
-        "arrays and this package's own .npz.",
+        f"{file} {'is of no known kind' if head else 'is empty'}.",
+        reason="Read are Mantid MDHisto (.nxs), Horace (.sqw, .d1d …), SpinW (.mat), NXSPE, the published "
+        ".npy arrays and this package's own .npz.",
+        fix="Write the data in one of these.",
     )
 
 
 def _hdf5_kind(file: Path) -> str:
-    import h5py
+    from mantid_exp2sim.io.hdf5 import opened
 
-    try:
-        with h5py.File(file, "r", locking=False) as content:
-            names = {name if isinstance(name, str) else repr(name) for name in content}
-            is_nxspe = any(_is_nxspe(content, name) for name in list(content)[:64])
-    except Exception as error:  # a damaged file makes h5py raise nearly anything
-        raise Exp2SimError(
-            f"{file} cannot be read: {error}.", reason="The file is damaged or incomplete."
-        ) from error
+    with opened(file) as content:
+        names = {name if isinstance(name, str) else repr(name) for name in content}
+        is_nxspe = any(_is_nxspe(content, name) for name in list(content)[:64])
     if "MDHistoWorkspace" in names:
         return "mdhisto"
     if is_nxspe:
@@ -267,11 +257,11 @@ def _with_mask(histogram: Histogram, mask: MaskLike | None) -> Histogram:
     from mantid_exp2sim.io.masks import read_mask, source, upright
     from mantid_exp2sim.mosaic import is_mosaic
 
-    given, turned = read_mask(mask, histogram.shape), False
+    hidden, turned = read_mask(mask, histogram.shape), False
     if is_mosaic(histogram):
-        given, turned = upright(given, histogram.intensity)
+        hidden, turned = upright(hidden, histogram.intensity)
     metadata = {**histogram.metadata, "mask_source": source(turned)}
-    return histogram.replace(mask=histogram.mask | given, metadata=metadata)
+    return histogram.replace(mask=histogram.mask | hidden, metadata=metadata)
 
 
 def _checked(histogram: Histogram, file: Path) -> Histogram:

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.io.files import damaged
 from mantid_exp2sim.io.limits import Budget
 
-_MAGIC = b"\x93NUMPY"
+MAGIC = b"\x93NUMPY"
 
 
 def header(file: BinaryIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -30,9 +31,7 @@ def header(file: BinaryIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype[A
         )
         shape, fortran, dtype = read(file)
     except Exception as error:  # the header is a Python literal: a damaged one fails in many ways
-        raise Exp2SimError(
-            f"{name} has no readable numpy header: {error}.", reason="The file is damaged or incomplete."
-        ) from error
+        raise damaged(f"{name} has no readable numpy header: {error}.") from error
     if dtype.hasobject:
         raise Exp2SimError(
             f"{name} holds Python objects.",
@@ -40,7 +39,11 @@ def header(file: BinaryIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype[A
             fix="Save it as numbers: numpy.save(path, array.astype(float), allow_pickle=False).",
         )
     if dtype.kind not in "biuf" or any(n < 0 for n in shape):
-        raise Exp2SimError(f"{name} holds {dtype} of shape {shape}.", reason="It takes real numbers.")
+        raise Exp2SimError(
+            f"{name} holds {dtype} of shape {shape}.",
+            reason="It takes real numbers.",
+            fix="Save it as numbers: numpy.save(path, array.astype(float), allow_pickle=False).",
+        )
     return tuple(int(n) for n in shape), bool(fortran), dtype
 
 
@@ -49,13 +52,10 @@ def map_npy(path: Path) -> npt.NDArray[Any]:
     with path.open("rb") as file:
         shape, fortran, dtype = header(file, str(path))
         start = file.tell()
-    need, got = math.prod(shape) * dtype.itemsize, path.stat().st_size - start
-    if need != got:
-        raise Exp2SimError(
-            f"{path} holds {got} bytes of data.",
-            reason=f"An array of shape {shape} and type {dtype} takes {need}: it is damaged or incomplete.",
-            fix="Copy it again.",
-        )
+    need, size = math.prod(shape) * dtype.itemsize, path.stat().st_size - start
+    if need != size:
+        reason = f"An array of shape {shape} and type {dtype} takes {need}: it is damaged or incomplete."
+        raise damaged(f"{path} holds {size} bytes of data.", reason=reason)
     if need == 0:
         return np.zeros(shape, dtype=dtype)
     order: Any = "F" if fortran else "C"
@@ -67,16 +67,9 @@ def read_stream(file: BinaryIO, size: int, name: str, budget: Budget) -> npt.NDA
     shape, fortran, dtype = header(file, name)
     need = math.prod(shape) * dtype.itemsize
     if need > size:
-        raise Exp2SimError(f"{name} claims {need} bytes of data and the file holds {size}.")
+        raise damaged(f"{name} claims {need} bytes of data and the file holds {size}.")
     budget.take(need, name)
     data = file.read(need)
     if len(data) != need:
-        raise Exp2SimError(
-            f"{name} ends after {len(data)} of {need} bytes.", reason="The file is incomplete."
-        )
+        raise damaged(f"{name} ends after {len(data)} of {need} bytes.")
     return np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran else "C")
-
-
-def is_npy(head: bytes) -> bool:
-    """Whether a file begins like a ``.npy`` file."""
-    return head.startswith(_MAGIC)

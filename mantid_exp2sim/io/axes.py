@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,9 +13,25 @@ from mantid_exp2sim.histogram import Axis, Floats
 
 _LETTERS = "HKL"
 _TOLERANCE = 1e-4
+CELL = ("a", "b", "c", "alpha", "beta", "gamma")
+"""Names of the lattice constants (Å, degrees) in the metadata ``lattice``."""
 INVERSE_ANGSTROM = "A^-1"
 SAME_ENERGY = 0.01
-"""Incident energies of runs that are one, up to this share."""
+"""Incident energies of runs count as the same where they differ by less than this share."""
+
+
+def usual_unit(unit: str) -> str:
+    """Return the usual word for a unit of reciprocal space that files write in several ways.
+
+    Mantid writes r.l.u. also as the length of the reciprocal axis.
+
+    >>> usual_unit("rlu"), usual_unit("in 1.162 A^-1"), usual_unit("meV")
+    ('r.l.u.', 'r.l.u.', 'meV')
+    """
+    plain = unit.strip().lower()
+    if plain.replace(".", "") == "rlu" or re.fullmatch(r"in [0-9.]+ a\^-1", plain):
+        return "r.l.u."
+    return unit.strip()
 
 
 def direction_name(vector: npt.ArrayLike) -> str:
@@ -31,7 +50,10 @@ def direction_name(vector: npt.ArrayLike) -> str:
     values = np.asarray(vector, dtype=np.float64)
     size = float(np.max(np.abs(values)))
     if values.shape != (3,) or not np.isfinite(size) or size == 0:
-        raise Exp2SimError(f"{values.tolist()} is no direction in reciprocal space.")
+        raise Exp2SimError(
+            f"{values.tolist()} is no direction in reciprocal space.",
+            fix="Give three finite numbers (h, k, l), at least one of them not 0.",
+        )
     values = np.where(np.abs(values) < _TOLERANCE * size, 0.0, values)
     ones = np.flatnonzero(np.abs(np.abs(values) - 1) < _TOLERANCE)
     letter = _LETTERS[int(ones[0]) if ones.size else int(np.argmax(np.abs(values)))]
@@ -85,12 +107,12 @@ def edges_of(centres: npt.ArrayLike) -> Floats:
     return np.concatenate([[first], middle, [last]])
 
 
-def one_energy(energies: list[float]) -> float | None:
-    """The incident energy in meV of all runs, or None where they differ or tell none.
+def common_energy(energies: Sequence[float]) -> float | None:
+    """Return the incident energy in meV of all runs, or None where they differ or tell none.
 
     Examples
     --------
-    >>> one_energy([50.0, 50.1]), one_energy([50.0, 70.0]), one_energy([])
+    >>> common_energy([50.0, 50.1]), common_energy([50.0, 70.0]), common_energy([])
     (50.05, None, None)
     """
     if not energies or not np.all(np.isfinite(energies)) or min(energies) <= 0:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.io.files import damaged
 from mantid_exp2sim.io.limits import Budget
 
 MAX_TEXT = 1 << 20
@@ -44,11 +44,8 @@ class Stream:
 
     def __init__(self, source: Path | bytes, budget: Budget | None = None) -> None:
         self.budget = budget or Budget()
-        try:
-            self._file: BinaryIO = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
-            self.size = len(source) if isinstance(source, bytes) else source.stat().st_size
-        except OSError as error:
-            raise Exp2SimError(f"{source!s} cannot be read: {error.strerror or error}.") from error
+        self._file: BinaryIO = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+        self.size = len(source) if isinstance(source, bytes) else source.stat().st_size
 
     def __enter__(self) -> Stream:
         return self
@@ -71,17 +68,14 @@ class Stream:
     def seek(self, position: int, what: str) -> None:
         """Go to a position in the file."""
         if not 0 <= position <= self.size:
-            raise Exp2SimError(f"{what} lies at byte {position}.", reason=f"The file has {self.size} bytes.")
+            raise damaged(f"{what} lies at byte {position}.", reason=f"The file has {self.size} bytes.")
         self._file.seek(position)
 
     def need(self, size: int, what: str) -> None:
         """Make sure that `size` more bytes are there."""
         if not 0 <= size <= self.left:
-            raise Exp2SimError(
-                f"{what} takes {size} bytes.",
-                reason=f"At byte {self.position} {self.left} are left: the file is damaged or incomplete.",
-                fix="Copy or write it again.",
-            )
+            reason = f"At byte {self.position} {self.left} are left: the file is damaged or incomplete."
+            raise damaged(f"{what} takes {size} bytes.", reason=reason)
 
     def skip(self, size: int, what: str) -> None:
         """Leave out `size` bytes."""
@@ -94,7 +88,7 @@ class Stream:
         self.budget.take(size, what)
         content = self._file.read(size)
         if len(content) != size:
-            raise Exp2SimError(f"{what} could not be read whole.", reason="The file changed or is damaged.")
+            raise damaged(f"{what} could not be read whole.")
         return content
 
     def numbers(self, code: str, what: str) -> tuple[Any, ...]:
@@ -105,10 +99,8 @@ class Stream:
         """Read one integer that has to lie between `low` and `high`."""
         number = int(self.numbers(code, what)[0])
         if not low <= number <= high:
-            raise Exp2SimError(
-                f"{what} is {number} at byte {self.position}.",
-                reason=f"Between {low} and {high} is possible: the file is damaged, or of another kind.",
-            )
+            reason = f"Between {low} and {high} is possible: the file is damaged, or of another kind."
+            raise damaged(f"{what} is {number} at byte {self.position}.", reason=reason)
         return number
 
     def text(self, what: str) -> bytes:

@@ -72,20 +72,20 @@ def _levels(values: Floats, tolerance: float) -> tuple[Floats, Integers]:
 
 
 def _slanted(points: Floats, tolerance: float) -> Grid | None:
-    found = _lines(points, tolerance)
-    if not found or len(found) > 3:
+    lines = _lines(points, tolerance)
+    if not lines or len(lines) > 3:
         return None
-    vectors = np.array([vector for vector, _ in found])
-    if np.linalg.matrix_rank(vectors, tol=1e-6) < len(found):
+    vectors = np.array([vector for vector, _ in lines])
+    if np.linalg.matrix_rank(vectors, tol=1e-6) < len(lines):
         return None
     start = _coordinates(points[0], vectors)
     main = [int(np.argmax(np.abs(vector) > 1 - 1e-9)) for vector in vectors]
-    order = sorted(range(len(found)), key=lambda i: (main[i], i))
-    # in the list the first direction found runs fastest
-    places = np.unravel_index(np.arange(len(points)), tuple(len(t) for _, t in reversed(found)))[::-1]
+    order = sorted(range(len(lines)), key=lambda i: (main[i], i))
+    # in the list the first direction runs fastest
+    places = np.unravel_index(np.arange(len(points)), tuple(len(t) for _, t in reversed(lines)))[::-1]
     axes, ranks = [], []
     for i in order:
-        steps = found[i][1]
+        steps = lines[i][1]
         ascending = np.argsort(steps)
         rank = np.empty(len(steps), dtype=np.int64)
         rank[ascending] = np.arange(len(steps))
@@ -116,8 +116,8 @@ def _lines(points: Floats, tolerance: float) -> list[tuple[Floats, Floats]] | No
     relative = blocks - blocks[:, :1]
     if not np.all(np.abs(relative - relative[0]) <= tolerance):
         return None
-    rest = _lines(blocks[:, 0], tolerance)
-    return None if rest is None else [(unit, steps[:count]), *rest]
+    slower = _lines(blocks[:, 0], tolerance)
+    return None if slower is None else [(unit, steps[:count]), *slower]
 
 
 def _coordinates(point: Floats, vectors: Floats) -> Floats:

@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.io.files import damaged, reading
 from mantid_exp2sim.io.limits import Budget
 from mantid_exp2sim.nexus import Link, NexusTree, Value
 
@@ -43,17 +43,8 @@ def read_tree(path: Path, budget: Budget | None = None) -> tuple[NexusTree, tupl
 @contextmanager
 def opened(path: Path) -> Iterator[h5py.File]:
     """An HDF5 file to read; whatever a damaged one makes h5py raise inside the block is an `Exp2SimError`."""
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            yield file
-    except Exp2SimError as error:
-        raise Exp2SimError(f"{path}: {error.summary}", reason=error.reason, fix=error.fix) from error
-    except Exception as error:  # a damaged file makes h5py raise nearly anything
-        raise Exp2SimError(
-            f"{path} cannot be read: {type(error).__name__}: {error}.",
-            reason="The file is damaged or incomplete.",
-            fix="Write or copy it again.",
-        ) from error
+    with reading(path, Exception), h5py.File(path, "r", locking=False) as file:
+        yield file
 
 
 @contextmanager
@@ -164,13 +155,13 @@ class _Reader:
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self.left_out: list[str] = []
-        self.seen: dict[Any, str] = {}
+        self.places: dict[Any, str] = {}
         self.nodes = 0
 
     def group(self, group: Any, where: str, depth: int) -> NexusTree:
         if depth > MAX_DEPTH:
-            raise Exp2SimError(f"{where} lies more than {MAX_DEPTH} groups deep.")
-        self.seen[h5py.h5o.get_info(group.id).addr] = where
+            raise damaged(f"{where} lies more than {MAX_DEPTH} groups deep.")
+        self.places[h5py.h5o.get_info(group.id).addr] = where
         children: dict[str, NexusTree | Value | Link] = {}
         for name in group:
             _check_name(name, where)
@@ -184,7 +175,7 @@ class _Reader:
     def child(self, group: Any, name: str, where: str, depth: int) -> NexusTree | Value | Link | None:
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            raise Exp2SimError(f"The file holds more than {MAX_NODES} objects.")
+            raise damaged(f"The file holds more than {MAX_NODES} objects.")
         link = group.get(name, getlink=True)
         if isinstance(link, h5py.SoftLink):
             return Link("soft", str(link.path))
@@ -192,11 +183,11 @@ class _Reader:
             return None
         item = group[name]
         address = h5py.h5o.get_info(item.id).addr
-        if address in self.seen:
-            return Link("hard", self.seen[address])
+        if address in self.places:
+            return Link("hard", self.places[address])
         if isinstance(item, h5py.Group):
             return self.group(item, where, depth + 1)
-        self.seen[address] = where
+        self.places[address] = where
         return self.dataset(item, where) if isinstance(item, h5py.Dataset) else None
 
     def dataset(self, item: Any, where: str) -> Value | None:
@@ -210,15 +201,15 @@ class _Reader:
         return Value(value.data, value.shape, value.type_code, item.chunks, self.attributes(item, where))
 
     def attributes(self, item: Any, where: str) -> dict[str, Value]:
-        found = {}
+        attributes = {}
         for name in item.attrs:
             _check_name(name, where)
             value = self.value(item.attrs.get_id(name), f"{where}@{name}", None)
             if value is None:
                 self.left_out.append(f"{where}@{name}")
             else:
-                found[name] = value
-        return found
+                attributes[name] = value
+        return attributes
 
     def value(self, item: Any, where: str, stored: int | None) -> Value | None:
         kind = item.get_type()
@@ -236,7 +227,7 @@ class _Reader:
 
 def _check_name(name: Any, where: str) -> None:
     if not isinstance(name, str) or not name or "\0" in name:
-        raise Exp2SimError(f"{where} holds the name {name!r}.", reason="It is no text: the file is damaged.")
+        raise damaged(f"{where} holds the name {name!r}.")
 
 
 def _fixed(kind: Any) -> bool:

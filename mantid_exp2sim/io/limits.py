@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.io.files import damaged
 
 SMALL_BYTES = 256 * 2**20
 """What a small packed file may unpack to, whatever its size."""
@@ -38,7 +39,7 @@ class Budget:
     def take(self, size: int, what: str, *, stored: int | None = None) -> None:
         """Count `size` bytes, `stored` bytes in the file; raise `Exp2SimError` if they are too many."""
         if stored is not None and size > FREE_BYTES + MAX_RATIO * stored:
-            raise Exp2SimError(
+            raise damaged(
                 f"{what} unpacks {stored} bytes to {size}.",
                 reason="No real data compress like that: it is damaged.",
             )
@@ -66,7 +67,4 @@ def packed_budget(path: Path) -> Budget:
     """
     if os.environ.get("EXP2SIM_MAX_BYTES", "").isdigit():
         return Budget()
-    try:
-        return Budget(min(max(SMALL_BYTES, 16 * path.stat().st_size), Budget().limit))
-    except OSError as error:
-        raise Exp2SimError(f"{path} cannot be read: {error.strerror or error}.") from error
+    return Budget(min(max(SMALL_BYTES, 16 * path.stat().st_size), Budget().limit))

@@ -18,11 +18,13 @@ import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Booleans, Floats
-from mantid_exp2sim.io.arrays import is_npy, map_npy
+from mantid_exp2sim.io.arrays import MAGIC, map_npy
+from mantid_exp2sim.io.files import reading
 from mantid_exp2sim.mosaic import SHAPE, VOLUMES_SHAPE, picture_from_volumes
 
 MaskLike = str | os.PathLike[str] | npt.ArrayLike
 MAX_MAT_BYTES = 64 * 2**20
+_MASK_VALUES = "Give booleans, or 0 and 1, where 1 means not measured."
 
 
 def read_mask(mask: MaskLike, shape: tuple[int, ...]) -> Booleans:
@@ -36,36 +38,30 @@ def read_mask(mask: MaskLike, shape: tuple[int, ...]) -> Booleans:
     Exp2SimError
         If the file cannot be read, the shape differs, or there are other values than 0, 1 and NaN.
     """
-    is_path = isinstance(mask, str | os.PathLike)
     name = f"The mask {os.fspath(mask)}" if isinstance(mask, str | os.PathLike) else "The mask"
     values = _read(Path(mask), shape) if isinstance(mask, str | os.PathLike) else np.asarray(mask)
     while values.ndim > len(shape) and values.shape[0] == 1:
         values = values[0]
     if values.dtype.kind not in "biuf":
-        raise Exp2SimError(
-            f"{name} holds {values.dtype}.", reason="It takes booleans, or 0 and 1 (not measured)."
-        )
+        raise Exp2SimError(f"{name} holds {values.dtype}.", fix=_MASK_VALUES)
     result = (values != 0) | np.isnan(values)
     if not np.all((values == 0) | (values == 1) | np.isnan(values)):
-        raise Exp2SimError(f"{name} holds values other than 0, 1 and NaN.", reason="1 means not measured.")
+        raise Exp2SimError(f"{name} holds values other than 0, 1 and NaN.", fix=_MASK_VALUES)
     if shape == SHAPE and result.shape == VOLUMES_SHAPE:
         result = picture_from_volumes(result)
     if result.shape != shape:
         raise Exp2SimError(
             f"{name} has shape {values.shape}.",
             reason=f"The data have shape {shape}.",
-            fix="Give the mask of these data." if is_path else "",
+            fix="Give the mask of these data.",
         )
     return np.ascontiguousarray(result)
 
 
 def _read(path: Path, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    try:
-        with path.open("rb") as file:
-            head = file.read(16)
-    except OSError as error:
-        raise Exp2SimError(f"The mask {path} cannot be read: {error.strerror or error}.") from error
-    if is_npy(head):
+    with reading(path), path.open("rb") as file:
+        head = file.read(16)
+    if head.startswith(MAGIC):
         return np.asarray(map_npy(path))
     if head.startswith(b"MATLAB 5.0"):
         return _read_mat(path, shape)
@@ -79,23 +75,20 @@ def _read_mat(path: Path, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     from scipy.io import loadmat
 
     if path.stat().st_size > MAX_MAT_BYTES:
-        raise Exp2SimError(f"The mask {path} takes more than {MAX_MAT_BYTES} bytes.")
-    try:
-        content = loadmat(str(path), chars_as_strings=False)
-    except Exception as error:  # scipy raises nearly anything on a damaged file
         raise Exp2SimError(
-            f"The mask {path} cannot be read: {error}.", reason="The file is damaged."
-        ) from error
-    arrays = {
-        name: value
-        for name, value in content.items()
-        if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" and value.shape == shape
-    }
+            f"The mask {path} takes more than {MAX_MAT_BYTES} bytes.", fix="Save the mask alone, as logical."
+        )
+    with reading(path, Exception):  # scipy raises nearly anything on a damaged file
+        content = loadmat(str(path), chars_as_strings=False)
+    values = [value for value in content.values() if isinstance(value, np.ndarray) and value.shape == shape]
+    arrays = [value for value in values if value.dtype.kind in "biuf"]
     if len(arrays) != 1:
         raise Exp2SimError(
-            f"The mask {path} holds {len(arrays)} arrays of shape {shape}.", reason="It takes exactly one."
+            f"The mask {path} holds {len(arrays)} arrays of shape {shape}.",
+            reason="It takes exactly one.",
+            fix="In MATLAB: save('mask.mat', 'mask', '-v7').",
         )
-    return next(iter(arrays.values()))
+    return arrays[0]
 
 
 def coverage_picture() -> Booleans:
@@ -131,8 +124,8 @@ def find_mask(picture: Floats, mask: MaskLike | None) -> tuple[Booleans, str]:
     """
     unknown = ~np.isfinite(picture)
     if mask is not None:
-        found, turned = upright(read_mask(mask, SHAPE), picture)
-        return found | unknown, source(turned)
+        hidden, turned = upright(read_mask(mask, SHAPE), picture)
+        return hidden | unknown, source(turned)
     coverage = coverage_picture()
     if 2 * int(np.sum(unknown & coverage)) >= int(np.sum(coverage)):
         return unknown, "not finite"

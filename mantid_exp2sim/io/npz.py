@@ -18,6 +18,7 @@ import numpy.typing as npt
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Histogram
 from mantid_exp2sim.io.arrays import read_stream
+from mantid_exp2sim.io.files import damaged, reading
 from mantid_exp2sim.io.limits import Budget
 from mantid_exp2sim.storage.atomic import atomic_path
 
@@ -33,26 +34,15 @@ def read(path: Path) -> Histogram:
     Exp2SimError
         If the file is damaged, is another kind of ``.npz``, or comes from a newer version.
     """
-    try:
+    with reading(path, Exception):  # a damaged archive makes zipfile raise nearly anything
         members = _members(path)
-    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        if isinstance(error, Exp2SimError):
-            raise
-        raise Exp2SimError(
-            f"{path} cannot be read: {error}.", reason="The file is damaged or incomplete."
-        ) from error
-    except Exception as error:  # zlib.error and struct.error have no common base
-        raise Exp2SimError(f"{path} cannot be read: {error}.", reason="The file is damaged.") from error
-    about = _about(members, path)
-    try:
+        about = _about(members)
         axes = tuple(
             Axis(str(a["name"]), members[f"edges_{i}"], str(a["unit"]), str(a["frame"]), str(a["label"]))
             for i, a in enumerate(about["axes"])
         )
         arrays = (members["intensity"], members["variance"], members["mask"])
         return Histogram(*arrays, axes, dict(about["metadata"]))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise Exp2SimError(f"{path} is incomplete: {error}.") from error
 
 
 def write(histogram: Histogram, path: Path) -> None:
@@ -75,34 +65,28 @@ def _members(path: Path) -> dict[str, npt.NDArray[Any]]:
     with zipfile.ZipFile(path) as archive:
         infos = archive.infolist()
         if len(infos) > MAX_MEMBERS:
-            raise Exp2SimError(
-                f"{path} has {len(infos)} members.", reason=f"At most {MAX_MEMBERS} are taken."
-            )
-        found = {}
+            raise damaged(f"{path} has {len(infos)} members.", reason=f"At most {MAX_MEMBERS} are taken.")
+        members = {}
         for info in infos:
-            budget.take(info.file_size, f"{path}:{info.filename}", stored=info.compress_size)
+            budget.take(info.file_size, info.filename, stored=info.compress_size)
             with archive.open(info) as file:
                 stream: Any = file
-                found[info.filename.removesuffix(".npy")] = read_stream(
-                    stream, info.file_size, f"{path}:{info.filename}", budget
-                )
-    return found
+                array = read_stream(stream, info.file_size, info.filename, budget)
+                members[info.filename.removesuffix(".npy")] = array
+    return members
 
 
-def _about(members: dict[str, npt.NDArray[Any]], path: Path) -> dict[str, Any]:
+def _about(members: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
     if "about" not in members:
         raise Exp2SimError(
-            f"{path} is no file of mantid_exp2sim.",
+            "It is no file of mantid_exp2sim.",
             reason=f"It holds {sorted(members)}.",
             fix="Build a Histogram from the arrays in Python, and save that.",
         )
-    try:
-        about = json.loads(members["about"].tobytes().decode())
-    except (ValueError, RecursionError) as error:
-        raise Exp2SimError(f"{path} is damaged: {error}.") from error
+    about = json.loads(members["about"].tobytes().decode())
     if not isinstance(about, dict) or not isinstance(about.get("format"), int) or about["format"] > FORMAT:
         raise Exp2SimError(
-            f"{path} has a format that is not known here.",
+            "It has a format that is not known here.",
             reason=f"Formats up to {FORMAT} are read.",
             fix="Update mantid_exp2sim.",
         )

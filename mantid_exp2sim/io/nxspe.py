@@ -21,6 +21,7 @@ import numpy.typing as npt
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram
 from mantid_exp2sim.io.axes import edges_of, energy_axis, modulus_axis, momentum_axis
+from mantid_exp2sim.io.files import damaged, reading
 from mantid_exp2sim.io.hdf5 import read_tree
 from mantid_exp2sim.io.limits import Budget, packed_budget
 from mantid_exp2sim.nexus import NexusTree
@@ -31,6 +32,11 @@ OLD_GAP = -1e29
 MAX_BINS = 2000
 STEP = 2 / 39
 """Width of the bins in h and k (r.l.u.) where no edges are given: that of the shipped models."""
+_METADATA = {
+    "psi": ("NXSPE_info/psi",),
+    "ki_over_kf_scaling": ("NXSPE_info/ki_over_kf_scaling",),
+    "chopper_frequency": ("instrument/fermi/frequency", "instrument/fermi/rotation_speed"),
+}
 
 
 class Run(NamedTuple):
@@ -75,17 +81,12 @@ def read(
     Exp2SimError
         If the file is damaged or incomplete, or no detector lies in the bins.
     """
-    budget = packed_budget(path)
-    tree, _ = read_tree(path, budget)
-    try:
-        run = _run(_entry(tree))
+    with reading(path, ValueError, OverflowError):
+        budget = packed_budget(path)
+        run = _run(_entry(read_tree(path, budget)[0]))
         momentum = momentum_transfer(run, lattice)
         axes = _axes(run, lattice, edges, momentum)
         return _rebinned(run, momentum, axes, budget)
-    except Exp2SimError as error:
-        raise Exp2SimError(f"{path}: {error.summary}", reason=error.reason, fix=error.fix) from error
-    except (ValueError, OverflowError) as error:
-        raise Exp2SimError(f"{path} holds no consistent run: {error}.", reason="It is damaged.") from error
 
 
 def _entry(tree: NexusTree) -> NexusTree:
@@ -94,7 +95,7 @@ def _entry(tree: NexusTree) -> NexusTree:
             definition = node.value("definition")
             if definition is not None and definition.text().strip() == "NXSPE":
                 return node
-    raise Exp2SimError("No entry is defined as NXSPE.")
+    raise damaged("No entry is defined as NXSPE.")
 
 
 def _run(entry: NexusTree) -> Run:
@@ -103,36 +104,33 @@ def _run(entry: NexusTree) -> Run:
     if energy.size == signal.shape[1]:
         energy = edges_of(energy)
     if error.shape != signal.shape or {polar.shape, azimuthal.shape} != {signal.shape[:1]}:
-        raise Exp2SimError(
+        raise damaged(
             f"The data are of shape {signal.shape}, the errors of {error.shape}, the angles of {polar.shape} "
             f"and {azimuthal.shape}.",
             reason="They are to be of (detectors, energies) and (detectors,).",
         )
     if energy.size != signal.shape[1] + 1 or not np.all(np.diff(energy) > 0):
-        raise Exp2SimError(f"The {energy.size} energies are no edges of {signal.shape[1]} bins.")
+        raise damaged(f"The {energy.size} energies are no edges of {signal.shape[1]} bins.")
     with np.errstate(invalid="ignore", over="ignore"):
         variance = error**2
         mask = ~np.isfinite(signal) | ~np.isfinite(variance) | (signal < OLD_GAP)
     incident = _first(entry, "NXSPE_info/fixed_energy", "instrument/fermi/energy")
     if incident is None or incident <= 0:
         raise Exp2SimError(
-            "The file has no incident energy.", reason="NXSPE_info/fixed_energy is to be above 0."
+            "The file has no incident energy.",
+            reason="NXSPE_info/fixed_energy is to be above 0.",
+            fix="Write it anew with the incident energy: SaveNXSPE takes it from the workspace's log Ei.",
         )
+    numbers = {key: _first(entry, *paths) for key, paths in _METADATA.items()}
     metadata: dict[str, Any] = {"format": "nxspe", "incident_energy": incident}
-    more = {
-        "psi": ("NXSPE_info/psi",),
-        "ki_over_kf_scaling": ("NXSPE_info/ki_over_kf_scaling",),
-        "chopper_frequency": ("instrument/fermi/frequency", "instrument/fermi/rotation_speed"),
-    }
-    values = {key: _first(entry, *paths) for key, paths in more.items()}
-    metadata |= {key: value for key, value in values.items() if value is not None}
+    metadata |= {key: number for key, number in numbers.items() if number is not None}
     return Run(signal, variance, mask, energy, np.radians(polar), np.radians(azimuthal), incident, metadata)
 
 
 def _array(entry: NexusTree, path: str, ndim: int) -> Floats:
     value = entry.value(path)
     if value is None or value.data.dtype.kind not in "iuf" or value.data.ndim != ndim or not value.data.size:
-        raise Exp2SimError(f"{path} is missing or not an array of numbers with {ndim} dimensions.")
+        raise damaged(f"{path} is missing or not an array of numbers with {ndim} dimensions.")
     return value.data.astype(np.float64)
 
 
@@ -156,7 +154,7 @@ def momentum_transfer(run: Run, lattice: tuple[float, float] | None) -> list[Flo
         with np.errstate(over="ignore"):
             return [np.sqrt(np.maximum(ki**2 + kf**2 - 2 * ki * kf * np.cos(polar), 0.0))]
     if len(lattice) != 2 or not all(math.isfinite(x) and x > 0 for x in lattice):
-        raise Exp2SimError(f"The lattice is {lattice}.", reason="It takes a and b in Å, both above 0.")
+        raise Exp2SimError(f"The lattice is {lattice}.", fix="Give a and b in Å, both above 0.")
     across = -kf * np.sin(polar)
     parts = (across * np.cos(azimuthal), across * np.sin(azimuthal))
     return [part * constant / (2 * np.pi) for part, constant in zip(parts, lattice, strict=True)]
@@ -169,16 +167,18 @@ def _axes(
     momentum: list[Floats],
 ) -> tuple[Axis, ...]:
     if edges is not None and len(edges) != len(momentum):
-        raise Exp2SimError(f"{len(edges)} arrays of edges were given.", reason=f"It takes {len(momentum)}.")
-    given = [np.asarray(e, dtype=np.float64) for e in edges] if edges is not None else None
-    seen = [values[np.isfinite(values) & ~run.mask] for values in momentum]
-    if any(not values.size for values in seen):
-        raise Exp2SimError("No spectrum has a measured bin below the incident energy.")
+        raise Exp2SimError(f"{len(edges)} arrays of edges were given.", fix=f"Give {len(momentum)}.")
+    measured = [values[np.isfinite(values) & ~run.mask] for values in momentum]
+    if any(not values.size for values in measured):
+        raise Exp2SimError(
+            "No spectrum has a measured bin below the incident energy.",
+            fix="Look at the file: its masks, its energies and its incident energy.",
+        )
+    bins = [np.asarray(part, dtype=np.float64) for part in edges or ()]
     if lattice is None:
-        modulus = given[0] if given else _modulus_edges(run, seen[0])
-        return modulus_axis(modulus), energy_axis(run.energy)
-    planes = given or [_plane_edges(values) for values in seen]
-    return momentum_axis((1, 0, 0), planes[0]), momentum_axis((0, 1, 0), planes[1]), energy_axis(run.energy)
+        return modulus_axis((bins or [_modulus_edges(run, measured[0])])[0]), energy_axis(run.energy)
+    h, k = bins or [_plane_edges(values) for values in measured]
+    return momentum_axis((1, 0, 0), h), momentum_axis((0, 1, 0), k), energy_axis(run.energy)
 
 
 def _modulus_edges(run: Run, values: Floats) -> Floats:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram
 from mantid_exp2sim.io.arrays import map_npy
+from mantid_exp2sim.io.axes import energy_axis, momentum_axis
 from mantid_exp2sim.io.limits import Budget
 from mantid_exp2sim.io.masks import MaskLike, find_mask, read_mask
 from mantid_exp2sim.mosaic import SHAPE, is_mosaic, mosaic_histogram
@@ -42,11 +43,11 @@ def read(path: Path, *, mask: MaskLike | None = None, index: tuple[int, ...] | N
     array = np.array(values, dtype=np.float64)
     metadata: dict[str, Any] = {"format": "npy"} if index is None else {"format": "npy", "index": list(index)}
     if array.shape == SHAPE:
-        found, metadata["mask_source"] = find_mask(array, mask)
-        return mosaic_histogram(array, mask=found, metadata=metadata)
-    found, metadata["mask_source"] = _volume_mask(array, mask)
+        hidden, metadata["mask_source"] = find_mask(array, mask)
+        return mosaic_histogram(array, mask=hidden, metadata=metadata)
+    hidden, metadata["mask_source"] = _volume_mask(array, mask)
     metadata["incident_energy"] = VOLUME_ENERGY
-    return Histogram.from_arrays(array, volume_axes(), mask=found, metadata=metadata)
+    return Histogram.from_arrays(array, volume_axes(), mask=hidden, metadata=metadata)
 
 
 def write(histogram: Histogram, path: Path) -> None:
@@ -71,11 +72,7 @@ def volume_axes() -> tuple[Axis, Axis, Axis]:
     """Return the axes (h, k, E) of the published volumes at 140 meV."""
     edges = (2 * np.arange(61, dtype=np.float64) - 60) / 59
     energies = (10 + np.arange(61, dtype=np.float64)) / 100 * VOLUME_ENERGY
-    return (
-        Axis("[H,0,0]", edges, unit="r.l.u.", frame="HKL"),
-        Axis("[0,K,0]", edges, unit="r.l.u.", frame="HKL"),
-        Axis("DeltaE", energies, unit="meV", frame="General Frame"),
-    )
+    return momentum_axis((1, 0, 0), edges), momentum_axis((0, 1, 0), edges), energy_axis(energies)
 
 
 def _pick(array: npt.NDArray[Any], index: tuple[int, ...] | None, path: Path) -> npt.NDArray[Any]:
@@ -85,12 +82,12 @@ def _pick(array: npt.NDArray[Any], index: tuple[int, ...] | None, path: Path) ->
     if index is not None:
         allowed = whole[:-1] if lead is None else lead
         if len(index) > len(allowed) or any(not -n <= i < n for i, n in zip(index, allowed, strict=False)):
-            known = " and ".join(f"0 to {n - 1}" for n in allowed)
+            ranges = " and ".join(f"0 to {n - 1}" for n in allowed)
             alone = lead is not None and math.prod(lead) == 1
             raise Exp2SimError(
                 f"{path} of shape {whole} has no entry {list(index)}.",
-                reason="It holds one spectrum." if alone else f"Indices go from {known}.",
-                fix="Leave the index out." if alone else "",
+                reason="It holds one spectrum." if alone else f"Indices go from {ranges}.",
+                fix="Leave the index out." if alone else "Choose one of these.",
             )
         array = array[index]
     while array.ndim > 2 and array.shape[0] == 1:

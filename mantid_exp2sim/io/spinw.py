@@ -20,9 +20,10 @@ import numpy.typing as npt
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Floats, Histogram
 from mantid_exp2sim.io.axes import edges_of, energy_axis, modulus_axis
+from mantid_exp2sim.io.files import reading
 from mantid_exp2sim.io.grids import Grid, find_grid
 from mantid_exp2sim.io.limits import Budget, packed_budget
-from mantid_exp2sim.io.matlab import fix, read_variables, structs
+from mantid_exp2sim.io.matlab import SPINW_EXPORT, fix, read_variables, structs
 from mantid_exp2sim.io.matlab.values import Cell
 
 BINS = 500
@@ -53,12 +54,8 @@ def read(path: Path, *, is_hdf5: bool = False, energies: npt.ArrayLike | None = 
         If the file is damaged, or holds no such result, or several.
     """
     variables = read_variables(path, is_hdf5=is_hdf5)
-    try:
+    with reading(path, ValueError, IndexError, np.linalg.LinAlgError, OverflowError):
         return from_variables(variables, energies=energies, budget=packed_budget(path))
-    except Exp2SimError as error:
-        raise Exp2SimError(f"{path}: {error.summary}", reason=error.reason, fix=error.fix) from error
-    except (ValueError, IndexError, np.linalg.LinAlgError, OverflowError) as error:
-        raise Exp2SimError(f"{path} holds no consistent result: {error}.", reason="It is damaged.") from error
 
 
 def from_variables(
@@ -74,16 +71,16 @@ def from_variables(
     >>> [axis.name for axis in h.axes], h.shape
     (['[H,0,0]', 'DeltaE'], (3, 2))
     """
-    found = _choose(variables)
-    if found is None:
+    choice = _choose(variables)
+    if choice is None:
         from mantid_exp2sim.io.horace.struct import find
 
         image = find(variables)
         if image is not None:
             return image
-        why, line = fix(variables)
-        raise Exp2SimError("The MATLAB file holds no spectrum.", reason=why, fix=line)
-    name, spectrum = found
+        reason, line = fix(variables)
+        raise Exp2SimError("The MATLAB file holds no spectrum.", reason=reason, fix=line)
+    name, spectrum = choice
     metadata: dict[str, Any] = {"format": "spinw"}
     if name:
         metadata["variable"] = name
@@ -97,22 +94,22 @@ def _choose(variables: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
     named = [(name, _named(struct)) for name, struct in structs(variables)]
     binned = [(name, struct) for name, struct in named if "swConv" in struct]
     lines = [(name, s) for name, s in named if "omega" in s and ("Sperp" in s or "Sab" in s) and "hkl" in s]
-    found = binned or lines
-    if len(found) > 1:
-        names = ", ".join(name or "the variables themselves" for name, _ in found[:6])
+    spectra = binned or lines
+    if len(spectra) > 1:
+        names = ", ".join(name or "the variables themselves" for name, _ in spectra[:6])
         raise Exp2SimError(
-            f"The file holds {len(found)} spectra: {names}.",
+            f"The file holds {len(spectra)} spectra: {names}.",
             reason="One is taken from a file.",
-            fix=f"In MATLAB: save('spec.mat', '{found[0][0].split('.')[0] or 'spec'}').",
+            fix=f"In MATLAB: save('spec.mat', '{spectra[0][0].split('.')[0] or 'spec'}').",
         )
-    return found[0] if found else None
+    return spectra[0] if spectra else None
 
 
 def _named(struct: dict[str, Any]) -> dict[str, Any]:
     """SpinW's own test files keep the fields of a result as a cell without names."""
-    spec, given = struct.get("spec"), struct.get("input")
+    spec = struct.get("spec")
     if isinstance(spec, Cell) and len(spec.items) == len(_TEST_FIELDS):
-        return {**dict(zip(_TEST_FIELDS, spec.items, strict=True)), "obj": given}
+        return {**dict(zip(_TEST_FIELDS, spec.items, strict=True)), "obj": struct.get("input")}
     return struct
 
 
@@ -122,7 +119,7 @@ def _named(struct: dict[str, Any]) -> dict[str, Any]:
 def _binned(spectrum: dict[str, Any], metadata: dict[str, Any]) -> Histogram:
     values = _summed(spectrum, "swConv", metadata)
     if values.ndim != 2 or values.size == 0:
-        raise Exp2SimError(f"swConv is of shape {values.shape}.", reason="It takes (energies, points).")
+        raise _wrong(f"swConv is of shape {values.shape}, not (energies, points).")
     if isinstance(spectrum.get("component"), str):
         metadata["component"] = spectrum["component"]
     edges = _evect(spectrum, values.shape[0])
@@ -141,7 +138,7 @@ def _evect(spectrum: dict[str, Any], size: int) -> Floats | None:
     if edges.size == size:  # the centres, as old versions of SpinW keep them
         return edges_of(edges)
     if edges.size != size + 1:
-        raise Exp2SimError(f"Evect has {edges.size} numbers and swConv {size} energies.")
+        raise _wrong(f"Evect has {edges.size} numbers and swConv {size} energies.")
     return edges
 
 
@@ -154,17 +151,17 @@ def _summed(spectrum: dict[str, Any], key: str, metadata: dict[str, Any]) -> Flo
     twins = len(omega.items) if isinstance(omega, Cell) else 1
     count = len(value.items)
     if count == 0 or count % twins:
-        raise Exp2SimError(f"{key} has {count} parts and there are {twins} twins.")
+        raise _wrong(f"{key} has {count} parts and there are {twins} twins.")
     components = count // twins
     first_is_twin = value.shape[0] == twins and components > 1
     parts = value.items[:twins] if first_is_twin else value.items[::components]
     if components > 1:
         names = spectrum.get("component")
-        chosen = names.items[0] if isinstance(names, Cell) and names.items else "the first"
-        metadata["component"] = chosen if isinstance(chosen, str) else "the first"
+        component = names.items[0] if isinstance(names, Cell) and names.items else None
+        metadata["component"] = component if isinstance(component, str) else "the first"
     arrays = [_array({key: part}, key).real for part in parts]
     if len({array.shape for array in arrays}) != 1:
-        raise Exp2SimError(f"The twins in {key} are of different shapes.")
+        raise _wrong(f"The twins in {key} are of different shapes.")
     weights = _volumes(spectrum, twins)
     if twins > 1:
         metadata["twins"] = weights.tolist()
@@ -186,8 +183,12 @@ def _volumes(spectrum: dict[str, Any], twins: int) -> Floats:
 def _array(spectrum: dict[str, Any], key: str) -> npt.NDArray[Any]:
     value = spectrum.get(key)
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "biufc":
-        raise Exp2SimError(f"{key} is missing or holds no numbers.")
+        raise _wrong(f"{key} is missing or holds no numbers.")
     return value.astype(np.float64) if value.dtype.kind in "biu" else value
+
+
+def _wrong(summary: str) -> Exp2SimError:
+    return Exp2SimError(summary, fix=f"Calculate and save it again. {SPINW_EXPORT}")
 
 
 # ---------------------------------------------------------------------------------------------- spinwave
@@ -201,7 +202,11 @@ def _lines(
     highest = float(np.max(finite, initial=0.0))
     if energies is None:
         if not highest > 0:
-            raise Exp2SimError("No mode has a positive energy.", reason="There is nothing to put into bins.")
+            raise Exp2SimError(
+                "No mode has a positive energy.",
+                reason="There is nothing to put into bins.",
+                fix="Check the exchange constants and the magnetic structure of the calculation.",
+            )
         metadata["energy_bins"] = "500 up to 1.1 times the highest mode"
         edges = np.linspace(0, 1.1, BINS + 1) * highest
     else:
@@ -222,17 +227,17 @@ def _modes(spectrum: dict[str, Any]) -> tuple[list[Floats], list[Floats]]:
     """Energies and strengths (modes, points) of each twin."""
     twins = [_parts(spectrum, key) for key in ("omega", "Sperp" if "Sperp" in spectrum else "Sab")]
     if len(twins[0]) != len(twins[1]) or not twins[0]:
-        raise Exp2SimError(f"There are {len(twins[0])} twins in omega and {len(twins[1])} beside it.")
+        raise _wrong(f"There are {len(twins[0])} twins in omega and {len(twins[1])} beside it.")
     omegas, strengths = [], []
     for omega, values in zip(*twins, strict=True):
         energy = np.atleast_2d(omega.real)
         strength = np.atleast_2d(values.real) if "Sperp" in spectrum else _across(spectrum, values)
         if energy.ndim != 2 or strength.shape != energy.shape or energy.size == 0:
-            raise Exp2SimError(f"omega is of shape {energy.shape} and the strengths of {strength.shape}.")
+            raise _wrong(f"omega is of shape {energy.shape} and the strengths of {strength.shape}.")
         omegas.append(energy)
         strengths.append(strength)
     if len({omega.shape[1] for omega in omegas}) != 1:
-        raise Exp2SimError("The twins have different numbers of points.")
+        raise _wrong("The twins have different numbers of points.")
     return omegas, strengths
 
 
@@ -306,7 +311,7 @@ def _grid(spectrum: dict[str, Any], count: int, metadata: dict[str, Any]) -> Gri
     if key == "hkl" and points.size:
         points = points.reshape(points.shape[0], -1, order="F")
         if points.shape != (3, count):
-            raise Exp2SimError(f"hkl is of shape {points.shape} and there are {count} points.")
+            raise _wrong(f"hkl is of shape {points.shape} and there are {count} points.")
         grid = find_grid(points.T.astype(np.float64))
         if grid is not None:
             if any(grid.offset):

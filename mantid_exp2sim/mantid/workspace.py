@@ -18,10 +18,8 @@ import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Floats, Histogram
+from mantid_exp2sim.io.axes import common_energy
 from mantid_exp2sim.io.mdhisto.normalization import compute_divisor, find_empty_bins
-
-SAME_ENERGY = 0.01
-"""Relative difference up to which incident energies of several runs count as one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,22 +112,18 @@ def logged_incident_energy(workspace: Any) -> float | None:
     Exp2SimError
         If the runs have different ones.
     """
-    found = []
-    for index in range(workspace.getNumExperimentInfo()):
-        run = workspace.getExperimentInfo(index).run()
-        if run.hasProperty("Ei"):
-            found.append(_number(run.getProperty("Ei").value))
-    known = [value for value in found if value is not None]
-    if not known:
-        return None
-    if max(known) - min(known) > SAME_ENERGY * max(known):
-        listed = ", ".join(f"{value:g}" for value in sorted(set(known)))
+    runs = [workspace.getExperimentInfo(i).run() for i in range(workspace.getNumExperimentInfo())]
+    logged = [_number(run.getProperty("Ei").value) for run in runs if run.hasProperty("Ei")]
+    energies = [energy for energy in logged if energy is not None]
+    energy = common_energy(energies)
+    if energies and energy is None:
+        listed = ", ".join(f"{value:g}" for value in sorted(set(energies)))
         raise Exp2SimError(
             f"The runs of this workspace have different incident energies ({listed} meV).",
             reason="A model takes one incident energy at a time.",
             fix="Make one workspace for each incident energy, or set IncidentEnergy.",
         )
-    return known[0] if min(known) == max(known) else float(np.mean(known))
+    return energy
 
 
 def _number(value: Any) -> float | None:

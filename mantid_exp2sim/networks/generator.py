@@ -1,8 +1,7 @@
 """Generators: the network of the paper and a compact one for small machines. The same calls for both.
 
-A generator takes what :meth:`mantid_exp2sim.networks.layout.Layout.stack` makes, (B, in_channels,
-*spatial), and gives
-the translated intensity (B, out_channels, *spatial) in scaled units.
+A generator takes what `Layout.stack` makes, (B, in_channels, *spatial), and gives the translated intensity
+(B, out_channels, *spatial) in scaled units.
 """
 
 from __future__ import annotations
@@ -128,34 +127,33 @@ class PaperGenerator(Generator):
     ) -> tuple[Tensor, list[Tensor]]:
         """See :meth:`Generator.forward_features`; layers count as in the published code (4, 8, 12, 16)."""
         check_input(x, self.dimension, self.in_channels)
-        wanted = self._layers(layers)
+        numbers = self._layers(layers)
         hidden, inner = pad_to(x, 4)
         features = {}
         for number, part in enumerate(self.parts):
             hidden = part(hidden)
-            if number in wanted:
+            if number in numbers:
                 features[number] = hidden
             if tick is not None:
                 tick()
-        return crop(hidden, inner), [features[number] for number in wanted]
+        return crop(hidden, inner), [features[number] for number in numbers]
 
     def features(self, x: Tensor) -> list[Tensor]:
         """See :meth:`Generator.features`: the decoder and a part of the residual blocks are left out."""
         check_input(x, self.dimension, self.in_channels)
-        hidden, found = pad_to(x, 4)[0], []
+        hidden, features = pad_to(x, 4)[0], []
         for number, part in enumerate(list(self.parts)[: max(self.feature_layers) + 1]):
             hidden = part(hidden)
             if number in self.feature_layers:
-                found.append(hidden)
-        return found
+                features.append(hidden)
+        return features
 
     def feature_channels(self, layers: Sequence[int] | None = None) -> list[int]:
         """See :meth:`Generator.feature_channels`."""
-        channels, found = 0, {}
-        for number, part in enumerate(self.parts):
-            channels = int(getattr(part, "out_channels", channels))
-            found[number] = channels
-        return [found[number] for number in self._layers(layers)]
+        channels = [self.in_channels]
+        for part in self.parts:
+            channels.append(int(getattr(part, "out_channels", channels[-1])))
+        return [channels[number + 1] for number in self._layers(layers)]
 
     def receptive_field(self) -> None:
         """None: instance norm looks at the whole input."""
@@ -206,18 +204,18 @@ class CompactGenerator(Generator):
     ) -> tuple[Tensor, list[Tensor]]:
         """See :meth:`Generator.forward_features`; layer 0 is the embedding, n the n-th residual block."""
         check_input(x, self.dimension, self.in_channels)
-        wanted, channels = self._layers(layers), self.out_channels
+        numbers, channels = self._layers(layers), self.out_channels
         measured = 1 - x[:, channels : 2 * channels]
         gate = measured.amax(1, keepdim=True)
-        known = torch.cat([x[:, :channels], measured, x[:, 2 * channels :]], 1) * gate
-        hidden = gated(self.embed(known), gate, 0.1)
+        planes = torch.cat([x[:, :channels], measured, x[:, 2 * channels :]], 1) * gate
+        hidden = gated(self.embed(planes), gate, 0.1)
         features = {0: hidden}
         for number, block in enumerate(self.blocks, start=1):
             hidden = block(hidden, gate)
             features[number] = hidden
             if tick is not None:
                 tick()
-        return x[:, :channels] + self.last(hidden), [features[number] for number in wanted]
+        return x[:, :channels] + self.last(hidden), [features[number] for number in numbers]
 
     def feature_channels(self, layers: Sequence[int] | None = None) -> list[int]:
         """See :meth:`Generator.feature_channels`."""

@@ -111,8 +111,8 @@ class Layout(BaseModel):
         torch.Size([15, 1, 8, 9])
         """
         if volumes.ndim != 4 or (self._as_channels and volumes.shape[3] != self.channels):
-            wanted = self.channels if self._as_channels else "E"
-            raise ValueError(f"expected a tensor (B, h, k, {wanted}), got {tuple(volumes.shape)}")
+            energies = self.channels if self._as_channels else "E"
+            raise ValueError(f"expected a tensor (B, h, k, {energies}), got {tuple(volumes.shape)}")
         spatial = [volumes.shape[1 + AXES.index(name)] for name in self.spatial]
         return volumes.permute(self._order()).reshape(-1, self.channels, *spatial)
 

@@ -62,21 +62,21 @@ class _Winograd(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         """Transform tile by tile, multiply in the transformed space, and back."""
         output, of_weight, of_input = (_both_axes(rows) for rows in (_OUTPUT, _WEIGHT, _INPUT))
-        made, channels = weight.shape[:2]
+        filters, channels = weight.shape[:2]
         size = x.shape[2] - 2, x.shape[3] - 2
         grid = -(-size[0] // OUT), -(-size[1] // OUT)
         source = _whole_tiles(x, (grid[0] * OUT + IN - OUT, grid[1] * OUT + IN - OUT))
         flat = weight.permute(2, 3, 1, 0).reshape(9, -1)
-        kernel = (of_weight @ flat).reshape(IN * IN, channels, made)
-        out = x.new_empty(len(x), grid[0], OUT, grid[1], OUT, made)
-        for n, rows in _chunks(len(x), grid, max(channels, made)):
+        kernel = (of_weight @ flat).reshape(IN * IN, channels, filters)
+        out = x.new_empty(len(x), grid[0], OUT, grid[1], OUT, filters)
+        for n, rows in _chunks(len(x), grid, max(channels, filters)):
             tiles = (of_input @ _tiles(source[n], rows, grid[1])).reshape(IN * IN, -1, channels)
             product = torch.bmm(tiles, kernel).reshape(IN * IN, -1)
-            part = (output @ product).reshape(OUT, OUT, -1, grid[1], made)
+            part = (output @ product).reshape(OUT, OUT, -1, grid[1], filters)
             out[n, rows].copy_(part.permute(2, 0, 3, 1, 4))
         ctx.save_for_backward(source, kernel)
         ctx.shape, ctx.grid = x.shape, grid
-        whole = out.reshape(len(x), grid[0] * OUT, grid[1] * OUT, made)
+        whole = out.reshape(len(x), grid[0] * OUT, grid[1] * OUT, filters)
         return whole[:, : size[0], : size[1]].permute(0, 3, 1, 2)
 
     @staticmethod
@@ -85,14 +85,14 @@ class _Winograd(torch.autograd.Function):
         """The transposed transforms; the tiles are transformed again, which is cheaper than to hold them."""
         output, of_weight, of_input = (_both_axes(rows) for rows in (_OUTPUT, _WEIGHT, _INPUT))
         source, kernel = ctx.saved_tensors
-        grid, (channels, made) = ctx.grid, kernel.shape[1:]
+        grid, (channels, filters) = ctx.grid, kernel.shape[1:]
         slopes = _whole_tiles(slope, (grid[0] * OUT, grid[1] * OUT))
-        slopes = slopes.reshape(len(slope), grid[0], OUT, grid[1], OUT, made)
+        slopes = slopes.reshape(len(slope), grid[0], OUT, grid[1], OUT, filters)
         to_kernel = torch.zeros_like(kernel)
         to_source = slope.new_zeros(len(slope), grid[0] + 1, OUT, grid[1] + 1, OUT, channels)
-        for n, rows in _chunks(len(slope), grid, max(channels, made)):
+        for n, rows in _chunks(len(slope), grid, max(channels, filters)):
             part = slopes[n, rows].permute(1, 3, 0, 2, 4).reshape(OUT * OUT, -1)
-            product = (output.T @ part).reshape(IN * IN, -1, made)
+            product = (output.T @ part).reshape(IN * IN, -1, filters)
             if ctx.needs_input_grad[1]:
                 tiles = (of_input @ _tiles(source[n], rows, grid[1])).reshape(IN * IN, -1, channels)
                 to_kernel.baddbmm_(tiles.transpose(1, 2), product)
@@ -100,7 +100,7 @@ class _Winograd(torch.autograd.Function):
                 tiles = torch.bmm(product, kernel.transpose(1, 2)).reshape(IN * IN, -1)
                 back = (of_input.T @ tiles).reshape(IN, IN, -1, grid[1], channels)
                 _add_tiles(to_source[n, rows.start : rows.stop + 1].permute(1, 3, 0, 2, 4), back)
-        to_weight = (of_weight.T @ to_kernel.reshape(IN * IN, -1)).reshape(3, 3, channels, made)
+        to_weight = (of_weight.T @ to_kernel.reshape(IN * IN, -1)).reshape(3, 3, channels, filters)
         whole = to_source.reshape(len(slope), (grid[0] + 1) * OUT, (grid[1] + 1) * OUT, channels)
         to_x = whole[:, : ctx.shape[2], : ctx.shape[3]].permute(0, 3, 1, 2)
         return (

@@ -157,8 +157,8 @@ def sweep(folder: Path) -> None:
     """
     with contextlib.suppress(OSError):
         for path in [Path(entry.path) for entry in os.scandir(folder) if entry.name.startswith(_PREFIX)]:
-            found = _NAME.fullmatch(path.name)
-            if found and found["host"] == host() and not alive(int(found["pid"])):
+            name = _NAME.fullmatch(path.name)
+            if name and name["host"] == host() and not alive(int(name["pid"])):
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path, ignore_errors=True)
                 else:
@@ -220,9 +220,9 @@ def _trouble(error: Exception, temporary: Path) -> OSError | None:
     if re.search(r"requested and [0-9]+ written", str(error)):  # numpy, which loses the number
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     # h5py and safetensors put the number into the text
-    found = re.search(r"(?:errno = |\[Errno |\(os error )([0-9]+)", str(error))
-    if found and int(found[1]) in _FULL | _CLOSED | {errno.EIO}:
-        return OSError(int(found[1]), os.strerror(int(found[1])))
+    number = re.search(r"(?:errno = |\[Errno |\(os error )([0-9]+)", str(error))
+    if number and int(number[1]) in _FULL | _CLOSED | {errno.EIO}:
+        return OSError(int(number[1]), os.strerror(int(number[1])))
     before = error.__context__
     if isinstance(before, OSError) and before.errno in _FULL | {errno.EIO}:  # closing it raised another
         return before
@@ -246,14 +246,14 @@ def _exchange(temporary: Path, final: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _swapped(one: Path, other: Path) -> bool:
+def _swapped(first: Path, second: Path) -> bool:
     """Exchange two names in one step where the system can (Linux: renameat2)."""
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, AttributeError, TypeError):
         return False
     here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
-    return bool(rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)
+    return bool(rename(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0)
 
 
 def _synchronise(path: Path) -> None:

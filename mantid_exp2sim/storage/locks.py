@@ -43,7 +43,7 @@ def locked(folder: Path, what: str) -> Iterator[None]:
     >>> list(folder.iterdir())
     []
     """
-    made = not folder.exists()
+    is_new = not folder.exists()
     path = make_folder(folder) / LOCK
     handle = _acquire(path, what)
     try:
@@ -53,7 +53,7 @@ def locked(folder: Path, what: str) -> Iterator[None]:
             os.ftruncate(handle, 0)
             path.unlink()  # before it is let go: whoever has opened it sees that the name has gone
         os.close(handle)
-        if made:
+        if is_new:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # if nothing came of it
 
@@ -107,10 +107,10 @@ def _holder(handle: int) -> dict[str, Any]:
     """Who has the lock; empty if that is not there (yet)."""
     try:
         os.lseek(handle, 0, os.SEEK_SET)
-        found = json.loads(os.read(handle, _MAX_BYTES))
+        holder = json.loads(os.read(handle, _MAX_BYTES))
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return holder if isinstance(holder, dict) else {}
 
 
 def _same_file(handle: int, path: Path) -> bool:

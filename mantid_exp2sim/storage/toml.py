@@ -35,9 +35,11 @@ def read_toml(
     try:
         raw = tomllib.loads(path.read_bytes().decode("utf-8"))
     except OSError as error:
-        raise Exp2SimError(f"Cannot read the {what} {path}: {error.strerror or error}.") from error
+        raise Exp2SimError(
+            f"Cannot read the {what} {path}: {error.strerror or error}.", fix="Check its name and folder."
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Exp2SimError(f"{path} is no TOML file: {error}.") from error
+        raise Exp2SimError(f"{path} is no TOML file: {error}.", fix="Mend that line.") from error
     try:
         return kind.model_validate(raw if prepare is None else prepare(raw))
     except ValidationError as error:

@@ -20,7 +20,9 @@ import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Histogram
+from mantid_exp2sim.io.axes import CELL
 from mantid_exp2sim.io.binary import Stream
+from mantid_exp2sim.io.files import damaged, reading
 from mantid_exp2sim.io.horace.image import (
     Image,
     axes_of,
@@ -65,20 +67,13 @@ def read(path: Path) -> Histogram:
     >>> read(path).intensity, read(path).axes[0].kind
     (array([1., 2.]), 'h')
     """
-    with Stream(path) as stream:
-        try:
-            return _histogram(_image(stream))
-        except Exp2SimError as error:
-            raise Exp2SimError(f"{path}: {error.summary}", reason=error.reason, fix=error.fix) from error
-        except (ValueError, OverflowError, np.linalg.LinAlgError) as error:
-            raise Exp2SimError(
-                f"{path} holds no consistent image: {error}.", reason="It is damaged."
-            ) from error
+    with reading(path, ValueError, OverflowError, np.linalg.LinAlgError), Stream(path) as stream:
+        return _histogram(_image(stream))
 
 
 def _image(stream: Stream) -> Image:
     if stream.raw(len(MAGIC), "The header") != MAGIC:
-        raise Exp2SimError("The file does not begin like one of Horace.")
+        raise damaged("The file does not begin like one of Horace.")
     version, kind, ndim = stream.numbers("dii", "The header")
     if version not in VERSIONS:
         raise Exp2SimError(
@@ -87,7 +82,7 @@ def _image(stream: Stream) -> Image:
             fix="In Horace: save(w, 'cut.d2d') writes the image anew.",
         )
     if kind not in (0, 1) or not 0 <= ndim <= 4:
-        raise Exp2SimError(f"The header names kind {kind} and {ndim} dimensions.", reason="It is damaged.")
+        raise damaged(f"The header names kind {kind} and {ndim} dimensions.")
     if ndim == 0:
         raise Exp2SimError(
             "It holds a single number, integrated over all axes.", fix="Cut along at least one axis."
@@ -107,20 +102,24 @@ def _histogram(image: Image) -> Histogram:
 
 def _metadata(image: Image) -> dict[str, Any]:
     kind = "sqw" if image.is_sqw else "dnd"
-    found: dict[str, Any] = {"format": "horace"}
+    metadata: dict[str, Any] = {"format": "horace"}
     if image.title:
-        found["title"] = image.title.decode("utf-8", errors="replace")
+        metadata["title"] = image.title.decode("utf-8", errors="replace")
     cell = [float(x) for x in (*image.lattice, *image.angles)]
     if np.all(np.isfinite(cell)) and min(cell) > 0:
-        found["lattice"] = dict(zip(("a", "b", "c", "alpha", "beta", "gamma"), cell, strict=True))
+        metadata["lattice"] = dict(zip(CELL, cell, strict=True))
     if image.incident_energy is not None:
-        found["incident_energy"] = image.incident_energy
+        metadata["incident_energy"] = image.incident_energy
     if image.integrated:
-        found["integrated"] = [
+        metadata["integrated"] = [
             {"axis": name, "range": [_json(low), _json(high)]} for name, low, high in ranges_of(image)
         ]
-    found[RECORD] = {"version": image.version, "kind": kind, "projection": _json(image.projection.tolist())}
-    return found
+    metadata[RECORD] = {
+        "version": image.version,
+        "kind": kind,
+        "projection": _json(image.projection.tolist()),
+    }
+    return metadata
 
 
 def _json(value: Any) -> Any:
@@ -166,7 +165,11 @@ def write(histogram: Histogram, path: Path) -> None:
             fix=f"Name it {path.stem}.d{histogram.ndim}d or {path.stem}.sqw.",
         )
     if histogram.ndim > 4:
-        raise Exp2SimError(f"A histogram of {histogram.ndim} dimensions is no dnd object: at most 4.")
+        raise Exp2SimError(
+            f"A histogram of {histogram.ndim} dimensions is no dnd object.",
+            reason="It has at most 4.",
+            fix="Write .nxs or .npz.",
+        )
     with np.errstate(all="ignore"):
         content = pack(_kept(histogram) or image_of(histogram))
     with atomic_path(path) as temporary:

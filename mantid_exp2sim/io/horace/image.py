@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Floats, Histogram
-from mantid_exp2sim.io.axes import INVERSE_ANGSTROM, energy_axis, modulus_axis, momentum_axis
+from mantid_exp2sim.io.axes import CELL, INVERSE_ANGSTROM, energy_axis, modulus_axis, momentum_axis
 from mantid_exp2sim.io.binary import Stream
+from mantid_exp2sim.io.files import damaged
 
 LABELS = (b"Q_\\zeta", b"Q_\\xi", b"Q_\\eta", b"E")
 _NONE: npt.NDArray[Any] = np.zeros(0)
@@ -77,11 +78,11 @@ def axes_of(image: Image) -> tuple[Axis, ...]:
 def ranges_of(image: Image) -> list[tuple[str, float, float]]:
     """Name and range of each axis that is not plotted."""
     start = origin(image.offset, image.projection)
-    found = []
+    ranges = []
     for index, low, high in image.integrated:
         axis = _axis(image, index, np.array([0.0, 1.0]), start)
-        found.append((axis.name, low + float(axis.edges[0]), high + float(axis.edges[0])))
-    return found
+        ranges.append((axis.name, low + float(axis.edges[0]), high + float(axis.edges[0])))
+    return ranges
 
 
 def origin(offset: Floats, projection: Floats) -> Floats:
@@ -126,7 +127,7 @@ def image_of(histogram: Histogram) -> Image:
         numbers = [float(cell.get(key, default)) for key, default in _CELL.items()]
     except (TypeError, ValueError) as error:
         raise Exp2SimError(
-            f"The metadata 'lattice' is {lattice!r}.", reason="It takes six numbers."
+            f"The metadata 'lattice' is {lattice!r}.", fix=f"Give six numbers: {', '.join(CELL)}."
         ) from error
     projection, labels = np.eye(4), list(LABELS)
     for slot, axis in zip(slots, histogram.axes, strict=True):
@@ -157,28 +158,32 @@ def image_of(histogram: Histogram) -> Image:
     )
 
 
-_CELL = {"a": 2 * np.pi, "b": 2 * np.pi, "c": 2 * np.pi, "alpha": 90, "beta": 90, "gamma": 90}
+_CELL = dict(zip(CELL, [2 * np.pi] * 3 + [90] * 3, strict=True))
 
 
 def _slots(histogram: Histogram) -> list[int]:
     """Which of Horace's four axes each axis becomes."""
-    wanted = [
+    slots = [
         {"h": 1, "k": 2, "l": 3, "energy": 4, "modQ": 1}.get(axis.kind or "", 0) for axis in histogram.axes
     ]
     for i, axis in enumerate(histogram.axes):
-        if wanted[i] == 0 and _vector(axis) is None:
+        if slots[i] == 0 and _vector(axis) is None:
             raise Exp2SimError(
                 f"Axis {axis.name!r} ({axis.unit or 'no unit'}) is no direction in reciprocal space, "
                 "nor |Q| or an energy.",
                 reason="A dnd file has no other axes.",
                 fix="Write .nxs or .npz, or name the axis like [H,H,0].",
             )
-        if wanted[i] == 0:
-            wanted[i] = next((free for free in (1, 2, 3) if free not in wanted), 0)
-    if len(set(wanted)) != len(wanted) or 0 in wanted:
+        if slots[i] == 0:
+            slots[i] = next((free for free in (1, 2, 3) if free not in slots), 0)
+    if len(set(slots)) != len(slots) or 0 in slots:
         names = ", ".join(repr(axis.name) for axis in histogram.axes)
-        raise Exp2SimError(f"The axes {names} do not fit Horace's three momentum axes and one energy.")
-    return wanted
+        raise Exp2SimError(
+            f"The axes {names} do not fit Horace's.",
+            reason="It has three momentum axes and one energy.",
+            fix="Write .nxs or .npz.",
+        )
+    return slots
 
 
 def _vector(axis: Axis) -> list[float] | None:
@@ -225,14 +230,18 @@ def b_matrix(lattice: Floats, angles: Floats) -> Floats:
     try:
         return np.asarray(2 * np.pi * np.linalg.cholesky(np.linalg.inv(metric)).T)
     except np.linalg.LinAlgError as error:
-        raise Exp2SimError(f"The lattice {lattice.tolist()}, {angles.tolist()} spans no volume.") from error
+        raise Exp2SimError(
+            f"The lattice {lattice.tolist()}, {angles.tolist()} spans no volume.",
+            fix="Give lengths above 0 in Å and angles in degrees that a cell can have.",
+        ) from error
 
 
 def _single(axis: Axis) -> Floats:
     edges = axis.edges.astype(np.float32)
     if not np.all(np.isfinite(edges)) or not np.all(np.diff(edges) > 0):
         raise Exp2SimError(
-            f"The edges of axis {axis.name!r} are not increasing in Horace's single precision."
+            f"The edges of axis {axis.name!r} are not increasing in Horace's single precision.",
+            fix="Write .nxs or .npz.",
         )
     return edges.astype(np.float64)
 
@@ -247,7 +256,10 @@ def pack(image: Image) -> bytes:
     if not np.all(np.isfinite(arrays[0]) | ~np.isfinite(image.s)) or not np.all(
         np.isfinite(arrays[1]) | ~np.isfinite(image.e)
     ):
-        raise Exp2SimError("An intensity or variance is beyond Horace's single precision (3.4e38).")
+        raise Exp2SimError(
+            "An intensity or variance is beyond Horace's single precision (3.4e38).",
+            fix="Write .nxs or .npz.",
+        )
     return head + pack_header(image) + b"".join(array.tobytes(order="F") for array in arrays)
 
 
@@ -293,8 +305,8 @@ def read_header(stream: Stream) -> Image:
     ranges = stream.array("<f4", 2 * (4 - npax), "The ranges of integration").astype(float).reshape(-1, 2)
     plotted = stream.numbers(f"{npax}i", "The axes")
     if sorted((*others, *plotted)) != [1, 2, 3, 4]:
-        raise Exp2SimError(
-            f"The axes are {plotted} and the integrated ones {others}.", reason="Not each of four."
+        raise damaged(
+            f"The axes are {plotted} and the integrated ones {others}.", reason="They are to be four."
         )
     edges = []
     for index in plotted:

@@ -10,7 +10,7 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Floats, Histogram
 from mantid_exp2sim.io.axes import INVERSE_ANGSTROM, energy_axis, momentum_axis
 from mantid_exp2sim.io.horace.image import origin
-from mantid_exp2sim.io.matlab import structs
+from mantid_exp2sim.io.matlab import HORACE_EXPORT, structs
 from mantid_exp2sim.io.matlab.values import Cell
 
 
@@ -36,14 +36,15 @@ def find(variables: dict[str, Any]) -> Histogram | None:
 def _histogram(struct: dict[str, Any]) -> Histogram:
     edges = struct["p"].items if isinstance(struct["p"], Cell) else (struct["p"],)
     if not 1 <= len(edges) <= 4:
-        raise Exp2SimError(f"The image has {len(edges)} axes.", reason="It takes 1 to 4.")
+        raise Exp2SimError(f"The image has {len(edges)} axes, not 1 to 4.", fix=HORACE_EXPORT)
     numbers = [_numbers(part, "p").reshape(-1) for part in edges]
     shape = tuple(part.size - 1 for part in numbers)
     arrays = []
     for key in ("s", "e", "npix"):
         values = _numbers(struct[key], key)
         if values.size != int(np.prod(shape, dtype=object)):
-            raise Exp2SimError(f"{key} is of shape {values.shape} and the edges ask for {shape}.")
+            summary = f"{key} is of shape {values.shape} and the edges ask for {shape}."
+            raise Exp2SimError(summary, fix=HORACE_EXPORT)
         arrays.append(values.reshape(shape, order="F"))
     s, e, npix = arrays
     plotted = _plotted(struct, len(numbers))
@@ -68,7 +69,7 @@ def _origin(struct: dict[str, Any]) -> Floats:
     """Where the numbers along the four axes count from."""
     offset = _numbers(struct["uoffset"], "uoffset").reshape(-1) if "uoffset" in struct else np.zeros(4)
     if offset.size != 4:
-        raise Exp2SimError(f"uoffset has {offset.size} numbers.", reason="It takes four.")
+        raise Exp2SimError(f"uoffset has {offset.size} numbers, not four.", fix=HORACE_EXPORT)
     matrix = struct.get("u_to_rlu")
     whole = np.eye(4)
     if isinstance(matrix, np.ndarray) and matrix.ndim == 2 and min(matrix.shape) >= 3:
@@ -95,5 +96,5 @@ def _axis(index: int, edges: Floats, matrix: Any) -> Axis:
 
 def _numbers(value: Any, key: str) -> Floats:
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf" or value.size == 0:
-        raise Exp2SimError(f"{key} holds no real numbers.")
+        raise Exp2SimError(f"{key} holds no real numbers.", fix=HORACE_EXPORT)
     return value.astype(np.float64)

@@ -7,13 +7,12 @@ import math
 
 import numpy as np
 
-from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.io.axes import one_energy
+from mantid_exp2sim.io.axes import common_energy
 from mantid_exp2sim.io.binary import Stream
+from mantid_exp2sim.io.files import damaged
 from mantid_exp2sim.io.horace.image import Image, read_header
 
 MAX_RUNS = 100_000
-"""Runs whose incident energies differ by less than this part are of one energy."""
 
 
 def read_image(stream: Stream, *, version: float, is_sqw: bool, ndim: int) -> Image:
@@ -21,15 +20,15 @@ def read_image(stream: Stream, *, version: float, is_sqw: bool, ndim: int) -> Im
     energies = _runs(stream) if is_sqw else []
     image = read_header(stream)
     if len(image.plotted) != ndim:
-        raise Exp2SimError(f"The header names {ndim} dimensions and the data {len(image.plotted)}.")
+        raise damaged(f"The header names {ndim} dimensions and the data {len(image.plotted)}.")
     size = math.prod(image.shape)
     stream.need(16 * size, f"The image of {size} bins")
     s, e = (stream.array("<f4", size, name).reshape(image.shape, order="F") for name in ("s", "e"))
     npix = stream.array("<i8", size, "npix").reshape(image.shape, order="F")
     if np.any(npix < 0):
-        raise Exp2SimError("A number of pixels is negative.", reason="The file is damaged.")
+        raise damaged("A number of pixels is negative.")
     return dataclasses.replace(
-        image, s=s, e=e, npix=npix, version=version, is_sqw=is_sqw, incident_energy=one_energy(energies)
+        image, s=s, e=e, npix=npix, version=version, is_sqw=is_sqw, incident_energy=common_energy(energies)
     )
 
 
@@ -58,7 +57,5 @@ def _runs(stream: Stream) -> list[float]:
 
 def _product(rows: int, width: int) -> int:
     if rows < 0 or width < 0:
-        raise Exp2SimError(
-            f"The labels of a run are of shape ({rows}, {width}).", reason="The file is damaged."
-        )
+        raise damaged(f"The labels of a run are of shape ({rows}, {width}).")
     return rows * width

@@ -10,8 +10,9 @@ import numpy as np
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Floats
-from mantid_exp2sim.io.axes import one_energy
+from mantid_exp2sim.io.axes import common_energy
 from mantid_exp2sim.io.binary import Stream
+from mantid_exp2sim.io.files import damaged
 from mantid_exp2sim.io.horace.image import LABELS, Image, b_matrix
 
 MAX_BLOCKS = 4096
@@ -26,18 +27,18 @@ def read_image(stream: Stream, *, version: float, is_sqw: bool, ndim: int) -> Im
     """Read the image; `stream` stands after the file's header of 26 bytes."""
     blocks = _table(stream)
     if ("data", "metadata") not in blocks or ("data", "nd_data") not in blocks:
-        raise Exp2SimError("The file has no image: the blocks data/metadata and data/nd_data are missing.")
+        raise damaged("The file has no image: the blocks data/metadata and data/nd_data are missing.")
     about = _Reader(stream).block(blocks["data", "metadata"])
     shape, arrays = _arrays(stream, blocks["data", "nd_data"], ndim)
     axes, projection = (_struct(about, key) for key in ("axes", "proj"))
     bins = _numbers(axes, "nbins_all_dims", 4)
     ranges = _numbers(axes, "img_range", 8).reshape(4, 2)
     if not np.all((bins >= 1) & (bins < 2**31)):
-        raise Exp2SimError(f"The numbers of bins are {bins.tolist()}.", reason="The file is damaged.")
+        raise damaged(f"The numbers of bins are {bins.tolist()}.")
     plotted = tuple(i + 1 for i in range(4) if bins[i] > 1)
     plotted = plotted if len(plotted) == ndim else _by_flags(axes, bins, ndim)
     if tuple(int(bins[i - 1]) for i in plotted) != shape:
-        raise Exp2SimError(f"The image is of shape {shape} and its axes of {bins.tolist()} bins.")
+        raise damaged(f"The image is of shape {shape} and its axes of {bins.tolist()} bins.")
     lattice, angles = _numbers(projection, "alatt", 3), _numbers(projection, "angdeg", 3)
     matrix, lengths = _projection(projection, axes, lattice, angles)
     display = _numbers(axes, "dax", None) if "dax" in axes else np.arange(1, ndim + 1)
@@ -72,28 +73,28 @@ def read_image(stream: Stream, *, version: float, is_sqw: bool, ndim: int) -> Im
 def _table(stream: Stream) -> dict[tuple[str, str], tuple[int, int]]:
     size = stream.count("I", "The size of the table of blocks", high=stream.left - 4)
     end = stream.position + size
-    found = {}
+    places = {}
     for _ in range(stream.count("I", "The number of blocks", high=min(MAX_BLOCKS, size // 28))):
         _, first, second = (stream.text("a block's name") for _ in range(3))
         position, length = stream.numbers("QQ", "The place of a block")
         if stream.position > end or position + length > stream.size:
-            raise Exp2SimError(f"A block of {length} bytes lies at byte {position}, beyond the end.")
-        found[first.decode("latin-1"), second.decode("latin-1")] = (position, length)
-    return found
+            raise damaged(f"A block of {length} bytes lies at byte {position}, beyond the end.")
+        places[first.decode("latin-1"), second.decode("latin-1")] = (position, length)
+    return places
 
 
 def _arrays(stream: Stream, place: tuple[int, int], ndim: int) -> tuple[tuple[int, ...], list[Any]]:
     stream.seek(place[0], "The image")
     if stream.numbers("I", "The number of dimensions")[0] != ndim:
-        raise Exp2SimError(f"The image has not the {ndim} dimensions of the header.")
+        raise damaged(f"The image has not the {ndim} dimensions of the header.")
     shape = tuple(int(n) for n in stream.numbers(f"{ndim}I", "The shape of the image"))
     size = math.prod(shape)
     if size == 0 or 24 * size > place[1]:
-        raise Exp2SimError(f"An image of shape {shape} does not fit its block of {place[1]} bytes.")
+        raise damaged(f"An image of shape {shape} does not fit its block of {place[1]} bytes.")
     codes = {"s": "<f8", "e": "<f8", "npix": "<u8"}
     arrays = [stream.array(code, size, name).reshape(shape, order="F") for name, code in codes.items()]
     if np.any(arrays[2] > np.iinfo(np.int64).max):
-        raise Exp2SimError("A number of pixels is above 2^63.", reason="The file is damaged.")
+        raise damaged("A number of pixels is above 2^63.")
     return shape, arrays
 
 
@@ -111,7 +112,7 @@ class _Reader:
     def value(self, depth: int) -> Any:
         self.items += 1
         if depth > MAX_DEPTH or self.items > MAX_ITEMS:
-            raise Exp2SimError("A serialised value is nested too deep or has too many parts.")
+            raise damaged("A serialised value is nested too deep or has too many parts.")
         code = self.stream.numbers("B", "A type")[0]
         if code == _SELF:
             return self.value(depth + 1)
@@ -127,7 +128,7 @@ class _Reader:
             return [self.value(depth + 1) for _ in range(count)]
         if code == _STRUCT:
             return self.struct(count, depth)
-        raise Exp2SimError(f"A serialised value is of type {code}.", reason="The file is damaged.")
+        raise damaged(f"A serialised value is of type {code}.")
 
     def struct(self, count: int, depth: int) -> Any:
         if count == 0:
@@ -139,24 +140,24 @@ class _Reader:
             return {}
         values = self.value(depth + 1)
         if not isinstance(values, list) or len(values) != count * len(names):
-            raise Exp2SimError("A struct has not one value for each field.", reason="The file is damaged.")
+            raise damaged("A struct has not one value for each field.")
         step = len(names)
         parts = [dict(zip(names, values[i * step : (i + 1) * step], strict=True)) for i in range(count)]
         return parts[0] if count == 1 else parts
 
 
 def _struct(value: Any, key: str) -> dict[str, Any]:
-    found = value.get(key) if isinstance(value, dict) else None
-    if not isinstance(found, dict):
-        raise Exp2SimError(f"The description of the image has no {key}.")
-    return found
+    struct = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(struct, dict):
+        raise damaged(f"The description of the image has no {key}.")
+    return struct
 
 
 def _numbers(struct: dict[str, Any], key: str, size: int | None) -> Floats:
     value = struct.get(key)
     is_wrong = not isinstance(value, np.ndarray) or value.size == 0
     if is_wrong or not isinstance(value, np.ndarray) or (size is not None and value.size != size):
-        raise Exp2SimError(f"The description of the image has no {key} of {size} numbers.")
+        raise damaged(f"The description of the image has no {key} of {size} numbers.")
     return value.astype(np.float64)
 
 
@@ -174,7 +175,7 @@ def _by_flags(axes: dict[str, Any], bins: Floats, ndim: int) -> tuple[int, ...]:
         plotted = tuple(i + 1 for i in range(4) if bins[i] > 1 or not flags[i])
         if len(plotted) == ndim:
             return plotted
-    raise Exp2SimError(f"{ndim} axes are plotted and the numbers of bins are {bins.tolist()}.")
+    raise damaged(f"{ndim} axes are plotted and the numbers of bins are {bins.tolist()}.")
 
 
 def _labels(axes: dict[str, Any], projection: dict[str, Any]) -> tuple[bytes, ...]:
@@ -201,20 +202,20 @@ def _projection(
     if not {"u", "v"} <= projection.keys():  # spheres and cylinders
         return matrix, lengths
     if not np.all(np.isfinite([*lattice, *angles])) or min(*lattice, *angles) <= 0:
-        raise Exp2SimError(f"The lattice is {lattice.tolist()}, {angles.tolist()}.", reason="It is damaged.")
+        raise damaged(f"The lattice is {lattice.tolist()}, {angles.tolist()}.")
     b = b_matrix(lattice, angles)
     u, v = b @ _numbers(projection, "u", 3), b @ _numbers(projection, "v", 3)
     third = projection.get("w")
     has_w = isinstance(third, np.ndarray) and third.size == 3
     w = b @ np.asarray(third, dtype=np.float64) if has_w else np.cross(u, v)
-    given = (u, v, w)
+    named = (u, v, w)
     flag = projection.get("nonorthogonal")
     across = v - u * (u @ v) / (u @ u) if u @ u > 0 else v
     slanted = isinstance(flag, np.ndarray) and flag.size == 1 and bool(flag[0])
-    columns = given if slanted else (u, across, np.cross(u, v))
+    columns = named if slanted else (u, across, np.cross(u, v))
     sizes = [float(np.linalg.norm(column)) for column in columns]
     if not np.all(np.isfinite(sizes)) or min(sizes) == 0:
-        raise Exp2SimError("The projection axes u and v are parallel or zero.")
+        raise damaged("The projection axes u and v are parallel or zero.")
     if not slanted and columns[2] @ w < 0:
         columns = (columns[0], columns[1], -columns[2])
     inverse = np.linalg.inv(b)
@@ -225,10 +226,10 @@ def _projection(
         if isinstance(stored, np.ndarray) and stored.size >= 3:
             lengths[i] = float(stored[i])
         else:
-            lengths[i] = _length(kinds[i : i + 1], inverse @ direction, float(abs(direction @ given[i])))
+            lengths[i] = _length(kinds[i : i + 1], inverse @ direction, float(abs(direction @ named[i])))
         matrix[:3, i] = inverse @ direction * lengths[i]
     if not np.all(np.isfinite(matrix)):
-        raise Exp2SimError("The projection axes are not finite.")
+        raise damaged("The projection axes are not finite.")
     return matrix, lengths
 
 
@@ -246,7 +247,7 @@ def _incident_energy(stream: Stream, blocks: dict[tuple[str, str], tuple[int, in
     energies: list[float] = []
     with contextlib.suppress(Exp2SimError):
         _collect(_Reader(stream).block(place), energies)
-    return one_energy(energies)
+    return common_energy(energies)
 
 
 def _collect(value: Any, energies: list[float]) -> None:

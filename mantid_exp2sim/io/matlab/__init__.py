@@ -36,7 +36,7 @@ def read_variables(path: Path, *, is_hdf5: bool) -> dict[str, Any]:
 
 
 def structs(
-    content: Any, name: str = "", seen: set[int] | None = None
+    content: Any, name: str = "", visited: set[int] | None = None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every struct once with the name it has, the outer ones first.
 
@@ -45,18 +45,18 @@ def structs(
     >>> [name for name, _ in structs({"a": {"b": {}}})]
     ['', 'a', 'a.b']
     """
-    seen = set() if seen is None else seen
-    if id(content) in seen or len(seen) > MAX_ITEMS:
+    visited = set() if visited is None else visited
+    if id(content) in visited or len(visited) > MAX_ITEMS:
         return
     if isinstance(content, dict | Cell):
-        seen.add(id(content))
+        visited.add(id(content))
     if isinstance(content, dict):
         yield name, content
         for key, value in content.items():
-            yield from structs(value, f"{name}.{key}".strip("."), seen)
+            yield from structs(value, f"{name}.{key}".strip("."), visited)
     elif isinstance(content, Cell):
         for i, value in enumerate(content.items):
-            yield from structs(value, f"{name}{{{i + 1}}}", seen)
+            yield from structs(value, f"{name}{{{i + 1}}}", visited)
 
 
 def fix(variables: dict[str, Any]) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.io.files import damaged, reading
 from mantid_exp2sim.io.limits import Budget, packed_budget
 from mantid_exp2sim.io.matlab.values import MAX_DEPTH, MAX_ITEMS, Cell, Opaque
 
@@ -28,26 +28,18 @@ _COMPLEX = 0x08
 
 def read(path: Path) -> dict[str, Any]:
     """Read all variables of a MATLAB 5 file."""
-    budget = packed_budget(path)
-    try:
+    with reading(path, struct.error, ValueError, OverflowError, UnicodeError):
+        budget = packed_budget(path)
         budget.take(path.stat().st_size, str(path))
-        content = path.read_bytes()
-    except OSError as error:
-        raise Exp2SimError(f"{path} cannot be read: {error.strerror or error}.") from error
-    try:
-        return _variables(content, budget)
-    except Exp2SimError as error:
-        raise Exp2SimError(f"{path}: {error.summary}", reason=error.reason, fix=error.fix) from error
-    except (struct.error, ValueError, OverflowError, UnicodeError) as error:
-        raise Exp2SimError(f"{path} cannot be read: {error}.", reason="The file is damaged.") from error
+        return _variables(path.read_bytes(), budget)
 
 
 def _variables(content: bytes, budget: Budget) -> dict[str, Any]:
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
     if order is None:
-        raise Exp2SimError("It is no MATLAB file of version 5.", reason="Its header is damaged.")
+        raise damaged("It is no MATLAB file of version 5.")
     reader = _Reader(order, budget)
-    found: dict[str, Any] = {}
+    variables: dict[str, Any] = {}
     position = 128
     while position + 8 <= len(content):
         kind, body, position = reader.element(memoryview(content), position)
@@ -56,8 +48,8 @@ def _variables(content: bytes, budget: Budget) -> dict[str, Any]:
         if kind == _MATRIX:
             name, value = reader.matrix(body, 0)
             if name:  # the one without a name is where MATLAB keeps its objects
-                found[name] = value
-    return found
+                variables[name] = value
+    return variables
 
 
 class _Reader:
@@ -72,14 +64,11 @@ class _Reader:
         if kind >> 16:
             size, kind = kind >> 16, kind & 0xFFFF
             if size > 4:
-                raise Exp2SimError(f"A short element claims {size} bytes.", reason="The file is damaged.")
+                raise damaged(f"A short element claims {size} bytes.")
             return kind, data[position + 4 : position + 4 + size], position + 8
         start = position + 8
         if size > len(data) - start:
-            raise Exp2SimError(
-                f"An element of {size} bytes begins at byte {position} of {len(data)}.",
-                reason="The file is damaged or incomplete.",
-            )
+            raise damaged(f"An element of {size} bytes begins at byte {position} of {len(data)}.")
         end = start + size
         return kind, data[start:end], end if kind == _COMPRESSED else end + (-end) % 8
 
@@ -88,7 +77,7 @@ class _Reader:
         try:
             content = zlib.decompressobj().decompress(body, limit + 1)
         except zlib.error as error:
-            raise Exp2SimError(f"A variable cannot be unpacked: {error}.", reason="It is damaged.") from error
+            raise damaged(f"A variable cannot be unpacked: {error}.") from error
         self.budget.take(len(content), "A variable", stored=len(body))
         return content
 
@@ -96,7 +85,7 @@ class _Reader:
         """Return the name and the value of an array of any class."""
         self.items += 1
         if depth > MAX_DEPTH or self.items > MAX_ITEMS:
-            raise Exp2SimError(f"It nests deeper than {MAX_DEPTH} or has more than {MAX_ITEMS} parts.")
+            raise damaged(f"It nests deeper than {MAX_DEPTH} or has more than {MAX_ITEMS} parts.")
         if not data:
             return "", np.zeros((0, 0))
         _, flags, position = self.element(data, 0)
@@ -111,7 +100,7 @@ class _Reader:
         _, dims, position = self.element(data, position)
         shape = struct.unpack(f"{self.order}{len(dims) // 4}i", dims[: len(dims) // 4 * 4])
         if not 1 <= len(shape) <= 32 or any(n < 0 for n in shape):
-            raise Exp2SimError(f"An array is of shape {shape}.", reason="The file is damaged.")
+            raise damaged(f"An array is of shape {shape}.")
         _, text, position = self.element(data, position)
         return bytes(text).decode("latin-1"), self.value(kind, shape, is_complex, data, position, depth)
 
@@ -129,7 +118,7 @@ class _Reader:
         if kind == _CHAR:
             return self.text(data, position)
         if not 6 <= kind <= 15:
-            raise Exp2SimError(f"An array is of class {kind}.", reason="The file is damaged.")
+            raise damaged(f"An array is of class {kind}.")
         real, position = self.numbers(data, position, shape)
         if not is_complex:
             return real
@@ -139,14 +128,12 @@ class _Reader:
 
     def children(self, data: memoryview, position: int, count: int, depth: int) -> tuple[list[Any], int]:
         if count > (len(data) - position) // 8:
-            raise Exp2SimError(f"A cell or struct claims {count} parts.", reason="The file is damaged.")
+            raise damaged(f"A cell or struct claims {count} parts.")
         values = []
         for _ in range(count):
             kind, body, position = self.element(data, position)
             if kind != _MATRIX:
-                raise Exp2SimError(
-                    f"A cell or struct holds an element of type {kind}.", reason="It is damaged."
-                )
+                raise damaged(f"A cell or struct holds an element of type {kind}.")
             values.append(self.matrix(body, depth + 1)[1])
         return values, position
 
@@ -155,7 +142,7 @@ class _Reader:
         length = struct.unpack_from(self.order + "i", width, 0)[0]
         _, names, position = self.element(data, position)
         if not 1 <= length <= 1024:
-            raise Exp2SimError(f"The names of fields are {length} long.", reason="The file is damaged.")
+            raise damaged(f"The names of fields are {length} long.")
         texts = [bytes(names[i : i + length]) for i in range(0, len(names) // length * length, length)]
         keys = [text.split(b"\0")[0].decode("latin-1") for text in texts]
         count = math.prod(shape)
@@ -172,13 +159,10 @@ class _Reader:
         kind, body, position = self.element(data, position)
         code = _NUMBERS.get(kind)
         if code is None:
-            raise Exp2SimError(f"Numbers are of type {kind}.", reason="The file is damaged.")
+            raise damaged(f"Numbers are of type {kind}.")
         dtype = np.dtype(self.order + code)
         if math.prod(shape) * dtype.itemsize != len(body):
-            raise Exp2SimError(
-                f"An array of shape {shape} is stored in {len(body)} bytes of {dtype}.",
-                reason="It is damaged.",
-            )
+            raise damaged(f"An array of shape {shape} is stored in {len(body)} bytes of {dtype}.")
         return np.frombuffer(body, dtype=dtype).reshape(shape, order="F"), position
 
     def text(self, data: memoryview, position: int) -> str:

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.io.files import damaged
 from mantid_exp2sim.io.hdf5 import opened
 from mantid_exp2sim.io.limits import Budget, packed_budget
 from mantid_exp2sim.io.matlab.values import MAX_DEPTH, MAX_ITEMS, Cell, Opaque
@@ -29,7 +30,7 @@ class _Reader:
     def __init__(self, file: Any, budget: Budget) -> None:
         self.file = file
         self.budget = budget
-        self.known: dict[Any, Any] = {}
+        self.values: dict[Any, Any] = {}
         self.open: set[Any] = set()
         self.items = 0
 
@@ -42,15 +43,15 @@ class _Reader:
     def item(self, item: Any, depth: int) -> Any:
         self.items += 1
         if depth > MAX_DEPTH or self.items > MAX_ITEMS:
-            raise Exp2SimError(f"It nests deeper than {MAX_DEPTH} or has more than {MAX_ITEMS} parts.")
+            raise damaged(f"It nests deeper than {MAX_DEPTH} or has more than {MAX_ITEMS} parts.")
         address = h5py.h5o.get_info(item.id).addr
         if address in self.open:
-            raise Exp2SimError("A cell or struct holds itself.", reason="The file is damaged.")
-        if address not in self.known:
+            raise damaged("A cell or struct holds itself.")
+        if address not in self.values:
             self.open.add(address)
-            self.known[address] = self.fresh(item, depth)
+            self.values[address] = self.fresh(item, depth)
             self.open.remove(address)
-        return self.known[address]
+        return self.values[address]
 
     def fresh(self, item: Any, depth: int) -> Any:
         kind = _attribute(item, "MATLAB_class")
@@ -69,7 +70,11 @@ class _Reader:
             return "" if kind == "char" else Cell((0, 0), ()) if kind == "cell" else np.zeros((0, 0))
         plan = item.id.get_create_plist()
         if plan.get_layout() == h5py.h5d.VIRTUAL or plan.get_external_count() > 0:
-            raise Exp2SimError("An array is kept outside the file.", reason="Nothing else is opened.")
+            raise Exp2SimError(
+                "An array is kept outside the file.",
+                reason="Nothing else is opened.",
+                fix="In MATLAB: load the file, and save its variables into a new one.",
+            )
         shape = tuple(int(n) for n in reversed(item.shape or ()))
         dtype = item.dtype
         if dtype == h5py.ref_dtype:
@@ -93,7 +98,7 @@ class _Reader:
     def cell(self, item: Any, shape: tuple[int, ...], depth: int) -> Cell:
         count = int(np.prod(shape, dtype=object))
         if self.items + count > MAX_ITEMS:
-            raise Exp2SimError(f"A cell claims {count} parts.", reason=f"At most {MAX_ITEMS} are read.")
+            raise damaged(f"A cell claims {count} parts.", reason=f"At most {MAX_ITEMS} are read.")
         references = np.asarray(item[()]).reshape(-1)
         values = []
         for reference in references:

@@ -7,8 +7,7 @@ did not change keep the very numbers of the file.
 
 Rules: HDF5 axis i is named by ``axes.split(":")[i]``. The intensity is what Mantid displays: signal, signal /
 bin volume or signal / num_events for ``visual_normalization`` 0, 1 and 2, the variance errors_squared over
-the square of that (:mod:`mantid_exp2sim.io.mdhisto.normalization`). A bin was not measured where mask is
-1, where
+the square of that (`mantid_exp2sim.io.mdhisto.normalization`). A bin was not measured where mask is 1, where
 signal or error is not finite, or where num_events is 0; num_events that is 0 everywhere says nothing.
 """
 
@@ -24,7 +23,8 @@ import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram
-from mantid_exp2sim.io.axes import one_energy
+from mantid_exp2sim.io.axes import CELL, common_energy
+from mantid_exp2sim.io.files import damaged, reading
 from mantid_exp2sim.io.hdf5 import array_value, read_tree, text_value, write_tree
 from mantid_exp2sim.io.mdhisto.normalization import compute_divisor, find_empty_bins
 from mantid_exp2sim.io.mdhisto.v1 import read_v1
@@ -35,7 +35,6 @@ ENTRY = "MDHistoWorkspace"
 NOTE = "exp2sim"
 SYSTEMS = ("None", "QLab", "QSample", "HKL")
 NORMALISATIONS = ("NoNormalization", "VolumeNormalization", "NumEventsNormalization")
-_LATTICE = ("a", "b", "c", "alpha", "beta", "gamma")
 _DATA = ("signal", "errors_squared", "num_events", "mask")
 
 
@@ -69,14 +68,12 @@ def read(path: Path) -> Histogram:
         If the file is damaged, holds an event workspace, or has no measured bin.
     """
     tree, left_out = read_tree(path)
-    entry = tree.get(ENTRY)
-    if not isinstance(entry, NexusTree):
-        raise Exp2SimError(f"{path} holds no {ENTRY}.")
-    try:
+    with reading(path):
+        entry = tree.get(ENTRY)
+        if not isinstance(entry, NexusTree):
+            raise Exp2SimError(f"The file holds no {ENTRY}.", fix="Write it with Mantid's SaveMD.")
         raw = _raw(entry)
-    except Exp2SimError as error:
-        raise Exp2SimError(f"{path}: {error.summary}", reason=error.reason, fix=error.fix) from error
-    metadata = {**derived_metadata(entry), **_note(entry, path)}
+        metadata = {**derived_metadata(entry), **_note(entry)}
     if left_out:
         metadata["left_out"] = list(left_out)
     intensity, variance, mask = raw.histogram()
@@ -99,31 +96,30 @@ def write(histogram: Histogram, path: Path) -> None:
 
 def derived_metadata(entry: NexusTree) -> dict[str, Any]:
     """What the NeXus tree says in words: coordinate system, normalisation, lattice, incident energy."""
-    found: dict[str, Any] = {"format": "mdhisto"}
+    metadata: dict[str, Any] = {"format": "mdhisto"}
     for key, names in (("coordinate_system", SYSTEMS), ("visual_normalization", NORMALISATIONS)):
         code = entry.number(key)
         if code is not None and code in range(len(names)):
-            found[key] = names[int(code)]
-    cell = [entry.number(f"experiment0/sample/oriented_lattice/unit_cell_{name}") for name in _LATTICE]
+            metadata[key] = names[int(code)]
+    cell = [entry.number(f"experiment0/sample/oriented_lattice/unit_cell_{name}") for name in CELL]
     if all(number is not None and np.isfinite(number) for number in cell):
-        found["lattice"] = dict(zip(_LATTICE, cell, strict=True))
-    energy = one_energy(_logged_energies(entry))
+        metadata["lattice"] = dict(zip(CELL, cell, strict=True))
+    energy = common_energy(_logged_energies(entry))
     if energy is not None:
-        found["incident_energy"] = energy
-    return found
+        metadata["incident_energy"] = energy
+    return metadata
 
 
 def _logged_energies(entry: NexusTree) -> list[float]:
     """The log ``Ei`` of every run, of a series its mean."""
-    found = []
-    for name in entry.children:
-        value = entry.value(f"{name}/logs/Ei/value") if re.fullmatch(r"experiment[0-9]+", name) else None
-        if value is not None and value.data.size and value.data.dtype.kind in "iuf":
-            found.append(float(value.data.mean()))
-    return [energy for energy in found if np.isfinite(energy) and energy > 0]
+    names = (name for name in entry.children if re.fullmatch(r"experiment[0-9]+", name))
+    logs = (entry.value(f"{name}/logs/Ei/value") for name in names)
+    arrays = [log.data for log in logs if log is not None and log.data.size]
+    means = [float(array.mean()) for array in arrays if array.dtype.kind in "iuf"]
+    return [energy for energy in means if np.isfinite(energy) and energy > 0]
 
 
-def _note(entry: NexusTree, path: Path) -> dict[str, Any]:
+def _note(entry: NexusTree) -> dict[str, Any]:
     """The metadata that this package wrote into the file."""
     value = entry.value(f"{NOTE}/data")
     if value is None:
@@ -131,9 +127,9 @@ def _note(entry: NexusTree, path: Path) -> dict[str, Any]:
     try:
         content = json.loads(value.text(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise Exp2SimError(f"{path}: the note {ENTRY}/{NOTE} is no JSON: {error}.") from error
+        raise damaged(f"The note {ENTRY}/{NOTE} is no JSON: {error}.") from error
     if not isinstance(content, dict):
-        raise Exp2SimError(f"{path}: the note {ENTRY}/{NOTE} is no JSON object.")
+        raise damaged(f"The note {ENTRY}/{NOTE} is no JSON object.")
     return content
 
 
@@ -164,9 +160,7 @@ def _raw_v2(entry: NexusTree) -> Raw:
     names = signal.attributes["axes"].text().split(":") if "axes" in signal.attributes else []
     arrays = [_array(entry, name, signal.data.shape) for name in _DATA]
     if len(names) != signal.data.ndim or signal.data.ndim == 0 or len(set(names)) != len(names):
-        raise Exp2SimError(
-            f"The signal has {signal.data.ndim} dimensions and its attribute 'axes' names {names}."
-        )
+        raise damaged(f"The signal has {signal.data.ndim} dimensions and its attribute 'axes' names {names}.")
     order = _workspace_order(names)
     axes = tuple(_axis(entry, names[i], signal.data.shape[i]) for i in order)
     values = [array.transpose(order) for array in arrays]
@@ -177,10 +171,10 @@ def _array(entry: NexusTree, name: str, shape: tuple[int, ...]) -> npt.NDArray[A
     value = entry.value(f"data/{name}")
     if value is None:
         if name == "signal":
-            raise Exp2SimError("There is no data/signal.")
+            raise damaged("There is no data/signal.")
         return np.zeros(shape)
     if value.data.dtype.kind not in "iufb" or value.data.shape != shape:
-        raise Exp2SimError(
+        raise damaged(
             f"data/{name} is {value.data.dtype} of shape {value.data.shape}.",
             reason=f"It takes numbers of the signal's shape {shape}.",
         )
@@ -198,7 +192,7 @@ def _axis(entry: NexusTree, name: str, size: int) -> Axis:
     data = entry.get("data")
     value = data.children.get(name) if isinstance(data, NexusTree) else None
     if not isinstance(value, Value) or value.data.dtype.kind not in "iuf" or value.data.size != size + 1:
-        raise Exp2SimError(f"The bin edges data/{name} are missing or not {size + 1} numbers.")
+        raise damaged(f"The bin edges data/{name} are missing or not {size + 1} numbers.")
     text = {key: attribute.text() for key, attribute in value.attributes.items()}
     return Axis(
         text.get("long_name") or name,
@@ -251,9 +245,8 @@ def _data_group(histogram: Histogram, entry: NexusTree, raw: Raw | None) -> Nexu
         old = data.children.get(name)
         if array is None:
             continue
-        kept = old if isinstance(old, Value) else None
+        chunks, attributes = (old.chunks, old.attributes) if isinstance(old, Value) else (None, {})
         new = np.ascontiguousarray(array.transpose(back))
-        chunks, attributes = (kept.chunks, kept.attributes) if kept else (None, {})
         changed[name] = array_value(new, chunks=chunks, attributes=attributes)
     return data.with_children(changed)
 
@@ -334,13 +327,13 @@ def _fresh_data(axes: tuple[Axis, ...], arrays: list[npt.NDArray[Any] | None]) -
 
 def _note_to_write(histogram: Histogram, entry: NexusTree) -> NexusTree | None:
     derived = {**derived_metadata(entry), "left_out": histogram.metadata.get("left_out")}
-    own = {key: value for key, value in histogram.metadata.items() if derived.get(key) != value}
-    own.pop("format", None)
-    if not own:
+    told = {key: value for key, value in histogram.metadata.items() if derived.get(key) != value}
+    told.pop("format", None)
+    if not told:
         return None
     content = {
         "author": "mantid_exp2sim",
-        "data": json.dumps(own, sort_keys=True),
+        "data": json.dumps(told, sort_keys=True),
         "description": "What mantid_exp2sim did, and what it knows of the data",
         "type": "application/json",
     }

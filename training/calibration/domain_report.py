@@ -219,7 +219,7 @@ def _sets(
     yield "wrong domain", as_in_training(away, settings, rng, noisy=noisy)
     yield "wrong domain, clean", as_in_training(away, settings, rng, noisy=False)
     del away
-    made = controls(clean[:count], rng, seen=False)
+    made = controls(clean[:count], rng, held_out=True)
     for name in list(made):
         yield name, as_in_training(made.pop(name), settings, rng, noisy=noisy, augment=False)
 

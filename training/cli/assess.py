@@ -113,8 +113,10 @@ def run_bundle(args: argparse.Namespace) -> int:
     for item in args.classifier:
         kind, sign, run = item.partition("=")
         if not sign:
-            raise Exp2SimError(f"--classifier takes KIND=RUN, not {item!r}.")
-        classifiers[kind] = [Path(one) for one in run.split(",")]
+            raise Exp2SimError(
+                f"--classifier takes KIND=RUN, not {item!r}.", fix="Write --classifier integrated=runs/NAME."
+            )
+        classifiers[kind] = [Path(folder) for folder in run.split(",")]
     card = make_bundle(
         args.out,
         name=args.out.name,
@@ -145,7 +147,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
     for name in ("limit", "classical", "foreign", "noise", "background", "seed"):
         if (value := getattr(args, name)) is not None and not 0 <= value < float("inf"):
-            raise Exp2SimError(f"--{name} is {value}.", reason="It takes a number from 0.")
+            raise Exp2SimError(f"--{name} is {value}.", fix="Give a number from 0.")
     settings = Settings(
         split=args.split,
         limit=args.limit,

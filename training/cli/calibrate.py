@@ -54,10 +54,10 @@ def run(args: argparse.Namespace) -> int:
 
     for name in ("limit", "test"):
         if getattr(args, name) < 1:
-            raise Exp2SimError(f"--{name} is {getattr(args, name)}.", reason="It takes a number from 1.")
+            raise Exp2SimError(f"--{name} is {getattr(args, name)}.", fix="Give a number from 1.")
     for name in ("noise", "background", "seed"):
         if not 0 <= getattr(args, name) < float("inf"):
-            raise Exp2SimError(f"--{name} is {getattr(args, name)}.", reason="It takes a number from 0.")
+            raise Exp2SimError(f"--{name} is {getattr(args, name)}.", fix="Give a number from 0.")
     folder = load_model(args.model).folder
     conditions = Conditions(
         noise=MeasurementNoise(counting=(args.noise, args.noise), background=args.background), seed=args.seed

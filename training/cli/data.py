@@ -153,17 +153,17 @@ def run_export(args: argparse.Namespace) -> int:
     from mantid_exp2sim.training.datasets.export import export_dataset
 
     if args.limit is not None and args.limit < 1:
-        raise Exp2SimError(f"--limit is {args.limit}; it takes 1 or more.")
+        raise Exp2SimError(f"--limit is {args.limit}.", fix="Give a number from 1.")
     formats = {"convolved": args.convolved, "integrated": args.integrated}
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("write", total=None)
-        found = export_dataset(
+        exported = export_dataset(
             args.dataset,
             args.out,
             formats=formats,
             limit=args.limit,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    counts = ", ".join(f"{count} {kind}" for kind, count in found["files"].items())
-    emit(args, found, f"{counts} -> {args.out}, with {found['labels']}")
+    counts = ", ".join(f"{count} {kind}" for kind, count in exported["files"].items())
+    emit(args, exported, f"{counts} -> {args.out}, with {exported['labels']}")
     return 0

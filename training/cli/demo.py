@@ -88,7 +88,7 @@ def simulate(spin_model: str, seed: int, *, target: str) -> tuple[Histogram, His
     from mantid_exp2sim.simulation.binning import Kind
 
     if seed < 0:
-        raise Exp2SimError(f"The seed is {seed}.", reason="It takes a whole number from 0.")
+        raise Exp2SimError(f"The seed is {seed}.", fix="Give a whole number from 0.")
     measured = measurement.simulate(spin_model, noise=0.7, seed=seed)
     kind: Kind = "centre" if target == "centre" else "integrated"
     return measured, measurement.simulate(spin_model, kind=kind)

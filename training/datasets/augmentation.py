@@ -13,8 +13,8 @@ from mantid_exp2sim.training.datasets.dataset import Mask
 
 def draw_symmetries(rng: np.random.Generator, count: int, allowed: Sequence[str]) -> Mask:
     """For each of ``count`` samples, whether to do h → −h, k → −k and h ↔ k: (count, 3)."""
-    wanted = np.array([name in allowed for name in ("h", "k", "swap")])
-    moves: Mask = (rng.random((count, 3)) < 0.5) & wanted
+    usable = np.array([name in allowed for name in ("h", "k", "swap")])
+    moves: Mask = (rng.random((count, 3)) < 0.5) & usable
     return moves
 
 

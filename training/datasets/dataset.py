@@ -137,12 +137,14 @@ class DataSet(ABC):
         if kind not in self.description.kinds:
             raise Exp2SimError(
                 f"The data set {self.folder} has no {kind!r}.",
-                reason=f"It has {', '.join(self.description.kinds)}.",
+                fix=f"Take {' or '.join(self.description.kinds)}.",
             )
 
     def _check_finite(self, kind: str, values: NDArray[Any]) -> None:
         if not np.isfinite(values).all():
-            raise Exp2SimError(f"The data set {self.folder} holds {kind!r} values that are not finite.")
+            raise Exp2SimError(
+                f"The data set {self.folder} holds {kind!r} values that are not finite.", fix=MAKE_AGAIN
+            )
 
     def _fill(self, kind: str, indices: Integers, out: NDArray[Any]) -> None:
         """Read rows into the rows of ``out``, shard by shard."""
@@ -155,7 +157,7 @@ class DataSet(ABC):
             first, last = int(local.min()), int(local.max())
             rows = self.shards.read(shard, name, slice(first, last + 1), out.shape[1:])
             if len(rows) != last + 1 - first:
-                raise Exp2SimError(f"The shard {shard} of {self.folder} has too few rows.")
+                raise Exp2SimError(f"The shard {shard} of {self.folder} has too few rows.", fix=MAKE_AGAIN)
             out[numbers] = rows[local - first]
 
 
@@ -176,7 +178,7 @@ class SimulatedSet(DataSet):
         splits = self.description.splits
         if name not in splits:
             raise Exp2SimError(
-                f"The data set {self.folder} has no split {name!r}.", reason=f"It has {', '.join(splits)}."
+                f"The data set {self.folder} has no split {name!r}.", fix=f"Take {', '.join(splits)}."
             )
         start, stop = splits[name]
         return np.arange(start, stop if limit is None else min(stop, start + limit), dtype=np.int64)
@@ -188,12 +190,16 @@ class SimulatedSet(DataSet):
         for shard in np.unique(shards):
             rows = np.flatnonzero(shards == shard)
             local = indices[rows] - shard * self.description.shard_size
-            found = self.shards.read(self._shard(int(shard)), "label", slice(None), ())
-            if found.dtype.kind not in "iu":
-                raise Exp2SimError(f"The labels in shard {int(shard)} of {self.folder} are no whole numbers.")
-            if int(local.max()) >= len(found):
-                raise Exp2SimError(f"The shard {self._shard(int(shard))} of {self.folder} has too few rows.")
-            out[rows] = found[local]
+            stored = self.shards.read(self._shard(int(shard)), "label", slice(None), ())
+            if stored.dtype.kind not in "iu":
+                raise Exp2SimError(
+                    f"The labels in shard {int(shard)} of {self.folder} are no whole numbers.", fix=MAKE_AGAIN
+                )
+            if int(local.max()) >= len(stored):
+                raise Exp2SimError(
+                    f"The shard {self._shard(int(shard))} of {self.folder} has too few rows.", fix=MAKE_AGAIN
+                )
+            out[rows] = stored[local]
         return out
 
     def groups(self, indices: Integers, kind: str = "convolved") -> Integers:
@@ -242,8 +248,8 @@ class FileSet(DataSet):
 
     def split(self, name: str, limit: int | None = None, kind: str = "convolved") -> Integers:
         """See :class:`DataSet`."""
-        found = [i for i, item in enumerate(self.items(kind)) if item.split == name]
-        return np.array(found[:limit], dtype=np.int64)
+        indices = [i for i, item in enumerate(self.items(kind)) if item.split == name]
+        return np.array(indices[:limit], dtype=np.int64)
 
     def _each(self, kind: str, indices: Integers, name: str) -> list[Any]:
         items = self.items(kind)
@@ -275,8 +281,8 @@ class FileSet(DataSet):
     def mask_part(self, kind: str, index: int, energy: int, region: Region = WHOLE) -> Mask:
         """See :class:`DataSet`."""
         shard, row, _ = self._where(kind, index)
-        found = self.shards.read(shard, "mask", (row, energy, *region), self.description.shape)
-        return np.asarray(found != 0, dtype=np.bool_)
+        values = self.shards.read(shard, "mask", (row, energy, *region), self.description.shape)
+        return np.asarray(values != 0, dtype=np.bool_)
 
     def _where(self, kind: str, index: int) -> tuple[str, int, str]:
         item = self.items(kind)[index]

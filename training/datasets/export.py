@@ -62,9 +62,9 @@ def export_dataset(
     Exp2SimError
         If the folder holds no simulated set, a format is unknown, or ``out`` holds an export.
     """
-    wanted = {**DEFAULTS, **(formats or {})}
-    for name in {name for each in wanted.values() for name in each} - set(FORMATS):
-        raise Exp2SimError(f"{name!r} is no format of an export.", reason=f"They are {', '.join(FORMATS)}.")
+    endings = {**DEFAULTS, **(formats or {})}
+    for name in {name for group in endings.values() for name in group} - set(FORMATS):
+        raise Exp2SimError(f"{name!r} is no format of an export.", fix=f"Take {', '.join(FORMATS)}.")
     data = open_dataset(folder)
     if not isinstance(data, SimulatedSet):
         raise Exp2SimError(f"{folder} is built from files already.", fix="Export a simulated data set.")
@@ -91,7 +91,7 @@ def export_dataset(
                     sample.shard, kind, (sample.row, number), data.description.shape
                 ).astype(np.float64)
                 mask = data.mask[number] if kind == "convolved" else None
-                ending = wanted[kind][turns[sample.label] % len(wanted[kind])]
+                ending = endings[kind][turns[sample.label] % len(endings[kind])]
                 make_folder(out / kind)
                 _write(_histogram(values, mask, edges, energy, sample), out / kind / f"{stem}.{ending}")
         turns[sample.label] += 1
@@ -120,8 +120,8 @@ def _samples(data: SimulatedSet) -> Iterator[Sample]:
         numbers = data.shards.read(file, "parameters", slice(None), (max(map(len, named.values())),))
         for row, (label, values) in enumerate(zip(labels, numbers, strict=True)):
             name = classes[int(label)]
-            found = dict(zip(named.get(name, ()), map(float, values), strict=False))
-            yield Sample(f"{name}-{shard * size + row:05d}", name, file, row, found)
+            parameters = dict(zip(named.get(name, ()), map(float, values), strict=False))
+            yield Sample(f"{name}-{shard * size + row:05d}", name, file, row, parameters)
 
 
 def _histogram(

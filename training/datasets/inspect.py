@@ -49,7 +49,7 @@ def inspect_dataset(folder: Path) -> dict[str, Any]:
 
 def _axes(dataset: DataSet) -> list[dict[str, Any]]:
     rules: dict[str, AcceptedAxis] = {rule.kind: rule for rule in dataset.description.axes}
-    found: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     for kind, size in zip(AXES, dataset.description.shape[1:], strict=True):
         entry: dict[str, Any] = {"kind": kind, "bins": size}
         rule = rules.get(kind)
@@ -59,14 +59,14 @@ def _axes(dataset: DataSet) -> list[dict[str, Any]]:
             entry["integrated"] = size == 1 and rule.integrated is not None
             if rule.edges:
                 entry |= {"from": rule.edges[0], "to": rule.edges[-1]}
-        found.append(entry)
-    return found
+        entries.append(entry)
+    return entries
 
 
 def _domain(dataset: DataSet, kind: str) -> dict[str, Any]:
     indices = {split: dataset.split(split, kind=kind) for split in SPLITS if _has(dataset, split)}
     every = np.concatenate([*indices.values(), np.zeros(0, dtype=np.int64)])
-    found: dict[str, Any] = {
+    report: dict[str, Any] = {
         "samples": len(every),
         "parameter_sets": len(np.unique(dataset.groups(every, kind))),
         "splits": {split: _counts(dataset, kind, some) for split, some in indices.items()},
@@ -74,7 +74,7 @@ def _domain(dataset: DataSet, kind: str) -> dict[str, Any]:
     if isinstance(dataset, FileSet):
         items = dataset.items(kind)
         weight = np.array([item.measured for item in items])
-        return found | {
+        return report | {
             "intensity": {
                 "minimum": min(item.minimum for item in items),
                 "mean": float(np.average([item.mean for item in items], weights=weight)),
@@ -92,7 +92,7 @@ def _domain(dataset: DataSet, kind: str) -> dict[str, Any]:
         }
     covered = 1 - float(dataset.mask.mean())
     some = every[:: max(1, len(every) // LOOKED_AT)][:LOOKED_AT]
-    return found | {
+    return report | {
         "intensity": _intensity(dataset, kind, some),
         "coverage": {"minimum": covered, "mean": covered, "maximum": covered},
     }
@@ -141,8 +141,8 @@ def words(report: dict[str, Any]) -> str:
     for kind, domain in report["domains"].items():
         lines.append(f"  {kind}: {domain['samples']} samples, {domain['parameter_sets']} parameter sets")
         for split, counts in domain["splits"].items():
-            each = ", ".join(f"{name} {n}" for name, n in counts.items() if name != "all")
-            lines.append(f"    {split:10} {counts['all']:6}  {each}")
+            classes = ", ".join(f"{name} {n}" for name, n in counts.items() if name != "all")
+            lines.append(f"    {split:10} {counts['all']:6}  {classes}")
         values, cover = domain["intensity"], domain["coverage"]
         lines.append(
             f"    intensity  {values['minimum']:.4g} to {values['maximum']:.4g}, mean {values['mean']:.4g} "
@@ -178,12 +178,12 @@ def draw(folder: Path, path: Path) -> None:
     FigureCanvasAgg(figure)
     grid: Any = figure.subplots(len(kinds), COLUMNS, squeeze=False)
     for row, kind in enumerate(kinds):
-        chosen = _chosen(dataset, kind)
+        samples = _chosen(dataset, kind)
         for column, axes in enumerate(grid[row]):
-            if column >= len(chosen):
+            if column >= len(samples):
                 axes.set_axis_off()
                 continue
-            _panel(axes, dataset, kind, *chosen[column])
+            _panel(axes, dataset, kind, *samples[column])
         grid[row][0].text(-0.35, 0.5, kind, rotation=90, va="center", transform=grid[row][0].transAxes)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)

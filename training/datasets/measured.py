@@ -61,7 +61,7 @@ class MeasuredSet(DataSet):
     @property
     def mask(self) -> Mask:
         """See :class:`DataSet`."""
-        raise Exp2SimError("Every measured volume has its own mask.")
+        raise Exp2SimError("Every measured volume has its own mask.", fix="Ask for the mask of each volume.")
 
     @property
     def bins(self) -> int:
@@ -172,8 +172,8 @@ def _base(files: Sequence[str], recipe: Path) -> Path:
 
 
 def _of_dataset(folder: Path, dataset: DataSet, settings: MeasuredSettings) -> Measurement:
-    found = open_dataset(folder)
-    ours, theirs = (axes_of_description(data.description, str(data.folder)) for data in (dataset, found))
+    measured = open_dataset(folder)
+    ours, theirs = (axes_of_description(data.description, str(data.folder)) for data in (dataset, measured))
     for mine, other in zip(ours, theirs, strict=True):
         same = mine.edges.shape == other.edges.shape and np.allclose(
             mine.edges, other.edges, rtol=0, atol=0.02 * mine.width
@@ -183,17 +183,17 @@ def _of_dataset(folder: Path, dataset: DataSet, settings: MeasuredSettings) -> M
                 f"The axis {mine.kind} of the measured data set {folder} is not that of {dataset.folder}.",
                 fix="Build it with the same [axes].",
             )
-    indices = found.split("train", kind=KIND)
-    masks = [found.masks(KIND, indices[i : i + 1]) for i in range(len(indices))]
-    items = found.description.domains[KIND].items if found.description.domains else ()
+    indices = measured.split("train", kind=KIND)
+    masks = [measured.masks(KIND, indices[i : i + 1]) for i in range(len(indices))]
+    items = measured.description.domains[KIND].items if measured.description.domains else ()
     return Measurement(
-        found,
+        measured,
         indices,
         {
             "files": list(dict.fromkeys(items[i].file for i in indices)) if items else [folder.name],
             "volumes": len(indices),
             "measured_bins": int(sum(np.sum(~mask) for mask in masks)),
-            "incident_energies": list(found.description.incident_energies),
+            "incident_energies": list(measured.description.incident_energies),
             "rebinned": not all(items[i].exact for i in indices) if items else False,
             "scale": 1.0,
             "share": settings.share,
@@ -213,15 +213,15 @@ def _read(
         lattice = settings.lattice if path.suffix.lower() == ".nxspe" else None
         histogram = load(path, mask=mask, lattice=lattice)
         try:
-            found = volumes_on(
+            parts = volumes_on(
                 histogram, axes, RebinRecipe(), incident_energy=settings.incident_energy, extend=extend
             )
         except Exp2SimError as error:
             raise Exp2SimError(
                 f"The measurement {path.name}: {error.summary}", reason=error.reason, fix=error.fix
             ) from error
-        names += [path.name] * len(found)
-        volumes += found
+        names += [path.name] * len(parts)
+        volumes += parts
     return names, volumes
 
 

@@ -37,8 +37,8 @@ def open_pairs(folder: Path) -> DataSet:
     Exp2SimError
         If a set from files has no pairs, or these have several incident energies or no bin in common.
     """
-    found = open_dataset(folder)
-    return PairedSet(found) if isinstance(found, FileSet) else found
+    data = open_dataset(folder)
+    return PairedSet(data) if isinstance(data, FileSet) else data
 
 
 class PairedSet(DataSet):
@@ -51,7 +51,8 @@ class PairedSet(DataSet):
         if "convolved" not in kinds or len(kinds) < 2:
             raise Exp2SimError(
                 f"The data set {self.folder} holds {' and '.join(kinds)} alone.",
-                reason="Spectra are compared with their counterparts in the other domain.",
+                reason="Spectra are compared with their counterparts of the other data kind.",
+                fix="Build one with [[convolved]] and [[integrated]] files, and pairs = true.",
             )
         self._other = next(kind for kind in kinds if kind != "convolved")
         pairs = [(i, item.pair) for i, item in enumerate(source.items("convolved")) if item.pair >= 0]
@@ -82,22 +83,22 @@ class PairedSet(DataSet):
     def _common_mask(self) -> Mask:
         """What is unknown in any volume of a pair that is held out (of all, where none is)."""
         held = np.concatenate([self.split(name) for name in HELD_OUT])
-        chosen = held if len(held) else np.arange(len(self._own))
-        found = np.zeros(self.description.shape, dtype=np.bool_)
+        pairs = held if len(held) else np.arange(len(self._own))
+        common = np.zeros(self.description.shape, dtype=np.bool_)
         least = 1.0
-        for index in chosen:
-            one = np.zeros_like(found)
+        for index in pairs:
+            unknown = np.zeros_like(common)
             for number, kind in self._sides():
-                one[0] |= self.source.mask_part(kind, int(self._own[index, number]), 0)
-            least = min(least, float(one.mean()))
-            found |= one
-        if found.all() or found.mean() - least > MOST_LOST:
+                unknown[0] |= self.source.mask_part(kind, int(self._own[index, number]), 0)
+            least = min(least, float(unknown.mean()))
+            common |= unknown
+        if common.all() or common.mean() - least > MOST_LOST:
             raise Exp2SimError(
-                f"Only {100 * (1 - found.mean()):.0f} % of the bins are known in all pairs of {self.folder}.",
+                f"All pairs of {self.folder} measured {100 * (1 - common.mean()):.0f} % of the bins.",
                 reason="Too little is left to compare.",
                 fix="Narrow the ranges of [axes] to what all files have measured.",
             )
-        return found
+        return common
 
     @property
     def energies(self) -> Floats:
@@ -118,13 +119,13 @@ class PairedSet(DataSet):
         """See :class:`DataSet`; where classes are known, pairs of a known class alone."""
         if name not in SPLITS:
             raise Exp2SimError(
-                f"The data set {self.folder} has no split {name!r}.", reason=f"It has {', '.join(SPLITS)}."
+                f"The data set {self.folder} has no split {name!r}.", fix=f"Take {', '.join(SPLITS)}."
             )
         items = self.source.items("convolved")
-        found = np.array([items[i].split == name for i in self._own[:, 0]])
+        inside = np.array([items[i].split == name for i in self._own[:, 0]])
         if (self._labels >= 0).any():
-            found &= self._labels >= 0
-        return np.flatnonzero(found)[:limit].astype(np.int64)
+            inside &= self._labels >= 0
+        return np.flatnonzero(inside)[:limit].astype(np.int64)
 
     def labels(self, indices: Integers, kind: str = "convolved") -> Integers:
         """See :class:`DataSet`."""

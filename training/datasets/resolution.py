@@ -46,7 +46,7 @@ def dataset_operator(
 def where_simulated(recipe: Any) -> tuple[Instrument, tuple[float, float]]:
     """Instrument and lattice of a recipe; of one that cannot be read MAPS and the manganite's."""
     try:
-        found = Recipe.model_validate(recipe)
+        simulation = Recipe.model_validate(recipe)
     except ValidationError:
         return MAPS, (LATTICE[0], LATTICE[1])
-    return found.options.instrument, found.lattice
+    return simulation.options.instrument, simulation.lattice

@@ -167,9 +167,9 @@ class Domain:
         if other is not None:
             self._indices[other] = dataset.counterparts(indices, kind)
         held = settings.memory and not dataset.in_memory
-        self._held = {name: dataset.read(name, found) for name, found in self._indices.items() if held}
-        own = held and not dataset.shares_mask
-        self._masks = {name: dataset.masks(name, found) for name, found in self._indices.items() if own}
+        self._held = {name: dataset.read(name, rows) for name, rows in self._indices.items() if held}
+        apart = held and not dataset.shares_mask
+        self._masks = {name: dataset.masks(name, rows) for name, rows in self._indices.items() if apart}
 
     def at(self, step: int) -> Samples:
         """The batch of a step."""
@@ -259,11 +259,11 @@ class Domain:
         return self.dataset.mask_part(kind, index, energy, region)
 
 
-def allowed_symmetries(dataset: DataSet, wanted: Sequence[Symmetry]) -> tuple[Symmetry, ...]:
+def allowed_symmetries(dataset: DataSet, names: Sequence[Symmetry]) -> tuple[Symmetry, ...]:
     """The symmetries that are asked for, without h ↔ k where the bins along h and k differ in width."""
     widths = {axis.kind: axis.width for axis in dataset.description.axes}
     same = abs(widths.get("h", 1.0) - widths.get("k", 1.0)) <= 1e-6 * widths.get("h", 1.0) or not widths
-    return tuple(name for name in wanted if name != "swap" or same)
+    return tuple(name for name in names if name != "swap" or same)
 
 
 class Mixture:
@@ -290,11 +290,11 @@ class Mixture:
         }
         if self.domain.other is None:
             return Samples(**joined)
-        known = [p.mask if p.counterpart_mask is None else p.counterpart_mask for p in parts]
+        masks = [p.mask if p.counterpart_mask is None else p.counterpart_mask for p in parts]
         return Samples(
             **joined,
             counterpart=torch.cat([p.x if p.counterpart is None else p.counterpart for p in parts]),
-            counterpart_mask=torch.cat(known),
+            counterpart_mask=torch.cat(masks),
         )
 
     def _without_counterpart(self, samples: Samples) -> Samples:

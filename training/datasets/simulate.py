@@ -148,18 +148,18 @@ class Recipe(_Settings):
     @property
     def lattice(self) -> tuple[float, float]:
         """2π over the length of one r.l.u. of h and k in Å: the same for every class, or `Exp2SimError`."""
-        found = [
+        lengths = [
             (LATTICE[0], LATTICE[1]) if isinstance(c, str) else twins_in_view(c.description)[0].lengths
             for c in self.classes
         ]
-        if not np.allclose(found, found[0], rtol=1e-6):
+        if not np.allclose(lengths, lengths[0], rtol=1e-6):
             raise Exp2SimError(
                 "The classes of a data set must have the same lattice and axes of view.",
                 reason="Theirs, as 2π over one r.l.u. in Å: "
-                f"{dict(zip(self.class_names, found, strict=True))}.",
+                f"{dict(zip(self.class_names, lengths, strict=True))}.",
                 fix="Describe all of them in one lattice.",
             )
-        return found[0]
+        return lengths[0]
 
     @property
     def count(self) -> int:
@@ -388,20 +388,20 @@ def _simulate(
 ) -> dict[str, Any]:
     _start(recipe, folder)
     numbers = range(-(-recipe.count // recipe.shard_size))
-    found: dict[int, dict[str, tuple[int, int]]] = {}
+    finished: dict[int, dict[str, tuple[int, int]]] = {}
     for number in numbers:
         if _shard_path(folder, number).exists():
-            found[number] = _shard_summary(recipe, folder, number)
-    before = _samples(found)
-    missing = [number for number in numbers if number not in found]
+            finished[number] = _shard_summary(recipe, folder, number)
+    before = _samples(finished)
+    missing = [number for number in numbers if number not in finished]
     if progress is not None:
         progress(before, recipe.count)
     for number, summary in run(recipe, folder, missing):
-        found[number] = summary
+        finished[number] = summary
         if progress is not None:
-            progress(_samples(found), recipe.count)
+            progress(_samples(finished), recipe.count)
     acceptance = {
-        name: sum(s[name][0] for s in found.values()) / max(sum(s[name][1] for s in found.values()), 1)
+        name: sum(s[name][0] for s in finished.values()) / max(sum(s[name][1] for s in finished.values()), 1)
         for name in recipe.class_names
     }
     summary_all = {"count": recipe.count, "acceptance": acceptance}
@@ -410,8 +410,8 @@ def _simulate(
     return {**summary_all, "simulated": recipe.count - before}
 
 
-def _samples(found: dict[int, dict[str, tuple[int, int]]]) -> int:
-    return sum(n for s in found.values() for n, _ in s.values())
+def _samples(finished: dict[int, dict[str, tuple[int, int]]]) -> int:
+    return sum(n for s in finished.values() for n, _ in s.values())
 
 
 def _end_with_parent() -> None:

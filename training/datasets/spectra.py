@@ -37,8 +37,8 @@ class Batch:
 
     def source(self, name: str) -> torch.Tensor:
         """``convolved``, ``target`` or ``measured``."""
-        found: torch.Tensor = getattr(self, name)
-        return found
+        spectra: torch.Tensor = getattr(self, name)
+        return spectra
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,9 +92,8 @@ class Spectra:
         import torch
 
         convolved = self.data.read("convolved", indices)
-        measured = np.stack(
-            [self.add_noise(one, (1, int(index))) for index, one in zip(indices, convolved, strict=True)]
-        )
+        spectra = zip(indices, convolved, strict=True)
+        measured = np.stack([self.add_noise(spectrum, (1, int(index))) for index, spectrum in spectra])
         return Batch(
             first,
             self.data.labels(indices),

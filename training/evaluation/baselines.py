@@ -49,10 +49,10 @@ class Memory:
 
 
 def _fingerprint(network: nn.Module) -> str:
-    found = sha256(repr(network).encode())
+    digest = sha256(repr(network).encode())
     for name, tensor in sorted(network.state_dict().items()):
-        found.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,12 +77,12 @@ class Translator:
         for network in members:
 
             def make(network: Any = network) -> torch.Tensor:
-                made = translate_volumes(network, scaled, mask, spectra.energies, self.layout)
-                return self.scaling.inverse(made)
+                scaled_result = translate_volumes(network, scaled, mask, spectra.energies, self.layout)
+                return self.scaling.inverse(scaled_result)
 
             how = f"{direction} {self.scaling!r} {self.layout!r}"
-            made = make() if self.memory is None else self.memory.of(network, how, x, make)
-            total += made / len(members)
+            result = make() if self.memory is None else self.memory.of(network, how, x, make)
+            total += result / len(members)
         return torch.where(mask, 0.0, total)
 
     def identity(self, x: torch.Tensor) -> torch.Tensor:
@@ -127,16 +127,16 @@ class Baseline:
     """What a known resolution alone can do: Richardson–Lucy, and the resolution itself."""
 
     operator: ResolutionOperator
-    chosen: Mapping[str, Classical]
+    settings: Mapping[str, Classical]
     """By the source, ``convolved`` or ``measured``."""
 
     def deconvolve(self, source: str, x: torch.Tensor, spectra: Spectra) -> torch.Tensor:
         """Richardson–Lucy."""
-        chosen = self.chosen[source]
+        how = self.settings[source]
         noise = spectra.noise.counting[1] if source == "measured" else 0.0
-        data = _without_background(self.operator, x, spectra) if chosen.subtract else x
+        data = _without_background(self.operator, x, spectra) if how.subtract else x
         return deconvolve_mosaics(
-            self.operator, data, spectra.energies, spectra.mask, iterations=chosen.iterations, noise=noise
+            self.operator, data, spectra.energies, spectra.mask, iterations=how.iterations, noise=noise
         )
 
     def convolve(self, x: torch.Tensor, spectra: Spectra) -> torch.Tensor:
@@ -150,7 +150,7 @@ def blur(operator: ResolutionOperator, x: torch.Tensor, spectra: Spectra) -> tor
 
     with torch.inference_mode():
         resolution = operator.at(spectra.energies, spectra.mask)
-        return torch.stack([resolution.blur(one) for one in x])
+        return torch.stack([resolution.blur(spectrum) for spectrum in x])
 
 
 def _without_background(operator: ResolutionOperator, x: torch.Tensor, spectra: Spectra) -> torch.Tensor:
@@ -169,15 +169,15 @@ def choose_baseline(operator: ResolutionOperator, validation: Spectra) -> Baseli
 
     batches = list(validation.batches())
     truth = torch.cat([batch.target for batch in batches])
-    chosen = {}
+    settings = {}
     for source, noise in (("convolved", 0.0), ("measured", validation.noise.counting[1])):
         x = torch.cat([batch.source(source) for batch in batches])
-        found = {}
+        figures = {}
         for subtract in (False, True) if source == "measured" else (False,):
             data = _without_background(operator, x, validation) if subtract else x
             iterations, error = choose_iterations(
                 operator, data, truth, validation.energies, validation.mask, noise=noise
             )
-            found[error] = Classical(iterations, subtract)
-        chosen[source] = found[min(found)]
-    return Baseline(operator, chosen)
+            figures[error] = Classical(iterations, subtract)
+        settings[source] = figures[min(figures)]
+    return Baseline(operator, settings)

@@ -45,13 +45,13 @@ class Bootstrap:
         """
         x = np.asarray(values, dtype=float)
         means, drawn = self.means(x)
-        found: dict[str, Any] = {"value": figure(means), "low": None, "high": None}
+        interval: dict[str, Any] = {"value": figure(means), "low": None, "high": None}
         finite = [value for value in map(figure, drawn) if value is not None]
         if len(finite) > 0.95 * len(drawn):
-            found["low"], found["high"] = np.quantile(finite, (0.025, 0.975)).tolist()
+            interval["low"], interval["high"] = np.quantile(finite, (0.025, 0.975)).tolist()
         if len(x) > 1:
-            found["seeds"] = [figure(one) for one in x.mean(axis=1)]
-        return found
+            interval["seeds"] = [figure(mean) for mean in x.mean(axis=1)]
+        return interval
 
 
 def closed(means: Floats) -> float | None:

@@ -31,36 +31,38 @@ def null_inputs(x: torch.Tensor, mask: torch.Tensor, level: float, seed: int) ->
     generator = torch.Generator().manual_seed(seed)
     count = len(x)
     levels = level * torch.logspace(-0.7, 0.7, count)[:, None, None, None, None]
-    bins = torch.stack([one.flatten()[torch.randperm(one.numel(), generator=generator)] for one in x])
+    bins = torch.stack([part[torch.randperm(len(part), generator=generator)] for part in x.flatten(1)])
     panels = x.permute(0, 1, 4, 2, 3).flatten(1, 2)
-    mixed = torch.stack([one[torch.randperm(len(one), generator=generator)] for one in panels])
+    mixed = torch.stack([sample[torch.randperm(len(sample), generator=generator)] for sample in panels])
     mixed = mixed.reshape(count, x.shape[1], x.shape[4], *x.shape[2:4]).permute(0, 1, 3, 4, 2)
-    found = {
+    inputs = {
         "empty": torch.zeros_like(x),
         "constant": levels.expand(x.shape),
         "noise": torch.randn(x.shape, generator=generator) * level,
         "shuffled": bins.reshape(x.shape),
         "shuffled panels": mixed,
     }
-    return {name: torch.where(mask, 0.0, values) for name, values in found.items()}
+    return {name: torch.where(mask, 0.0, values) for name, values in inputs.items()}
 
 
 def null_response(model: Model, spectra: Spectra, seed: int = 0) -> dict[str, dict[str, dict[str, float]]]:
     """The largest correlation with every class of inputs that belong to none, for each classifier."""
     import torch
 
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    response: dict[str, dict[str, dict[str, float]]] = {}
     target = torch.cat([batch.target for batch in spectra.batches(NULL_DRAWS)])
     level = float(target[:, ~spectra.mask].mean())
     for domain in model.card.classifiers:
-        found[domain] = {}
+        response[domain] = {}
         for name, x in null_inputs(target, spectra.mask, level, seed).items():
             values = correlations(model, domain, x, spectra.mask).max(axis=0)
-            found[domain][name] = dict(zip(model.card.classes, values.tolist(), strict=True))
-    return found
+            response[domain][name] = dict(zip(model.card.classes, values.tolist(), strict=True))
+    return response
 
 
-def null_areas(model: Model, spectra: Spectra, own: Mapping[str, Floats], seed: int = 0) -> dict[str, Any]:
+def null_areas(
+    model: Model, spectra: Spectra, answers: Mapping[str, Floats], seed: int = 0
+) -> dict[str, Any]:
     """AUROC of the largest correlation, for telling spectra of a class from shuffled bins and panels.
 
     ``own``: correlations (n, classes) of each classifier's own kind of spectra.
@@ -69,12 +71,12 @@ def null_areas(model: Model, spectra: Spectra, own: Mapping[str, Floats], seed: 
 
     target = torch.cat([batch.target for batch in spectra.batches(4 * NULL_DRAWS)])
     inputs = null_inputs(target, spectra.mask, float(target[:, ~spectra.mask].mean()), seed)
-    found: dict[str, Any] = {}
-    for domain, values in own.items():
-        found[domain] = {
+    areas: dict[str, Any] = {}
+    for domain, values in answers.items():
+        areas[domain] = {
             name: area_under_curve(
                 values.max(axis=1), correlations(model, domain, inputs[name], spectra.mask).max(axis=1)
             )
             for name in ("noise", "shuffled", "shuffled panels")
         }
-    return found
+    return areas

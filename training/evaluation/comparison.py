@@ -68,7 +68,9 @@ def members_alone(contest: Contest) -> Contest | None:
     if count < 2:
         return None
     alone = [
-        replace(whole, networks={role: [each[n % len(each)]] for role, each in whole.networks.items()})
+        replace(
+            whole, networks={role: [members[n % len(members)]] for role, members in whole.networks.items()}
+        )
         for n in range(count)
     ]
     return Contest([Reader(model, n) for n in range(count)], alone, None, None)
@@ -81,18 +83,18 @@ def measure(contest: Contest, spectra: Spectra, batch: Batch, classical: int, re
     deconvolved: dict[int, torch.Tensor] = {}
     some = min(len(batch.label), max(0, classical - batch.first))
     for case, (direction, source, truth) in CASES.items():
-        x, wanted = batch.source(source), batch.source(truth)
-        for method, seed, made in _ways(contest, spectra, case, x, some):
-            record.sums[case, method, seed].append(panel_sums(made, wanted[: len(made)], mask))
+        x, true = batch.source(source), batch.source(truth)
+        for method, seed, result in _ways(contest, spectra, case, x, some):
+            record.sums[case, method, seed].append(panel_sums(result, true[: len(result)], mask))
             reader = "target" if direction == "deconvolve" else "convolved"
-            _read(contest, record, reader, INPUTS[case, method], made, seed, mask)
+            _read(contest, record, reader, INPUTS[case, method], result, seed, mask)
             if direction == "deconvolve" and some and method != "identity":
-                _consistency(contest, spectra, record, (source, method, seed), made[:some], x[:some])
+                _consistency(contest, spectra, record, (source, method, seed), result[:some], x[:some])
             if case == "deconvolve" and method == "translated":
-                deconvolved[seed] = made
+                deconvolved[seed] = result
             if not batch.first and seed == 0:
                 record.example.setdefault(source, x[0].numpy())
-                record.example[f"{case}:{method}"] = made[0].numpy()
+                record.example[f"{case}:{method}"] = result[0].numpy()
     _own_kinds(contest, batch, deconvolved, record, mask)
     if some:
         _floors(contest, spectra, batch, record, some)
@@ -107,16 +109,16 @@ def _ways(
     direction, source, _ = CASES[case]
     yield "untranslated", 0, x
     yield "identity", 0, torch.where(spectra.mask, 0.0, contest.translators[0].identity(x))
-    for known, name in ((contest.baseline, ""), (contest.baseline_of_cuts, OF_CUTS)):
-        if known is None or not some:
+    for baseline, name in ((contest.baseline, ""), (contest.baseline_of_cuts, OF_CUTS)):
+        if baseline is None or not some:
             continue
         part = x[:some]
-        made = (
-            known.convolve(part, spectra)
+        result = (
+            baseline.convolve(part, spectra)
             if direction == "convolve"
-            else known.deconvolve(source, part, spectra)
+            else baseline.deconvolve(source, part, spectra)
         )
-        yield CLASSICAL[direction] + name, 0, made
+        yield CLASSICAL[direction] + name, 0, result
     if contest.paired is not None:
         yield "paired", 0, contest.paired(direction, x, spectra)
     for seed, translator in enumerate(contest.translators):
@@ -127,11 +129,11 @@ def _read(
     contest: Contest, record: Record, reader: str, name: str, x: torch.Tensor, seed: int, mask: torch.Tensor
 ) -> None:
     """Let the classifiers read an input: that of the seed if it is the seed's own, else all of them."""
-    own = name in OWN_INPUTS
-    for number in (seed,) if own else range(len(contest.readers)):
-        chosen = contest.readers[number]
-        domain = chosen.model.card.target if reader == "target" else "convolved"
-        answers = chosen.read(domain, x, mask)
+    by_itself = name in OWN_INPUTS
+    for number in (seed,) if by_itself else range(len(contest.readers)):
+        model_reader = contest.readers[number]
+        domain = model_reader.model.card.target if reader == "target" else "convolved"
+        answers = model_reader.read(domain, x, mask)
         if answers is not None:
             record.answers[reader, name, number].append(answers)
 
@@ -147,8 +149,8 @@ def _own_kinds(
     _read(contest, record, "target", "target", batch.target, 0, mask)
     for name in ("convolved", "measured"):
         _read(contest, record, "convolved", name, batch.source(name), 0, mask)
-    for seed, made in deconvolved.items():
-        _read(contest, record, "convolved", "deconvolved", made, seed, mask)
+    for seed, result in deconvolved.items():
+        _read(contest, record, "convolved", "deconvolved", result, seed, mask)
 
 
 def _consistency(
@@ -156,12 +158,12 @@ def _consistency(
     spectra: Spectra,
     record: Record,
     key: tuple[str, str, int],
-    made: torch.Tensor,
+    result: torch.Tensor,
     x: torch.Tensor,
 ) -> None:
     if contest.baseline is None:
         return
-    again = blur(contest.baseline.operator, made, spectra)
+    again = blur(contest.baseline.operator, result, spectra)
     record.consistency[key].append(_distance(again, x, spectra.mask))
 
 
@@ -174,7 +176,7 @@ def _floors(contest: Contest, spectra: Spectra, batch: Batch, record: Record, so
         record.consistency[source, "noise", 0].append(_distance(clean, x, spectra.mask))
 
 
-def _distance(made: torch.Tensor, x: torch.Tensor, mask: torch.Tensor) -> NDArray[np.float64]:
+def _distance(result: torch.Tensor, x: torch.Tensor, mask: torch.Tensor) -> NDArray[np.float64]:
     keep = ~mask
-    error, size = ((part * keep).double().flatten(1).norm(dim=1) for part in (made - x, x))
+    error, size = ((part * keep).double().flatten(1).norm(dim=1) for part in (result - x, x))
     return np.asarray((error / size.clamp_min(1e-30)).numpy())

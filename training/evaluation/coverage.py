@@ -32,10 +32,10 @@ COVERAGE_BINS = 12 * 96_000
 
 def domain_reports(model: Model, data: DataSet, seed: int) -> dict[str, Any]:
     """``domain``, and ``domain_of_cuts`` where the reference is one of single cuts."""
-    found = {"domain": domain_report(model, data, seed)}
+    reports = {"domain": domain_report(model, data, seed)}
     if model.card.domain is not None and model.card.domain.cuts is not None:
-        found["domain_of_cuts"] = domain_report(model, data, seed, cuts=True)
-    return found
+        reports["domain_of_cuts"] = domain_report(model, data, seed, cuts=True)
+    return reports
 
 
 def domain_report(model: Model, data: DataSet, seed: int, *, cuts: bool = False) -> Any:
@@ -54,13 +54,13 @@ def domain_report(model: Model, data: DataSet, seed: int, *, cuts: bool = False)
 def coverage_report(model: Model, spectra: Spectra, split: str, count: int) -> dict[str, Any]:
     """Coverage of the errors: as a user meets them, and of the card's own calibration where it has one."""
     most = max(2, COVERAGE_BINS // int(np.prod(spectra.data.description.shape)))
-    found = _coverage(model, spectra, min(count, most))
+    report = _coverage(model, spectra, min(count, most))
     if not model.card.errors or count < 1:
-        return found
+        return report
     limit = min(3 * count, most)
     conditions = Conditions(noise=spectra.noise, seed=spectra.seed)
     calibrated = coverage(model, spectra.data.folder, split=split, limit=limit, conditions=conditions)
-    return {**found, "calibration": calibrated}
+    return {**report, "calibration": calibrated}
 
 
 def _coverage(model: Model, spectra: Spectra, count: int) -> dict[str, Any]:
@@ -77,20 +77,20 @@ def _coverage(model: Model, spectra: Spectra, count: int) -> dict[str, Any]:
             parts = translate(model, "deconvolve", histogram, seed=number, parts=True)
         except Exp2SimError as error:
             return {NOT_KNOWN: str(error)}
-        made = parts.histogram
-        known = ~made.mask
-        distance = np.abs(made.intensity - truth)[known]
-        half = np.sqrt(made.variance[known])
-        wide = NORMAL_95 * half if parts.half_95 is None else parts.half_95[known]
-        bright = truth[known] > 0.1 * truth[known].max()
+        result = parts.histogram
+        measured = ~result.mask
+        distance = np.abs(result.intensity - truth)[measured]
+        half = np.sqrt(result.variance[measured])
+        wide = NORMAL_95 * half if parts.half_95 is None else parts.half_95[measured]
+        bright = truth[measured] > 0.1 * truth[measured].max()
         inside.append(np.stack([distance <= half, distance <= wide, bright]))
-    found = np.concatenate(inside, axis=1)
-    bright = found[:, found[2].astype(bool)]
+    counts = np.concatenate(inside, axis=1)
+    bright = counts[:, counts[2].astype(bool)]
     return {
         "spectra": count,
-        "bins": int(found.shape[1]),
-        "68": float(found[0].mean()),
-        "95": float(found[1].mean()),
+        "bins": int(counts.shape[1]),
+        "68": float(counts[0].mean()),
+        "95": float(counts[1].mean()),
         "68_bright": float(bright[0].mean()) if bright.size else None,
         "95_bright": float(bright[1].mean()) if bright.size else None,
         "members": len(model.members("deconvolve")),
@@ -131,13 +131,13 @@ def panel_report(model: Model, spectra: Spectra, count: int) -> dict[str, Any]:
     import torch
 
     members: list[Duq] = model.members(classifier_role(domain))  # type: ignore[assignment]
-    scaling, known = card.scaling or model.card.scaling, ~spectra.data.mask
+    scaling, measured = card.scaling or model.card.scaling, ~spectra.data.mask
     weights, occlusion = [], []
     for batch in spectra.batches(count):
         x = torch.where(spectra.mask, 0.0, scaling.forward(batch.target))
-        found = panel_attention(members, x, spectra.mask.expand_as(x), torch.from_numpy(batch.label))
-        weights += [shares(bins, known) for bins in found.bins]
-        occlusion.append(found.occlusion)
+        attention = panel_attention(members, x, spectra.mask.expand_as(x), torch.from_numpy(batch.label))
+        weights += [shares(bins, measured) for bins in attention.bins]
+        occlusion.append(attention.occlusion)
     dropped = np.concatenate(occlusion)
     report: dict[str, Any] = {
         "spectra": len(dropped),

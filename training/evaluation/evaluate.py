@@ -81,10 +81,10 @@ def evaluate(
     Raises `Exp2SimError` where the data set lacks what the model needs.
     """
     settings, say = settings or Settings(), progress or (lambda _: None)
-    models = [one if isinstance(one, Model) else load_model(one) for one in (model, *also)]
+    models = [name if isinstance(name, Model) else load_model(name) for name in (model, *also)]
     data = open_pairs(Path(dataset))
-    for one in models:
-        _check(one, data)
+    for loaded in models:
+        _check(loaded, data)
     if isinstance(data, PairedSet) and settings.split not in HELD_OUT:
         raise Exp2SimError(
             f"The pairs of the split {settings.split!r} are not compared.",
@@ -93,15 +93,17 @@ def evaluate(
         )
     spectra = _spectra(data, models[0], settings, settings.split, settings.limit)
     if not len(spectra):
-        raise Exp2SimError(f"The split {settings.split!r} has no spectra.")
+        raise Exp2SimError(f"The split {settings.split!r} has no spectra.", fix="Take another --split.")
     say(f"{len(spectra)} spectra of {settings.split!r}")
     baseline, unknown = _baseline(data, models[0], settings, say, AXES)
-    seen = [axis for axis in AXES if axis not in models[0].card.layout.folded]
-    of_cuts, _ = _baseline(data, models[0], settings, say, seen) if len(seen) < len(AXES) else (None, "")
+    sliding = [axis for axis in AXES if axis not in models[0].card.layout.folded]
+    of_cuts: Baseline | None = None
+    if len(sliding) < len(AXES):
+        of_cuts, _ = _baseline(data, models[0], settings, say, sliding)
     memory = Memory()
     contest = Contest(
-        [Reader(one) for one in models],
-        [model_translator(one, memory) for one in models],
+        [Reader(loaded) for loaded in models],
+        [model_translator(loaded, memory) for loaded in models],
         None if paired is None else open_translator(paired, memory),
         baseline,
         of_cuts,
@@ -121,20 +123,22 @@ def evaluate(
         "parameters": contest.translators[0].parameters(),
         "baseline": figures.baseline(baseline, unknown),
         "baseline_of_cuts": None if of_cuts is None else figures.baseline(of_cuts, ""),
-        "axes": seen,
+        "axes": sliding,
         **figures.figures(record, settings.seed),
     }
     if alone is not None:
         report["members"] = figures.figures(record_alone, settings.seed)
-        for found in report["members"]["calibration"].values():
-            del found["correlations"]
+        for answers in report["members"]["calibration"].values():
+            del answers["correlations"]
     say("inputs of no class, domain, errors, panels")
     domains = {"target": models[0].card.target, "convolved": "convolved"}
-    own = {domains[reader]: found.pop("correlations") for reader, found in report["calibration"].items()}
+    correlations = {
+        domains[reader]: answers.pop("correlations") for reader, answers in report["calibration"].items()
+    }
     return {
         **report,
         "null_response": null_response(models[0], spectra, settings.seed),
-        "null_auroc": null_areas(models[0], spectra, own, settings.seed),
+        "null_auroc": null_areas(models[0], spectra, correlations, settings.seed),
         "foreign": foreign_report(models[0], spectra, settings.foreign, say),
         **domain_reports(models[0], data, settings.seed),
         "coverage": coverage_report(models[0], spectra, settings.split, settings.extras),
@@ -148,10 +152,15 @@ def _check(model: Model, data: DataSet) -> None:
         raise Exp2SimError(
             f"The data set holds {', '.join(described.kinds)}.",
             reason=f"The model {card.name!r} translates between 'convolved' and {card.target!r}.",
+            fix="Take a data set of these kinds, or another model.",
         )
     require_bins(model, data)
     if card.classifiers and tuple(card.classes) != described.classes:
-        raise Exp2SimError("The data set has other classes than the model.")
+        raise Exp2SimError(
+            f"The data set has the classes {', '.join(described.classes)}.",
+            reason=f"The model has {', '.join(card.classes)}.",
+            fix="Take a data set like the one that the model was trained on.",
+        )
 
 
 def _spectra(data: DataSet, model: Model, settings: Settings, split: str, limit: int | None) -> Spectra:
@@ -177,7 +186,7 @@ def _head(
     return {
         "model": models[0].card.name,
         "checksum": models[0].checksum,
-        "seeds": [{"model": str(one.card.name), "checksum": one.checksum} for one in models],
+        "seeds": [{"model": str(loaded.card.name), "checksum": loaded.checksum} for loaded in models],
         "dataset": str(dataset),
         "split": settings.split,
         "mosaics": len(spectra),

@@ -31,13 +31,13 @@ GAPS = {
 }
 
 
-def baseline(found: Baseline | None, unknown: str) -> dict[str, Any]:
+def baseline(classical: Baseline | None, unknown: str) -> dict[str, Any]:
     """How the classical baseline was set."""
-    if found is None:
+    if classical is None:
         return {"unknown": unknown}
     return {
-        source: {"iterations": chosen.iterations, "background_subtracted": chosen.subtract}
-        for source, chosen in found.chosen.items()
+        source: {"iterations": how.iterations, "background_subtracted": how.subtract}
+        for source, how in classical.settings.items()
     }
 
 
@@ -73,29 +73,29 @@ class Figures:
         seeds = sorted(s for r, n, s in self.record.answers if (r, n) == (reader, name))
         if not seeds:
             return None
-        found = [np.concatenate(self.record.answers[reader, name, s]).argmax(axis=1) for s in seeds]
-        return np.stack([one == self.label[: len(one)] for one in found]).astype(float)
+        answers = [np.concatenate(self.record.answers[reader, name, s]).argmax(axis=1) for s in seeds]
+        return np.stack([answer == self.label[: len(answer)] for answer in answers]).astype(float)
 
 
 def figures(record: Record, seed: int) -> dict[str, Any]:
     """Everything that the record tells."""
-    made = Figures(record, seed)
+    collected = Figures(record, seed)
     cases = list(dict.fromkeys(case for case, _, _ in record.sums))
     return {
-        "accuracy": _accuracy(made),
-        "gap_closed": {case: _gap(made, case, "translated") for case in GAPS if _has(made, case)},
+        "accuracy": _accuracy(collected),
+        "gap_closed": {case: _gap(collected, case, "translated") for case in GAPS if _has(collected, case)},
         "gap_closed_by": {
-            case: {m: _gap(made, case, m) for m in made.methods(case) if m != "untranslated"}
+            case: {m: _gap(collected, case, m) for m in collected.methods(case) if m != "untranslated"}
             for case in GAPS
-            if _has(made, case)
+            if _has(collected, case)
         },
-        "relative_l2": {case: _errors(made, case, 2) for case in cases},
-        "relative_l1": {case: _errors(made, case, 1) for case in cases},
-        "better_than": {case: _better(made, case) for case in cases},
-        "ssim": {case: _similarity(made, case) for case in cases},
-        "flux": {case: _flux(made, case) for case in cases},
-        "consistency": _consistency(made),
-        "calibration": _calibration(made),
+        "relative_l2": {case: _errors(collected, case, 2) for case in cases},
+        "relative_l1": {case: _errors(collected, case, 1) for case in cases},
+        "better_than": {case: _better(collected, case) for case in cases},
+        "ssim": {case: _similarity(collected, case) for case in cases},
+        "flux": {case: _flux(collected, case) for case in cases},
+        "consistency": _consistency(collected),
+        "calibration": _calibration(collected),
     }
 
 
@@ -103,45 +103,45 @@ def _joined(parts: list[Sums]) -> Sums:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _accuracy(made: Figures) -> dict[str, Any]:
-    found = {}
+def _accuracy(collected: Figures) -> dict[str, Any]:
+    accuracy = {}
     for reader, (_, names) in READERS.items():
         for name in names:
-            right = made.right(reader, name)
+            right = collected.right(reader, name)
             if right is not None:
-                found[f"{reader}:{name}"] = made.mean(right)
-    return found
+                accuracy[f"{reader}:{name}"] = collected.mean(right)
+    return accuracy
 
 
-def _has(made: Figures, case: str) -> bool:
+def _has(collected: Figures, case: str) -> bool:
     reader = GAPS[case][0]
-    return made.right(reader, reader) is not None
+    return collected.right(reader, reader) is not None
 
 
-def _gap(made: Figures, case: str, method: str) -> dict[str, Any]:
+def _gap(collected: Figures, case: str, method: str) -> dict[str, Any]:
     """Share of the accuracy gap (ceiling − untranslated) that a way closes, on the spectra it saw."""
     reader = GAPS[case][0]
     names = (reader, INPUTS[case, "untranslated"], INPUTS[case, method])
-    right = [found for name in names if (found := made.right(reader, name)) is not None]
-    count = min(one.shape[1] for one in right)
-    values = np.stack([one[:, :count] for one in right], axis=2)
-    share = made.draws(*values.shape[:2]).of(values, closed)
+    right = [hits for name in names if (hits := collected.right(reader, name)) is not None]
+    count = min(row.shape[1] for row in right)
+    values = np.stack([row[:, :count] for row in right], axis=2)
+    share = collected.draws(*values.shape[:2]).of(values, closed)
     return {"gap": float((values[..., 0] - values[..., 1]).mean()), **share}
 
 
-def _errors(made: Figures, case: str, power: int) -> dict[str, Any]:
-    found = {}
-    for method in made.methods(case):
-        sums = made.sums(case, method)
-        mean = made.mean(np.stack([relative(one, power) for one in sums]))
+def _errors(collected: Figures, case: str, power: int) -> dict[str, Any]:
+    errors = {}
+    for method in collected.methods(case):
+        sums = collected.sums(case, method)
+        mean = collected.mean(np.stack([relative(part, power) for part in sums]))
         together = _joined(sums)
-        found[method] = {
+        errors[method] = {
             "mean": mean.pop("value"),
             **mean,
             "per_incident_energy": _per_energy(together, power),
             "per_panel": per_panel(together, f"relative_l{power}"),
         }
-    return found
+    return errors
 
 
 def _per_energy(sums: Sums, power: int) -> list[float | None]:
@@ -150,71 +150,71 @@ def _per_energy(sums: Sums, power: int) -> list[float | None]:
     return [float(e / s) ** (1 / power) if s > 0 else None for e, s in zip(error, size, strict=True)]
 
 
-def _better(made: Figures, case: str) -> dict[str, Any]:
+def _better(collected: Figures, case: str) -> dict[str, Any]:
     """Mean relative L2 over that of another way, on the same spectra, with a paired interval."""
-    ours = np.stack([relative(one, 2) for one in made.sums(case, "translated")])
-    found = {}
-    for method in made.methods(case):
+    ours = np.stack([relative(part_sums, 2) for part_sums in collected.sums(case, "translated")])
+    ratios = {}
+    for method in collected.methods(case):
         if method == "translated":
             continue
-        theirs = relative(made.sums(case, method)[0], 2)
+        theirs = relative(collected.sums(case, method)[0], 2)
         part = ours[:, : len(theirs)]
         values = np.stack([part, np.broadcast_to(theirs, part.shape)], axis=2)
-        found[method] = made.draws(*values.shape[:2]).of(values, share_of)
-    return found
+        ratios[method] = collected.draws(*values.shape[:2]).of(values, share_of)
+    return ratios
 
 
-def _similarity(made: Figures, case: str) -> dict[str, Any]:
-    found = {}
-    for method in made.methods(case):
-        sums = made.sums(case, method)
-        mean = made.mean(np.stack([np.nanmean(one["ssim"], axis=(1, 2)) for one in sums]))
-        found[method] = {
+def _similarity(collected: Figures, case: str) -> dict[str, Any]:
+    similarity = {}
+    for method in collected.methods(case):
+        sums = collected.sums(case, method)
+        mean = collected.mean(np.stack([np.nanmean(part["ssim"], axis=(1, 2)) for part in sums]))
+        similarity[method] = {
             "mean": mean.pop("value"),
             **mean,
             "per_panel": per_panel(_joined(sums), "ssim"),
         }
-    return found
+    return similarity
 
 
-def _flux(made: Figures, case: str) -> dict[str, Any]:
+def _flux(collected: Figures, case: str) -> dict[str, Any]:
     """Total intensity over the true one: over all, with its interval, and per panel over the whole split."""
-    sums = made.sums(case, "translated")
+    sums = collected.sums(case, "translated")
     totals = [
-        np.stack([one[name].astype(float).sum(axis=(1, 2)) for name in ("flux", "true_flux")], axis=1)
-        for one in sums
+        np.stack([part[name].astype(float).sum(axis=(1, 2)) for name in ("flux", "true_flux")], axis=1)
+        for part in sums
     ]
-    whole = made.draws(len(sums), len(totals[0])).of(np.stack(totals), share_of)
+    whole = collected.draws(len(sums), len(totals[0])).of(np.stack(totals), share_of)
     joined = _joined(sums)
     panels = per_panel(joined, "flux")
-    known = [value for row in panels for value in row if value is not None]
+    ratios = [value for row in panels for value in row if value is not None]
     near = np.array([[value is not None and abs(value - 1) <= 0.05 for value in row] for row in panels])
     true = joined["true_flux"].astype(float).sum(axis=0)
     return {
         "all": whole.pop("value"),
         **whole,
         "per_panel": panels,
-        "worst_panel": max(known, key=lambda value: abs(value - 1)) if known else None,
-        "within_5_percent": float(near.sum() / len(known)) if known else None,
+        "worst_panel": max(ratios, key=lambda value: abs(value - 1)) if ratios else None,
+        "within_5_percent": float(near.sum() / len(ratios)) if ratios else None,
         "intensity_within_5_percent": float(true[near].sum() / max(true.sum(), 1e-30)),
     }
 
 
-def _consistency(made: Figures) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    record = made.record.consistency
+def _consistency(collected: Figures) -> dict[str, dict[str, Any]]:
+    consistency: dict[str, dict[str, Any]] = {}
+    record = collected.record.consistency
     for source, method in dict.fromkeys((s, m) for s, m, _ in record):
         seeds = sorted(n for s, m, n in record if (s, m) == (source, method))
         values = np.stack([np.concatenate(record[source, method, n]) for n in seeds])
-        found.setdefault(source, {})[method] = made.mean(values)
-    return found
+        consistency.setdefault(source, {})[method] = collected.mean(values)
+    return consistency
 
 
-def _calibration(made: Figures) -> dict[str, Any]:
+def _calibration(collected: Figures) -> dict[str, Any]:
     """Of the first model's classifiers on their own kind of data, with the correlations themselves."""
-    found = {}
+    figures_of = {}
     for reader in READERS:
-        if (reader, reader, 0) in made.record.answers:
-            values = np.concatenate(made.record.answers[reader, reader, 0])
-            found[reader] = {**calibration(values, made.label), "correlations": values}
-    return found
+        if (reader, reader, 0) in collected.record.answers:
+            values = np.concatenate(collected.record.answers[reader, reader, 0])
+            figures_of[reader] = {**calibration(values, collected.label), "correlations": values}
+    return figures_of

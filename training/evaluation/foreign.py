@@ -78,17 +78,15 @@ def foreign_spectra(batch: Batch, spectra: Spectra) -> dict[str, NDArray[np.floa
     """As many of each foreign kind as the batch holds, measurement-like, (n, Ei, h, k, E); and its own."""
     inside = _stack(batch, spectra)
     rng = np.random.default_rng([spectra.seed, 3, batch.first])
-    made = {name: one.values for name, one in controls(inside, rng, seen=False).items() if _is_foreign(name)}
-    made["phonons"] = _phonons(inside, rng)
-    found = {OWN: batch.measured.numpy()}
-    for name, x in made.items():
+    sets = controls(inside, rng, held_out=True)
+    foreign = {name: volumes.values for name, volumes in sets.items() if not name.startswith(LEFT_OUT)}
+    foreign["phonons"] = _phonons(inside, rng)
+    spectra_by_name = {OWN: batch.measured.numpy()}
+    for name, x in foreign.items():
         keys = [(3, crc32(name.encode()), batch.first + number) for number in range(len(x))]
-        found[name] = np.stack([spectra.add_noise(one, key) for one, key in zip(x, keys, strict=True)])
-    return found
-
-
-def _is_foreign(name: str) -> bool:
-    return not name.startswith(LEFT_OUT)
+        noisy = [spectra.add_noise(spectrum, key) for spectrum, key in zip(x, keys, strict=True)]
+        spectra_by_name[name] = np.stack(noisy)
+    return spectra_by_name
 
 
 def _stack(batch: Batch, spectra: Spectra) -> Stack:
@@ -99,8 +97,8 @@ def _stack(batch: Batch, spectra: Spectra) -> Stack:
 
 def _phonons(inside: Stack, rng: np.random.Generator) -> NDArray[np.float32]:
     """With the mean intensity of in-domain spectra."""
-    made = np.stack([phonons(inside.values.shape[1:], energies, rng) for energies in inside.energies])
-    return inside.filled(made).of_means(inside.means).values
+    intensity = np.stack([phonons(inside.values.shape[1:], energies, rng) for energies in inside.energies])
+    return inside.filled(intensity).of_means(inside.means).values
 
 
 def foreign_report(
@@ -134,9 +132,9 @@ def foreign_report(
         "thresholds": thresholds,
         "controls": {
             name: _figures(
-                {reading: np.concatenate(parts) for reading, parts in each.items()}, thresholds, draws
+                {reading: np.concatenate(parts) for reading, parts in parts_of.items()}, thresholds, draws
             )
-            for name, each in read.items()
+            for name, parts_of in read.items()
         },
     }
 
@@ -146,12 +144,12 @@ def _readings(model: Model, spectra: Spectra, x: NDArray[np.float32]) -> Iterato
     import torch
 
     whole = torch.from_numpy(x)
-    made = model_translator(model)("deconvolve", whole, spectra)
+    deconvolved = model_translator(model)("deconvolve", whole, spectra)
     if "convolved" in model.card.classifiers:
         yield "raw_convolved", _largest(model, "convolved", whole, spectra)
     yield "raw_target", _largest(model, model.card.target, whole, spectra)
-    yield "deconvolved", _largest(model, model.card.target, made, spectra)
-    verdicts = [_verdict(model, spectra, one) for one in x]
+    yield "deconvolved", _largest(model, model.card.target, deconvolved, spectra)
+    verdicts = [_verdict(model, spectra, spectrum) for spectrum in x]
     if "not known" not in verdicts:
         yield "refused", np.array([verdict == "untrustworthy" for verdict in verdicts])
 
@@ -170,15 +168,15 @@ def _verdict(model: Model, spectra: Spectra, x: NDArray[np.float32]) -> str:
 
 
 def _figures(
-    found: dict[str, NDArray[Any]], thresholds: dict[str, float], draws: Bootstrap
+    readings: dict[str, NDArray[Any]], thresholds: dict[str, float], draws: Bootstrap
 ) -> dict[str, Any]:
-    made: dict[str, Any] = {
+    figures: dict[str, Any] = {
         reading: {
-            "mean": draws.mean(found[reading][None]),
-            "above": draws.mean(found[reading][None] >= limit),
+            "mean": draws.mean(readings[reading][None]),
+            "above": draws.mean(readings[reading][None] >= limit),
         }
         for reading, limit in thresholds.items()
     }
-    made["change"] = draws.mean((found["deconvolved"] - found["raw_target"])[None])
-    made["refused"] = float(found["refused"].mean()) if "refused" in found else None
-    return made
+    figures["change"] = draws.mean((readings["deconvolved"] - readings["raw_target"])[None])
+    figures["refused"] = float(readings["refused"].mean()) if "refused" in readings else None
+    return figures

@@ -16,29 +16,29 @@ WINDOW = 7
 """Bins of the window of `structural_similarity` along h and k."""
 
 
-def panel_sums(made: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> dict[str, Floats]:
+def panel_sums(result: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> dict[str, Floats]:
     """Sums over the measured bins of each panel, and its structural similarity.
 
     ``made`` and ``truth`` (n, Ei, h, k, E), ``mask`` (Ei, h, k, E), True = not measured. Gives ``absolute``
     and ``square``, of the difference; ``flux``; ``true_flux``, ``true_absolute`` and ``true_square``;
     ``ssim`` (NaN in panels where nothing was measured).
     """
-    keep = (~mask).to(made.dtype)
-    made, truth = made * keep, truth * keep
+    keep = (~mask).to(result.dtype)
+    result, truth = result * keep, truth * keep
     sums = {
-        "absolute": (made - truth).abs(),
-        "square": (made - truth).square(),
-        "flux": made,
+        "absolute": (result - truth).abs(),
+        "square": (result - truth).square(),
+        "flux": result,
         "true_flux": truth,
         "true_absolute": truth.abs(),
         "true_square": truth.square(),
     }
-    found = {name: part.double().sum(dim=(2, 3)) for name, part in sums.items()}
-    found["ssim"] = structural_similarity(made, truth, mask).double()
-    return {name: part.float().numpy() for name, part in found.items()}
+    totals = {name: part.double().sum(dim=(2, 3)) for name, part in sums.items()}
+    totals["ssim"] = structural_similarity(result, truth, mask).double()
+    return {name: part.float().numpy() for name, part in totals.items()}
 
 
-def structural_similarity(made: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def structural_similarity(result: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Mean SSIM of each panel over the windows around measured bins, (n, Ei, E); masked bins count nowhere.
 
     Windows of 7 × 7 bins with equal weights, K = (0.01, 0.03); the dynamic range is the largest true
@@ -56,17 +56,17 @@ def structural_similarity(made: torch.Tensor, truth: torch.Tensor, mask: torch.T
         pooled = F.avg_pool2d(planes, WINDOW, stride=1, padding=WINDOW // 2)
         return pooled.reshape(*x.shape[:2], x.shape[4], *x.shape[2:4])
 
-    keep = (~mask).to(made.dtype)[None]
+    keep = (~mask).to(result.dtype)[None]
     weight = mean(keep).clamp_min(1e-6)
-    made, truth = made * keep, truth * keep
-    ours, theirs = mean(made) / weight, mean(truth) / weight
-    spread = [mean(x * y) / weight for x, y in ((made, made), (truth, truth), (made, truth))]
+    result, truth = result * keep, truth * keep
+    ours, theirs = mean(result) / weight, mean(truth) / weight
+    spread = [mean(x * y) / weight for x, y in ((result, result), (truth, truth), (result, truth))]
     variances = [spread[0] - ours**2, spread[1] - theirs**2]
     covariance = spread[2] - ours * theirs
     top = truth.amax(dim=(2, 3, 4)).clamp_min(1e-12)[:, :, None, None, None]
-    one, two = (0.01 * top) ** 2, (0.03 * top) ** 2
-    value = (2 * ours * theirs + one) * (2 * covariance + two)
-    value = value / ((ours**2 + theirs**2 + one) * (variances[0] + variances[1] + two))
+    luminance, contrast = (0.01 * top) ** 2, (0.03 * top) ** 2
+    value = (2 * ours * theirs + luminance) * (2 * covariance + contrast)
+    value = value / ((ours**2 + theirs**2 + luminance) * (variances[0] + variances[1] + contrast))
     inside = keep.permute(0, 1, 4, 2, 3)
     count = inside.sum(dim=(3, 4))
     return ((value * inside).sum(dim=(3, 4)) / count.clamp_min(1)).masked_fill(count == 0, float("nan"))
@@ -85,9 +85,9 @@ def per_panel(sums: Mapping[str, Floats], name: str) -> list[list[float | None]]
     Of sums over the mosaics, since a single panel can be empty; None where all of them are.
     """
     if name == "ssim":
-        known = np.isfinite(sums["ssim"])
-        some = np.asarray(known.any(axis=0))
-        values = np.where(known, sums["ssim"], 0).sum(0) / np.maximum(known.sum(0), 1)
+        finite = np.isfinite(sums["ssim"])
+        some = np.asarray(finite.any(axis=0))
+        values = np.where(finite, sums["ssim"], 0).sum(0) / np.maximum(finite.sum(0), 1)
         return [
             [float(v) if k else None for v, k in zip(*row, strict=True)]
             for row in zip(values, some, strict=True)

@@ -32,7 +32,7 @@ def draw(
     report: Mapping[str, Any], example: Mapping[str, NDArray[np.float32]], mask: NDArray[np.bool_]
 ) -> dict[str, str]:
     """Every picture that the report has figures for."""
-    found = {
+    pictures = {
         "One spectrum of the split. Columns: some panels, each column on one colour scale.": (
             _example(report, example, mask)
         ),
@@ -45,7 +45,7 @@ def draw(
         "What the classifier looks at: by how much its score changes without a panel (mean of the size), the "
         "share of the positive map in it, and both against the energy transfer.": attention_figure(report),
     }
-    return {caption: _png(figure) for caption, figure in found.items() if figure is not None}
+    return {caption: _png(figure) for caption, figure in pictures.items() if figure is not None}
 
 
 def _png(figure: Figure) -> str:
@@ -66,14 +66,14 @@ def _example(
     rows = {title: example[name] for name, title in _titles(example)}
     energies = report["incident_energies"]
     windows = mask.shape[3]
-    chosen = [
+    columns = [
         (e, w)
         for e in sorted({0, len(energies) // 2, len(energies) - 1})
         for w in sorted({windows // 5, windows // 2, (4 * windows) // 5})
     ]
-    figure = _new(1.25 * len(chosen) + 1.2, 1.3 * len(rows))
-    grid: Any = figure.subplots(len(rows), len(chosen), squeeze=False)
-    for column, (e, w) in enumerate(chosen):
+    figure = _new(1.25 * len(columns) + 1.2, 1.3 * len(rows))
+    grid: Any = figure.subplots(len(rows), len(columns), squeeze=False)
+    for column, (e, w) in enumerate(columns):
         hidden = mask[e, :, :, w]
         shown = [np.ma.masked_array(volume[e, :, :, w], hidden) for volume in rows.values()]
         top = max(float(np.quantile(s.compressed(), 0.995)) if s.count() else 0.0 for s in shown) or 1.0
@@ -90,20 +90,20 @@ def _example(
 
 def _titles(example: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Names and titles of the rows there are; the second of two with the same title says so."""
-    found: dict[str, str] = {}
+    titles: dict[str, str] = {}
     for name, title in ROWS.items():
         if name in example:
-            again = title in found.values()
-            found[name] = f"{title} (of measurement-like)" if again else title
-    return list(found.items())
+            again = title in titles.values()
+            titles[name] = f"{title} (of measurement-like)" if again else title
+    return list(titles.items())
 
 
 def _bars(figure: Figure, rows: Sequence[tuple[str, Mapping[str, Any], str]], label: str) -> None:
     """Values with their intervals, one below the other; a row is its name, the figure, and its colour."""
     axes: Any = figure.subplots()
-    for place, (_, found, colour) in enumerate(rows):
-        value = found.get("value", found.get("mean"))
-        low, high = found.get("low"), found.get("high")
+    for place, (_, interval, colour) in enumerate(rows):
+        value = interval.get("value", interval.get("mean"))
+        low, high = interval.get("low"), interval.get("high")
         error = None if low is None or high is None else [[max(value - low, 0)], [max(high - value, 0)]]
         axes.errorbar(value, place, xerr=error, fmt="o", color=colour, capsize=3)
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows], fontsize=8)
@@ -113,13 +113,13 @@ def _bars(figure: Figure, rows: Sequence[tuple[str, Mapping[str, Any], str]], la
 
 
 def _accuracy(report: Mapping[str, Any]) -> Figure | None:
-    found = report["accuracy"]
-    if not found:
+    accuracy = report["accuracy"]
+    if not accuracy:
         return None
-    figure = _new(8, 0.26 * len(found) + 1)
+    figure = _new(8, 0.26 * len(accuracy) + 1)
     rows = [
         (key.replace("_", " ").replace(":", " reads "), share, "C0" if key.startswith("target") else "C1")
-        for key, share in found.items()
+        for key, share in accuracy.items()
     ]
     _bars(figure, rows, "accuracy")
     return figure
@@ -127,9 +127,9 @@ def _accuracy(report: Mapping[str, Any]) -> Figure | None:
 
 def _errors(report: Mapping[str, Any]) -> Figure:
     rows = [
-        (f"{case}: {method}".replace("_", " "), found, f"C{number}")
+        (f"{case}: {method}".replace("_", " "), error, f"C{number}")
         for number, (case, methods) in enumerate(report["relative_l2"].items())
-        for method, found in methods.items()
+        for method, error in methods.items()
     ]
     figure = _new(8, 0.26 * len(rows) + 1)
     _bars(figure, rows, "relative L2")
@@ -187,11 +187,11 @@ def _reliability(report: Mapping[str, Any]) -> Figure | None:
     figure = _new(4.5, 4.2)
     axes: Any = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    for reader, found in report["calibration"].items():
-        points = np.array([[b["confidence"], b["accuracy"], b["share"]] for b in found["reliability"]])
+    for reader, figures in report["calibration"].items():
+        points = np.array([[b["confidence"], b["accuracy"], b["share"]] for b in figures["reliability"]])
         axes.scatter(
             points[:, 0], points[:, 1], s=20 + 400 * points[:, 2], alpha=0.6,
-            label=f"{reader}, ECE {100 * found['ece']:.1f} %",
+            label=f"{reader}, ECE {100 * figures['ece']:.1f} %",
         )  # fmt: skip
     axes.set(xlabel="share of the winning class", ylabel="accuracy", xlim=(0.4, 1.02), ylim=(0, 1.05))
     axes.legend(frameon=False, loc="lower right", fontsize=9)
@@ -200,19 +200,19 @@ def _reliability(report: Mapping[str, Any]) -> Figure | None:
 
 def attention_figure(report: Mapping[str, Any]) -> Figure | None:
     """What the classifier looks at, per panel and against the energy transfer; None where it is not known."""
-    found = report["panels"]
-    if "deciding" not in found:
+    panels = report["panels"]
+    if "deciding" not in panels:
         return None
     figure = _new(13, 3.4)
     grid: Any = figure.subplots(1, 3)
     _heat(
-        figure, grid[0], report, "change of the score without the panel", _array(found["deciding"]), "magma"
+        figure, grid[0], report, "change of the score without the panel", _array(panels["deciding"]), "magma"
     )
-    _heat(figure, grid[1], report, "share of the positive map, %", 100 * _array(found["weights"]), "magma")
-    if "energy" in found:
+    _heat(figure, grid[1], report, "share of the positive map, %", 100 * _array(panels["weights"]), "magma")
+    if "energy" in panels:
         for name, label in (("deciding", "change without it"), ("weights", "share of the map")):
-            values = _array([found["by_energy"][name]])[0]
-            grid[2].plot(found["energy"], values / np.nanmax(values), drawstyle="steps-mid", label=label)
+            values = _array([panels["by_energy"][name]])[0]
+            grid[2].plot(panels["energy"], values / np.nanmax(values), drawstyle="steps-mid", label=label)
         for low, high in ((28, 32), (56, 75)):
             grid[2].axvspan(low, high, color="0.9", zorder=0)
         grid[2].set(xlabel="energy transfer, meV", ylabel="mean over the panels, of the largest")

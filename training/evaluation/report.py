@@ -58,7 +58,7 @@ def tables(report: Mapping[str, Any]) -> str:
 
 def all_tables(report: Mapping[str, Any]) -> list[Table]:
     """Every table of a report; those that the model or the data have nothing for are left out."""
-    made = [
+    parts = [
         _accuracy(report),
         _gaps(report),
         _errors(report),
@@ -75,16 +75,16 @@ def all_tables(report: Mapping[str, Any]) -> list[Table]:
         *_panels(report),
         *_members(report),
     ]
-    return [table for table in made if table is not None and table.rows]
+    return [table for table in parts if table is not None and table.rows]
 
 
 def _members(report: Mapping[str, Any]) -> list[Table]:
     """The same figures of each member alone."""
     if "members" not in report:
         return []
-    found = report["members"]
-    made = [_accuracy(found), _gaps(found), _errors(found), _flux(found), _calibration(found)]
-    return [replace(table, title=f"Each member alone: {table.title}") for table in made]
+    members = report["members"]
+    parts = [_accuracy(members), _gaps(members), _errors(members), _flux(members), _calibration(members)]
+    return [replace(table, title=f"Each member alone: {table.title}") for table in parts]
 
 
 def _words(name: str) -> str:
@@ -99,10 +99,10 @@ def _number(value: float | None, digits: int = 3) -> str:
     return EM_DASH if value is None else f"{value:.{digits}f}"
 
 
-def _interval(found: Mapping[str, Any], factor: float = 1.0, digits: int = 3) -> str:
-    if found.get("low") is None:
+def _interval(value: Mapping[str, Any], factor: float = 1.0, digits: int = 3) -> str:
+    if value.get("low") is None:
         return EM_DASH
-    return f"{factor * found['low']:.{digits}f} to {factor * found['high']:.{digits}f}"
+    return f"{factor * value['low']:.{digits}f} to {factor * value['high']:.{digits}f}"
 
 
 def _accuracy(report: Mapping[str, Any]) -> Table:
@@ -129,13 +129,13 @@ def _errors(report: Mapping[str, Any]) -> Table:
         [
             _words(case),
             _words(method),
-            _number(found["mean"]),
-            _interval(found),
+            _number(error["mean"]),
+            _interval(error),
             _number(report["relative_l1"][case][method]["mean"]),
             _number(report["ssim"][case][method]["mean"]),
         ]
         for case, methods in report["relative_l2"].items()
-        for method, found in methods.items()
+        for method, error in methods.items()
     ]
     header = ["direction", "by", "relative L2", "95 % interval", "relative L1", "SSIM"]
     return Table("Distance to the true counterpart", header, rows)
@@ -143,9 +143,9 @@ def _errors(report: Mapping[str, Any]) -> Table:
 
 def _better(report: Mapping[str, Any]) -> Table:
     rows = [
-        [_words(case), _words(method), _number(found["value"]), _interval(found)]
+        [_words(case), _words(method), _number(ratio["value"]), _interval(ratio)]
         for case, methods in report["better_than"].items()
-        for method, found in methods.items()
+        for method, ratio in methods.items()
     ]
     header = ["direction", "against", "relative L2, ratio of the means", "95 % interval"]
     return Table("Relative L2 of the model over that of others, on the same spectra", header, rows)
@@ -155,13 +155,13 @@ def _flux(report: Mapping[str, Any]) -> Table:
     rows = [
         [
             _words(case),
-            _number(found["all"]),
-            _interval(found),
-            _number(found["worst_panel"]),
-            _percent(found["within_5_percent"], 0),
-            _percent(found["intensity_within_5_percent"], 0),
+            _number(flux["all"]),
+            _interval(flux),
+            _number(flux["worst_panel"]),
+            _percent(flux["within_5_percent"], 0),
+            _percent(flux["intensity_within_5_percent"], 0),
         ]
-        for case, found in report["flux"].items()
+        for case, flux in report["flux"].items()
     ]
     header = [
         "direction",
@@ -176,9 +176,9 @@ def _flux(report: Mapping[str, Any]) -> Table:
 
 def _consistency(report: Mapping[str, Any]) -> Table:
     rows = [
-        [source, _words(method), _number(found["value"]), _interval(found)]
+        [source, _words(method), _number(distance["value"]), _interval(distance)]
         for source, methods in report["consistency"].items()
-        for method, found in methods.items()
+        for method, distance in methods.items()
     ]
     title = "Data consistency: ‖R·result − data‖ / ‖data‖ with the known resolution (noise: that of the data)"
     return Table(title, ["data", "result", "distance", "95 % interval"], rows)
@@ -188,12 +188,12 @@ def _calibration(report: Mapping[str, Any]) -> Table:
     rows = [
         [
             READERS[reader][0],
-            _number(found["nll"]),
-            _percent(found["ece"]),
-            _percent(found["ece_correlation"]),
-            _number(found["auroc"], 4),
+            _number(figures["nll"]),
+            _percent(figures["ece"]),
+            _percent(figures["ece_correlation"]),
+            _number(figures["auroc"], 4),
         ]
-        for reader, found in report["calibration"].items()
+        for reader, figures in report["calibration"].items()
     ]
     header = ["classifier", "NLL", "ECE of the shares", "ECE of the correlation", "AUROC"]
     return Table("Calibration on each classifier's own kind of data", header, rows)
@@ -215,8 +215,8 @@ def _null(report: Mapping[str, Any]) -> Table | None:
 def _null_areas(report: Mapping[str, Any]) -> Table:
     rows = [
         [domain, name, _number(value, 4)]
-        for domain, found in report["null_auroc"].items()
-        for name, value in found.items()
+        for domain, areas in report["null_auroc"].items()
+        for name, value in areas.items()
     ]
     title = "AUROC of the largest correlation, spectra against inputs of no class"
     return Table(title, ["classifier", "against", "AUROC"], rows)
@@ -224,10 +224,10 @@ def _null_areas(report: Mapping[str, Any]) -> Table:
 
 def _foreign(report: Mapping[str, Any]) -> Table | None:
     """Largest correlations of foreign materials; the change is what a forced deconvolution adds."""
-    found = report.get("foreign", {})
-    if "controls" not in found:
+    foreign = report.get("foreign", {})
+    if "controls" not in foreign:
         return None
-    readings = found["thresholds"]
+    readings = foreign["thresholds"]
     rows = [
         [
             _words(name),
@@ -235,14 +235,14 @@ def _foreign(report: Mapping[str, Any]) -> Table | None:
                 cell
                 for reading in readings
                 for cell in (
-                    _with_interval(each[reading]["mean"]),
-                    _percent(each[reading]["above"]["value"], 0),
+                    _with_interval(answers[reading]["mean"]),
+                    _percent(answers[reading]["above"]["value"], 0),
                 )
             ),
-            _with_interval(each["change"], sign="+"),
-            _percent(each["refused"], 0),
+            _with_interval(answers["change"], sign="+"),
+            _percent(answers["refused"], 0),
         ]
-        for name, each in found["controls"].items()
+        for name, answers in foreign["controls"].items()
     ]
     columns = [
         column
@@ -251,38 +251,38 @@ def _foreign(report: Mapping[str, Any]) -> Table | None:
     ]
     header = ["input", *columns, "after − before deconvolving", "refused by the domain check"]
     title = (
-        f"Largest correlation of foreign materials, {found['spectra']} of each, with the background and "
+        f"Largest correlation of foreign materials, {foreign['spectra']} of each, with the background and "
         "noise of measurement-like data: mean (95 % interval) and share above the threshold; "
         "deconvolved by force"
     )
     return Table(title, header, rows)
 
 
-def _with_interval(found: Mapping[str, Any], sign: str = "") -> str:
-    low, high = found["low"], found["high"]
-    return f"{found['value']:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
+def _with_interval(value: Mapping[str, Any], sign: str = "") -> str:
+    low, high = value["low"], value["high"]
+    return f"{value['value']:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
 
 
 def _coverage(report: Mapping[str, Any]) -> Table:
-    found = report["coverage"]
+    coverage = report["coverage"]
     rows = (
         [["not known", *[EM_DASH] * 4]]
-        if "68" not in found
+        if "68" not in coverage
         else [
             [
-                str(found["spectra"]),
-                _percent(found["68"]),
-                _percent(found["95"]),
-                _percent(found["68_bright"]),
-                _percent(found["95_bright"]),
+                str(coverage["spectra"]),
+                _percent(coverage["68"]),
+                _percent(coverage["95"]),
+                _percent(coverage["68_bright"]),
+                _percent(coverage["95_bright"]),
             ]
         ]
     )
-    for direction, parts in found.get("calibration", {}).items():
+    for direction, parts in coverage.get("calibration", {}).items():
         if isinstance(parts, Mapping) and "overall" in parts:
             overall, bright = parts["overall"], parts["bright"]
             numbers = (overall["68"], overall["95"], bright["68"], bright["95"])
-            spectra = f"{found['calibration']['spectra']}, {direction}, all conditions"
+            spectra = f"{coverage['calibration']['spectra']}, {direction}, all conditions"
             rows.append([spectra, *map(_percent, numbers)])
     header = ["spectra", "within 68 %", "within 95 %", "68 %, bright bins", "95 %, bright bins"]
     return Table("Coverage of the errors (measurement-like data)", header, rows)
@@ -294,25 +294,25 @@ def _domain(report: Mapping[str, Any]) -> list[Table]:
     return [table for key, title in titles.items() if key in report for table in _checked(report[key], title)]
 
 
-def _checked(found: Any, title: str) -> list[Table]:
+def _checked(domain: Any, title: str) -> list[Table]:
     """Whatever the control report holds: numbers as they are, tables of numbers as tables."""
-    if not isinstance(found, Mapping) or "not known" in found:
-        return [Table(title, ["", ""], [["not known", str(found.get("not known", ""))]])]
-    single = [[_words(str(k)), _cell(v)] for k, v in found.items() if not isinstance(v, Mapping)]
-    made = [Table(title, ["", ""], single)]
-    for name, inner in found.items():
+    if not isinstance(domain, Mapping) or "not known" in domain:
+        return [Table(title, ["", ""], [["not known", str(domain.get("not known", ""))]])]
+    single = [[_words(str(k)), _cell(v)] for k, v in domain.items() if not isinstance(v, Mapping)]
+    checked = [Table(title, ["", ""], single)]
+    for name, inner in domain.items():
         if isinstance(inner, Mapping) and inner and all(isinstance(v, Mapping) for v in inner.values()):
-            made.append(_of_mappings(f"{title}: {_words(str(name))}", inner))
+            checked.append(_of_mappings(f"{title}: {_words(str(name))}", inner))
         elif isinstance(inner, Mapping):
             rows = [[_words(str(k)), _cell(v)] for k, v in inner.items()]
-            made.append(Table(f"{title}: {_words(str(name))}", ["", ""], rows))
-    return made
+            checked.append(Table(f"{title}: {_words(str(name))}", ["", ""], rows))
+    return checked
 
 
-def _of_mappings(title: str, found: Mapping[str, Mapping[str, Any]]) -> Table:
+def _of_mappings(title: str, rows_by_name: Mapping[str, Mapping[str, Any]]) -> Table:
     """A row for each mapping, a column for each of their keys."""
-    keys = list(dict.fromkeys(key for inner in found.values() for key in inner))
-    rows = [[_words(name), *(_cell(inner.get(key)) for key in keys)] for name, inner in found.items()]
+    keys = list(dict.fromkeys(key for inner in rows_by_name.values() for key in inner))
+    rows = [[_words(name), *(_cell(inner.get(key)) for key in keys)] for name, inner in rows_by_name.items()]
     return Table(title, ["", *map(_words, keys)], rows)
 
 
@@ -329,10 +329,10 @@ def _cell(value: Any) -> str:
 
 def panels_that_decide(report: Mapping[str, Any]) -> Table | None:
     """The ten panels that the classifier's answer depends on most; None where that is not known."""
-    found = report["panels"]
-    if "deciding" not in found:
+    panels = report["panels"]
+    if "deciding" not in panels:
         return None
-    values = np.array(found["deciding"])
+    values = np.array(panels["deciding"])
     rows = []
     for place in np.argsort(-values, axis=None)[:10]:
         e, w = (int(n) for n in np.unravel_index(place, values.shape))
@@ -342,8 +342,8 @@ def panels_that_decide(report: Mapping[str, Any]) -> Table | None:
                 f"{energy:g} meV",
                 _window(report, e, w),
                 _number(values[e, w]),
-                _number(found["occlusion"][e][w]),
-                _percent(found["weights"][e][w]),
+                _number(panels["occlusion"][e][w]),
+                _percent(panels["weights"][e][w]),
             ]
         )
     header = ["Ei", "energy transfer", "mean change", "mean fall of the score without it", "share of the map"]
@@ -360,7 +360,7 @@ def _window(report: Mapping[str, Any], energy: int, window: int) -> str:
 
 def _panels(report: Mapping[str, Any]) -> list[Table]:
     """Relative L2 per panel, untranslated → translated, where the energy bins are few."""
-    made = []
+    panels_of = []
     for case, methods in report["relative_l2"].items():
         before, after = (methods[name]["per_panel"] for name in ("untranslated", "translated"))
         if len(before[0]) > 16 or case == "deconvolve_measured":
@@ -376,8 +376,8 @@ def _panels(report: Mapping[str, Any]) -> list[Table]:
             for energy, old, new in zip(report["incident_energies"], before, after, strict=True)
         ]
         header = [f"relative L2, {_words(case)}", *(f"window {n}" for n in range(len(before[0])))]
-        made.append(Table(f"Relative L2 per panel, {_words(case)}", header, rows))
-    return made
+        panels_of.append(Table(f"Relative L2 per panel, {_words(case)}", header, rows))
+    return panels_of
 
 
 STYLE = """
@@ -442,9 +442,9 @@ def _about(report: Mapping[str, Any]) -> str:
 def _chosen(baseline: Mapping[str, Any]) -> str:
     """How Richardson–Lucy was set, in words."""
     return "; ".join(
-        f"{source} data: {found['iterations']} iterations"
-        + (", a background taken off first" if found["background_subtracted"] else "")
-        for source, found in baseline.items()
+        f"{source} data: {how['iterations']} iterations"
+        + (", a background taken off first" if how["background_subtracted"] else "")
+        for source, how in baseline.items()
     )
 
 
@@ -460,7 +460,11 @@ def write_report(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Exp2SimError(f"The folder {folder} cannot be made: {error}.") from error
+        raise Exp2SimError(
+            f"The folder {folder} cannot be made.",
+            reason=str(error),
+            fix="Choose another folder for --report.",
+        ) from error
     for name, text in (
         (REPORT, json.dumps(report, indent=1, allow_nan=False) + "\n"),
         (PAGE, page(report, draw(report, example, mask))),

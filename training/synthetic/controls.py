@@ -118,22 +118,22 @@ def _shuffled_bins(x: NDArray[Any], mask: NDArray[np.bool_], rng: np.random.Gene
     return out
 
 
-def controls(inside: Volumes, rng: np.random.Generator, *, seen: bool = True) -> dict[str, Volumes]:
+def controls(inside: Volumes, rng: np.random.Generator, *, held_out: bool = False) -> dict[str, Volumes]:
     """Foreign spectra, as many of each kind as in-domain ones (without background and noise).
 
-    ``seen`` leaves out those that the limits are never chosen on (Rb2MnF4, photographs, exchanged masks).
+    ``held_out`` adds those that no limit is ever chosen on (Rb2MnF4, photographs, exchanged masks).
     """
     shape = inside.values.shape[1:]
     groups, nh, nk, ne = shape
     drawn = digits(GLYPHS, nh, nk, rng)
-    made: dict[str, Callable[[int], Any]] = {
+    makers: dict[str, Callable[[int], Any]] = {
         "shuffled panels": lambda i: _shuffled_panels(inside.values[i], rng),
         "shuffled bins": lambda i: _shuffled_bins(inside.values[i], inside.mask[i], rng),
         "digits": lambda i: _panels(drawn[rng.integers(GLYPHS, size=(groups, ne))]),
         "textures": lambda i: _cut(photograph(groups * nh, ne * nk, rng, real=False), shape),
     }
-    if not seen:
-        made |= {
+    if held_out:
+        makers |= {
             "Rb2MnF4": lambda i: antiferromagnet(
                 shape, inside.energies[i], rng, top=6.6 * np.exp(0.1 * rng.standard_normal())
             ),
@@ -146,13 +146,13 @@ def controls(inside: Volumes, rng: np.random.Generator, *, seen: bool = True) ->
                 shape, inside.energies[i], rng, top=float(inside.energies[i].max() * rng.uniform(0.07, 0.2))
             ),
         }
-    found = {}
-    for name, make in made.items():
+    foreign = {}
+    for name, make in makers.items():
         x = np.stack([make(i) for i in range(len(inside))])
-        found[name] = inside.filled(x).of_means(inside.means)
-    if not seen:
-        found |= exchanged_masks(inside)
-    return found
+        foreign[name] = inside.filled(x).of_means(inside.means)
+    if held_out:
+        foreign |= exchanged_masks(inside)
+    return foreign
 
 
 def exchanged_masks(inside: Volumes) -> dict[str, Volumes]:

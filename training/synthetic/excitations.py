@@ -16,8 +16,8 @@ def positions(bins: int, points: int) -> Floats:
     >>> positions(2, 1).tolist()
     [-0.5125, 0.5125]
     """
-    found: Floats = ((np.arange(points * bins) + 0.5) / (points * bins) * 2 - 1) * EXTENT
-    return found
+    centres: Floats = ((np.arange(points * bins) + 0.5) / (points * bins) * 2 - 1) * EXTENT
+    return centres
 
 
 def binned_line(omega: Floats, weight: Floats, edges: Floats, width: float) -> Floats:
@@ -32,12 +32,12 @@ def binned_line(omega: Floats, weight: Floats, edges: Floats, width: float) -> F
     from scipy.special import ndtr
 
     below = ndtr((edges - omega[..., None]) / width)
-    found: Floats = weight[..., None] * np.diff(below, axis=-1) / np.diff(edges)
-    return found
+    density: Floats = weight[..., None] * np.diff(below, axis=-1) / np.diff(edges)
+    return density
 
 
 def averaged(volume: Floats, points: int) -> Floats:
     """Means over the points of each bin: (h · points, k · points, E) to (h, k, E)."""
     nh, nk, ne = volume.shape
-    found: Floats = volume.reshape(nh // points, points, nk // points, points, ne).mean(axis=(1, 3))
-    return found
+    means: Floats = volume.reshape(nh // points, points, nk // points, points, ne).mean(axis=(1, 3))
+    return means

@@ -135,10 +135,10 @@ def spectrum(magnet: Magnet, edges: Floats, size: tuple[int, int], width: float)
     shape, strength = magnet.branch(magnet.gamma(h[:, None], k[None]))
     strength = strength * np.exp(-magnet.falling * (h[:, None] ** 2 + k[None] ** 2))
     out = np.empty((len(edges), *size, edges.shape[1] - 1))
-    for number, own in enumerate(edges):
-        volume = np.zeros((*shape.shape, len(own) - 1))
+    for number, bins in enumerate(edges):
+        volume = np.zeros((*shape.shape, len(bins) - 1))
         for top, share in zip(magnet.tops, magnet.shares, strict=True):
-            volume += binned_line(top * shape, share * strength, own, max(width * (own[1] - own[0]), 1e-9))
+            volume += binned_line(top * shape, share * strength, bins, max(width * (bins[1] - bins[0]), 1e-9))
         out[number] = averaged(volume, POINTS)
     return out
 
@@ -157,8 +157,10 @@ class Magnets:
     ) -> NDArray[np.float32]:
         """(Ei · E, h, k), of about the mean physical intensity ``level``; ``own_cell``: see `draw_magnet`."""
         magnet = draw_magnet(rng, 0.9 * float(self.edges.max()), own_cell)
-        made = spectrum(magnet, self.edges, size, rng.uniform(0, 0.6))
-        made *= level * np.exp(_SPREAD * rng.standard_normal()) / max(float(made.mean()), 1e-9 * level)
-        noisy = self.noise.apply(rng, made[None].astype(np.float32))[0]
+        intensity = spectrum(magnet, self.edges, size, rng.uniform(0, 0.6))
+        intensity *= (
+            level * np.exp(_SPREAD * rng.standard_normal()) / max(float(intensity.mean()), 1e-9 * level)
+        )
+        noisy = self.noise.apply(rng, intensity[None].astype(np.float32))[0]
         scaled: NDArray[Any] = self.scaling.forward(np.moveaxis(noisy, -1, 1).astype(np.float64))
         return np.asarray(scaled.reshape(-1, *size), dtype=np.float32)

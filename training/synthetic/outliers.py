@@ -46,11 +46,11 @@ def make_outliers(
     if len(x) == 0:
         return x
     panels = x.shape[1] // 2
-    made = []
+    outliers = []
     for sample in x:
         kind = kinds[int(torch.randint(len(kinds), (), generator=draws)) if len(kinds) > 1 else 0]
-        made.append(_one(sample[:panels], sample[panels:], kind, draws, levels, magnets))
-    intensity = torch.where(x[:, panels:] > 0, 0.0, torch.stack(made))
+        outliers.append(_one(sample[:panels], sample[panels:], kind, draws, levels, magnets))
+    intensity = torch.where(x[:, panels:] > 0, 0.0, torch.stack(outliers))
     return torch.cat([intensity, x[:, panels:]], 1)
 
 
@@ -91,8 +91,8 @@ def _magnet(
         raise ValueError("outliers that are magnets need something that draws magnets")
     rng = np.random.default_rng(int(torch.randint(2**62, (), generator=draws)))
     level = magnets.scaling.inverse(intensity)[mask == 0].clamp_min(0).mean().nan_to_num()
-    made = magnets.panels(rng, float(level), (intensity.shape[-2], intensity.shape[-1]), own_cell)
-    return torch.from_numpy(made).to(intensity.dtype)
+    panels = magnets.panels(rng, float(level), (intensity.shape[-2], intensity.shape[-1]), own_cell)
+    return torch.from_numpy(panels).to(intensity.dtype)
 
 
 def _another_lattice(
@@ -117,8 +117,8 @@ def _another_lattice(
     panels = _filled(intensity, mask)
     if levels is not None:
         panels = _of_another_band(panels, levels, _LARGEST_BAND ** chance[4])
-    made: Tensor = F.grid_sample(panels[None], grid, padding_mode="reflection", align_corners=False)[0]
-    return made
+    zoomed: Tensor = F.grid_sample(panels[None], grid, padding_mode="reflection", align_corners=False)[0]
+    return zoomed
 
 
 def _filled(intensity: Tensor, mask: Tensor, size: int = 9) -> Tensor:
@@ -145,7 +145,7 @@ def _of_another_band(panels: Tensor, levels: Tensor, factor: float) -> Tensor:
     >>> _of_another_band(torch.tensor([10.0, 20.0, 40.0])[:, None, None], levels, 2.0).flatten().tolist()
     [20.0, 40.0, 0.0]
     """
-    wanted = levels * factor
-    nearest = (wanted[:, None] - levels).abs().argmin(1)
-    inside = (wanted <= levels.max() * (1 + 1e-6))[:, None, None]
+    energies = levels * factor
+    nearest = (energies[:, None] - levels).abs().argmin(1)
+    inside = (energies <= levels.max() * (1 + 1e-6))[:, None, None]
     return torch.where(inside, panels[nearest], torch.zeros(()))

@@ -82,12 +82,12 @@ def axes_of_recipe(recipe: AxesRecipe) -> ModelAxes:
     h, k, energy = (
         ModelAxis(
             kind,  # type: ignore[arg-type]
-            np.linspace(*given.limits, given.size + 1),
-            relative=getattr(given, "relative_to_incident_energy", False),
-            integrated=given.integrated is not None,
-            missing=given.missing,
+            np.linspace(*axis.limits, axis.size + 1),
+            relative=getattr(axis, "relative_to_incident_energy", False),
+            integrated=axis.integrated is not None,
+            missing=axis.missing,
         )
-        for kind, given in zip(AXES, (recipe.h, recipe.k, recipe.energy), strict=True)
+        for kind, axis in zip(AXES, (recipe.h, recipe.k, recipe.energy), strict=True)
     )
     return h, k, energy
 
@@ -152,22 +152,22 @@ def volumes_on(
     _check_others(histogram, set(positions.values()))
     energy = _incident_energy(histogram, incident_energy)
     order = [p for p in positions.values() if p is not None]
-    rest = [i for i in range(histogram.ndim) if i not in order]
+    others = [i for i in range(histogram.ndim) if i not in order]
     shape = tuple(1 if p is None else histogram.shape[p] for p in positions.values())
     arrays = [
-        np.transpose(array, [*order, *rest]).reshape(shape)
+        np.transpose(array, [*order, *others]).reshape(shape)
         for array in (histogram.intensity, histogram.variance, histogram.mask)
     ]
     source, target = [], []
     for axis in axes:
         position = positions[axis.kind]
-        given = None if position is None else histogram.axes[position]
-        if axis.kind in extend and given is not None:
+        source_axis = None if position is None else histogram.axes[position]
+        if axis.kind in extend and source_axis is not None:
             unit = energy if axis.relative else 1.0
-            axis = axis.covering(given.edges[0] / unit, given.edges[-1] / unit)
-        wanted = axis.at(energy)
-        source.append(_source_edges(histogram, given, axis, wanted, rules))
-        target.append(wanted)
+            axis = axis.covering(source_axis.edges[0] / unit, source_axis.edges[-1] / unit)
+        edges = axis.at(energy)
+        source.append(_source_edges(histogram, source_axis, axis, edges, rules))
+        target.append(edges)
     exact = all(_contains(s, t) for s, t in zip(source, target, strict=True))
     if not exact and not rules.allowed:
         raise Exp2SimError(
@@ -188,8 +188,8 @@ def volumes_on(
     return [Volume(binned, energy, exact)]
 
 
-def _incident_energy(histogram: Histogram, given: float | None) -> float:
-    value = histogram.metadata.get("incident_energy", given)
+def _incident_energy(histogram: Histogram, default: float | None) -> float:
+    value = histogram.metadata.get("incident_energy", default)
     if value is None:
         raise Exp2SimError(
             "The file does not tell the incident energy.",
@@ -197,12 +197,14 @@ def _incident_energy(histogram: Histogram, given: float | None) -> float:
             fix="Set incident_energy (meV) for these files.",
         )
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e5:
-        raise Exp2SimError(f"Its incident energy {value!r} is no positive number of meV.")
+        raise Exp2SimError(
+            f"Its incident energy {value!r} is no positive number of meV.", fix="Correct it in the file."
+        )
     return float(value)
 
 
-def _check_others(histogram: Histogram, known: set[int | None]) -> None:
-    others = [axis for i, axis in enumerate(histogram.axes) if i not in known and axis.size > 1]
+def _check_others(histogram: Histogram, used: set[int | None]) -> None:
+    others = [axis for i, axis in enumerate(histogram.axes) if i not in used and axis.size > 1]
     if others:
         names = ", ".join(f"{axis.name!r} ({axis.size} bins, {axis.unit or 'no unit'})" for axis in others)
         powder = any(axis.kind == "modQ" for axis in others)
@@ -216,42 +218,42 @@ def _check_others(histogram: Histogram, known: set[int | None]) -> None:
 
 
 def _source_edges(
-    histogram: Histogram, given: Axis | None, axis: ModelAxis, wanted: Floats, rules: RebinRecipe
+    histogram: Histogram, source: Axis | None, axis: ModelAxis, target: Floats, rules: RebinRecipe
 ) -> Floats:
     """Edges of a file's axis, checked against what the model takes."""
-    if given is None:
-        _check_missing(histogram, axis, wanted)
-        return wanted
-    check_words(given, axis.rule)
-    width = float(np.diff(wanted).mean())
+    if source is None:
+        _check_missing(histogram, axis, target)
+        return target
+    check_words(source, axis.rule)
+    width = float(np.diff(target).mean())
     slack = rules.tolerance * width
-    edges = snap(given.edges, wanted, slack)
-    inside = (edges[1:] > wanted[0] + slack) & (edges[:-1] < wanted[-1] - slack)
+    edges = snap(source.edges, target, slack)
+    inside = (edges[1:] > target[0] + slack) & (edges[:-1] < target[-1] - slack)
     if not inside.any():
         raise Exp2SimError(
-            f"Its axis {given.name!r} goes from {edges[0]:.4g} to {edges[-1]:.4g} {given.unit}.",
-            reason=f"The model's goes from {wanted[0]:.4g} to {wanted[-1]:.4g}: they have no bin in common.",
+            f"Its axis {source.name!r} goes from {edges[0]:.4g} to {edges[-1]:.4g} {source.unit}.",
+            reason=f"The model's goes from {target[0]:.4g} to {target[-1]:.4g}: they have no bin in common.",
             fix="Cut the data over the model's range, or change the range in the recipe.",
         )
     widest = float(np.diff(edges)[inside].max())
     if widest > width + 2 * slack:
         raise Exp2SimError(
-            f"Its axis {given.name!r} has bins up to {widest:.4g} {given.unit} wide.",
+            f"Its axis {source.name!r} has bins up to {widest:.4g} {source.unit} wide.",
             reason=f"The model's are {width:.4g} wide; finer bins cannot be made from coarser ones.",
             fix="Bin the data finer from the events, or take wider bins in the recipe.",
         )
     return edges
 
 
-def _check_missing(histogram: Histogram, axis: ModelAxis, wanted: Floats) -> None:
-    found = integrated_axis(histogram, axis.kind)
-    if axis.integrated and found is not None:
-        known, slack = found.edges, 0.25 * (wanted[-1] - wanted[0])
-        if abs(known[0] - wanted[0]) <= slack and abs(known[1] - wanted[-1]) <= slack:
+def _check_missing(histogram: Histogram, axis: ModelAxis, target: Floats) -> None:
+    source = integrated_axis(histogram, axis.kind)
+    if axis.integrated and source is not None:
+        limits, slack = source.edges, 0.25 * (target[-1] - target[0])
+        if abs(limits[0] - target[0]) <= slack and abs(limits[1] - target[-1]) <= slack:
             return
         raise Exp2SimError(
-            f"It is integrated over {axis.kind} from {known[0]:.4g} to {known[1]:.4g}.",
-            reason=f"The model's data are integrated from {wanted[0]:.4g} to {wanted[-1]:.4g}.",
+            f"It is integrated over {axis.kind} from {limits[0]:.4g} to {limits[1]:.4g}.",
+            reason=f"The model's data are integrated from {target[0]:.4g} to {target[-1]:.4g}.",
             fix="Cut the data over the model's range.",
         )
     if axis.integrated and axis.missing:
@@ -268,8 +270,8 @@ def _check_missing(histogram: Histogram, axis: ModelAxis, wanted: Floats) -> Non
 def _contains(source: Floats, target: Floats) -> bool:
     """Whether every bin that reaches into the target's range is one of the target's."""
     inner = source[(source >= target[0]) & (source <= target[-1])]
-    wanted = target[(target >= source[0]) & (target <= source[-1])]
-    return bool(np.isin(inner, target).all() and np.isin(wanted, source).all())
+    outer = target[(target >= source[0]) & (target <= source[-1])]
+    return bool(np.isin(inner, target).all() and np.isin(outer, source).all())
 
 
 def _check_coverage(binned: Binned, rules: RebinRecipe) -> None:

@@ -83,7 +83,7 @@ def _start(recipe: ExportRecipe, out: Path) -> None:
     """Make the folder, or check that it is one of this recipe's."""
     path = out / _BUILD
     mine = {"name": recipe.name, "seed": recipe.seed}
-    others = [each for each in out.iterdir() if each.name != LOCK and not is_temporary(each)]
+    others = [inner for inner in out.iterdir() if inner.name != LOCK and not is_temporary(inner)]
     if not path.is_file() and others:
         raise Exp2SimError(
             f"{out} exists and is no data set of `exp2sim data build`.", fix="Choose another --out."
@@ -97,7 +97,7 @@ def _start(recipe: ExportRecipe, out: Path) -> None:
                 f"{out} holds the data set of another recipe.", fix="Choose another --out, or delete it."
             )
     except (OSError, ValueError) as error:
-        raise Exp2SimError(f"{out} cannot be used: {error}.") from error
+        raise Exp2SimError(f"{out} cannot be used: {error}.", fix="Choose another --out.") from error
     (out / FILE).unlink(missing_ok=True)  # not whole until the end
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(mine), encoding="utf-8")
@@ -130,7 +130,7 @@ def _convert(
             reason = str(error).replace(str(entry.path), entry.path.name)
             refused.append({"file": entry.path.name, "kind": entry.kind, "reason": reason})
             continue
-        items += [_Item(entry, label, number, row, each) for row, each in enumerate(about)]
+        items += [_Item(entry, label, number, row, volume) for row, volume in enumerate(about)]
     if progress is not None:
         progress(len(files), len(files), "")
     return items, refused
@@ -153,7 +153,7 @@ def _check_class(label: Label, recipe: ExportRecipe) -> None:
     except ValidationError as error:
         raise Exp2SimError(
             f"Its class {label.name!r} is no name of a class.",
-            reason="A name begins with a letter and has up to 40 letters, digits, spaces, dots, _ and -.",
+            fix="Begin it with a letter; take up to 40 letters, digits, spaces, dots, _ and -.",
         ) from error
 
 
@@ -163,7 +163,8 @@ def _check_found(recipe: ExportRecipe, items: list[_Item], refused: list[dict[st
             first = next(entry for entry in refused if entry["kind"] == kind)
             count = sum(entry["kind"] == kind for entry in refused)
             raise Exp2SimError(
-                f"None of the {count} files of {kind!r} can be used. {first['file']}: {first['reason']}"
+                f"None of the {count} files of {kind!r} can be used. {first['file']}: {first['reason']}",
+                fix="Mend the files, or change the recipe to what they hold.",
             )
 
 
@@ -174,8 +175,8 @@ def _complete(recipe: ExportRecipe, items: list[_Item]) -> None:
     for item, number in zip(items, numbers, strict=True):
         item.group = number
         name, label = item.label.group or item.entry.path.stem, item.label.name or ""
-        known = sets.setdefault(number, (label, name))
-        sets[number] = (known[0] or label, min(known[1], name))
+        before = sets.setdefault(number, (label, name))
+        sets[number] = (before[0] or label, min(before[1], name))
     splits = assign(sets, recipe.split, recipe.seed)
     for item in items:
         item.split = splits[item.group]
@@ -190,15 +191,15 @@ def _pair(items: list[_Item]) -> None:
     for place, item in enumerate(sides[1]):
         by_name.setdefault(_pair_name(item), []).append(place)
     for place, item in enumerate(sides[0]):
-        found = [i for i in by_name.get(_pair_name(item), ()) if _fit(item, sides[1][i])]
-        if len(found) > 1 or (found and sides[1][found[0]].pair >= 0):
+        partners = [i for i in by_name.get(_pair_name(item), ()) if _fit(item, sides[1][i])]
+        if len(partners) > 1 or (partners and sides[1][partners[0]].pair >= 0):
             raise Exp2SimError(
                 f"{item.entry.path.name} has more than one counterpart.",
                 reason="Several files have its stem, class and incident energy.",
                 fix="Name the pairs in the column 'pair' of a label file.",
             )
-        if found:
-            item.pair, sides[1][found[0]].pair = found[0], place
+        if partners:
+            item.pair, sides[1][partners[0]].pair = partners[0], place
     if not any(item.pair >= 0 for item in items):
         raise Exp2SimError(
             "No file has a counterpart in the other domain.",
@@ -211,9 +212,9 @@ def _pair_name(item: _Item) -> str:
     return f"pair {item.label.pair}" if item.label.pair is not None else item.entry.path.stem
 
 
-def _fit(one: _Item, other: _Item) -> bool:
-    names = {one.label.name, other.label.name} - {None}
-    energies = one.about.incident_energy, other.about.incident_energy
+def _fit(item: _Item, other: _Item) -> bool:
+    names = {item.label.name, other.label.name} - {None}
+    energies = item.about.incident_energy, other.about.incident_energy
     return len(names) <= 1 and abs(energies[0] - energies[1]) <= SAME_ENERGY * energies[0]
 
 
@@ -273,7 +274,7 @@ def _public(recipe: ExportRecipe) -> dict[str, Any]:
 
 def _tidy(out: Path, items: list[_Item]) -> None:
     """Remove shards of files that are no longer part of the data set, and what was left half-written."""
-    wanted = {shard_name(item.entry.kind, item.shard) for item in items}
+    names = {shard_name(item.entry.kind, item.shard) for item in items}
     for path in (out / "shards").iterdir():
-        if path.suffix == ".h5" and path.name not in wanted:
+        if path.suffix == ".h5" and path.name not in names:
             path.unlink()

@@ -27,15 +27,15 @@ class Entry:
 
 def entries(recipe: ExportRecipe, folder: Path) -> list[Entry]:
     """All files of a recipe that lies in ``folder``: by domain, source and name, each once per domain."""
-    found: list[Entry] = []
+    listed: list[Entry] = []
     for kind in KINDS:
-        seen: set[Path] = set()
+        paths: set[Path] = set()
         for source in recipe.sources(kind):
             for path in expand(source.files, folder):
-                if path.resolve() not in seen:
-                    seen.add(path.resolve())
-                    found.append(Entry(path, kind, source))
-    return found
+                if path.resolve() not in paths:
+                    paths.add(path.resolve())
+                    listed.append(Entry(path, kind, source))
+    return listed
 
 
 def expand(patterns: Sequence[str], folder: Path) -> list[Path]:
@@ -46,7 +46,7 @@ def expand(patterns: Sequence[str], folder: Path) -> list[Path]:
     Exp2SimError
         If a pattern stands for no file.
     """
-    found: list[Path] = []
+    paths: list[Path] = []
     for pattern in patterns:
         text = os.path.expandvars(os.path.expanduser(pattern))
         base = Path(text) if os.path.isabs(text) else folder / text
@@ -54,12 +54,14 @@ def expand(patterns: Sequence[str], folder: Path) -> list[Path]:
         if not some:
             raise Exp2SimError(
                 f"There is no file {pattern}.",
-                reason="It is looked for beside the recipe, if it is no full path.",
+                fix="Name it by its full path, or relative to the recipe.",
             )
-        found += some
-        if len(found) > MAX_FILES:
-            raise Exp2SimError(f"{pattern} and what comes before are more than {MAX_FILES} files.")
-    return list(dict.fromkeys(found))
+        paths += some
+        if len(paths) > MAX_FILES:
+            raise Exp2SimError(
+                f"{pattern} and what comes before are more than {MAX_FILES} files.", fix="Take fewer."
+            )
+    return list(dict.fromkeys(paths))
 
 
 def _files(base: Path) -> list[Path]:

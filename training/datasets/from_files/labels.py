@@ -71,10 +71,14 @@ def read_table(path: Path) -> dict[str, Label]:
     """
     try:
         if path.stat().st_size > MAX_CSV_BYTES:
-            raise Exp2SimError(f"The label file {path.name} is larger than {MAX_CSV_BYTES} bytes.")
+            raise Exp2SimError(
+                f"The label file {path.name} is larger than {MAX_CSV_BYTES} bytes.", fix="Split it."
+            )
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise Exp2SimError(f"Cannot read the label file {path}: {error}.") from error
+        raise Exp2SimError(
+            f"Cannot read the label file {path}: {error}.", fix="Name a CSV file in UTF-8 in [labels]."
+        ) from error
     rows: dict[str, Label] = {}
     reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
     if "file" not in (reader.fieldnames or ()):
@@ -86,25 +90,25 @@ def read_table(path: Path) -> dict[str, Label]:
         if not name:
             continue
         if name in rows:
-            raise Exp2SimError(f"The label file {path.name} names {name!r} twice.")
+            raise Exp2SimError(f"The label file {path.name} names {name!r} twice.", fix="Keep one row.")
         texts = {key: (row.get(key) or "").strip() or None for key in KNOWN}
         rows[name] = Label(texts["class"], texts["group"], texts["pair"], _numbers(row, path, name))
     return rows
 
 
 def _numbers(row: Mapping[str, Any], path: Path, name: str) -> dict[str, float]:
-    found = {}
+    parameters = {}
     for key, text in row.items():
         if key in KNOWN or not isinstance(key, str) or not isinstance(text, str) or not text.strip():
             continue
         try:
-            found[key.strip()] = float(text)
+            parameters[key.strip()] = float(text)
         except ValueError as error:
             raise Exp2SimError(
                 f"The label file {path.name} has {key} = {text[:40]!r} for {name!r}.",
-                reason="Columns besides file, class, group and pair are parameters: numbers.",
+                fix="Give numbers in columns besides file, class, group and pair.",
             ) from error
-    return found
+    return parameters
 
 
 def spinw_label(path: Path) -> Label:
@@ -120,9 +124,9 @@ def spinw_label(path: Path) -> Label:
     is_hdf5 = head.startswith(_HDF5) or head[512:516] == _HDF5
     every = [struct for _, struct in structs(read_variables(path, is_hdf5=is_hdf5))]
     name = next((s["class"] for s in every if isinstance(s.get("class"), str)), None)
-    given = next((s["parameters"] for s in every if isinstance(s.get("parameters"), dict)), None)
-    if given is not None:
-        values = {key: _number(value) for key, value in given.items()}
+    parameters = next((s["parameters"] for s in every if isinstance(s.get("parameters"), dict)), None)
+    if parameters is not None:
+        values = {key: _number(value) for key, value in parameters.items()}
         numbers = {key: value for key, value in values.items() if value is not None}
     else:
         numbers = next((m for s in every if (m := _matrices(s.get("matrix")))), {})

@@ -72,12 +72,12 @@ def rebin(
     """
     measured = ~mask
     volume = _product([np.diff(e) for e in edges])
-    kept, spread = np.where(mask, 0.0, intensity), np.where(mask, 0.0, variance)
+    content, spread = np.where(mask, 0.0, intensity), np.where(mask, 0.0, variance)
     if values == "sum":
-        kept, spread = kept / volume, spread / volume**2
-    parts = [overlaps(one, other) for one, other in zip(edges, target, strict=True)]
+        content, spread = content / volume, spread / volume**2
+    parts = [overlaps(axis_edges, other) for axis_edges, other in zip(edges, target, strict=True)]
     counts, errors, filled = (
-        _apply(array, parts) for array in (kept, spread * volume, measured.astype(np.float64))
+        _apply(array, parts) for array in (content, spread * volume, measured.astype(np.float64))
     )
     whole = _product([np.diff(e) for e in target])
     share = filled / whole
@@ -92,8 +92,8 @@ def rebin(
 def _product(widths: Sequence[Floats]) -> Floats:
     """Volumes of the bins, in the shape of the array."""
     volume: Floats = np.ones(())
-    for each in widths:
-        volume = volume[..., None] * each
+    for width in widths:
+        volume = volume[..., None] * width
     return volume
 
 

@@ -53,9 +53,9 @@ class AxisRecipe(Table):
     @property
     def limits(self) -> tuple[float, float]:
         """First and last edge."""
-        found = self.integrated or self.range
-        assert found is not None
-        return found
+        span = self.integrated or self.range
+        assert span is not None
+        return span
 
     @property
     def span(self) -> float:

@@ -101,8 +101,10 @@ def _done(path: Path, fingerprint: str) -> list[About] | None:
         return None
     try:
         with h5py.File(path, "r") as file:
-            found = json.loads(file.attrs[ABOUT])
-        return [About(**each) for each in found["volumes"]] if found["fingerprint"] == fingerprint else None
+            stored = json.loads(file.attrs[ABOUT])
+        if stored["fingerprint"] != fingerprint:
+            return None
+        return [About(**entry) for entry in stored["volumes"]]
     except (OSError, KeyError, TypeError, ValueError):
         return None
 

@@ -31,8 +31,8 @@ def parameter_sets(stems: Sequence[str], labels: Sequence[Label]) -> list[int]:
     first: dict[Hashable, int] = {}
     for i, (stem, label) in enumerate(zip(stems, labels, strict=True)):
         for key in _keys(stem, label):
-            one, other = sorted((root(first.setdefault(key, i)), root(i)))
-            parent[other] = one
+            root_set, other = sorted((root(first.setdefault(key, i)), root(i)))
+            parent[other] = root_set
     roots = [root(i) for i in range(len(stems))]
     number = {r: n for n, r in enumerate(dict.fromkeys(roots))}
     return [number[r] for r in roots]
@@ -56,7 +56,7 @@ def assign(sets: Mapping[int, tuple[str, str]], settings: SplitRecipe, seed: int
     >>> sorted(found.values()).count("train"), sorted(found.values()).count("validation")
     (7, 2)
     """
-    found: dict[int, Split] = {}
+    splits: dict[int, Split] = {}
     for name in sorted({label for label, _ in sets.values()}):
         members = [number for number, (label, _) in sets.items() if label == name]
         members.sort(key=lambda number: _hash(seed, *sets[number]))
@@ -65,8 +65,8 @@ def assign(sets: Mapping[int, tuple[str, str]], settings: SplitRecipe, seed: int
             counts[counts.index(max(counts))] -= 1
         for place, number in enumerate(members):
             split = 1 if place < counts[0] else 2 if place < sum(counts) else 0
-            found[number] = SPLITS[split]
-    return found
+            splits[number] = SPLITS[split]
+    return splits
 
 
 def _hash(seed: int, label: str, name: str) -> str:

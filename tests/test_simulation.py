@@ -22,7 +22,8 @@ from mantid_exp2sim.simulation.instrument import MAPS, coverage_mask, mosaic_cov
 from mantid_exp2sim.simulation.material import read_description, shipped
 from mantid_exp2sim.simulation.measurement import simulate, simulate_volume
 from mantid_exp2sim.simulation.options import Options, SpinWaves
-from mantid_exp2sim.training.datasets.simulate import Recipe, read_recipe, simulate_dataset
+from mantid_exp2sim.training.datasets.simulate import simulate_dataset
+from mantid_exp2sim.training.datasets.simulation_recipe import Recipe, read_recipe
 
 MODELS = ("Goodenough", "Dimer")
 TABLE_FREQUENCIES = ((25, 300), (35, 200), (50, 200), (70, 250), (100, 250), (140, 400))

@@ -17,7 +17,8 @@ from pathlib import Path
 from dask_jobqueue import SLURMCluster
 
 from mantid_exp2sim.training.datasets.dask import on_dask
-from mantid_exp2sim.training.datasets.simulate import read_recipe, simulate_dataset
+from mantid_exp2sim.training.datasets.simulate import simulate_dataset
+from mantid_exp2sim.training.datasets.simulation_recipe import read_recipe
 
 
 def main() -> None:

@@ -26,7 +26,8 @@ from mantid_exp2sim import load, save
 from mantid_exp2sim.inference.translate import translate
 from mantid_exp2sim.model.bundle import load_bundle, save_bundle
 from mantid_exp2sim.mosaic import mosaic_histogram
-from mantid_exp2sim.training.datasets.simulate import Recipe, simulate_dataset
+from mantid_exp2sim.training.datasets.simulate import simulate_dataset
+from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
 from mantid_exp2sim.training.trainers.runs import train_duq, train_gan
 from tests.helpers.datasets import write_dataset
 from tests.helpers.models import tiny_card, tiny_networks

@@ -88,7 +88,8 @@ def test_without_locks_of_the_system_the_number_of_the_process_counts(
 
 
 def test_a_run_and_a_dataset_are_held(tmp_path: Path, duq_recipe: Callable[..., Path], holder: Any) -> None:
-    from mantid_exp2sim.training.datasets.simulate import Recipe, simulate_dataset
+    from mantid_exp2sim.training.datasets.simulate import simulate_dataset
+    from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
     from mantid_exp2sim.training.trainers.runs import train_duq
 
     with pytest.raises(Exp2SimError, match=f"run in .* in use by process {holder.pid}"):

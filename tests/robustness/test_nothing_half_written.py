@@ -51,12 +51,13 @@ def _user_properties(path: Path, n: int) -> None:
 
 
 def _shard(path: Path, n: int) -> None:
-    from mantid_exp2sim.training.datasets.simulate import Recipe, _write_shard
+    from mantid_exp2sim.training.datasets.simulate import write_shard
+    from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
 
     counts = {"train": 1, "validation": 1, "test": 1}
     recipe = Recipe(name="a", seed=n, classes=("Dimer",), kinds=("centre",), grid=4, shard_size=1, **counts)
     path.parent.joinpath("shards").mkdir(exist_ok=True)
-    _write_shard(recipe, path.parent, 0)
+    write_shard(recipe, path.parent, 0)
 
 
 @pytest.fixture
@@ -207,7 +208,8 @@ def test_training_goes_on_after_the_disk_was_full(tmp_path, duq_recipe, content,
 
 
 def test_a_dataset_goes_on_after_the_disk_was_full(tmp_path, full_disk, content):
-    from mantid_exp2sim.training.datasets.simulate import Recipe, simulate_dataset
+    from mantid_exp2sim.training.datasets.simulate import simulate_dataset
+    from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
 
     counts = {"train": 1, "validation": 1, "test": 1}
     recipe = Recipe(name="a", seed=1, classes=("Dimer",), kinds=("centre",), grid=4, shard_size=1, **counts)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSI
 
 
 def recipe(**changes: object):
-    from mantid_exp2sim.training.datasets.simulate import Recipe
+    from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
 
     settings = {"train": 1, "validation": 1, "test": 1, "name": "a", "seed": 1, "classes": ("Dimer",)}
     return Recipe(**{**settings, "kinds": ("centre",), "grid": 4, "shard_size": 1, **changes})
@@ -102,14 +102,14 @@ def test_a_simulation_that_is_stopped(tmp_path, content, monkeypatch):
     from mantid_exp2sim.training.datasets import simulate as dataset
 
     path = recipe_file(tmp_path / "recipe.toml")
-    real = dataset._write_shard
+    real = dataset.write_shard
 
     def stop(recipe: object, folder: Path, number: int) -> object:
         if number == 1:
             os.kill(os.getpid(), signal.SIGTERM)
         return real(recipe, folder, number)
 
-    monkeypatch.setattr(dataset, "_write_shard", stop)
+    monkeypatch.setattr(dataset, "write_shard", stop)
     arguments = ["simulate", "dataset", str(path), "--processes", "1", "--out"]
     assert main([*arguments, str(tmp_path / "stopped")]) == TERMINATED
     monkeypatch.undo()

@@ -25,7 +25,8 @@ from mantid_exp2sim.simulation.options import Options
 from mantid_exp2sim.simulation.spectrum import solve_material
 from mantid_exp2sim.simulation.spin_waves import UnstableStructureError
 from mantid_exp2sim.simulation.twins import Plane, make_plane
-from mantid_exp2sim.training.datasets.simulate import read_recipe, simulate_dataset
+from mantid_exp2sim.training.datasets.simulate import simulate_dataset
+from mantid_exp2sim.training.datasets.simulation_recipe import read_recipe
 
 EDGES = np.linspace(-1, 1, 17)
 

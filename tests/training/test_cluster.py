@@ -9,7 +9,8 @@ import pytest
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.training.datasets.dask import on_dask
-from mantid_exp2sim.training.datasets.simulate import Recipe, simulate_dataset
+from mantid_exp2sim.training.datasets.simulate import simulate_dataset
+from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
 
 RECIPE = Recipe(
     name="tiny", seed=3, train=1, validation=1, test=1, kinds=("convolved",), grid=4, shard_size=2

@@ -225,7 +225,8 @@ class TestAxes:
     def test_a_mosaic_is_its_six_volumes(self):
         from mantid_exp2sim.mosaic import volumes_from_picture
         from mantid_exp2sim.training.datasets.from_files.axes import axes_of_description
-        from mantid_exp2sim.training.datasets.simulate import Recipe, describe
+        from mantid_exp2sim.training.datasets.simulate import describe
+        from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
 
         recipe = Recipe(name="mosaic", seed=0, train=1, validation=1, test=1)
         picture = np.random.default_rng(0).random((240, 400))

@@ -140,7 +140,7 @@ def test_wrong_shapes_and_energies_are_refused(mosaic: ResolutionOperator) -> No
 
 def test_instrument_and_lattice_are_those_of_the_recipe():
     from mantid_exp2sim.training.datasets.resolution import where_simulated
-    from mantid_exp2sim.training.datasets.simulate import read_recipe
+    from mantid_exp2sim.training.datasets.simulation_recipe import read_recipe
 
     recipe = read_recipe(Path(__file__).resolve().parents[2] / "training" / "recipes" / "rb2mnf4.toml")
     instrument, lattice = where_simulated(recipe.model_dump(mode="json", exclude_none=True))

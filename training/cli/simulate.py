@@ -239,7 +239,8 @@ def run_dataset(args: argparse.Namespace) -> int:
     from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.errors import Exp2SimError
     from mantid_exp2sim.training.datasets.dask import on_dask
-    from mantid_exp2sim.training.datasets.simulate import read_recipe, simulate_dataset
+    from mantid_exp2sim.training.datasets.simulate import simulate_dataset
+    from mantid_exp2sim.training.datasets.simulation_recipe import read_recipe
 
     if args.processes < 1:
         raise Exp2SimError(f"--processes is {args.processes}.", fix="Give 1 or more.")

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.training.datasets.simulate import Done, Recipe, _write_shard
+from mantid_exp2sim.training.datasets.simulate import Done, write_shard
+from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
 
 LOCAL = "local"
 PATIENCE = 60
@@ -42,7 +43,7 @@ def on_dask(address: str, *, processes: int = 1) -> Callable[[Recipe, Path, list
             client = stack.enter_context(_client(distributed, address, processes, stack))
             place = folder.resolve()
             numbers = {
-                client.submit(_write_shard, recipe, place, number, pure=False): number for number in missing
+                client.submit(write_shard, recipe, place, number, pure=False): number for number in missing
             }
             try:
                 for future in distributed.as_completed(list(numbers)):

@@ -15,7 +15,7 @@ from mantid_exp2sim.simulation.manganite import LATTICE
 from mantid_exp2sim.simulation.resolution_operator import ResolutionOperator
 from mantid_exp2sim.training.datasets.dataset import DataSet
 from mantid_exp2sim.training.datasets.description import MAKE_AGAIN
-from mantid_exp2sim.training.datasets.simulate import Recipe
+from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
 
 
 def dataset_operator(

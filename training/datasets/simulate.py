@@ -19,27 +19,23 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.model.card import AcceptedAxis
 from mantid_exp2sim.mosaic import H_EDGES, K_EDGES, WINDOW_EDGES
-from mantid_exp2sim.simulation.binning import Binning, Kind, mosaic_binnings
-from mantid_exp2sim.simulation.instrument import MAPS, Instrument, coverage_mask, load_instrument
-from mantid_exp2sim.simulation.manganite import LATTICE, PARAMETERS, RANGES, ModelName
-from mantid_exp2sim.simulation.material import Description, find_description, read_description
+from mantid_exp2sim.simulation.binning import Kind
+from mantid_exp2sim.simulation.instrument import coverage_mask
+from mantid_exp2sim.simulation.manganite import RANGES
 from mantid_exp2sim.simulation.measurement import solve
-from mantid_exp2sim.simulation.options import Options, Physics, SpinWaves
+from mantid_exp2sim.simulation.options import SpinWaves
 from mantid_exp2sim.simulation.spin_waves import UnstableStructureError
-from mantid_exp2sim.simulation.twins import twins_in_view
 from mantid_exp2sim.storage.atomic import atomic_path, make_folder, sweep
 from mantid_exp2sim.storage.locks import locked
-from mantid_exp2sim.storage.toml import read_toml
 from mantid_exp2sim.training.datasets.description import FILE, DatasetDescription
+from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
 
 FloatArray = NDArray[np.float64]
 Done: TypeAlias = "Iterator[tuple[int, dict[str, tuple[int, int]]]]"
@@ -47,180 +43,6 @@ Done: TypeAlias = "Iterator[tuple[int, dict[str, tuple[int, int]]]]"
 
 FORMAT = 1
 MAX_DRAWS = 1000
-
-Bins: TypeAlias = Annotated[int, Field(ge=1, le=1000)]
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Grid(_Settings):
-    """``[binning]``: the volumes of a sample, one per incident energy, all of the same number of bins."""
-
-    incident_energies: tuple[Annotated[float, Field(gt=0, lt=1e5)], ...] = Field(min_length=1, max_length=100)
-    """In meV."""
-    bins: tuple[Bins, Bins, Bins]
-    """Of h, k and energy."""
-    h: tuple[float, float] = (float(H_EDGES[0]), float(H_EDGES[-1]))
-    """Range in r.l.u., from the first edge to the last."""
-    k: tuple[float, float] = (float(K_EDGES[0]), float(K_EDGES[-1]))
-    energy: tuple[float, float] = (float(WINDOW_EDGES[0]), float(WINDOW_EDGES[-1]))
-    """Range of the energy transfer in units of the incident energy."""
-
-    @property
-    def edges(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Edges of h, k (r.l.u.) and of the energy transfer over Ei."""
-        h, k, energy = (
-            np.linspace(*span, n + 1)
-            for span, n in zip((self.h, self.k, self.energy), self.bins, strict=True)
-        )
-        return h, k, energy
-
-    def axes(self) -> tuple[AcceptedAxis, ...]:
-        """Tell what a model that is trained on these volumes asks of an axis.
-
-        Bins of these widths; along h and k any number of them, one being an integrated axis.
-        """
-        h, k, energy = (float(np.diff(edges).mean()) for edges in self.edges)
-        return (
-            AcceptedAxis(kind="h", width=h, integrated=(0.5 * h, 1.5 * h)),
-            AcceptedAxis(kind="k", width=k, integrated=(0.5 * k, 1.5 * k)),
-            AcceptedAxis(
-                kind="energy",
-                width=energy,
-                relative_to_incident_energy=True,
-                edges=tuple(self.edges[2].tolist()),
-            ),
-        )
-
-
-class OwnModel(_Settings):
-    """``[[classes]]``: a class that is not built in, from its description."""
-
-    name: str = Field(min_length=1)
-    description: Description
-
-
-class Recipe(_Settings):
-    """What a simulated data set holds. ``train``, ``validation`` and ``test`` are samples of *each* class."""
-
-    name: str = Field(min_length=1)
-    seed: int = Field(ge=0)
-    train: int = Field(ge=1)
-    validation: int = Field(ge=1)
-    test: int = Field(ge=1)
-    classes: tuple[ModelName | OwnModel, ...] = Field(default=("Dimer", "Goodenough"), min_length=1)
-    kinds: tuple[Kind, ...] = ("convolved", "integrated")
-    physics: Physics = "physical"
-    grid: int = Field(default=30, ge=4, le=200)
-    """Points of the periodic (h, k) grid per magnetic cell and axis."""
-    binning: Grid | None = None
-    """Default: the published mosaic."""
-    instrument: Instrument | None = None
-    """Default: MAPS."""
-    shard_size: int = Field(default=20, ge=1, le=1000)
-
-    @model_validator(mode="after")
-    def _classes_differ(self) -> Self:
-        if len(set(self.class_names)) != len(self.classes):
-            raise ValueError(f"two classes have the same name: {list(self.class_names)}")
-        return self
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of the labels."""
-        return tuple(c if isinstance(c, str) else c.name for c in self.classes)
-
-    @property
-    def parameter_names(self) -> dict[str, list[str]]:
-        """Names of the constants of each class."""
-        return {
-            name: list(PARAMETERS[c] if isinstance(c, str) else c.description.names)
-            for name, c in zip(self.class_names, self.classes, strict=True)
-        }
-
-    @property
-    def options(self) -> Options:
-        """How each sample is simulated."""
-        return Options(instrument=self.instrument or MAPS, physics=self.physics, grid=self.grid)
-
-    @property
-    def lattice(self) -> tuple[float, float]:
-        """2π over the length of one r.l.u. of h and k in Å: the same for every class, or `Exp2SimError`."""
-        lengths = [
-            (LATTICE[0], LATTICE[1]) if isinstance(c, str) else twins_in_view(c.description)[0].lengths
-            for c in self.classes
-        ]
-        if not np.allclose(lengths, lengths[0], rtol=1e-6):
-            raise Exp2SimError(
-                "The classes of a data set must have the same lattice and axes of view.",
-                reason="Theirs, as 2π over one r.l.u. in Å: "
-                f"{dict(zip(self.class_names, lengths, strict=True))}.",
-                fix="Describe all of them in one lattice.",
-            )
-        return lengths[0]
-
-    @property
-    def count(self) -> int:
-        """Samples in all."""
-        return len(self.classes) * (self.train + self.validation + self.test)
-
-    @property
-    def binnings(self) -> tuple[Binning, ...]:
-        """The volumes of a sample."""
-        if self.binning is None:
-            return mosaic_binnings()
-        h, k, energy = self.binning.edges
-        return tuple(Binning(h, k, energy * ei, ei) for ei in self.binning.incident_energies)
-
-    @property
-    def splits(self) -> dict[str, tuple[int, int]]:
-        """Index ranges [start, stop) of the splits; every index is its own parameter set."""
-        edges = np.cumsum([0, self.train, self.validation, self.test]) * len(self.classes)
-        return {
-            name: (int(edges[i]), int(edges[i + 1])) for i, name in enumerate(("train", "validation", "test"))
-        }
-
-
-def read_recipe(path: Path) -> Recipe:
-    """Read a recipe from TOML, with the descriptions and the instrument that it names.
-
-    In ``classes``, a string is a built-in model, a shipped description or the path of one; a table has a
-    ``name``, a ``description`` (one of these) and perhaps ``ranges`` of some parameters. ``instrument`` is a
-    name or a path. Paths may be relative to the recipe. Raises `Exp2SimError` where a file is missing, no
-    TOML, or has wrong or unknown keys.
-    """
-
-    def named(raw: dict[str, Any]) -> dict[str, Any]:
-        if isinstance(raw.get("classes"), list):
-            raw["classes"] = [_class(entry, path.parent) for entry in raw["classes"]]
-        if isinstance(raw.get("instrument"), str):
-            raw["instrument"] = load_instrument(raw["instrument"], path.parent)
-        return raw
-
-    recipe = read_toml(path, Recipe, what="recipe", prepare=named)
-    _ = recipe.lattice  # refuses classes of different lattices
-    return recipe
-
-
-class _Named(_Settings):
-    """A class as the recipe's file names it."""
-
-    name: str = ""
-    description: str
-    ranges: dict[str, tuple[float, float]] = {}
-
-
-def _class(entry: Any, folder: Path) -> Any:
-    """A class of a recipe's file with its description read; built-in names stay as they are."""
-    if isinstance(entry, str):
-        if entry in PARAMETERS:
-            return entry
-        entry = {"description": entry}
-    named = _Named.model_validate(entry)
-    description = read_description(find_description(named.description, folder)).with_ranges(named.ranges)
-    return {"name": named.name or description.name, "description": description}
 
 
 def draw(recipe: Recipe, index: int) -> tuple[SpinWaves, dict[Kind, FloatArray], int]:
@@ -263,7 +85,7 @@ def measured_mask(recipe: Recipe) -> NDArray[np.bool_]:
     )
 
 
-def _write_shard(recipe: Recipe, folder: Path, number: int) -> dict[str, tuple[int, int]]:
+def write_shard(recipe: Recipe, folder: Path, number: int) -> dict[str, tuple[int, int]]:
     """Simulate and write one shard; returns per class (samples, draws)."""
     from mantid_exp2sim.io.hdf5 import add_chunked, created
 
@@ -430,7 +252,7 @@ def _run(recipe: Recipe, folder: Path, missing: list[int], processes: int) -> Do
     """Yield (shard number, summary) as shards are finished; if a worker dies, start them once again."""
     if processes <= 1:
         for number in missing:
-            yield number, _write_shard(recipe, folder, number)
+            yield number, write_shard(recipe, folder, number)
         return
     left = dict.fromkeys(missing)
     for last in (False, True):
@@ -457,7 +279,7 @@ def _pool(recipe: Recipe, folder: Path, missing: list[int], processes: int) -> D
     try:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent) as pool:
-            futures = {pool.submit(_write_shard, recipe, folder, number): number for number in missing}
+            futures = {pool.submit(write_shard, recipe, folder, number): number for number in missing}
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()

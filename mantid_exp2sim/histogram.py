@@ -20,6 +20,7 @@ AxisKind = Literal["h", "k", "l", "energy", "modQ"]
 
 _ENERGY_NAMES = {"deltae", "e", "en", "energy", "energy transfer", "energytransfer", "omega", "dele"}
 _MODQ_NAMES = {"|q|", "modq", "q", "mod_q"}
+_COMPONENTS = {"h", "k", "l", "zeta", "eta", "xi", "0", "1"}
 _UNIT_VECTORS = {(1, 0, 0): "h", (0, 1, 0): "k", (0, 0, 1): "l"}
 
 
@@ -289,11 +290,12 @@ def _kind(name: str, unit: str, frame: str) -> AxisKind | None:
 
 
 def _direction(text: str) -> tuple[int, ...] | None:
-    """Read ``[H,0,0]``, ``[0 K 0]`` or ``[1 0 0]`` as a direction; None for anything else."""
+    """Read ``[H,0,0]``, ``[0 K 0]``, ``[H00]``, ``['zeta', 0, 0]`` or ``[1 0 0]``; None for anything else."""
     match = re.fullmatch(r"\[\s*([^\]]*?)\s*\]", text.strip())
     if match is None:
         return None
-    parts = re.split(r"[\s,;]+", match.group(1))
-    if len(parts) != 3 or any(part.lower() not in ("h", "k", "l", "0", "1") for part in parts):
+    content = match.group(1).replace("'", "").replace('"', "")
+    parts = list(content) if re.fullmatch(r"[hkl01]{3}", content.lower()) else re.split(r"[\s,;]+", content)
+    if len(parts) != 3 or any(part.lower() not in _COMPONENTS for part in parts):
         return None
     return tuple(0 if part == "0" else 1 for part in parts)

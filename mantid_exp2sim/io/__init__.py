@@ -234,6 +234,11 @@ def _hdf5_kind(file: Path) -> str:
             f"{file} holds an MDEventWorkspace: events, not bins.",
             fix="In Mantid: BinMD or SliceMD first, then SaveMD.",
         )
+    if "mantid_workspace_1" in names:
+        raise Exp2SimError(
+            f"{file} is a processed workspace of Mantid: spectra, not bins of momentum.",
+            fix="In Mantid: SaveNXSPE, or ConvertToMD, BinMD and SaveMD.",
+        )
     raise Exp2SimError(
         f"{file} is an HDF5 file without an MDHistoWorkspace.",
         reason=f"It holds {', '.join(sorted(names)[:5]) or 'nothing'}.",

@@ -29,7 +29,7 @@ def usual_unit(unit: str) -> str:
     ('r.l.u.', 'r.l.u.', 'meV')
     """
     plain = unit.strip().lower()
-    if plain.replace(".", "") == "rlu" or re.fullmatch(r"in [0-9.]+ a\^-1", plain):
+    if plain.replace(".", "") in ("rlu", "r") or re.fullmatch(r"in [0-9.]+ a\^-1", plain):
         return "r.l.u."
     return unit.strip()
 

@@ -3,6 +3,7 @@
 Each bin of each spectrum goes into the bin of Q in which its centre lies, with Q = ki − kf from the incident
 energy and the detector's angles. Intensities of one bin are averaged with equal weights, variances with the
 squares of these. No bin gets anything that was not measured in it: bins without a detector are masked.
+Data that still hold kf/ki (``ki_over_kf_scaling`` 0) are multiplied by ki/kf.
 
 Frame, as of the instruments of this package: x along the beam, y horizontal, z up, and for h–k–E c ∥ ki,
 a ∥ y and b ∥ z. `polar` is the angle to the beam and `azimuthal` that about it from y towards z, both in
@@ -30,6 +31,10 @@ from mantid_exp2sim.simulation.constants import ENERGY_PER_K2
 OLD_GAP = -1e29
 """Below this lies −1e30, which old files store for masked spectra."""
 MAX_BINS = 2000
+RING = 30.0
+"""Azimuthal width of a detector in degrees above which it is a ring."""
+MAX_PSI = 0.1
+"""Angle of the crystal in degrees up to which c counts as along the beam."""
 STEP = 2 / 39
 """Width of the bins in h and k (r.l.u.) where no edges are given: that of the shipped models."""
 _METADATA = {
@@ -50,6 +55,7 @@ class Run(NamedTuple):
     azimuthal: Floats
     incident_energy: float
     metadata: dict[str, Any]
+    is_rings: bool
 
 
 def read(
@@ -122,9 +128,18 @@ def _run(entry: NexusTree) -> Run:
             fix="Write it anew with the incident energy: SaveNXSPE takes it from the workspace's log Ei.",
         )
     numbers = {key: _first(entry, *paths) for key, paths in _METADATA.items()}
+    if numbers["ki_over_kf_scaling"] == 0:  # the data still hold kf/ki
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = np.sqrt(incident / (incident - 0.5 * (energy[:-1] + energy[1:])))
+            signal, variance = signal * ratio, variance * ratio**2
+        mask |= ~np.isfinite(signal) | ~np.isfinite(variance)
+        numbers["ki_over_kf_scaling"] = 1.0
     metadata: dict[str, Any] = {"format": "nxspe", "incident_energy": incident}
     metadata |= {key: number for key, number in numbers.items() if number is not None}
-    return Run(signal, variance, mask, energy, np.radians(polar), np.radians(azimuthal), incident, metadata)
+    width = entry.value("data/azimuthal_width")
+    is_rings = width is not None and width.data.dtype.kind in "iuf" and bool(np.any(width.data > RING))
+    angles = np.radians(polar), np.radians(azimuthal)
+    return Run(signal, variance, mask, energy, *angles, incident, metadata, is_rings)
 
 
 def _array(entry: NexusTree, path: str, ndim: int) -> Floats:
@@ -155,9 +170,27 @@ def momentum_transfer(run: Run, lattice: tuple[float, float] | None) -> list[Flo
             return [np.sqrt(np.maximum(ki**2 + kf**2 - 2 * ki * kf * np.cos(polar), 0.0))]
     if len(lattice) != 2 or not all(math.isfinite(x) and x > 0 for x in lattice):
         raise Exp2SimError(f"The lattice is {lattice}.", fix="Give a and b in Å, both above 0.")
+    _require_crystal(run)
     across = -kf * np.sin(polar)
     parts = (across * np.cos(azimuthal), across * np.sin(azimuthal))
     return [part * constant / (2 * np.pi) for part, constant in zip(parts, lattice, strict=True)]
+
+
+def _require_crystal(run: Run) -> None:
+    """Refuse what is no crystal with c along the beam: rings of detectors, or a crystal that is turned."""
+    if run.is_rings:
+        raise Exp2SimError(
+            "The detectors are grouped into rings.",
+            reason="Rings average over directions: there is no h and k in them.",
+            fix="Leave the lattice out (|Q|-E), or write the run again without grouping its detectors.",
+        )
+    psi = run.metadata.get("psi", 0.0)
+    if abs(psi) > MAX_PSI:
+        raise Exp2SimError(
+            f"The crystal is turned by psi = {psi:g} degrees.",
+            reason="h and k are read with c along the beam, at psi = 0.",
+            fix="Make the volume of all runs with Horace, or with ConvertToMD and BinMD in Mantid.",
+        )
 
 
 def _axes(

@@ -2,7 +2,9 @@
 
 A result of ``sw_egrid`` (or ``powspec``) is taken as it is: ``swConv`` over ``Evect``. One of ``spinwave``
 has lines instead of bins; they are summed into bins as ``sw_egrid`` does by default: the part of the
-correlations across Q, 500 bins up to 1.1 times the highest mode, at zero temperature, twins by volume.
+correlations across Q, 500 bins up to 1.1 times the highest mode, at zero temperature, twins by volume. Modes
+below 5e-4 meV or stronger than 1e6 are rounding on a Bragg point and left out; a point with an imaginary
+mode is unknown.
 
 Points in reciprocal space that form a product grid become its axes, in the order h, k, l; others become one
 axis of point numbers, with the points in the metadata. The variance is 0: a calculation has none. The
@@ -27,6 +29,12 @@ from mantid_exp2sim.io.matlab import SPINW_EXPORT, fix, read_variables, structs
 from mantid_exp2sim.io.matlab.values import Cell
 
 BINS = 500
+LOWEST_MODE = 5e-4
+"""Energy in meV below which a mode is no excitation, as in ``sw_egrid``."""
+HIGHEST_STRENGTH = 1e6
+"""Strength above which a mode is rounding on a Bragg point, as in ``sw_egrid``."""
+IMAGINARY = 1e-3
+"""Imaginary part of an energy in meV above which the structure is not stable at that point."""
 MAX_POINTS_KEPT = 10_000
 _TEST_FIELDS = ("omega", "Sab", "swConv", "swInt")
 
@@ -118,13 +126,14 @@ def _named(struct: dict[str, Any]) -> dict[str, Any]:
 
 def _binned(spectrum: dict[str, Any], metadata: dict[str, Any]) -> Histogram:
     values = _summed(spectrum, "swConv", metadata)
-    if values.ndim != 2 or values.size == 0:
+    if values.ndim < 2 or values.size == 0:
         raise _wrong(f"swConv is of shape {values.shape}, not (energies, points).")
+    values = _points_last(values, 1)
     if isinstance(spectrum.get("component"), str):
         metadata["component"] = spectrum["component"]
     edges = _evect(spectrum, values.shape[0])
     if edges is None:
-        metadata["left_out"] = ["energies: the file has no Evect"]
+        metadata.setdefault("left_out", []).append("energies: the file has no Evect")
         last = Axis("energy bin", np.arange(values.shape[0] + 1) + 0.5)
     else:
         last = energy_axis(edges)
@@ -162,14 +171,22 @@ def _summed(spectrum: dict[str, Any], key: str, metadata: dict[str, Any]) -> Flo
     arrays = [_array({key: part}, key).real for part in parts]
     if len({array.shape for array in arrays}) != 1:
         raise _wrong(f"The twins in {key} are of different shapes.")
-    weights = _volumes(spectrum, twins)
-    if twins > 1:
-        metadata["twins"] = weights.tolist()
+    weights = _volumes(spectrum, twins, metadata)
     return np.asarray(sum(w * array for w, array in zip(weights, arrays, strict=True)), dtype=np.float64)
 
 
-def _volumes(spectrum: dict[str, Any], twins: int) -> Floats:
-    """Volumes of the twins as parts of 1; equal where the file does not tell them."""
+def _volumes(spectrum: dict[str, Any], twins: int, metadata: dict[str, Any]) -> Floats:
+    """Volumes of the twins as parts of 1; equal, and said so, where the file does not tell them."""
+    volumes = _told_volumes(spectrum, twins)
+    if twins > 1:
+        metadata["twins"] = np.full(twins, 1 / twins).tolist() if volumes is None else volumes.tolist()
+        if volumes is None:
+            note = "volumes of the twins: equal ones are assumed"
+            metadata["left_out"] = [*metadata.get("left_out", []), note]
+    return np.full(twins, 1 / twins) if volumes is None else volumes
+
+
+def _told_volumes(spectrum: dict[str, Any], twins: int) -> Floats | None:
     node: Any = spectrum.get("obj")
     for key in ("twin", "vol"):
         node = node.get(key) if isinstance(node, dict) else None
@@ -177,7 +194,7 @@ def _volumes(spectrum: dict[str, Any], twins: int) -> Floats:
         volumes = node.astype(np.float64).reshape(-1)
         if np.all(np.isfinite(volumes)) and np.all(volumes >= 0) and volumes.sum() > 0:
             return np.asarray(volumes / volumes.sum())
-    return np.full(twins, 1 / twins)
+    return None
 
 
 def _array(spectrum: dict[str, Any], key: str) -> npt.NDArray[Any]:
@@ -185,6 +202,11 @@ def _array(spectrum: dict[str, Any], key: str) -> npt.NDArray[Any]:
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "biufc":
         raise _wrong(f"{key} is missing or holds no numbers.")
     return value.astype(np.float64) if value.dtype.kind in "biu" else value
+
+
+def _points_last(values: npt.NDArray[Any], lead: int) -> npt.NDArray[Any]:
+    """Lay out a grid of points (…, n1, n2, n3) as a list, after `lead` other axes; the first runs fastest."""
+    return values.reshape(*values.shape[:lead], -1, order="F") if values.size else values
 
 
 def _wrong(summary: str) -> Exp2SimError:
@@ -214,9 +236,7 @@ def _lines(
     last = energy_axis(edges)
     count = omegas[0].shape[1]
     budget.take(24 * count * last.size, f"A spectrum of {count} points and {last.size} energies")
-    weights = _volumes(spectrum, len(omegas))
-    if len(omegas) > 1:
-        metadata["twins"] = weights.tolist()
+    weights = _volumes(spectrum, len(omegas), metadata)
     values = np.zeros((count, last.size))
     for omega, strength, weight in zip(omegas, strengths, weights, strict=True):
         values += weight * _fill(omega, strength, last.edges)
@@ -230,8 +250,10 @@ def _modes(spectrum: dict[str, Any]) -> tuple[list[Floats], list[Floats]]:
         raise _wrong(f"There are {len(twins[0])} twins in omega and {len(twins[1])} beside it.")
     omegas, strengths = [], []
     for omega, values in zip(*twins, strict=True):
-        energy = np.atleast_2d(omega.real)
-        strength = np.atleast_2d(values.real) if "Sperp" in spectrum else _across(spectrum, values)
+        energy = np.where(np.abs(omega.imag) > IMAGINARY, np.nan, omega.real)
+        energy = _points_last(np.atleast_2d(energy), 1)
+        is_summed = "Sperp" in spectrum
+        strength = _points_last(np.atleast_2d(values.real), 1) if is_summed else _across(spectrum, values)
         if energy.ndim != 2 or strength.shape != energy.shape or energy.size == 0:
             raise _wrong(f"omega is of shape {energy.shape} and the strengths of {strength.shape}.")
         omegas.append(energy)
@@ -253,9 +275,8 @@ def _across(spectrum: dict[str, Any], correlations: npt.NDArray[Any]) -> Floats:
 
     At Q = 0 the direction is that of the next point, as in SpinW.
     """
-    momenta = _array(spectrum, "hklA").real if "hklA" in spectrum else np.zeros((0, 0))
-    if correlations.ndim == 3:
-        correlations = correlations[..., np.newaxis]
+    momenta = _points_last(_array(spectrum, "hklA").real, 1) if "hklA" in spectrum else np.zeros((0, 0))
+    correlations = _points_last(correlations, 3)
     if (
         correlations.ndim != 4
         or correlations.shape[:2] != (3, 3)
@@ -279,7 +300,7 @@ def _fill(omega: Floats, strength: Floats, edges: Floats) -> Floats:
     bins = edges.size - 1
     place = np.searchsorted(edges, omega, side="right") - 1
     place = np.where(omega == edges[-1], bins - 1, place)
-    inside = (place >= 0) & (place < bins) & (omega >= 0)
+    inside = (place >= 0) & (place < bins) & (omega >= LOWEST_MODE) & (np.abs(strength) <= HIGHEST_STRENGTH)
     points = np.broadcast_to(np.arange(omega.shape[1]), omega.shape)
     flat = points[inside] * bins + place[inside]
     sums = np.bincount(flat, weights=strength[inside], minlength=omega.shape[1] * bins)
@@ -309,7 +330,7 @@ def _grid(spectrum: dict[str, Any], count: int, metadata: dict[str, Any]) -> Gri
         place[order] = np.arange(count)
         return Grid((modulus_axis(edges_of(points.reshape(-1)[order])),), place, (0.0, 0.0, 0.0))
     if key == "hkl" and points.size:
-        points = points.reshape(points.shape[0], -1, order="F")
+        points = _points_last(points, 1)
         if points.shape != (3, count):
             raise _wrong(f"hkl is of shape {points.shape} and there are {count} points.")
         grid = find_grid(points.T.astype(np.float64))

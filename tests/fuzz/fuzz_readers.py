@@ -90,8 +90,13 @@ def serial(value: object) -> bytes:
     return struct.pack(f"<BB{array.ndim}I", code, array.ndim, *array.shape) + data
 
 
-def sqw4(signal: np.ndarray, projection: dict | None = None, **axes: object) -> bytes:
-    """A dnd file of version 4 of (16, 11, …) bins over the first axes."""
+def sqw4(
+    signal: np.ndarray,
+    projection: dict | None = None,
+    stored: tuple[int, ...] | None = None,
+    **axes: object,
+) -> bytes:
+    """A dnd file of version 4 of (16, 11, …) bins over the first axes, whose image is `stored` in a shape."""
     bins = np.ones(4)
     bins[: signal.ndim] = signal.shape
     about = {
@@ -109,7 +114,8 @@ def sqw4(signal: np.ndarray, projection: dict | None = None, **axes: object) -> 
     arrays = b"".join(
         a.tobytes(order="F") for a in (signal, signal + 1, (np.arange(signal.size) % 3).reshape(signal.shape))
     )
-    image = struct.pack(f"<{signal.ndim + 1}I", signal.ndim, *signal.shape) + arrays
+    shape = signal.shape if stored is None else stored
+    image = struct.pack(f"<{len(shape) + 1}I", len(shape), *shape) + arrays
     runs = serial({"array_dat": [{"efix": np.array([50.0]), "emode": np.array([1.0])}]})
     blocks = {("data", "metadata"): serial(about), ("data", "nd_data"): image}
     blocks["experiment_info", "expdata"] = runs

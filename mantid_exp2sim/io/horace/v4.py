@@ -85,9 +85,11 @@ def _table(stream: Stream) -> dict[tuple[str, str], tuple[int, int]]:
 
 def _arrays(stream: Stream, place: tuple[int, int], ndim: int) -> tuple[tuple[int, ...], list[Any]]:
     stream.seek(place[0], "The image")
-    if stream.numbers("I", "The number of dimensions")[0] != ndim:
-        raise damaged(f"The image has not the {ndim} dimensions of the header.")
-    shape = tuple(int(n) for n in stream.numbers(f"{ndim}I", "The shape of the image"))
+    stored = stream.count("I", "The number of dimensions", low=1, high=16)
+    sizes = [int(n) for n in stream.numbers(f"{stored}I", "The shape of the image")]
+    shape = tuple(sizes[:ndim]) + (1,) * (ndim - stored)
+    if any(n != 1 for n in sizes[ndim:]):  # MATLAB adds and drops trailing ones at will
+        raise damaged(f"The image of shape {tuple(sizes)} has not the {ndim} dimensions of the header.")
     size = math.prod(shape)
     if size == 0 or 24 * size > place[1]:
         raise damaged(f"An image of shape {shape} does not fit its block of {place[1]} bytes.")

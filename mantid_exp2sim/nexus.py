@@ -5,7 +5,7 @@ The types here know nothing of h5py: reading and writing is in `mantid_exp2sim.i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -97,13 +97,6 @@ class NexusTree:
         if node is None or node.data.size == 0 or node.data.dtype.kind not in "iufb":
             return None
         return float(node.data.reshape(-1)[0])
-
-    def walk(self, prefix: str = "") -> Iterator[tuple[str, NexusTree | Value | Link]]:
-        """Yield every (path, node) below this group."""
-        for name, node in self.children.items():
-            yield f"{prefix}/{name}", node
-            if isinstance(node, NexusTree):
-                yield from node.walk(f"{prefix}/{name}")
 
     def with_children(self, changed: Mapping[str, NexusTree | Value | Link]) -> NexusTree:
         """Return a group with some children replaced or added."""

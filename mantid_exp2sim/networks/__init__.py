@@ -39,23 +39,11 @@ def build_generator(settings: GeneratorSettings, layout: Layout) -> Generator:
     full = settings.resolved()
     assert full.width is not None
     assert full.blocks is not None
+    sizes = {"in_channels": layout.in_channels, "out_channels": layout.out_channels}
+    sizes |= {"width": full.width, "blocks": full.blocks}
     if full.preset == "paper":
-        return PaperGenerator(
-            layout.dimension,
-            in_channels=layout.in_channels,
-            out_channels=layout.out_channels,
-            width=full.width,
-            blocks=full.blocks,
-            tanh=full.tanh,
-        )
-    return CompactGenerator(
-        layout.dimension,
-        in_channels=layout.in_channels,
-        out_channels=layout.out_channels,
-        width=full.width,
-        blocks=full.blocks,
-        norm=full.norm,
-    )
+        return PaperGenerator(layout.dimension, tanh=full.tanh, **sizes)
+    return CompactGenerator(layout.dimension, norm=full.norm, **sizes)
 
 
 def build_discriminator(settings: DiscriminatorSettings, layout: Layout) -> Discriminator:
@@ -66,11 +54,7 @@ def build_discriminator(settings: DiscriminatorSettings, layout: Layout) -> Disc
         return PaperDiscriminator(
             layout.dimension, in_channels=layout.in_channels, width=settings.width or 64
         )
-    return CompactDiscriminator(
-        layout.dimension,
-        in_channels=layout.in_channels,
-        width=settings.width or 32,
-    )
+    return CompactDiscriminator(layout.dimension, in_channels=layout.in_channels, width=settings.width or 32)
 
 
 def build_projection(generator: Generator, *, width: int = 256, paper: bool = False) -> Projection:

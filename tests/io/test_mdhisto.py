@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,15 @@ def assert_same_attributes(
         assert_same_value(a[name], b[name], f"{where}@{name}")
 
 
+def nodes(tree: NexusTree, prefix: str = "") -> Iterator[tuple[str, NexusTree | Value | Link]]:
+    for name, node in tree.children.items():
+        yield f"{prefix}/{name}", node
+        if isinstance(node, NexusTree):
+            yield from nodes(node, f"{prefix}/{name}")
+
+
 def assert_same_tree(a: NexusTree, b: NexusTree) -> None:
-    ours, theirs = dict(a.walk()), dict(b.walk())
+    ours, theirs = dict(nodes(a)), dict(nodes(b))
     assert list(ours) == list(theirs)
     assert_same_attributes(a.attributes, b.attributes, "/")
     for where, node in ours.items():

@@ -41,6 +41,8 @@ class DataSet(ABC):
 
     in_memory = False
     """Whether reading costs nothing."""
+    shares_mask = False
+    """Whether one mask holds for all samples, and every kind has the same indices."""
 
     def __init__(self, folder: Path, description: DatasetDescription) -> None:
         self.folder, self.description = folder, description
@@ -52,14 +54,12 @@ class DataSet(ABC):
         return np.asarray(self.description.incident_energies, dtype=np.float32)
 
     @property
-    @abstractmethod
     def mask(self) -> Mask:
         """(Ei, h, k, E), True = not measured; `Exp2SimError` where every sample has its own."""
-
-    @property
-    def shares_mask(self) -> bool:
-        """Whether one mask holds for all samples, and every kind has the same indices."""
-        return self.description.format == 1
+        raise Exp2SimError(
+            f"In the data set {self.folder} every sample has its own mask.",
+            fix="Use a simulated data set for this.",
+        )
 
     @abstractmethod
     def split(self, name: str, limit: int | None = None, kind: str = "convolved") -> Integers:
@@ -161,17 +161,45 @@ class DataSet(ABC):
             out[numbers] = rows[local - first]
 
 
-class SimulatedSet(DataSet):
-    """Format 1."""
+class CommonMaskSet(DataSet):
+    """A data set with one mask for all samples, whose kinds have the same indices."""
 
-    def __init__(self, folder: Path, description: DatasetDescription, mask: Mask) -> None:
-        super().__init__(folder, description)
-        self._mask = mask
+    shares_mask = True
+    _mask: Mask
 
     @property
     def mask(self) -> Mask:
         """See :class:`DataSet`."""
         return self._mask
+
+    def groups(self, indices: Integers, kind: str = "convolved") -> Integers:
+        """See :class:`DataSet`; every index is its own parameter set."""
+        return indices
+
+    def counterparts(self, indices: Integers, kind: str) -> Integers:
+        """See :class:`DataSet`."""
+        return indices
+
+    def energies_of(self, kind: str, indices: Integers) -> Floats:
+        """See :class:`DataSet`."""
+        return np.broadcast_to(self.energies, (len(indices), len(self.energies)))
+
+    def masks(self, kind: str, indices: Integers) -> Mask:
+        """See :class:`DataSet`."""
+        return np.broadcast_to(self._mask, (len(indices), *self._mask.shape))
+
+    def mask_part(self, kind: str, index: int, energy: int, region: Region = WHOLE) -> Mask:
+        """See :class:`DataSet`."""
+        part: Mask = self._mask[energy][region]
+        return part
+
+
+class SimulatedSet(CommonMaskSet):
+    """Format 1."""
+
+    def __init__(self, folder: Path, description: DatasetDescription, mask: Mask) -> None:
+        super().__init__(folder, description)
+        self._mask = mask
 
     def split(self, name: str, limit: int | None = None, kind: str = "convolved") -> Integers:
         """See :class:`DataSet`."""
@@ -202,27 +230,6 @@ class SimulatedSet(DataSet):
             out[rows] = stored[local]
         return out
 
-    def groups(self, indices: Integers, kind: str = "convolved") -> Integers:
-        """See :class:`DataSet`; every index is its own parameter set."""
-        return indices
-
-    def counterparts(self, indices: Integers, kind: str) -> Integers:
-        """See :class:`DataSet`."""
-        return indices
-
-    def energies_of(self, kind: str, indices: Integers) -> Floats:
-        """See :class:`DataSet`."""
-        return np.broadcast_to(self.energies, (len(indices), len(self.energies)))
-
-    def masks(self, kind: str, indices: Integers) -> Mask:
-        """See :class:`DataSet`."""
-        return np.broadcast_to(self._mask, (len(indices), *self._mask.shape))
-
-    def mask_part(self, kind: str, index: int, energy: int, region: Region = WHOLE) -> Mask:
-        """See :class:`DataSet`."""
-        part: Mask = self._mask[energy][region]
-        return part
-
     def _shard(self, number: int) -> str:
         return f"{number:05d}.h5"
 
@@ -232,14 +239,6 @@ class SimulatedSet(DataSet):
 
 class FileSet(DataSet):
     """Format 2: one sample is one volume, with its own mask."""
-
-    @property
-    def mask(self) -> Mask:
-        """See :class:`DataSet`."""
-        raise Exp2SimError(
-            f"In the data set {self.folder} every sample has its own mask.",
-            fix="Use a simulated data set for this.",
-        )
 
     def items(self, kind: str) -> tuple[Item, ...]:
         """All volumes of a domain."""

@@ -14,6 +14,7 @@ from mantid_exp2sim.training.config import GanConfig, MeasuredSettings
 from mantid_exp2sim.training.datasets.dataset import (
     WHOLE,
     DataSet,
+    FileSet,
     Floats,
     Integers,
     Mask,
@@ -33,7 +34,7 @@ from mantid_exp2sim.training.datasets.from_files.recipe import RebinRecipe
 KIND = "convolved"
 
 
-class MeasuredSet(DataSet):
+class MeasuredSet(FileSet):
     """Volumes (h, k, E) in memory, each of its own shape, of no class."""
 
     in_memory = True
@@ -43,7 +44,7 @@ class MeasuredSet(DataSet):
         self.hidden = [v.binned.mask for v in volumes]
         shape = tuple(int(n) for n in np.max([v.shape for v in self.values], axis=0))
         items = tuple(
-            Item(file=name, shard=0, row=row, incident_energy=v.incident_energy, split="train")
+            Item(file=name, shard=0, row=row, group=row, incident_energy=v.incident_energy, split="train")
             for row, (name, v) in enumerate(zip(names, volumes, strict=True))
         )
         description = DatasetDescription(
@@ -59,35 +60,9 @@ class MeasuredSet(DataSet):
         super().__init__(Path("the measurement"), description)
 
     @property
-    def mask(self) -> Mask:
-        """See :class:`DataSet`."""
-        raise Exp2SimError("Every measured volume has its own mask.", fix="Ask for the mask of each volume.")
-
-    @property
     def bins(self) -> int:
         """Number of measured bins."""
         return int(sum(np.sum(~mask) for mask in self.hidden))
-
-    def split(self, name: str, limit: int | None = None, kind: str = KIND) -> Integers:
-        """All volumes: there is one split."""
-        return np.arange(len(self.values), dtype=np.int64)[:limit]
-
-    def labels(self, indices: Integers, kind: str = KIND) -> Integers:
-        """−1: not known."""
-        return np.full(len(indices), -1, dtype=np.int64)
-
-    def groups(self, indices: Integers, kind: str = KIND) -> Integers:
-        """See :class:`DataSet`."""
-        return np.asarray(indices)
-
-    def counterparts(self, indices: Integers, kind: str) -> Integers:
-        """None has any."""
-        return np.full(len(indices), -1, dtype=np.int64)
-
-    def energies_of(self, kind: str, indices: Integers) -> Floats:
-        """See :class:`DataSet`."""
-        every = [item.incident_energy for item in self.description.domains[KIND].items]
-        return np.array(every, dtype=np.float32)[np.asarray(indices)].reshape(-1, 1)
 
     def masks(self, kind: str, indices: Integers) -> Mask:
         """See :class:`DataSet`; only where all are of one shape."""
@@ -105,9 +80,6 @@ class MeasuredSet(DataSet):
         """See :class:`DataSet`."""
         h, k, e = self.values[index].shape
         return h, k, e
-
-    def _where(self, kind: str, index: int) -> tuple[str, int, str]:
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,13 +12,12 @@ import numpy as np
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.training.datasets.dataset import (
-    WHOLE,
+    CommonMaskSet,
     DataSet,
     FileSet,
     Floats,
     Integers,
     Mask,
-    Region,
     open_dataset,
 )
 from mantid_exp2sim.training.datasets.description import SPLITS
@@ -41,7 +40,7 @@ def open_pairs(folder: Path) -> DataSet:
     return PairedSet(data) if isinstance(data, FileSet) else data
 
 
-class PairedSet(DataSet):
+class PairedSet(CommonMaskSet):
     """Pairs of volumes of a set from files; index i is pair i in both domains."""
 
     def __init__(self, source: FileSet) -> None:
@@ -105,16 +104,6 @@ class PairedSet(DataSet):
         """See :class:`DataSet`."""
         return np.array([self._energy], dtype=np.float32)
 
-    @property
-    def mask(self) -> Mask:
-        """See :class:`DataSet`."""
-        return self._mask
-
-    @property
-    def shares_mask(self) -> bool:
-        """See :class:`DataSet`."""
-        return True
-
     def split(self, name: str, limit: int | None = None, kind: str = "convolved") -> Integers:
         """See :class:`DataSet`; where classes are known, pairs of a known class alone."""
         if name not in SPLITS:
@@ -134,23 +123,6 @@ class PairedSet(DataSet):
     def groups(self, indices: Integers, kind: str = "convolved") -> Integers:
         """See :class:`DataSet`."""
         return self.source.groups(self._own[indices, 0], "convolved")
-
-    def counterparts(self, indices: Integers, kind: str) -> Integers:
-        """See :class:`DataSet`."""
-        return indices
-
-    def energies_of(self, kind: str, indices: Integers) -> Floats:
-        """See :class:`DataSet`."""
-        return np.broadcast_to(self.energies, (len(indices), 1))
-
-    def masks(self, kind: str, indices: Integers) -> Mask:
-        """See :class:`DataSet`."""
-        return np.broadcast_to(self._mask, (len(indices), *self._mask.shape))
-
-    def mask_part(self, kind: str, index: int, energy: int, region: Region = WHOLE) -> Mask:
-        """See :class:`DataSet`."""
-        part: Mask = self._mask[energy][region]
-        return part
 
     def _where(self, kind: str, index: int) -> tuple[str, int, str]:
         number = 0 if kind == "convolved" else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 @pytest.fixture
 def example(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    import measurement_report
-
-    return measurement_report
+    return importlib.import_module("measurement_report")
 
 
 def reading(example: Any, values: tuple[float, float]) -> dict[str, Any]:
@@ -106,7 +105,7 @@ def test_what_is_no_mosaic_is_refused(
 
 
 def test_one_figure_holds_everything_and_nothing_overlaps(example: Any) -> None:
-    from measurement_figure import draw
+    draw = importlib.import_module("measurement_figure").draw
 
     rng = np.random.default_rng(0)
     picture = picture_from_volumes(rng.gamma(1.0, 3.0, size=(6, 40, 40, 10)))

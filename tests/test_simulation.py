@@ -19,6 +19,7 @@ from mantid_exp2sim.simulation import spin_waves as spinwave
 from mantid_exp2sim.simulation.binning import KINDS, Binning, Kind, mosaic_binnings
 from mantid_exp2sim.simulation.crystal import assemble
 from mantid_exp2sim.simulation.instrument import MAPS, coverage_mask, mosaic_coverage_mask
+from mantid_exp2sim.simulation.manganite import ModelName
 from mantid_exp2sim.simulation.material import read_description, shipped
 from mantid_exp2sim.simulation.measurement import simulate, simulate_volume
 from mantid_exp2sim.simulation.options import Options, SpinWaves
@@ -43,7 +44,7 @@ def sqrt_correlation(a: np.ndarray, b: np.ndarray, keep: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_reduced_and_general_solver_agree(model: str) -> None:
+def test_reduced_and_general_solver_agree(model: ModelName) -> None:
     q = np.random.default_rng(1).random((40, 3)) * 2  # of the magnetic cell, two nuclear ones in a and b
     assembly = assemble(read_description(shipped()[f"pcsmo-{model.lower()}"]))
     structure, bonds, anisotropy = assembly.hamiltonian(manganite.BEST_FIT[model])

@@ -65,7 +65,7 @@ def _cards() -> Any:
         AcceptedAxis(**{**axis.model_dump(), "integrated": (0.01, 0.2) if axis.kind == "energy" else None})
         for axis in mosaic_axes(windows_fixed=False)
     )
-    small = {"width": 4, "features": 8, "centroid": 4}
+    small: dict[str, Any] = {"width": 4, "features": 8, "centroid": 4}
     return (
         _card("volumes"),
         _card("slices", layout=Layout(dimension=2, energy="axis"), axes=slices),
@@ -83,13 +83,15 @@ def _cards() -> Any:
     )
 
 
-def _networks(card: Any) -> Any:
+def _networks(card: Card) -> dict[str, Any]:
     import torch
 
     from mantid_exp2sim.networks import build_classifier, build_generator
 
     torch.manual_seed(3)
-    networks = {role: build_generator(card.generator, card.layout) for role in ("deconvolve", "convolve")}
+    networks: dict[str, Any] = {
+        role: build_generator(card.generator, card.layout) for role in ("deconvolve", "convolve")
+    }
     for generator in networks.values():
         for name, parameter in generator.named_parameters():
             if name.startswith("last"):
@@ -256,10 +258,10 @@ class State:
         self.axes = [(d.name, d.getUnits(), d.getNBins(), d.getMinimum(), d.getMaximum()) for d in dimensions]
         self.history = len(workspace.getHistory().getAlgorithmHistories())
 
-    def __eq__(self, other: Any) -> Any:
+    def __eq__(self, other: object) -> bool:
         return vars(self) == vars(other)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def file(tmp_path: Path) -> Any:
 @pytest.fixture
 def checks(file: Any) -> Any:
     def look() -> Any:
-        by_name = {}
+        by_name: dict[str, Any] = {}
         for check in examine(file).checks:
             by_name.setdefault(check.name, []).append(check)
         return by_name

@@ -74,7 +74,7 @@ def test_the_examples_print_what_the_page_says(
     api: Any, default_model: Any, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    space = {}
+    space: dict[str, Any] = {}
     found = blocks((DOCS / f"{file}.md").read_text(encoding="utf-8"))
     assert found
     for code, output in found:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.helpers.scripts import load_script
+
 FILE = Path(__file__).resolve().parents[2] / "examples" / "pipeline.py"
 
 
 @pytest.fixture
 def pipeline() -> Any:
-    spec = importlib.util.spec_from_file_location("pipeline", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(FILE)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,13 @@ def expected(
     energy: float = 50.0,
     model: str = "Goodenough",
     parameters: Any = None,
-    kind: str = "convolved",
-    order: tuple[int, int, int] = (0, 1, 2),
+    kind: Any = "convolved",
+    order: Sequence[int] = (0, 1, 2),
     **more: Any,
 ) -> Any:
-    edges = [mdworkspace.axes(workspace)[i].edges for i in order]
-    return measurement.simulate(model, parameters, binning=Binning(*edges, energy), kind=kind, **more)
+    first, second, third = (mdworkspace.axes(workspace)[i].edges for i in order)
+    binning = Binning(first, second, third, energy)
+    return measurement.simulate(model, parameters, binning=binning, kind=kind, **more)
 
 
 def arrays(workspace: Any) -> Any:
@@ -144,7 +146,7 @@ def test_a_generated_script_repeats_every_bit(api: Any, tmp_path: Path, paramete
         OutputWorkspace="s",
         **UGLY,
     )
-    edges = [axis.edges for axis in mdworkspace.axes(api.mtd["s"])]
+    edges: list[Any] = [axis.edges for axis in mdworkspace.axes(api.mtd["s"])]
     numbers = arrays(api.mtd["s"])
     used = parameters or ",".join(map(repr, manganite.BEST_FIT["Goodenough"]))
     histories = api.mtd["s"].getHistory().getAlgorithmHistories()

@@ -16,8 +16,7 @@ from mantid_exp2sim.mantid import workspace as mdworkspace
 def expected(workspace: Any, direction: str = "deconvolve", model: str = "volumes", **options: Any) -> Any:
     """The Python API on the same data, put together here by hand."""
     snapshot = mdworkspace.read(workspace)
-    model = load_model(model)
-    return snapshot, getattr(model, direction)(snapshot.histogram, **options)
+    return snapshot, getattr(load_model(model), direction)(snapshot.histogram, **options)
 
 
 def arrays(workspace: Any) -> Any:
@@ -191,7 +190,7 @@ def test_masked_bins_keep_the_numbers_they_had(api: Any, make: Any) -> None:
 
 def test_options_reach_the_package(api: Any, make: Any) -> None:
     workspace = make("hke")
-    options = {"tile": 16, "errors": False, "scale": "auto"}
+    options: dict[str, Any] = {"tile": 16, "errors": False, "scale": "auto"}
     _, result = expected(workspace, **options)
     api.DeconvolveMD(
         InputWorkspace="ws",

@@ -80,6 +80,7 @@ def test_installing_twice_changes_nothing(file: Any) -> None:
 
 def test_the_file_as_it_was_is_kept(file: Any) -> None:
     change = workbench.install(write(file, "a=1\n"))
+    assert change.backup is not None
     assert change.backup.read_text() == "a=1\n"
     assert sorted(path.name for path in file.parent.iterdir()) == sorted([file.name, change.backup.name])
 
@@ -139,7 +140,7 @@ def test_bytes_that_are_no_utf8_stay(file: Any) -> None:
     assert file.read_bytes() == b"name=\xe9\xff\n"
 
 
-TEXT = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\x00"), max_size=40)
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=40)
 LINES = st.lists(TEXT | st.sampled_from([f"# {KEY}=/x", f"{KEY}=", "a\\", "", "`"]), max_size=6)
 
 
@@ -237,6 +238,7 @@ def test_install_replaces_the_line_of_an_earlier_version(file: Any) -> None:
     assert entries(file) == ()
     change = workbench.install(file)
     assert (change.changed, change.warning) == (True, "")
+    assert change.backup is not None
     assert change.backup.read_text() == OLD_FILE
     assert as_mantid_reads(file) == {KEY: OURS, "default.facility": "ISIS", "datasearch.directories": "/data"}
     assert not workbench.install(file).changed

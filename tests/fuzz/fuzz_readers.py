@@ -21,6 +21,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -92,7 +93,7 @@ def serial(value: object) -> bytes:
 
 def sqw4(
     signal: np.ndarray,
-    projection: dict | None = None,
+    projection: dict[str, Any] | None = None,
     stored: tuple[int, ...] | None = None,
     **axes: object,
 ) -> bytes:
@@ -129,7 +130,7 @@ def sqw4(
     return head + struct.pack("<II", size, len(blocks)) + table + content
 
 
-def spectrum() -> dict[str, object]:
+def spectrum() -> dict[str, Any]:
     h, k = (a.ravel(order="F") for a in np.meshgrid([0.0, 0.5, 1.0], [0.0, 0.5], indexing="ij"))
     hkl = np.stack([h, k, 0 * h])
     correlations = np.ones((3, 3, 2, 6)) * (1 + 0.5j)
@@ -140,7 +141,7 @@ def spectrum() -> dict[str, object]:
     return {"hkl": hkl, "hklA": hkl * 2, "omega": cell, "Sab": twins, "title": "Numerical LSWT spectrum"}
 
 
-def binned() -> dict[str, object]:
+def binned() -> dict[str, Any]:
     return {
         **spectrum(),
         "swConv": np.arange(24.0).reshape(4, 6),
@@ -149,13 +150,14 @@ def binned() -> dict[str, object]:
     }
 
 
-def matlab5(content: dict[str, object], *, compressed: bool = False) -> bytes:
+def matlab5(content: dict[str, Any], *, compressed: bool = False) -> bytes:
     stream = io.BytesIO()
-    scipy.io.savemat(stream, content, do_compression=compressed)
+    target: Any = stream
+    scipy.io.savemat(target, content, do_compression=compressed)
     return stream.getvalue()
 
 
-def matlab73(content: dict[str, object], *, loop: bool = False) -> bytes:
+def matlab73(content: dict[str, Any], *, loop: bool | str = False) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.mat"
         with h5py.File(path, "w", userblock_size=512) as file:
@@ -196,7 +198,7 @@ def _put(group: h5py.Group, references: h5py.Group, name: str, value: object) ->
 
 
 def nxspe(**changes: object) -> bytes:
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "definition": np.array([b"NXSPE"]),
         "NXSPE_info/fixed_energy": np.array([50.0]),
         "NXSPE_info/psi": np.array([np.nan]),
@@ -285,12 +287,12 @@ def case(kind: str, number: int, pool: list[bytes]) -> bytes:
 # ------------------------------------------------------------------------------------------------- runs
 
 
-def run(kind: str, first: int, cases: int, folder: Path, progress: Path | None = None) -> dict[str, object]:
+def run(kind: str, first: int, cases: int, folder: Path, progress: Path | None = None) -> dict[str, Any]:
     """Read damaged files in this process; return what happened."""
     warnings.simplefilter("error")
     ending, pool = seeds()[kind]
     path = folder / f"case{ending}"
-    found: dict[str, object] = {"read": 0, "refused": 0, "slowest": 0.0}
+    found: dict[str, Any] = {"read": 0, "refused": 0, "slowest": 0.0}
     wrong: list[str] = []
     read = refused = 0
     slowest = 0.0
@@ -314,17 +316,17 @@ def run(kind: str, first: int, cases: int, folder: Path, progress: Path | None =
     return found
 
 
-def limited(kind: str, first: int, cases: int, folder: Path, progress: Path, run: Callable = run) -> None:
+def limited(
+    kind: str, first: int, cases: int, folder: Path, progress: Path, run: Callable[..., dict[str, Any]] = run
+) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (pages + MAX_BYTES, pages + MAX_BYTES))
     print(json.dumps(run(kind, first, cases, folder, progress)))
 
 
-def supervised(
-    kind: str, first: int, cases: int, module: str = "tests.fuzz.fuzz_readers"
-) -> dict[str, object]:
+def supervised(kind: str, first: int, cases: int, module: str = "tests.fuzz.fuzz_readers") -> dict[str, Any]:
     """Run cases in processes that may crash; go on after the case where one did."""
-    total: dict[str, object] = {"cases": cases, "read": 0, "refused": 0, "slowest": 0.0, "peak": 0}
+    total: dict[str, Any] = {"cases": cases, "read": 0, "refused": 0, "slowest": 0.0, "peak": 0}
     wrong: list[str] = []
     stop = first + cases
     with tempfile.TemporaryDirectory() as name:

@@ -20,13 +20,7 @@ BLOCK = {"sqw_2d_1.sqw": 985421, "test_sqw_file_read_write_v3_1.sqw": 3001}
 """Where the data block of an sqw file begins, found by hand."""
 
 
-def image(
-    content: bytes, start: int = 26
-) -> (
-    tuple[tuple[int, ...], list[np.ndarray], list[np.ndarray], int]
-    | tuple[tuple[int, int], list[np.ndarray], list[np.ndarray], int]
-    | tuple[tuple[int], list[np.ndarray], list[np.ndarray], int]
-):
+def image(content: bytes, start: int = 26) -> tuple[tuple[int, ...], list[np.ndarray], list[np.ndarray], int]:
     """Axes, s, e, npix of a data block, read anew with struct and numpy."""
     place = start
     for _ in range(3):
@@ -210,7 +204,7 @@ def test_modulus_of_q(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.axes[0].edges, axes[0].edges)
 
 
-def _with_offset(offset: list[float], **changes: np.ndarray | tuple[bytes, ...]) -> bytes:
+def _with_offset(offset: list[float], **changes: Any) -> bytes:
     """A cut along [H,H,0] and the energy, counted from another place."""
     axes = [
         Axis("[H,H,0]", np.array([-0.5, 0.0, 0.5]), unit="r.l.u.", frame="HKL"),
@@ -247,7 +241,7 @@ def test_a_modulus_about_another_place_is_no_modulus_of_q(tmp_path: Path) -> Non
 
 def test_angles_are_no_directions_of_the_lattice(tmp_path: Path) -> None:
     labels = (b"|Q|", b"theta", b"phi", b"E")
-    changes = {"plotted": (2, 4), "integrated": ((1, 0.0, 1.0), (3, -180.0, 180.0))}
+    changes: dict[str, Any] = {"plotted": (2, 4), "integrated": ((1, 0.0, 1.0), (3, -180.0, 180.0))}
     content = _with_offset([0.0] * 4, labels=labels, projection=np.eye(4))
     made = unpack_header(content[26:])
     moved = dataclasses.replace(made, **changes, s=np.ones((2, 3)), e=np.ones((2, 3)), npix=np.ones((2, 3)))

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ AXES = (
 )
 
 
-def assert_same_value(a: Value, b: Value, where: str) -> None:
+def assert_same_value(a: Any, b: Any, where: str) -> None:
     assert (a.shape, a.type_code, a.chunks) == (b.shape, b.type_code, b.chunks), where
     if a.data.dtype.hasobject:
         assert a.data.tolist() == b.data.tolist(), where
@@ -29,9 +29,7 @@ def assert_same_value(a: Value, b: Value, where: str) -> None:
     assert_same_attributes(a.attributes, b.attributes, where)
 
 
-def assert_same_attributes(
-    a: dict[str, Any] | dict[str, Value], b: dict[str, Any] | dict[str, Value], where: str
-) -> None:
+def assert_same_attributes(a: Mapping[str, Value], b: Mapping[str, Value], where: str) -> None:
     assert list(a) == list(b), where
     for name in a:
         assert_same_value(a[name], b[name], f"{where}@{name}")
@@ -44,12 +42,14 @@ def nodes(tree: NexusTree, prefix: str = "") -> Iterator[tuple[str, NexusTree | 
             yield from nodes(node, f"{prefix}/{name}")
 
 
-def assert_same_tree(a: NexusTree, b: NexusTree) -> None:
+def assert_same_tree(a: NexusTree | None, b: NexusTree | None) -> None:
+    assert a is not None
+    assert b is not None
     ours, theirs = dict(nodes(a)), dict(nodes(b))
     assert list(ours) == list(theirs)
     assert_same_attributes(a.attributes, b.attributes, "/")
     for where, node in ours.items():
-        other = theirs[where]
+        other: Any = theirs[where]
         if isinstance(node, Value):
             assert_same_value(node, other, where)
         elif isinstance(node, Link):
@@ -122,6 +122,7 @@ def test_v1_becomes_v2_and_keeps_the_rest(reference_data: Path, tmp_path: Path) 
     save(h, tmp_path / "out.nxs")
     again = load(tmp_path / "out.nxs")
     assert_same_histogram(h, again)
+    assert again.nexus is not None
     assert again.nexus.number("MDHistoWorkspace/data/num_events") == 2
     for part in ("process", "coordinate_system"):
         assert again.nexus.get(f"MDHistoWorkspace/{part}") is not None
@@ -139,8 +140,13 @@ def test_changed_intensity_keeps_everything_else(reference_data: Path, tmp_path:
     again = load(tmp_path / "out.nxs")
     assert_same_histogram(new, again)
     assert again.metadata["history"] == history
+    assert h.nexus is not None
+    assert again.nexus is not None
     for part in ("experiment0", "process"):
-        assert_same_tree(h.nexus.get(f"MDHistoWorkspace/{part}"), again.nexus.get(f"MDHistoWorkspace/{part}"))
+        ours, theirs = (tree.get(f"MDHistoWorkspace/{part}") for tree in (h.nexus, again.nexus))
+        assert isinstance(ours, NexusTree)
+        assert isinstance(theirs, NexusTree)
+        assert_same_tree(ours, theirs)
     assert_same_value(
         h.nexus.value("MDHistoWorkspace/data/num_events"),
         again.nexus.value("MDHistoWorkspace/data/num_events"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -129,7 +130,7 @@ def test_bad_files(tmp_path: Path, changes: dict[str, None] | dict[str, np.ndarr
 
 
 @pytest.mark.parametrize("lattice", [(0.0, 5.0), (np.nan, 5.0), (5.0,)])
-def test_bad_lattices(tmp_path: Path, lattice: tuple[float, float] | tuple[float]) -> None:
+def test_bad_lattices(tmp_path: Path, lattice: Any) -> None:
     (tmp_path / "a.nxspe").write_bytes(fuzz.nxspe())
     with pytest.raises(Exp2SimError, match="lattice"):
         load(tmp_path / "a.nxspe", lattice=lattice)

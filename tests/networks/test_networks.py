@@ -27,7 +27,7 @@ SIZES = {1: (19,), 2: (13, 10), 3: (9, 10, 7)}
 DIMENSIONS = (1, 2, 3)
 
 
-def small_generator(preset: str, dimension: int, channels: int = 2) -> nn.Module:
+def small_generator(preset: str, dimension: int, channels: int = 2) -> Any:
     kind = {"paper": PaperGenerator, "compact": CompactGenerator}[preset]
     blocks = {"paper": 6, "compact": 2}[preset]
     return kind(dimension, in_channels=2 * channels + 1, out_channels=channels, width=4, blocks=blocks)
@@ -43,12 +43,12 @@ def network_input(dimension: int, channels: int = 2, batch: int = 2, masked: flo
 
 @pytest.fixture(params=["paper", "compact"])
 def preset(request: pytest.FixtureRequest) -> str:
-    return request.param
+    return str(request.param)
 
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 class TestGenerators:
-    def test_any_size_keeps_its_shape(self: Any, preset: str, dimension: int) -> None:
+    def test_any_size_keeps_its_shape(self, preset: str, dimension: int) -> None:
         net, x = small_generator(preset, dimension), network_input(dimension)
         assert net(x).shape == (2, 2, *SIZES[dimension])
         for size in (5, 8):
@@ -56,19 +56,20 @@ class TestGenerators:
             assert net(x).shape == (1, 2, *(size,) * dimension)
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-    def test_dtype_and_gradient(self: Any, preset: str, dimension: int, dtype: Any) -> None:
+    def test_dtype_and_gradient(self, preset: str, dimension: int, dtype: Any) -> None:
         net, x = small_generator(preset, dimension).to(dtype), network_input(dimension).to(dtype)
         x.requires_grad_()
         y = net(x)
         assert y.dtype == dtype
         y.square().sum().backward()
+        assert x.grad is not None
         assert torch.isfinite(x.grad).all()
         for name, parameter in net.named_parameters():
             assert torch.isfinite(parameter.grad).all(), name
             if not (preset == "paper" and name.endswith("bias")):  # instance norm takes biases out again
                 assert parameter.grad.abs().sum() > 0, name
 
-    def test_features_and_output_come_from_one_pass(self: Any, preset: str, dimension: int) -> None:
+    def test_features_and_output_come_from_one_pass(self, preset: str, dimension: int) -> None:
         net, x = small_generator(preset, dimension).eval(), network_input(dimension)
         y, features = net.forward_features(x)
         assert torch.equal(y, net(x))
@@ -78,23 +79,23 @@ class TestGenerators:
         for vectors in head(features, where):
             assert vectors.shape == (2, 3, 8)
 
-    def test_wrong_channels_are_refused(self: Any, preset: str, dimension: int) -> None:
+    def test_wrong_channels_are_refused(self, preset: str, dimension: int) -> None:
         with pytest.raises(ValueError, match="expected a tensor"):
             small_generator(preset, dimension)(torch.zeros(1, 3, *SIZES[dimension]))
 
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 class TestCompact:
-    def test_starts_near_the_identity_with_a_gradient_everywhere(self: Any, dimension: int) -> None:
+    def test_starts_near_the_identity_with_a_gradient_everywhere(self, dimension: int) -> None:
         net, x = small_generator("compact", dimension), network_input(dimension)
         assert (net(x) - x[:, :2]).abs().max() < 0.01
 
-    def test_batch_is_the_same_as_singles(self: Any, dimension: int) -> None:
+    def test_batch_is_the_same_as_singles(self, dimension: int) -> None:
         net, x = small_generator("compact", dimension), network_input(dimension)
         singles = torch.cat([net(x[:1]), net(x[1:])])
         torch.testing.assert_close(net(x), singles, rtol=0, atol=1e-6)
 
-    def test_receptive_field_is_exact(self: Any, dimension: int) -> None:
+    def test_receptive_field_is_exact(self, dimension: int) -> None:
         net = small_generator("compact", dimension).double()
         with torch.no_grad():
             net.last.weight.normal_()
@@ -104,10 +105,11 @@ class TestCompact:
         x = x.double().requires_grad_()
         middle = (0, 0, *[size // 2] * dimension)
         net(x)[middle].backward()
+        assert x.grad is not None
         touched = (x.grad[0, 0] != 0).nonzero()
         assert (touched.max(0).values - touched.min(0).values + 1).tolist() == [width] * dimension
 
-    def test_outside_is_the_same_as_not_measured(self: Any, dimension: int) -> None:
+    def test_outside_is_the_same_as_not_measured(self, dimension: int) -> None:
         net, x = small_generator("compact", dimension).double(), network_input(dimension).double()
         with torch.no_grad():
             net.last.weight.normal_()
@@ -118,7 +120,7 @@ class TestCompact:
         wide[(slice(None), slice(None), *inner)] = x
         torch.testing.assert_close(net(wide)[(slice(None), slice(None), *inner)], net(x), rtol=0, atol=1e-12)
 
-    def test_tile_with_halo_gives_the_whole(self: Any, dimension: int) -> None:
+    def test_tile_with_halo_gives_the_whole(self, dimension: int) -> None:
         net = CompactGenerator(dimension, in_channels=5, out_channels=2, width=3, blocks=1).double()
         with torch.no_grad():
             net.last.weight.normal_()
@@ -133,16 +135,17 @@ class TestCompact:
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 @pytest.mark.parametrize("kind", [PaperDiscriminator, CompactDiscriminator])
 class TestDiscriminators:
-    def test_shape_and_gradient(self: Any, kind: Any, dimension: int) -> None:
+    def test_shape_and_gradient(self, kind: Any, dimension: int) -> None:
         net, x = kind(dimension, in_channels=5, width=4), network_input(dimension).requires_grad_()
         real, label = net(x)
         assert real.shape == label.shape
         assert real.shape[:2] == (2, 1)
         (real + label).square().sum().backward()
+        assert x.grad is not None
         assert torch.isfinite(x.grad).all()
         assert all(torch.isfinite(p.grad).all() for p in net.parameters())
 
-    def test_weights_lie_on_its_patches(self: Any, kind: Any, dimension: int) -> None:
+    def test_weights_lie_on_its_patches(self, kind: Any, dimension: int) -> None:
         x = network_input(dimension)
         x[:, 2:4] = 1
         score = kind(dimension, in_channels=5, width=4)(x)[0]
@@ -185,7 +188,7 @@ def test_up_and_down_sampling_scale_each_axis_by_two(dimension: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["paper", "compact"])
-def test_built_from_settings_and_rebuilt_from_weights(name: str) -> None:
+def test_built_from_settings_and_rebuilt_from_weights(name: Any) -> None:
     layout = Layout(dimension=2, energy="channels", windows=3)
     settings = GeneratorSettings(preset=name, width=4, blocks=5)
     one, two = build_generator(settings, layout), build_generator(settings, layout)
@@ -197,20 +200,20 @@ def test_built_from_settings_and_rebuilt_from_weights(name: str) -> None:
 
 
 class TestDuq:
-    def settings(self: Any) -> ClassifierSettings:
+    def settings(self) -> ClassifierSettings:
         return ClassifierSettings(panels=6, width=8, grid=2, features=16, centroid=8)
 
     @pytest.mark.parametrize("size", [(1, 1), (3, 7), (12, 12), (40, 25)])
-    def test_any_size(self: Any, size: tuple[int, int]) -> None:
+    def test_any_size(self, size: tuple[int, int]) -> None:
         found = build_classifier(self.settings())(torch.rand(2, 12, *size))
         assert found.shape == (2, 2)
         assert ((found >= 0) & (found <= 1)).all()
 
-    def test_all_masked_is_finite(self: Any) -> None:
+    def test_all_masked_is_finite(self) -> None:
         found = build_classifier(self.settings())(torch.ones(2, 12, 8, 8))
         assert torch.isfinite(found).all()
 
-    def test_masked_values_have_no_influence(self: Any) -> None:
+    def test_masked_values_have_no_influence(self) -> None:
         net = build_classifier(self.settings()).eval()
         mask = torch.zeros(2, 3, 8, 8, 2)
         mask[:, :, 2:4] = 1
@@ -218,13 +221,13 @@ class TestDuq:
         other = torch.where(mask > 0, torch.full_like(x, float("nan")), x)
         assert torch.equal(net(stack_panels(x, mask)), net(stack_panels(other, mask)))
 
-    def test_panel_order(self: Any) -> None:
+    def test_panel_order(self) -> None:
         x = torch.arange(2 * 3 * 4 * 5 * 2.0).reshape(2, 3, 4, 5, 2)
         stacked = stack_panels(x, torch.zeros(3, 4, 5, 2))
         assert torch.equal(stacked[:, 3], x[:, 1, :, :, 1])
         assert float(stacked[:, 6:].abs().max()) == 0
 
-    def test_centroids_move_to_their_class(self: Any) -> None:
+    def test_centroids_move_to_their_class(self) -> None:
         net = build_classifier(self.settings())
         before = net.sums.clone()
         embedded = torch.ones(4, 2, 8) * torch.tensor([1.0, 2.0])[None, :, None]

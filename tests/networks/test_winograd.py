@@ -28,7 +28,7 @@ def test_equals_the_direct_convolution_in_double(
     bias = torch.randn(7, generator=draws, requires_grad=True)
     slope = torch.randn(2, 7, size[0] - 2, size[1] - 2, generator=draws)
     exact = [part.detach().double().requires_grad_() for part in (x, weight, bias)]
-    wanted = F.conv2d(*exact)
+    wanted = F.conv2d(exact[0], exact[1], exact[2])
     found = winograd(x, weight, bias)
     assert difference(found, wanted) < 3e-6
     gradients = torch.autograd.grad(found, (x, weight, bias), slope)

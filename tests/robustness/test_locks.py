@@ -32,6 +32,7 @@ def holder(tmp_path: Path) -> Iterator[Any]:
     """Another process that holds the folder."""
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         yield process
         process.kill()

@@ -13,6 +13,7 @@ from mantid_exp2sim.simulation import manganite
 from mantid_exp2sim.simulation import spin_waves as spinwave
 from mantid_exp2sim.simulation.crystal import assemble
 from mantid_exp2sim.simulation.form_factor import FORM_FACTORS, form_factor
+from mantid_exp2sim.simulation.manganite import ModelName
 from mantid_exp2sim.simulation.material import Description, find_description, read_description, shipped
 
 
@@ -23,7 +24,7 @@ def energies(description: Description, parameters: Any, q: np.ndarray) -> np.nda
 
 
 @pytest.mark.parametrize("model", ["Goodenough", "Dimer"])
-def test_described_manganite_is_the_built_in_one(model: str) -> None:
+def test_described_manganite_is_the_built_in_one(model: ModelName) -> None:
     description = read_description(shipped()[f"pcsmo-{model.lower()}"])
     assert description.names == manganite.PARAMETERS[model]
     assert description.values == manganite.BEST_FIT[model]
@@ -72,7 +73,7 @@ def test_triangular_antiferromagnet_has_the_closed_form() -> None:
     def wanted(shift: float) -> np.ndarray:
         h, k = (q[:, :2] + shift).T
         gamma = (np.cos(2 * np.pi * h) + np.cos(2 * np.pi * k) + np.cos(2 * np.pi * (h + k))) / 3
-        return 3 * 1.3 * 1.5 * np.sqrt((1 - gamma) * (1 + 2 * gamma))
+        return np.asarray(3 * 1.3 * 1.5 * np.sqrt((1 - gamma) * (1 + 2 * gamma)))
 
     branches = np.sort(np.stack([wanted(shift) for shift in (0, 1 / 3, -1 / 3)], axis=1), axis=1)
     assert np.abs(found - branches).max() < 1e-5

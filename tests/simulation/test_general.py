@@ -18,6 +18,7 @@ from mantid_exp2sim.simulation.binning import KINDS, Binning, Branches
 from mantid_exp2sim.simulation.branches import resolution_widths
 from mantid_exp2sim.simulation.form_factor import form_factor
 from mantid_exp2sim.simulation.instrument import MAPS, kinematics, load_instrument
+from mantid_exp2sim.simulation.manganite import ModelName
 from mantid_exp2sim.simulation.manganite_spectrum import solve_manganite
 from mantid_exp2sim.simulation.material import Description, read_description, shipped
 from mantid_exp2sim.simulation.measurement import simulate_volume
@@ -55,17 +56,17 @@ def ferromagnet(jc: float = -1.0, jab: float = -0.3) -> Description:
 
 
 def ferromagnet_energy(qx: np.ndarray, qy: np.ndarray, qz: np.ndarray) -> np.ndarray:
-    return 2 * ((1 - np.cos(4.4 * qz)) + 0.3 * (2 - np.cos(4 * qx) - np.cos(4 * qy)))
+    return np.asarray(2 * ((1 - np.cos(4.4 * qz)) + 0.3 * (2 - np.cos(4 * qx) - np.cos(4 * qy))))
 
 
 def ferromagnet_intensity(qx: np.ndarray, qy: np.ndarray, qz: np.ndarray) -> np.ndarray:
     """S^xx = S^yy = S/2, so that Σ (δ − q̂q̂) S = (1 + q̂z²) S/2."""
     q = np.sqrt(qx**2 + qy**2 + qz**2)
-    return 290.6 * form_factor("Mn2+", q) ** 2 * 0.5 * (1 + (qz / q) ** 2)
+    return np.asarray(290.6 * form_factor("Mn2+", q) ** 2 * 0.5 * (1 + (qz / q) ** 2))
 
 
 @pytest.mark.parametrize("model", ["Goodenough", "Dimer"])
-def test_described_manganite_has_the_spectra_of_the_built_in_one(model: str) -> None:
+def test_described_manganite_has_the_spectra_of_the_built_in_one(model: ModelName) -> None:
     options = Options(grid=12)
     described = solve_material(read_description(shipped()[f"pcsmo-{model.lower()}"]), options=options)
     reduced = solve_manganite(model, manganite.BEST_FIT[model], options)
@@ -200,7 +201,12 @@ def test_twins_are_weighted_and_turned() -> None:
     ]
     binning = Binning(EDGES, EDGES, np.linspace(0.5, 5, 6), 20.0)
     volumes = []
-    for twins in ([{}], [{"axes": "y,x,z"}], [{"weight": 3}, {"weight": 1, "axes": "y,x,z"}]):
+    several: list[list[dict[str, Any]]] = [
+        [{}],
+        [{"axes": "y,x,z"}],
+        [{"weight": 3}, {"weight": 1, "axes": "y,x,z"}],
+    ]
+    for twins in several:
         waves = solve_material(Description.model_validate({**raw, "twins": twins}))
         volumes.append(waves.volume(binning, "convolved"))
     # h and k differ by the aperture alone: the resolution is nearly round

@@ -42,7 +42,7 @@ class Points:
 
     q: FloatArray
 
-    def q_points(self: Any) -> FloatArray:
+    def q_points(self) -> FloatArray:
         return self.q
 
 

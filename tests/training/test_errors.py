@@ -109,7 +109,7 @@ def test_calibrate_and_cover(
     """On the whole way: a calibration is written onto a card, the weights stay, and it covers."""
     import json
 
-    from mantid_exp2sim.__main__ import main
+    from mantid_exp2sim.cli import main
     from mantid_exp2sim.model.bundle import load_bundle
 
     before = load_bundle(tiny_model)
@@ -130,7 +130,7 @@ def test_two_calculations_that_write_to_a_model_do_not_meet(
     tiny_model: Path, tiny_dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The second is refused at its start, and not when it has calculated for long; nothing is left behind."""
-    from mantid_exp2sim.__main__ import main
+    from mantid_exp2sim.cli import main
     from mantid_exp2sim.training.trainers.bundle import held
 
     before = {path.name: path.read_bytes() for path in tiny_model.iterdir()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -12,7 +13,7 @@ import pytest
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.io import load
-from mantid_exp2sim.training.datasets.dataset import open_dataset
+from mantid_exp2sim.training.datasets.dataset import FileSet, open_dataset
 from mantid_exp2sim.training.datasets.export import export_dataset
 from mantid_exp2sim.training.datasets.from_files.build import build_dataset
 from mantid_exp2sim.training.datasets.pairs import PairedSet, open_pairs
@@ -104,6 +105,7 @@ def test_pairs_have_one_index_and_one_mask(exported: Path) -> None:
     for index in splits[2]:
         one = data.read("convolved", np.array([index]))[0]
         other = data.read("integrated", np.array([index]))[0]
+        assert isinstance(source, FileSet)
         file = source.items("convolved")[int(index)].file
         name, number = file.split("-")[0], int(file.split("-")[1])
         with h5py.File(exported / "simulated" / "shards" / f"{number // 10:05d}.h5") as shard:
@@ -126,7 +128,7 @@ def test_sets_that_cannot_be_compared_are_refused(
     exported: Path, change: dict[str, str], message: str
 ) -> None:
     if "energy" in change:  # Horace's images do not tell their energy
-        formats = {"convolved": ["npz"], "integrated": ["npz"]}
+        formats: dict[str, Sequence[str]] = {"convolved": ["npz"], "integrated": ["npz"]}
         shutil.rmtree(exported / "exports")
         export_dataset(exported / "simulated", exported / "exports", formats=formats, limit=12)
     with pytest.raises(Exp2SimError, match=message):

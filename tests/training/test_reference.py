@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +12,14 @@ from torch import nn
 from mantid_exp2sim.networks.discriminator import PaperDiscriminator
 from mantid_exp2sim.networks.generator import PaperGenerator
 from mantid_exp2sim.networks.projection import paper_projection
+from tests.helpers.scripts import load_script
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
 def reference() -> Any:
-    spec = importlib.util.spec_from_file_location("reference_dclgan", BENCHMARKS / "reference_dclgan.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script(BENCHMARKS / "reference_dclgan.py")
 
 
 def give(weights: nn.Module, to: nn.Module) -> None:

@@ -22,8 +22,13 @@ def pair() -> Pair:
     """Operator, data and truth (1, h, k, E), mask."""
     binning = mosaic_binnings()[4]
     waves = solve_manganite("Goodenough", BEST_FIT["Goodenough"], Options(grid=20))
-    kinds = [torch.from_numpy(waves.volume(binning, kind))[None].float() for kind in KINDS[:2]]
-    return ResolutionOperator([binning]), *kinds, torch.from_numpy(mosaic_coverage_mask()[4].copy())[None]
+    data, truth = (torch.from_numpy(waves.volume(binning, kind))[None].float() for kind in KINDS[:2])
+    return (
+        ResolutionOperator([binning]),
+        data,
+        truth,
+        torch.from_numpy(mosaic_coverage_mask()[4].copy())[None],
+    )
 
 
 def test_it_comes_nearer_to_the_truth_and_stays_positive(pair: Pair) -> None:

@@ -1,5 +1,7 @@
 """The stand-in is for the tests alone: it becomes importable here, and only where there is no real Mantid."""
 
+from __future__ import annotations
+
 import importlib.util
 import sys
 from pathlib import Path

@@ -1,6 +1,9 @@
 """The algorithms of the recordings, written again from what the recordings show of them."""
 
+from __future__ import annotations
+
 import time
+from typing import Any
 
 import numpy as np
 from mantid import api, kernel
@@ -30,7 +33,7 @@ from mantid.kernel import (
 )
 
 
-def clone_of(algorithm, workspace):
+def clone_of(algorithm: Any, workspace: Any) -> Any:
     child = algorithm.createChildAlgorithm("CloneMDWorkspace", enableLogging=False)
     child.setProperty("InputWorkspace", workspace)
     child.setProperty("OutputWorkspace", "c")
@@ -39,19 +42,19 @@ def clone_of(algorithm, workspace):
 
 
 class FactsFull(PythonAlgorithm):
-    def category(self):
+    def category(self) -> Any:
         return "MDAlgorithms\\Facts;Utility"
 
-    def summary(self):
+    def summary(self) -> Any:
         return "A summary."
 
-    def seeAlso(self):
+    def seeAlso(self) -> Any:
         return ["BinMD", "CutMD"]
 
-    def helpURL(self):
+    def helpURL(self) -> Any:
         return "http://example.org/help"
 
-    def PyInit(self):
+    def PyInit(self) -> None:
         add = self.declareProperty
         add(IMDHistoWorkspaceProperty("InputWorkspace", "", Direction.Input), "An input histogram")
         add(IMDHistoWorkspaceProperty("OutputWorkspace", "", Direction.Output), "An output")
@@ -75,7 +78,7 @@ class FactsFull(PythonAlgorithm):
         self.setPropertySettings("Radius", kernel.EnabledWhenProperty("Method", when, "Fast"))
         self.setPropertySettings("Order", kernel.VisibleWhenProperty("Method", when, "Slow"))
 
-    def validateInputs(self):
+    def validateInputs(self) -> Any:
         issues, workspace = {}, self.getProperty("InputWorkspace").value
         if self.getProperty("Radius").value > 9:
             issues = {"Radius": "Radius is larger than 9", "Order": "a second issue"}
@@ -83,7 +86,7 @@ class FactsFull(PythonAlgorithm):
             issues["InputWorkspace"] = "Only two dimensions"
         return issues
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         text = self.getProperty("Text").value
         if text == "noout":
             return
@@ -94,7 +97,7 @@ class FactsFull(PythonAlgorithm):
             "sysexit": SystemExit(3),
         }
         if text == "typeerror":
-            None + 1  # noqa: B018
+            None + 1  # type: ignore[operator]  # noqa: B018
         if text in raised:
             raise raised[text]
         out = clone_of(self, self.getProperty("InputWorkspace").value)
@@ -104,48 +107,48 @@ class FactsFull(PythonAlgorithm):
 
 
 class HasName(PythonAlgorithm):
-    def name(self):
+    def name(self) -> Any:
         return "OtherName"
 
-    def category(self):
+    def category(self) -> Any:
         return "Facts"
 
-    def PyInit(self):
+    def PyInit(self) -> None:
         pass
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         pass
 
 
 class Two(HasName):
-    def version(self):
+    def version(self) -> Any:
         return 2
 
 
 class NoExec(PythonAlgorithm):
-    def PyInit(self):
+    def PyInit(self) -> None:
         pass
 
 
 class BadInit(PythonAlgorithm):
-    def PyInit(self):
+    def PyInit(self) -> None:
         raise RuntimeError("PyInit is broken")
 
 
 class Minimal(PythonAlgorithm):
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty("X", 1.0)
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         self.log().notice(f"X is {self.getProperty('X').value}")
 
 
 class FactsInOut(PythonAlgorithm):
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(IMDHistoWorkspaceProperty("Workspace", "", Direction.InOut))
         self.declareProperty("Replace", False)
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         workspace = self.getProperty("Workspace").value
         if self.getProperty("Replace").value:
             new = clone_of(self, workspace)
@@ -156,11 +159,11 @@ class FactsInOut(PythonAlgorithm):
 
 
 class FactsParent(PythonAlgorithm):
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(IMDHistoWorkspaceProperty("InputWorkspace", "", Direction.Input))
         self.declareProperty(IMDHistoWorkspaceProperty("OutputWorkspace", "", Direction.Output))
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         progress = Progress(self, 0.0, 0.5, 4)
         for step in range(4):
             progress.report(f"step {step}")
@@ -170,10 +173,10 @@ class FactsParent(PythonAlgorithm):
 
 
 class FactsSlow(PythonAlgorithm):
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty("How", "report")
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         how = self.getProperty("How").value
         progress = Progress(self, 0.0, 1.0, 30)
         for _ in range(30):
@@ -185,12 +188,12 @@ class FactsSlow(PythonAlgorithm):
 
 
 class FactsTable(PythonAlgorithm):
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(
             ITableWorkspaceProperty("OutputTable", "", Direction.Output, PropertyMode.Optional)
         )
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         if not self.getPropertyValue("OutputTable"):
             return
         table = WorkspaceFactory.createTable()
@@ -202,21 +205,21 @@ class FactsTable(PythonAlgorithm):
 
 
 class FactsFiles(PythonAlgorithm):
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(FileProperty("LoadFile", "", FileAction.Load, [".cif"]))
         self.declareProperty(FileProperty("SaveFile", "", FileAction.OptionalSave, [".nxs"]))
         self.declareProperty(FileProperty("Dir", "", FileAction.OptionalDirectory))
         self.declareProperty("Name", "", StringMandatoryValidator())
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         pass
 
 
 class FactsMore(PythonAlgorithm):
-    def category(self):
+    def category(self) -> Any:
         return "Facts"
 
-    def PyInit(self):
+    def PyInit(self) -> None:
         add, optional = self.declareProperty, PropertyMode.Optional
         add(IMDWorkspaceProperty("AnyMD", "", Direction.Input, optional))
         add(WorkspaceProperty("AnyWorkspace", "", Direction.Input, optional))
@@ -225,13 +228,13 @@ class FactsMore(PythonAlgorithm):
         add(ITableWorkspaceProperty("Table", "", Direction.Output, optional))
         add("What", "")
 
-    def validateInputs(self):
+    def validateInputs(self) -> Any:
         what = self.getProperty("What").value
         if what == "raise":
             raise RuntimeError("validateInputs raised")
         return {"list": [], "none": None, "unknown": {"NoSuchProperty": "x"}}.get(what, {})
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         what = self.getProperty("What").value
         made = self.createChildAlgorithm("CreateMDHistoWorkspace", enableLogging=False)
         for key, value in CREATE.items():
@@ -268,7 +271,7 @@ CREATE = {
 }
 
 
-def workspace(simpleapi, name, shape=(3, 4), events=True):
+def workspace(simpleapi: Any, name: Any, shape: Any = (3, 4), events: Any = True) -> Any:
     """The `mk` of the recordings."""
     size = int(np.prod(shape))
     names = ["[H,0,0]", "[0,K,0]", "[0,0,L]"][: len(shape)]
@@ -292,7 +295,7 @@ CLASSES = {cls.__name__: cls for cls in PythonAlgorithm.__subclasses__() if cls.
 CLASSES["Two"] = Two
 
 
-def subscribe_all():
+def subscribe_all() -> None:
     """Register every class, as the recordings do before they use it."""
     for cls in CLASSES.values():
         AlgorithmFactory.subscribe(cls)

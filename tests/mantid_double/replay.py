@@ -1,10 +1,13 @@
 """Reads the recordings made on a running Mantid and replays them, call by call."""
 
+from __future__ import annotations
+
 import ast
 import contextlib
 import io
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -14,10 +17,10 @@ class Call:
     section: str
     line: int
     source: str
-    output: list = field(default_factory=list)
+    output: list[Any] = field(default_factory=list)
 
     @property
-    def raised(self):
+    def raised(self) -> Any:
         """(exception name, message) or None."""
         for n, text in enumerate(self.output):
             found = re.match(r" {4}raises (\S+)", text)
@@ -31,7 +34,7 @@ class Call:
         return None
 
 
-def read(path):
+def read(path: Any) -> Any:
     """Return the calls of a recording."""
     calls, section = [], ""
     for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -48,7 +51,7 @@ def read(path):
     return calls
 
 
-def plain(text, folder="TMP"):
+def plain(text: Any, folder: str = "TMP") -> Any:
     """Take out what differs between two runs: addresses, paths, line numbers, white space."""
     text = re.sub(re.escape(folder) + r"[^'\"\s]*", "TMP", text)
     text = re.sub(r"line \d+ in '[^']*'", "line N in 'TMP'", text)
@@ -57,7 +60,7 @@ def plain(text, folder="TMP"):
     return re.sub(r"\s+", "", text)
 
 
-def perform(source, space):
+def perform(source: Any, space: Any) -> Any:
     """Run a call; return (value, None) or (None, exception)."""
     tree = ast.parse(source)
     last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
@@ -70,7 +73,7 @@ def perform(source, space):
             return None, error
 
 
-def compare(call, space, folder):
+def compare(call: Any, space: Any, folder: Any) -> Any:
     """Return what differs between the recording and this run, or ''."""
     text, error = perform(call.source, space)
     wanted = call.raised

@@ -1,8 +1,13 @@
 """What the recordings only tell in words: dangling arrays, names, progress, groups, imports."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import mantid
 import mantid.simpleapi as simpleapi
@@ -12,7 +17,6 @@ import pytest
 if not getattr(mantid, "IS_DOUBLE", False):
     pytest.skip("there is a real Mantid: the stand-in is not used", allow_module_level=True)
 
-import facts
 from mantid import kernel
 from mantid.api import (
     AlgorithmFactory,
@@ -24,9 +28,11 @@ from mantid.api import (
     mtd,
 )
 
+from tests.mantid_double import facts
+
 
 @pytest.fixture(autouse=True)
-def _clean():
+def _clean() -> Iterator[Any]:
     facts.subscribe_all()
     algorithm = AlgorithmManager.createUnmanaged("FactsFull")
     algorithm.initialize()
@@ -35,7 +41,7 @@ def _clean():
     mtd.clear()
 
 
-def test_a_view_of_a_deleted_workspace_raises_and_its_memory_is_useless():
+def test_a_view_of_a_deleted_workspace_raises_and_its_memory_is_useless() -> None:
     workspace = facts.workspace(simpleapi, "w")
     view, copy = workspace.getSignalArray(), workspace.getSignalArray().copy()
     simpleapi.DeleteWorkspace("w")
@@ -52,7 +58,7 @@ def test_a_view_of_a_deleted_workspace_raises_and_its_memory_is_useless():
     assert copy[2, 3] == 11.0
 
 
-def test_views_are_fortran_ordered_float64_and_read_only():
+def test_views_are_fortran_ordered_float64_and_read_only() -> None:
     view = facts.workspace(simpleapi, "w").getSignalArray()
     assert view.flags.f_contiguous
     assert not view.flags.owndata
@@ -62,14 +68,14 @@ def test_views_are_fortran_ordered_float64_and_read_only():
         view.flags.writeable = True
 
 
-def test_long_names_and_odd_letters_are_refused():
+def test_long_names_and_odd_letters_are_refused() -> None:
     for name in ("A" * 21, "Has_underscore"):
         cls = type(name, (PythonAlgorithm,), {"PyInit": lambda self: None, "PyExec": lambda self: None})
         with pytest.raises(ValueError, match="at most 20"):
             AlgorithmFactory.subscribe(cls)
 
 
-def test_progress_acts_at_most_once_per_percent():
+def test_progress_acts_at_most_once_per_percent() -> None:
     class Counts(PythonAlgorithm):
         pass
 
@@ -81,7 +87,7 @@ def test_progress_acts_at_most_once_per_percent():
     assert len(seen) == 100
 
 
-def test_a_group_in_place_keeps_the_names():
+def test_a_group_in_place_keeps_the_names() -> None:
     for name in ("a", "b"):
         facts.workspace(simpleapi, name)
     simpleapi.GroupWorkspaces(InputWorkspaces="a,b", OutputWorkspace="g")
@@ -91,7 +97,7 @@ def test_a_group_in_place_keeps_the_names():
     assert mtd["a"].signalAt(11) == 22.0
 
 
-def test_history_holds_the_values_after_the_run():
+def test_history_holds_the_values_after_the_run() -> None:
     facts.workspace(simpleapi, "w")
     simpleapi.FactsFull(InputWorkspace="w", OutputWorkspace="o", Radius=2.5)
     last = mtd["o"].getHistory().lastAlgorithm()
@@ -102,14 +108,14 @@ def test_history_holds_the_values_after_the_run():
     )
 
 
-def test_arrays_print_six_digits_and_numbers_all():
+def test_arrays_print_six_digits_and_numbers_all() -> None:
     array, number = kernel.FloatArrayProperty("a", [-1 / 3, 40.0]), kernel.FloatPropertyWithValue("n", 1 / 3)
     assert (array.valueAsStr, float(number.valueAsStr)) == ("-0.333333,40", 1 / 3)
     assert array.value[0] == -1 / 3
 
 
 @pytest.mark.parametrize("flag", MDNormalization.names)
-def test_binning_takes_the_normalisation_of_the_events(flag):
+def test_binning_takes_the_normalisation_of_the_events(flag: Any) -> None:
     simpleapi.CreateMDWorkspace(
         Dimensions=1, Extents=[0, 1], Names=["x"], Units=["u"], OutputWorkspace="events"
     )
@@ -118,7 +124,7 @@ def test_binning_takes_the_normalisation_of_the_events(flag):
     assert mtd["bins"].displayNormalization() == MDNormalization.names[flag]
 
 
-def test_a_run_that_belongs_to_python_is_refused_and_mantids_copy_of_it_is_not():
+def test_a_run_that_belongs_to_python_is_refused_and_mantids_copy_of_it_is_not() -> None:
     simpleapi.CreateWorkspace(OutputWorkspace="run")
     for name in ("held", "copied"):
         facts.workspace(simpleapi, name)
@@ -129,7 +135,7 @@ def test_a_run_that_belongs_to_python_is_refused_and_mantids_copy_of_it_is_not()
     simpleapi.DeleteWorkspace("copied")
 
 
-def test_the_stand_in_cannot_be_imported_outside_the_tests(tmp_path):
+def test_the_stand_in_cannot_be_imported_outside_the_tests(tmp_path: Path) -> None:
     code = (
         "import mantid_exp2sim, importlib.util, sys; sys.exit(importlib.util.find_spec('mantid') is not None)"
     )
@@ -152,11 +158,11 @@ def test_the_stand_in_cannot_be_imported_outside_the_tests(tmp_path):
         ("a\n = 3\nb=C:\\\\x\n", {"a": "", "b": "C:\\x"}),
     ],
 )
-def test_user_properties_end_at_the_first_backtick(text, settings):
+def test_user_properties_end_at_the_first_backtick(text: str, settings: dict[str, Any]) -> None:
     assert mantid.kernel.read_properties(text) == settings
 
 
-def test_user_properties_are_read_at_the_start_and_name_plugins(tmp_path):
+def test_user_properties_are_read_at_the_start_and_name_plugins(tmp_path: Path) -> None:
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "Mine.py").write_text(
         "from mantid.api import AlgorithmFactory, PythonAlgorithm\n"
@@ -180,7 +186,7 @@ def test_user_properties_are_read_at_the_start_and_name_plugins(tmp_path):
         assert run.stdout.strip() == there
 
 
-def test_the_properties_of_the_last_algorithm_dangle_once_it_has_gone():
+def test_the_properties_of_the_last_algorithm_dangle_once_it_has_gone() -> None:
     facts.workspace(simpleapi, "w")
     simpleapi.FactsFull(InputWorkspace="w", OutputWorkspace="o", Radius=2.5)
     last = mtd["o"].getHistory().lastAlgorithm()
@@ -193,11 +199,11 @@ def test_the_properties_of_the_last_algorithm_dangle_once_it_has_gone():
 
 
 @pytest.mark.parametrize("held", [True, False])
-def test_an_observer_is_not_kept_alive(held):
+def test_an_observer_is_not_kept_alive(held: bool) -> None:
     ends = []
 
     class Ends(AlgorithmObserver):
-        def finishHandle(self):
+        def finishHandle(self) -> None:
             ends.append(1)
 
     facts.workspace(simpleapi, "w")
@@ -212,7 +218,7 @@ def test_an_observer_is_not_kept_alive(held):
     assert ends == [1] * held
 
 
-def test_names_are_found_without_regard_to_case():
+def test_names_are_found_without_regard_to_case() -> None:
     facts.workspace(simpleapi, "w")
     assert "W" in mtd
     simpleapi.FactsFull(InputWorkspace="W", OutputWorkspace="W")

@@ -1,10 +1,15 @@
 """The stand-in against the recordings, call by call: same values, same exceptions, same messages."""
 
+from __future__ import annotations
+
 import inspect
 import os
 import re
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import mantid
 import mantid.api
@@ -16,8 +21,7 @@ import pytest
 if not getattr(mantid, "IS_DOUBLE", False):
     pytest.skip("there is a real Mantid: the stand-in is not used", allow_module_level=True)
 
-import facts
-import replay
+from tests.mantid_double import facts, replay
 
 API, ALGORITHMS = "recorded_api.txt", "recorded_algorithms.txt"
 SECTIONS = {API: (1, 3, 4, 5, 6, 8, 10), ALGORITHMS: (2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14)}
@@ -47,13 +51,13 @@ NOT_MODELLED = {
 }
 
 
-def _publish(name, version=-1):
+def _publish(name: Any, version: Any = -1) -> Any:
     algorithm = mantid.api.AlgorithmManager.createUnmanaged(name, version)
     algorithm.initialize()
     return simpleapi._create_algorithm_function(name, algorithm.version(), algorithm)
 
 
-def _space(file, section, folder):
+def _space(file: Any, section: Any, folder: Any) -> Any:
     """The names that the recording had at the start of a section."""
     mantid.api.mtd.clear()
     space = {}
@@ -92,7 +96,7 @@ def _space(file, section, folder):
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for name in ("a.cif", "a.dat"):
         (tmp_path / name).write_text("x")
     monkeypatch.chdir(tmp_path)
@@ -106,7 +110,7 @@ def here(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("file", "section"), [(f, str(s)) for f, sections in SECTIONS.items() for s in sections]
 )
-def test_every_recorded_call(file, section, here, reference_data):
+def test_every_recorded_call(file: Any, section: Any, here: Any, reference_data: Path) -> None:
     calls = [c for c in replay.read(reference_data / "mantid" / file) if c.section == section]
     space = _space(file, section, here)
     different = []
@@ -122,13 +126,13 @@ def test_every_recorded_call(file, section, here, reference_data):
     assert not different, "\n".join(different)
 
 
-def _declared(line):
+def _declared(line: Any) -> Any:
     """A line of section 12: what was declared, and what came of it."""
     found = re.match(r" {4}self\.(declareProperty\(.*\)) +(->|raises) (.*)", line)
     return found.groups() if found and "'d', {" not in line else None
 
 
-def test_every_recorded_form_of_declare_property(reference_data):
+def test_every_recorded_form_of_declare_property(reference_data: Path) -> None:
     lines = (reference_data / "mantid" / ALGORITHMS).read_text().splitlines()
     forms = [form for line in lines if (form := _declared(line))]
     assert len(forms) > 20
@@ -140,12 +144,14 @@ def test_every_recorded_form_of_declare_property(reference_data):
             assert raised == outcome
             continue
         assert not raised, call
-        prop = algorithm.getProperty(re.search(r"'(\w+)'", call).group(1))
+        name = re.search(r"'(\w+)'", call)
+        assert name is not None
+        prop = algorithm.getProperty(name.group(1))
         text = f"type={prop.type!r} default={prop.getDefault!r} valid={prop.isValid!r}"
         assert outcome.split(" ", 1)[1] == text, call
 
 
-def _raised(source, names):
+def _raised(source: Any, names: Any) -> Any:
     try:
         eval(source, names)
     except Exception as error:

@@ -1,5 +1,7 @@
 """A stand-in for Mantid that refuses what Mantid refuses: only for the tests of `algorithms/`."""
 
+from __future__ import annotations
+
 from mantid import kernel
 from mantid.kernel import ConfigService, config, logger
 

@@ -1,7 +1,10 @@
 """The few algorithms of Mantid that the tests use."""
 
+from __future__ import annotations
+
 import os
 import re
+from typing import Any
 
 import h5py
 import numpy as np
@@ -42,22 +45,22 @@ from mantid.kernel import (
 FRAMES = ("General Frame", "QLab", "QSample", "HKL", "Unknown frame")
 
 
-def dimension(name, unit, frame, low, high, bins):
+def dimension(name: Any, unit: Any, frame: Any, low: Any, high: Any, bins: Any) -> Any:
     """Make a dimension; the Q frames fix the unit."""
     unit = "Angstrom^-1" if frame in ("QLab", "QSample") else unit
     return IMDDimension(name, name, unit, frame, low, high, bins)
 
 
 class _Builtin(PythonAlgorithm):
-    def category(self):
+    def category(self) -> Any:
         return "Double"
 
-    def out(self, core):
+    def out(self, core: Any) -> None:
         self.setProperty("OutputWorkspace", handle(core, weak=False))
 
 
 class CreateMDHistoWorkspace(_Builtin):
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(FloatArrayProperty("SignalInput"))
         self.declareProperty(FloatArrayProperty("ErrorInput"))
         self.declareProperty("Dimensionality", -1, IntBoundedValidator(1, 9))
@@ -69,11 +72,11 @@ class CreateMDHistoWorkspace(_Builtin):
         self.declareProperty(FloatArrayProperty("NumberOfEvents"))
         self.declareProperty(StringArrayProperty("Frames"))
 
-    def validateInputs(self):
+    def validateInputs(self) -> Any:
         frames = self.getProperty("Frames").value
         return {"Frames": "unknown frame"} if any(frame not in FRAMES for frame in frames) else {}
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         n = self.getProperty("Dimensionality").value
         get = {p.name: p.value for p in self.getProperties()}
         if len(get["NumberOfBins"]) != n:
@@ -102,7 +105,7 @@ class CreateMDHistoWorkspace(_Builtin):
 
 
 class CreateMDWorkspace(_Builtin):
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty("Dimensions", 2)
         self.declareProperty(FloatArrayProperty("Extents"))
         self.declareProperty(StringArrayProperty("Names"))
@@ -110,7 +113,7 @@ class CreateMDWorkspace(_Builtin):
         self.declareProperty(StringArrayProperty("Frames"))
         self.declareProperty(WorkspaceProperty("OutputWorkspace", "", Direction.Output))
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         extents = self.getProperty("Extents").value
         names, units = self.getProperty("Names").value, self.getProperty("Units").value
         frames = self.getProperty("Frames").value or ["Unknown frame"] * len(names)
@@ -121,12 +124,12 @@ class CreateMDWorkspace(_Builtin):
 class FakeMDEventData(_Builtin):
     """Uniform random events only."""
 
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(IMDEventWorkspaceProperty("InputWorkspace", "", Direction.InOut))
         self.declareProperty(FloatArrayProperty("UniformParams"))
         self.declareProperty("RandomSeed", 0)
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         core = self.getProperty("InputWorkspace").value.core
         count = int(self.getProperty("UniformParams").value[0])
         rng = np.random.default_rng(self.getProperty("RandomSeed").value)
@@ -138,13 +141,13 @@ class FakeMDEventData(_Builtin):
 class BinMD(_Builtin):
     """Aligned binning: the signal is a sum, and the display normalisation is that of the events."""
 
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(IMDWorkspaceProperty("InputWorkspace", "", Direction.Input))
         self.declareProperty(WorkspaceProperty("OutputWorkspace", "", Direction.Output))
         for i in range(6):
             self.declareProperty(f"AlignedDim{i}", "")
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         core = self.getProperty("InputWorkspace").value.core
         wanted = [self.getPropertyValue(f"AlignedDim{i}") for i in range(6)]
         made, columns = [], []
@@ -165,22 +168,22 @@ class BinMD(_Builtin):
 
 
 class CloneMDWorkspace(_Builtin):
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(IMDWorkspaceProperty("InputWorkspace", "", Direction.Input))
         self.declareProperty(IMDWorkspaceProperty("OutputWorkspace", "", Direction.Output))
         self.declareProperty("Filename", "")
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         self.out(self.getProperty("InputWorkspace").value.core.copy())
 
 
 class TransposeMD(_Builtin):
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(IMDHistoWorkspaceProperty("InputWorkspace", "", Direction.Input))
         self.declareProperty(IMDHistoWorkspaceProperty("OutputWorkspace", "", Direction.Output))
         self.declareProperty(IntArrayProperty("Axes"))
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         core = self.getProperty("InputWorkspace").value.core
         axes = [int(a) for a in self.getProperty("Axes").value] or list(range(len(core.shape)))
         turned = [core.array(i).transpose(axes).ravel(order="F") for i in range(3)]
@@ -192,12 +195,12 @@ class TransposeMD(_Builtin):
 
 
 class SetMDFrame(_Builtin):
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(IMDWorkspaceProperty("InputWorkspace", "", Direction.InOut))
         self.declareProperty("MDFrame", FRAMES[0], StringListValidator(list(FRAMES)))
         self.declareProperty(IntArrayProperty("Axes"))
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         dimensions, frame = (
             self.getProperty("InputWorkspace").value.core.dimensions,
             self.getPropertyValue("MDFrame"),
@@ -214,12 +217,12 @@ class SetMDFrame(_Builtin):
 
 
 class MaskMD(_Builtin):
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(IMDWorkspaceProperty("Workspace", "", Direction.InOut))
         self.declareProperty("Dimensions", "")
         self.declareProperty(FloatArrayProperty("Extents"))
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         core = self.getProperty("Workspace").value.core
         names = _outside_brackets(self.getPropertyValue("Dimensions"))
         extents = self.getProperty("Extents").value
@@ -238,7 +241,7 @@ class MaskMD(_Builtin):
             core.buffers[0][chosen] = core.buffers[1][chosen] = np.nan
 
 
-def _outside_brackets(text):
+def _outside_brackets(text: Any) -> Any:
     parts, depth = [""], 0
     for letter in text:
         depth += {"[": 1, "]": -1}.get(letter, 0)
@@ -252,20 +255,22 @@ def _outside_brackets(text):
 class IntegrateMDHistoWorkspace(_Builtin):
     """Only whole dimensions: P1Bin… = 'min,max' integrates, empty keeps."""
 
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(IMDHistoWorkspaceProperty("InputWorkspace", "", Direction.Input))
         self.declareProperty(IMDHistoWorkspaceProperty("OutputWorkspace", "", Direction.Output))
         for i in range(1, 6):
             self.declareProperty(FloatArrayProperty(f"P{i}Bin"))
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         core = self.getProperty("InputWorkspace").value.core
         arrays, dims = [core.array(i) for i in range(3)], []
         for i, old in enumerate(core.dimensions):
             limits = self.getProperty(f"P{i + 1}Bin").value
             if len(limits) == 2:
                 arrays = [a.sum(axis=i, keepdims=True) for a in arrays]
-                dims.append(dimension(old.name, old.getUnits(), old.getMDFrame().name(), *limits, 1))
+                dims.append(
+                    dimension(old.name, old.getUnits(), old.getMDFrame().name(), limits[0], limits[1], 1)
+                )
             else:
                 dims.append(old._copy())
         out = MDHistoCore(dims, *[a.ravel(order="F") for a in arrays])
@@ -274,40 +279,40 @@ class IntegrateMDHistoWorkspace(_Builtin):
 
 
 class CreateEmptyTableWorkspace(_Builtin):
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(ITableWorkspaceProperty("OutputWorkspace", "", Direction.Output))
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         self.out(TableCore())
 
 
 class CreateSampleWorkspace(_Builtin):
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(MatrixWorkspaceProperty("OutputWorkspace", "", Direction.Output))
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         self.out(MatrixCore())
 
 
 class CreateWorkspace(_Builtin):
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(MatrixWorkspaceProperty("OutputWorkspace", "", Direction.Output))
         self.declareProperty(FloatArrayProperty("DataX"))
         self.declareProperty(FloatArrayProperty("DataY"))
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         self.out(MatrixCore())
 
 
 class AddSampleLog(_Builtin):
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(WorkspaceProperty("Workspace", "", Direction.InOut))
         self.declareProperty("LogName", "")
         self.declareProperty("LogText", "")
         kinds = StringListValidator(["String", "Number", "Number Series"])
         self.declareProperty("LogType", "String", kinds)
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         text = self.getPropertyValue("LogText")
         number = self.getPropertyValue("LogType") != "String"
         logs = self.getProperty("Workspace").value.core.logs
@@ -317,12 +322,12 @@ class AddSampleLog(_Builtin):
 class GeneratePythonScript(_Builtin):
     """The history as calls of simpleapi: what is not the default, text in quotes."""
 
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(WorkspaceProperty("InputWorkspace", "", Direction.Input))
         self.declareProperty("Filename", "")
         self.declareProperty("ScriptText", "", direction=Direction.Output)
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         history = self.getProperty("InputWorkspace").value.core.history
         text = "".join(f"{_call(item)}\n" for item in history)
         self.setProperty("ScriptText", text)
@@ -331,7 +336,7 @@ class GeneratePythonScript(_Builtin):
                 file.write(text)
 
 
-def _call(history):
+def _call(history: Any) -> Any:
     words = []
     for item in history.getProperties():
         value = item.value()
@@ -345,30 +350,30 @@ def _call(history):
 
 
 class GroupWorkspaces(_Builtin):
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(WorkspaceProperty("OutputWorkspace", "", Direction.Output))
         self.declareProperty(StringArrayProperty("InputWorkspaces"))
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         self.out(GroupCore([mtd.core(name) for name in self.getProperty("InputWorkspaces").value]))
 
 
 class DeleteWorkspace(_Builtin):
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(WorkspaceProperty("Workspace", "", Direction.Input))
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         mtd.remove(self.getPropertyValue("Workspace"))
 
 
 class RenameWorkspace(_Builtin):
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(WorkspaceProperty("InputWorkspace", "", Direction.Input))
         self.declareProperty(
             WorkspaceProperty("OutputWorkspace", "", Direction.Output, PropertyMode.Mandatory)
         )
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         workspace = self.getProperty("InputWorkspace").value
         old = self.getPropertyValue("InputWorkspace")
         self.setProperty("OutputWorkspace", workspace)
@@ -378,11 +383,11 @@ class RenameWorkspace(_Builtin):
 class LoadMD(_Builtin):
     """Histograms of SaveMD's present layout."""
 
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(FileProperty("Filename", "", FileAction.Load, [".nxs"]))
         self.declareProperty(IMDWorkspaceProperty("OutputWorkspace", "", Direction.Output))
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         name = self.getPropertyValue("Filename")
         try:
             file = h5py.File(name, "r")
@@ -394,8 +399,8 @@ class LoadMD(_Builtin):
             made = []
             for title in reversed(_text(data["signal"].attrs["axes"]).split(":")):
                 axis = data[title]
-                words = (_text(axis.attrs[key]) for key in ("long_name", "units", "frame"))
-                made.append(dimension(*words, axis[0], axis[-1], len(axis) - 1))
+                title, unit, frame = (_text(axis.attrs[key]) for key in ("long_name", "units", "frame"))
+                made.append(dimension(title, unit, frame, axis[0], axis[-1], len(axis) - 1))
             parts = [data[key][()].ravel() for key in ("signal", "errors_squared", "num_events")]
             core = MDHistoCore(made, *parts)
             core.masked[:] = data["mask"][()].ravel() != 0
@@ -406,16 +411,16 @@ class LoadMD(_Builtin):
         self.out(core)
 
 
-def _text(value):
+def _text(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
 class SaveMD(_Builtin):
-    def PyInit(self):
+    def PyInit(self) -> None:
         self.declareProperty(IMDWorkspaceProperty("InputWorkspace", "", Direction.Input))
         self.declareProperty("Filename", "")
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         core = self.getProperty("InputWorkspace").value.core
         name = self.getPropertyValue("Filename")
         os.makedirs(os.path.dirname(name) or ".", exist_ok=True)

@@ -1,11 +1,14 @@
 """What `mantid.api` offers an algorithm."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import threading
 import traceback
 import types
 import weakref
+from typing import Any
 
 from mantid import _service
 from mantid.dataobjects import (
@@ -50,10 +53,10 @@ NAME_LIMIT = 20
 class ADSValidator(IValidator):
     """Names of workspaces that exist."""
 
-    def __init__(self, allowMultipleSelection=True, isOptional=False):
+    def __init__(self, allowMultipleSelection: bool = True, isOptional: bool = False) -> None:
         self.optional = isOptional
 
-    def check(self, value):
+    def check(self, value: Any) -> Any:
         names = value if isinstance(value, list) else [part for part in value.split(",") if part]
         missing = [name for name in names if name not in AnalysisDataService]
         if missing:
@@ -61,7 +64,7 @@ class ADSValidator(IValidator):
             return f"The following workspaces do not exist in the Analysis Data Service:{listed}"
         return "" if names or self.optional else "Select a value"
 
-    def allowed(self):
+    def allowed(self) -> Any:
         return AnalysisDataService.getObjectNames()
 
 
@@ -71,7 +74,7 @@ class WorkspaceProperty(Property):
 
     kind, type = Workspace, "Workspace"
 
-    def __init__(self, name, defaultValue, direction, *options):
+    def __init__(self, name: Any, defaultValue: Any, direction: Any, *options: Any) -> None:
         optional = PropertyMode.Optional in [o for o in options if isinstance(o, PropertyMode)]
         validator = next((o for o in options if isinstance(o, IValidator)), None)
         super().__init__(name, "", validator, "", direction)
@@ -79,24 +82,24 @@ class WorkspaceProperty(Property):
         self.default = defaultValue
 
     @property
-    def value(self):
+    def value(self) -> Any:
         wanted = self._core is not None and self._fits(self._core)
         return handle(self._core, weak=False) if wanted else None
 
     @property
-    def valueAsStr(self):
+    def valueAsStr(self) -> Any:
         return self.text_value
 
     @property
-    def isDefault(self):
+    def isDefault(self) -> Any:
         return self.text_value == self.default and self._core is None
 
     @property
-    def group_core(self):
+    def group_core(self) -> Any:
         return self._core if isinstance(self._core, GroupCore) and self.kind is not WorkspaceGroup else None
 
     @property
-    def isValid(self):
+    def isValid(self) -> Any:
         if not self.text_value and self._core is None:
             where = "Output" if self.direction == Direction.Output else "Input/InOut"
             return "" if self.optional else f"Enter a name for the {where} workspace"
@@ -105,7 +108,7 @@ class WorkspaceProperty(Property):
         return ""
 
     @property
-    def allowedValues(self):
+    def allowedValues(self) -> Any:
         if self.direction == Direction.Output:
             return []
         names = [
@@ -113,11 +116,11 @@ class WorkspaceProperty(Property):
         ]
         return [*names, ""] if self.optional else names
 
-    def _fits(self, core):
+    def _fits(self, core: Any) -> Any:
         """Say whether the data is of this property's kind."""
         return isinstance(handle(core, weak=True), self.kind)
 
-    def set_object(self, value):
+    def set_object(self, value: Any) -> None:
         if value is None or bool(value is False):
             raise ValueError(
                 f'When converting parameter "{self.name}": Workspace {self.text_value} is not of the correct type'  # noqa: E501
@@ -141,7 +144,7 @@ class WorkspaceProperty(Property):
         if core.name or self.direction == Direction.Input:
             self.text_value = core.name
 
-    def set_text(self, text):
+    def set_text(self, text: Any) -> None:
         if not isinstance(text, str):
             raise no_converter("std::string", text)
         core = mtd.core(text) if text in mtd else None
@@ -160,7 +163,7 @@ class WorkspaceProperty(Property):
         self.text_value, self._core = text, core
 
 
-def _workspace_property(title, kind, text):
+def _workspace_property(title: Any, kind: Any, text: Any) -> Any:
     return type(title, (WorkspaceProperty,), {"kind": kind, "type": text, "__module__": _API})
 
 
@@ -179,7 +182,14 @@ WorkspaceGroupProperty = _workspace_property("WorkspaceGroupProperty", Workspace
 class FileProperty(StringPropertyWithValue):
     """A path: Load must exist, OptionalLoad need not; extensions are a hint, and a directory passes."""
 
-    def __init__(self, name, defaultValue, action, extensions=None, direction=Direction.Input):
+    def __init__(
+        self,
+        name: Any,
+        defaultValue: Any,
+        action: Any,
+        extensions: Any = None,
+        direction: Any = Direction.Input,
+    ) -> None:
         super().__init__(name, defaultValue, None, "", direction)
         self.action, self.extensions = (
             action,
@@ -187,18 +197,18 @@ class FileProperty(StringPropertyWithValue):
         )
 
     @property
-    def allowedValues(self):
+    def allowedValues(self) -> Any:
         return list(self.extensions)
 
     @property
-    def isValid(self):
+    def isValid(self) -> Any:
         return (
             "No file specified."
             if not self._value and self.action in (FileAction.Load, FileAction.Save)
             else ""
         )
 
-    def set_text(self, text):
+    def set_text(self, text: Any) -> None:
         if not isinstance(text, str):
             raise no_converter("std::string", text)
         found = text
@@ -217,7 +227,7 @@ class FileProperty(StringPropertyWithValue):
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def _line_of(error):
+def _line_of(error: Any) -> Any:
     """Return where an exception was raised, in Mantid's words."""
     lines, word = [], "at"
     for frame in traceback.extract_tb(error.__traceback__):
@@ -231,15 +241,23 @@ def _line_of(error):
 class _Properties:
     """The property manager."""
 
-    def _find(self, name):
+    _props: dict[str, Any]
+
+    def _find(self, name: Any) -> Any:
         for known, prop in self._props.items():
             if known.lower() == str(name).lower():
                 return prop
         raise RuntimeError(f"Unknown property search object {name}")
 
     def declareProperty(
-        self, name=None, defaultValue=None, validator=None, doc="", direction=Direction.Input, prop=None
-    ):
+        self,
+        name: Any = None,
+        defaultValue: Any = None,
+        validator: Any = None,
+        doc: str = "",
+        direction: Any = Direction.Input,
+        prop: Any = None,
+    ) -> None:
         prop = name if isinstance(name, Property) else prop
         if prop is not None:
             text = defaultValue if isinstance(defaultValue, str) else doc
@@ -256,18 +274,18 @@ class _Properties:
             raise RuntimeError(f"Property with given name already exists search object {prop.name.upper()}")
         self._props[prop.name] = prop
 
-    def getProperty(self, name):
+    def getProperty(self, name: Any) -> Any:
         return self._find(name)
 
-    def getPropertyValue(self, name):
+    def getPropertyValue(self, name: Any) -> Any:
         return self._find(name).valueAsStr
 
-    def setPropertyValue(self, name, value):
+    def setPropertyValue(self, name: Any, value: Any) -> None:
         prop = self._find(name)
         prop.set_text(value)
         prop.touched = True
 
-    def setProperty(self, name, value):
+    def setProperty(self, name: Any, value: Any) -> None:
         prop = self._find(name)
         if isinstance(value, str):
             prop.set_text(value)
@@ -275,35 +293,35 @@ class _Properties:
             prop.set_object(value)
         prop.touched = True
 
-    def existsProperty(self, name):
+    def existsProperty(self, name: Any) -> Any:
         return any(known.lower() == name.lower() for known in self._props)
 
-    def getProperties(self):
+    def getProperties(self) -> Any:
         return list(self._props.values())
 
-    def orderedProperties(self):
+    def orderedProperties(self) -> Any:
         return list(self._props)
 
-    def mandatoryProperties(self):
+    def mandatoryProperties(self) -> Any:
         return [p.name for p in self._props.values() if p.direction != Direction.Output]
 
-    def outputProperties(self):
+    def outputProperties(self) -> Any:
         return [p.name for p in self._props.values() if p.direction == Direction.Output]
 
-    def inoutProperties(self):
+    def inoutProperties(self) -> Any:
         return [p.name for p in self._props.values() if p.direction == Direction.InOut]
 
-    def setPropertySettings(self, name, settings):
+    def setPropertySettings(self, name: Any, settings: Any) -> None:
         self._find(name).settings = settings
 
-    def setPropertyGroup(self, name, group):
+    def setPropertyGroup(self, name: Any, group: Any) -> None:
         self._find(name).group = group
 
 
 class Algorithm(_Properties):
     """The framework's half of an algorithm."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._props = {}
         self._flags = types.SimpleNamespace(
             initialised=False,
@@ -315,15 +333,17 @@ class Algorithm(_Properties):
             cancelled=False,
             store=True,
         )
-        self._children, self._observers, self._parent = [], [], None
+        self._children: list[Any] = []
+        self._observers: list[Any] = []
+        self._parent: Any = None
         self._logger = Logger(type(self).__name__)
         self._history_of_children = True
 
     # what an algorithm may override
-    def version(self):
+    def version(self) -> Any:
         return 1
 
-    def category(self):
+    def category(self) -> Any:
         who = self._log_name() if self._flags.initialised and not self._flags.running else "Algorithm"
         Logger(who).warning(
             f"Python Algorithm {type(self).__name__} v{self.version()} does not have a category defined. "
@@ -331,37 +351,37 @@ class Algorithm(_Properties):
         )
         return "PythonAlgorithms"
 
-    def categories(self):
+    def categories(self) -> Any:
         return self.category().split(";")
 
-    def summary(self):
+    def summary(self) -> Any:
         return ""
 
-    def seeAlso(self):
+    def seeAlso(self) -> Any:
         return []
 
-    def helpURL(self):
+    def helpURL(self) -> Any:
         return ""
 
-    def alias(self):
+    def alias(self) -> Any:
         return ""
 
-    def validateInputs(self):
+    def validateInputs(self) -> Any:
         return {}
 
     # what the framework answers
-    def name(self):
+    def name(self) -> Any:
         return type(self).__name__
 
-    def _log_name(self):
+    def _log_name(self) -> Any:
         return type(self).__name__
 
-    def log(self):
+    def log(self) -> Any:
         return self._logger
 
     getLogger = log
 
-    def docString(self):
+    def docString(self) -> Any:
         lines = [self.summary()] if self.summary() else []
         lines.append("Property descriptions: ")
         marks = {0: "Input", 1: "Output", 2: "InOut"}
@@ -372,62 +392,67 @@ class Algorithm(_Properties):
             lines.append(f"{prop.name}({marks[int(prop.direction)]}{need}) *{prop.type}*{text}")
         return "\n\n".join(lines)
 
-    def initialize(self):
+    def initialize(self) -> None:
         if self._flags.initialised:
             return
         try:
-            self.PyInit()
+            self.PyInit()  # type: ignore[attr-defined]
         except Exception as error:
             raise RuntimeError(f"{error}{_line_of(error)}") from None
         self._flags.initialised = True
 
-    def isInitialized(self):
+    def isInitialized(self) -> Any:
         return self._flags.initialised
 
-    def isExecuted(self):
+    def isExecuted(self) -> Any:
         return self._flags.executed
 
-    def isRunning(self):
+    def isRunning(self) -> Any:
         return self._flags.running
 
-    def isChild(self):
+    def isChild(self) -> Any:
         return self._flags.child
 
-    def setChild(self, child):
+    def setChild(self, child: Any) -> None:
         self._flags.child = child
         if child:
             self._flags.store = False
 
-    def isLogging(self):
+    def isLogging(self) -> Any:
         return self._flags.logging
 
-    def setLogging(self, on):
+    def setLogging(self, on: Any) -> None:
         self._flags.logging = self._logger.enabled = on
 
-    def setRethrows(self, on):
+    def setRethrows(self, on: Any) -> None:
         self._flags.rethrows = on
 
-    def setAlwaysStoreInADS(self, on):
+    def setAlwaysStoreInADS(self, on: Any) -> None:
         self._flags.store = on
 
-    def enableHistoryRecordingForChild(self, on):
+    def enableHistoryRecordingForChild(self, on: Any) -> None:
         self._history_of_children = on
 
-    def cancel(self):
+    def cancel(self) -> None:
         self._flags.cancelled = True
         for child in self._children:
             child.cancel()
 
-    def executeAsync(self):
+    def executeAsync(self) -> None:
         threading.Thread(target=self._quietly, daemon=True).start()
 
-    def _quietly(self):
+    def _quietly(self) -> None:
         with contextlib.suppress(Exception, KeyboardInterrupt):
             self.execute()
 
     def createChildAlgorithm(
-        self, name, startProgress=-1.0, endProgress=-1.0, enableLogging=True, version=-1
-    ):
+        self,
+        name: Any,
+        startProgress: Any = -1.0,
+        endProgress: Any = -1.0,
+        enableLogging: bool = True,
+        version: Any = -1,
+    ) -> Any:
         child = AlgorithmManager.createUnmanaged(name, version)
         child.initialize()
         child.setChild(True)
@@ -441,7 +466,7 @@ class Algorithm(_Properties):
         return child
 
     # running
-    def execute(self):
+    def execute(self) -> Any:
         if not self._flags.initialised:
             raise RuntimeError("Algorithm is not initialised:" + self.name())
         self._flags.executed, self._flags.running = False, True
@@ -450,7 +475,7 @@ class Algorithm(_Properties):
         finally:
             self._flags.running = False
 
-    def _execute(self):
+    def _execute(self) -> Any:
         log = self._logger
         if type(self).category is Algorithm.category:
             self.category()
@@ -469,7 +494,7 @@ class Algorithm(_Properties):
             return self._process_groups(group)
         self._check_inputs()
         try:
-            self.PyExec()
+            self.PyExec()  # type: ignore[attr-defined]
             self._interruption_point()
         except KeyboardInterrupt:
             log.error(f"{self.name()}: Execution terminated by user.")
@@ -491,11 +516,11 @@ class Algorithm(_Properties):
         self._notify("finish")
         return True
 
-    def _interruption_point(self):
+    def _interruption_point(self) -> None:
         if self._flags.cancelled:
             raise KeyboardInterrupt("")
 
-    def _failed(self, message, error=None):
+    def _failed(self, message: Any, error: Any = None) -> Any:
         log = self._logger
         log.error(f"Error in execution of algorithm {self.name()}:")
         log.error(message)
@@ -504,7 +529,7 @@ class Algorithm(_Properties):
             raise RuntimeError(message) from error
         return False
 
-    def _check_properties(self):
+    def _check_properties(self) -> None:
         wrong = [(p.name, p.isValid) for p in self._props.values() if p.isValid]
         for _ in range(2):
             for name, text in wrong:
@@ -514,7 +539,7 @@ class Algorithm(_Properties):
         if wrong:
             raise RuntimeError("Some invalid Properties found")
 
-    def _check_inputs(self):
+    def _check_inputs(self) -> None:
         try:
             issues = self.validateInputs()
         except Exception as error:
@@ -536,14 +561,14 @@ class Algorithm(_Properties):
         if known:
             raise RuntimeError("Some invalid Properties found")
 
-    def _outputs(self):
+    def _outputs(self) -> Any:
         return [
             p
             for p in self._props.values()
             if isinstance(p, WorkspaceProperty) and p.direction != Direction.Input
         ]
 
-    def _finish(self, history):
+    def _finish(self, history: Any) -> None:
         outputs = self._outputs()
         inherited = [
             item
@@ -569,10 +594,10 @@ class Algorithm(_Properties):
             elif mtd._cores.get(prop.text_value) not in (None, prop._core):
                 mtd.put(prop.text_value, prop._core)
 
-    def _records(self):
+    def _records(self) -> Any:
         return not self._flags.child or (self._flags.store and self._history_of_children)
 
-    def _process_groups(self, prop):
+    def _process_groups(self, prop: Any) -> Any:
         """Run member by member, each as a child that stores its result."""
         entries = {
             p.name: p.group_core.members
@@ -583,7 +608,7 @@ class Algorithm(_Properties):
         }
         members = entries[prop.name]
         similar = all(m.name == f"{prop.text_value}_{i + 1}" for i, m in enumerate(members))
-        made = {p.name: [] for p in self._outputs()}
+        made: dict[str, list[Any]] = {p.name: [] for p in self._outputs()}
         groups = {p.name: GroupCore() for p in self._outputs() if p.text_value}
         for name, group in groups.items():
             mtd.put(self._props[name].text_value, group)
@@ -608,7 +633,7 @@ class Algorithm(_Properties):
         self._notify("finish")
         return True
 
-    def _fill_member(self, child, entries, index, made, similar):
+    def _fill_member(self, child: Any, entries: Any, index: Any, made: Any, similar: Any) -> None:
         base = "".join(f"{m[index].name}_" for m in entries.values())
         for prop in self._props.values():
             if not isinstance(prop, WorkspaceProperty):
@@ -628,7 +653,7 @@ class Algorithm(_Properties):
             else:
                 child.setPropertyValue(prop.name, "")
 
-    def _notify(self, what, *arguments):
+    def _notify(self, what: Any, *arguments: Any) -> None:
         for kind, observer in self._observers:
             if kind == what and observer() is not None:
                 getattr(observer(), f"{what}Handle")(*arguments)
@@ -637,10 +662,10 @@ class Algorithm(_Properties):
 class PythonAlgorithm(Algorithm):
     """Base of the algorithms that are written in Python."""
 
-    def PyInit(self):
+    def PyInit(self) -> None:
         raise NotImplementedError("PyInit")
 
-    def PyExec(self):
+    def PyExec(self) -> None:
         raise NotImplementedError("unidentifiable C++ exception")
 
 
@@ -650,7 +675,7 @@ PythonAlgorithm.__module__ = Algorithm.__module__ = _API
 class Progress:
     """The progress bar, and the place where a cancel arrives: at most once per 1 % of `nreports`."""
 
-    def __init__(self, alg, start, end, nreports):
+    def __init__(self, alg: Any, start: Any, end: Any, nreports: Any) -> None:
         if isinstance(nreports, float) or not isinstance(nreports, int) or isinstance(nreports, bool):
             raise no_converter("int", nreports)
         if start < 0 or end > 1 or start > end:
@@ -659,7 +684,7 @@ class Progress:
         self._step = max(1, self._n // 100)
         self._i = self._last = 0
 
-    def report(self, *arguments):
+    def report(self, *arguments: Any) -> None:
         message = arguments[-1] if arguments and isinstance(arguments[-1], str) else ""
         self._i = arguments[0] if arguments and not isinstance(arguments[0], str) else self._i + 1
         if self._i - self._last < self._step:
@@ -667,16 +692,16 @@ class Progress:
         self._last = self._i
         self._act(message)
 
-    def reportIncrement(self, increment, message=""):
+    def reportIncrement(self, increment: Any, message: str = "") -> None:
         self._i += increment
         if self._i - self._last >= self._step:
             self._last = self._i
             self._act(message)
 
-    def setNumSteps(self, steps):
+    def setNumSteps(self, steps: Any) -> None:
         self._n, self._step = steps, max(1, steps // 100)
 
-    def _act(self, message):
+    def _act(self, message: Any) -> None:
         done = self._start + (self._end - self._start) * min(self._i, self._n) / self._n
         self._alg._notify("progress", done, message)
         self._alg._interruption_point()
@@ -685,22 +710,22 @@ class Progress:
 class AlgorithmObserver:
     """Told what an algorithm does, which does not keep it alive."""
 
-    def observeProgress(self, algorithm):
+    def observeProgress(self, algorithm: Any) -> None:
         algorithm._observers.append(("progress", weakref.ref(self)))
 
-    def observeFinish(self, algorithm):
+    def observeFinish(self, algorithm: Any) -> None:
         algorithm._observers.append(("finish", weakref.ref(self)))
 
-    def observeError(self, algorithm):
+    def observeError(self, algorithm: Any) -> None:
         algorithm._observers.append(("error", weakref.ref(self)))
 
-    def progressHandle(self, p, message):
+    def progressHandle(self, p: Any, message: Any) -> None:
         pass
 
-    def finishHandle(self):
+    def finishHandle(self) -> None:
         pass
 
-    def errorHandle(self, message):
+    def errorHandle(self, message: Any) -> None:
         pass
 
 
@@ -708,14 +733,14 @@ class AlgorithmObserver:
 class AlgorithmFactoryImpl:
     """Names to classes."""
 
-    def __init__(self):
-        self._classes = {}
+    def __init__(self) -> None:
+        self._classes: dict[str, Any] = {}
 
     @property
-    def Instance(self):
+    def Instance(self) -> Any:
         return self
 
-    def subscribe(self, kind):
+    def subscribe(self, kind: Any) -> None:
         if not isinstance(kind, type) and not isinstance(kind, Algorithm):
             kind()
         cls = kind if isinstance(kind, type) else type(kind)
@@ -726,19 +751,19 @@ class AlgorithmFactoryImpl:
             raise ValueError(f"The name of an algorithm has letters and digits, at most {NAME_LIMIT}: {name}")
         self._classes.setdefault(name, {})[cls.version(object.__new__(cls))] = cls
 
-    def unsubscribe(self, name, version):
+    def unsubscribe(self, name: Any, version: Any) -> None:
         self._classes.get(name, {}).pop(version, None)
 
-    def exists(self, name, version=-1):
+    def exists(self, name: Any, version: Any = -1) -> Any:
         return name in self._classes and (version == -1 or version in self._classes[name])
 
-    def highestVersion(self, name):
+    def highestVersion(self, name: Any) -> Any:
         return max(self._classes[name])
 
-    def getRegisteredAlgorithms(self, includeHidden=False):
+    def getRegisteredAlgorithms(self, includeHidden: bool = False) -> Any:
         return {name: sorted(versions) for name, versions in self._classes.items()}
 
-    def make(self, name, version=-1):
+    def make(self, name: Any, version: Any = -1) -> Any:
         if name not in self._classes:
             raise self._unknown(f"Algorithm not registered {name}", name)
         if version != -1 and version not in self._classes[name]:
@@ -748,7 +773,7 @@ class AlgorithmFactoryImpl:
             raise self._unknown(f"algorithm not registered {name}|{version}", name)
         return self._classes[name][version if version != -1 else self.highestVersion(name)]()
 
-    def _unknown(self, why, name):
+    def _unknown(self, why: Any, name: Any) -> Any:
         message = f"AlgorithmManager:: Unable to create algorithm {name} {why}"
         Logger("AlgorithmManager").error(message)
         return RuntimeError(message)
@@ -760,25 +785,25 @@ AlgorithmFactory = AlgorithmFactoryImpl()
 class AlgorithmManagerImpl:
     """Makes algorithms, and cancels them all."""
 
-    def __init__(self):
-        self._made = []
+    def __init__(self) -> None:
+        self._made: list[Any] = []
 
-    def create(self, name, version=-1):
+    def create(self, name: Any, version: Any = -1) -> Any:
         algorithm = AlgorithmFactory.make(name, version)
         algorithm.initialize()
         self._made = [*self._made[-20:], weakref.ref(algorithm)]
         return algorithm
 
-    def createUnmanaged(self, name, version=-1):
+    def createUnmanaged(self, name: Any, version: Any = -1) -> Any:
         return AlgorithmFactory.make(name, version)
 
-    def cancelAll(self):
+    def cancelAll(self) -> None:
         for made in self._made:
             algorithm = made()
             if algorithm is not None and algorithm.isRunning():
                 algorithm.cancel()
 
-    def clear(self):
+    def clear(self) -> None:
         self._made = []
 
 
@@ -786,7 +811,7 @@ AlgorithmManager = AlgorithmManagerImpl()
 
 
 class _WorkspaceFactory:
-    def createTable(self, kind="TableWorkspace"):
+    def createTable(self, kind: str = "TableWorkspace") -> Any:
         return handle(TableCore(), weak=False)
 
 

@@ -1,10 +1,12 @@
 """Algorithms as functions: the output takes the name of the variable on the left."""
 
+from __future__ import annotations
+
 import dis
-import inspect
 import os
 import sys
 from collections import namedtuple
+from typing import Any
 
 import mantid._builtin as _builtin
 from mantid.api import AlgorithmFactory, AlgorithmManager, AnalysisDataService, WorkspaceProperty, mtd
@@ -14,18 +16,18 @@ __all__ = ["AnalysisDataService", "Direction", "config", "mtd"]
 _MODULE = "mantid.simpleapi"
 
 
-def _names_on_the_left(frame):
+def _names_on_the_left(frame: Any) -> Any:
     """Read the names that the call's result is assigned to from the caller's bytecode."""
     code = [i for i in dis.get_instructions(frame.f_code) if i.opname not in ("CACHE", "NOP", "EXTENDED_ARG")]
     following = [i for i in code if i.offset > frame.f_lasti]
     if following and following[0].opname == "UNPACK_SEQUENCE":
-        return [i.argval for i in following[1 : 1 + following[0].arg] if i.opname.startswith("STORE")]
+        return [i.argval for i in following[1 : 1 + (following[0].arg or 0)] if i.opname.startswith("STORE")]
     if following and following[0].opname.startswith("STORE_") and isinstance(following[0].argval, str):
         return [following[0].argval] if following[0].opname != "STORE_ATTR" else []
     return []
 
 
-def _missing(name, algorithm, error, keywords):
+def _missing(name: Any, algorithm: Any, error: Any, keywords: Any) -> Any:
     unset = [
         p for p in algorithm.mandatoryProperties() if algorithm.getProperty(p).isValid and p not in keywords
     ]
@@ -34,7 +36,7 @@ def _missing(name, algorithm, error, keywords):
     return error
 
 
-def _set(algorithm, arguments, keywords):
+def _set(algorithm: Any, arguments: Any, keywords: Any) -> None:
     positional = dict(zip(algorithm.mandatoryProperties(), arguments, strict=False))
     for key, value in {**positional, **keywords}.items():
         if value is None:
@@ -45,7 +47,7 @@ def _set(algorithm, arguments, keywords):
             algorithm.setProperty(key, value)
 
 
-def _returns(name, algorithm):
+def _returns(name: Any, algorithm: Any) -> Any:
     found = {}
     for key in algorithm.outputProperties():
         prop = algorithm.getProperty(key)
@@ -57,20 +59,20 @@ def _returns(name, algorithm):
         else:
             found[key] = prop.value
     if len(found) > 1:
-        kind = namedtuple(f"{name}_returns", list(found), module=_MODULE)
+        kind = namedtuple(f"{name}_returns", list(found), module=_MODULE)  # type: ignore[misc]
         return kind(**found)
     return next(iter(found.values()), None)
 
 
-def _create_algorithm_function(name, version, algorithm):
-    def algorithm_wrapper(*arguments, **keywords):
+def _create_algorithm_function(name: Any, version: Any, algorithm: Any) -> Any:
+    def algorithm_wrapper(*arguments: Any, **keywords: Any) -> Any:
         wanted = keywords.pop("Version", version)
         made = AlgorithmManager.createUnmanaged(name, wanted)
         made.initialize()
         made.setRethrows(True)
         made.setLogging(keywords.pop("EnableLogging", True))
         made.setAlwaysStoreInADS(keywords.pop("StoreInADS", True))
-        left = _names_on_the_left(inspect.currentframe().f_back)
+        left = _names_on_the_left(sys._getframe(1))
         outputs = [
             key
             for key in made.outputProperties()

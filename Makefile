@@ -51,6 +51,7 @@ laid-out:
 types: env laid-out
 	MYPYPATH=$(TYPES) $(BIN)/mypy -p mantid_exp2sim
 	MYPYPATH=$(TYPES) $(BIN)/mypy algorithms/*.py
+	MYPYPATH=$(TYPES):. $(BIN)/mypy tests
 
 bench: env
 	$(BIN)/python benchmarks/run_all.py

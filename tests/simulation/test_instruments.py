@@ -50,8 +50,10 @@ def test_a_detector_sees_where_it_stands(angle: float, there: bool) -> None:
 
     nothing = np.zeros((1, 1))
     energy = np.array([4.9, 5.1])
-    place = (np.array([np.radians(abs(angle))]), np.array([np.pi if angle < 0 else 0.0]))
-    run = Run(nothing, nothing, np.zeros((1, 1), dtype=bool), energy, *place, 10.0, {})
+    polar = np.array([np.radians(abs(angle))])
+    azimuthal = np.array([np.pi if angle < 0 else 0.0])
+    mask = np.zeros((1, 1), dtype=bool)
+    run = Run(nothing, nothing, mask, energy, polar, azimuthal, 10.0, {}, is_rings=False)
     qy, qz = momentum_transfer(run, (2 * np.pi, 2 * np.pi))
     assert reached(load_instrument("LET"), qy, qz, np.array([[5.0]]), 10.0).item() is there
 

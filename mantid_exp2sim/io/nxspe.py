@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram
@@ -36,7 +35,7 @@ RING = 30.0
 MAX_PSI = 0.1
 """Angle of the crystal in degrees up to which c counts as along the beam."""
 STEP = 2 / 39
-"""Width of the bins in h and k (r.l.u.) where no edges are given: that of the shipped models."""
+"""Width of the bins in h and k (r.l.u.): that of the shipped models."""
 _METADATA = {
     "psi": ("NXSPE_info/psi",),
     "ki_over_kf_scaling": ("NXSPE_info/ki_over_kf_scaling",),
@@ -58,13 +57,8 @@ class Run(NamedTuple):
     is_rings: bool
 
 
-def read(
-    path: Path,
-    *,
-    lattice: tuple[float, float] | None = None,
-    edges: tuple[npt.ArrayLike, ...] | None = None,
-) -> Histogram:
-    """Read an NXSPE file.
+def read(path: Path, *, lattice: tuple[float, float] | None = None) -> Histogram:
+    """Read an NXSPE file; its bins are 2/39 wide in h and k, and in |Q| twice as wide as detectors lie apart.
 
     Parameters
     ----------
@@ -72,9 +66,6 @@ def read(
         The file.
     lattice
         Lattice constants a and b in Å, for h–k–E with c ∥ ki; without them |Q|–E.
-    edges
-        Bin edges: of |Q| in Å⁻¹, or of h and k in r.l.u. By default twice the spacing of the detectors in
-        |Q|, and 2/39 in h and k.
 
     Returns
     -------
@@ -85,13 +76,13 @@ def read(
     Raises
     ------
     Exp2SimError
-        If the file is damaged or incomplete, or no detector lies in the bins.
+        If the file is damaged or incomplete.
     """
     with reading(path, ValueError, OverflowError):
         budget = packed_budget(path)
         run = _run(_entry(read_tree(path, budget)[0]))
         momentum = momentum_transfer(run, lattice)
-        axes = _axes(run, lattice, edges, momentum)
+        axes = _axes(run, lattice, momentum)
         return _rebinned(run, momentum, axes, budget)
 
 
@@ -193,24 +184,16 @@ def _require_crystal(run: Run) -> None:
         )
 
 
-def _axes(
-    run: Run,
-    lattice: tuple[float, float] | None,
-    edges: tuple[npt.ArrayLike, ...] | None,
-    momentum: list[Floats],
-) -> tuple[Axis, ...]:
-    if edges is not None and len(edges) != len(momentum):
-        raise Exp2SimError(f"{len(edges)} arrays of edges were given.", fix=f"Give {len(momentum)}.")
+def _axes(run: Run, lattice: tuple[float, float] | None, momentum: list[Floats]) -> tuple[Axis, ...]:
     measured = [values[np.isfinite(values) & ~run.mask] for values in momentum]
     if any(not values.size for values in measured):
         raise Exp2SimError(
             "No spectrum has a measured bin below the incident energy.",
             fix="Look at the file: its masks, its energies and its incident energy.",
         )
-    bins = [np.asarray(part, dtype=np.float64) for part in edges or ()]
     if lattice is None:
-        return modulus_axis((bins or [_modulus_edges(run, measured[0])])[0]), energy_axis(run.energy)
-    h, k = bins or [_plane_edges(values) for values in measured]
+        return modulus_axis(_modulus_edges(run, measured[0])), energy_axis(run.energy)
+    h, k = (_plane_edges(values) for values in measured)
     return momentum_axis((1, 0, 0), h), momentum_axis((0, 1, 0), k), energy_axis(run.energy)
 
 
@@ -243,8 +226,6 @@ def _rebinned(run: Run, momentum: list[Floats], axes: tuple[Axis, ...], budget: 
         inside &= (place >= 0) & (place < axis.size) & np.isfinite(values)
         places.append(place)
     places.append(np.broadcast_to(np.arange(run.signal.shape[1]), run.signal.shape))
-    if not np.any(inside):
-        raise Exp2SimError("No measured bin lies within the edges.", fix="Give other edges.")
     flat = np.ravel_multi_index([place[inside] for place in places], shape)
     count = np.bincount(flat, minlength=size)
     sums = [np.bincount(flat, weights=a[inside], minlength=size) for a in (run.signal, run.variance)]

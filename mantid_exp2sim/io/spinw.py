@@ -39,7 +39,7 @@ MAX_POINTS_KEPT = 10_000
 _TEST_FIELDS = ("omega", "Sab", "swConv", "swInt")
 
 
-def read(path: Path, *, is_hdf5: bool = False, energies: npt.ArrayLike | None = None) -> Histogram:
+def read(path: Path, *, is_hdf5: bool = False) -> Histogram:
     """Read a result of SpinW, or an image of Horace that was saved as numbers.
 
     Parameters
@@ -48,8 +48,6 @@ def read(path: Path, *, is_hdf5: bool = False, energies: npt.ArrayLike | None = 
         The file.
     is_hdf5
         Whether it is of version 7.3.
-    energies
-        Bin edges in meV for a result of ``spinwave``; others have their own.
 
     Returns
     -------
@@ -63,12 +61,10 @@ def read(path: Path, *, is_hdf5: bool = False, energies: npt.ArrayLike | None = 
     """
     variables = read_variables(path, is_hdf5=is_hdf5)
     with reading(path, ValueError, IndexError, np.linalg.LinAlgError, OverflowError):
-        return from_variables(variables, energies=energies, budget=packed_budget(path))
+        return from_variables(variables, budget=packed_budget(path))
 
 
-def from_variables(
-    variables: dict[str, Any], *, energies: npt.ArrayLike | None = None, budget: Budget | None = None
-) -> Histogram:
+def from_variables(variables: dict[str, Any], *, budget: Budget | None = None) -> Histogram:
     """Make a histogram of the variables of a MATLAB file; `budget` bounds the memory that it takes.
 
     Examples
@@ -94,7 +90,7 @@ def from_variables(
         metadata["variable"] = name
     if "swConv" in spectrum:
         return _binned(spectrum, metadata)
-    return _lines(spectrum, metadata, energies, budget or Budget())
+    return _lines(spectrum, metadata, budget or Budget())
 
 
 def _choose(variables: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
@@ -216,24 +212,18 @@ def _wrong(summary: str) -> Exp2SimError:
 # ---------------------------------------------------------------------------------------------- spinwave
 
 
-def _lines(
-    spectrum: dict[str, Any], metadata: dict[str, Any], energies: npt.ArrayLike | None, budget: Budget
-) -> Histogram:
+def _lines(spectrum: dict[str, Any], metadata: dict[str, Any], budget: Budget) -> Histogram:
     omegas, strengths = _modes(spectrum)
     finite = np.concatenate([omega[np.isfinite(omega)] for omega in omegas])
     highest = float(np.max(finite, initial=0.0))
-    if energies is None:
-        if not highest > 0:
-            raise Exp2SimError(
-                "No mode has a positive energy.",
-                reason="There is nothing to put into bins.",
-                fix="Check the exchange constants and the magnetic structure of the calculation.",
-            )
-        metadata["energy_bins"] = "500 up to 1.1 times the highest mode"
-        edges = np.linspace(0, 1.1, BINS + 1) * highest
-    else:
-        edges = np.asarray(energies, dtype=np.float64)
-    last = energy_axis(edges)
+    if not highest > 0:
+        raise Exp2SimError(
+            "No mode has a positive energy.",
+            reason="There is nothing to put into bins.",
+            fix="Check the exchange constants and the magnetic structure of the calculation.",
+        )
+    metadata["energy_bins"] = "500 up to 1.1 times the highest mode"
+    last = energy_axis(np.linspace(0, 1.1, BINS + 1) * highest)
     count = omegas[0].shape[1]
     budget.take(24 * count * last.size, f"A spectrum of {count} points and {last.size} energies")
     weights = _volumes(spectrum, len(omegas), metadata)

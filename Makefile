@@ -63,62 +63,42 @@ fuzz: env
 
 # Every step goes on where it was stopped. The results are runs/pcsmo-maps and runs/pcsmo-maps-3d, -1d-energy and -1d-q;
 # the shipped ones lie in mantid_exp2sim/models.
+EXP2SIM := $(BIN)/exp2sim
 RECIPES := training/recipes
 SEEDS := 0 1 2
-# $(call train,gan or duq,recipe,folder,more options)
-train = $(BIN)/exp2sim train $(1) $(RECIPES)/$(2).toml --out $(3) $(4) $$(test -f $(3)/config.json && echo --resume)
 ABOUT := Pr(Ca,Sr)2Mn2O7 on MAPS, c along the beam
 comma := ,
-# $(call finished,name,runs,data set,description,noise,spectra,those of the errors): a model of runs, its reference,
-# errors and figures
-define finished
-$(BIN)/exp2sim bundle runs/pcsmo-maps-$(1) --gan $(2:%=runs/%) --dataset data/$(3) --overwrite --description '$(ABOUT): $(4)'
-	$(BIN)/exp2sim domain runs/pcsmo-maps-$(1) data/$(3)
-	$(BIN)/exp2sim calibrate runs/pcsmo-maps-$(1) data/$(3) $(5) $(if $(7),--limit $(7) --test $(7))
-	$(BIN)/exp2sim evaluate runs/pcsmo-maps-$(1) data/$(3) $(5) --limit $(6) --foreign 0 --report runs/pcsmo-maps-$(1)-evaluation --on-card
-endef
-FINE := --noise 4
-members = $(1)-0$(comma)$(1)-1$(comma)$(1)-2
+# $(call train,recipe): a run of each seed; $(call runs,recipe): their folders
+train = $(foreach seed,$(SEEDS),$(EXP2SIM) train $(RECIPES)/$(1).toml --seed $(seed) --out runs/$(1)-$(seed) &&) true
+runs = $(SEEDS:%=runs/$(1)-%)
 model: env
-	$(BIN)/exp2sim simulate dataset $(RECIPES)/pcsmo-maps.toml
-	$(BIN)/exp2sim simulate dataset $(RECIPES)/pcsmo-maps-more.toml
-	for seed in $(SEEDS); do \
-	  $(call train,duq,duq-integrated,runs/duq-integrated-$$seed,--seed $$seed) && \
-	  $(call train,duq,duq-more,runs/duq-more-$$seed,--seed $$seed) && \
-	  $(call train,duq,duq-foreign,runs/duq-foreign-$$seed,--seed $$seed) && \
-	  $(call train,duq,duq-lattices,runs/duq-lattices-$$seed,--seed $$seed) && \
-	  $(call train,duq,duq-magnets,runs/duq-magnets-$$seed,--seed $$seed) && \
-	  $(call train,duq,duq-cell-magnets,runs/duq-cell-magnets-$$seed,--seed $$seed) && \
-	  $(call train,duq,duq-cell-longer,runs/duq-cell-longer-$$seed,--seed $$seed) && \
-	  $(call train,duq,duq-convolved,runs/duq-convolved-$$seed,--seed $$seed) && \
-	  $(call train,duq,duq-convolved-foreign,runs/duq-convolved-foreign-$$seed,--seed $$seed) && \
-	  $(call train,duq,duq-convolved-magnets,runs/duq-convolved-magnets-$$seed,--seed $$seed) && \
-	  $(call train,gan,gan-volumes,runs/gan-volumes-$$seed,--seed $$seed) && \
-	  $(call train,gan,gan-volumes-refined,runs/gan-volumes-refined-$$seed,--seed $$seed) && \
-	  $(call train,gan,gan-volumes-noisy,runs/gan-volumes-noisy-$$seed,--seed $$seed) && \
-	  $(call train,gan,gan-volumes-mean,runs/gan-volumes-mean-$$seed,--seed $$seed) && \
-	  $(call train,gan,gan-volumes-longer,runs/gan-volumes-longer-$$seed,--seed $$seed) || exit 1; done
-	$(BIN)/exp2sim bundle runs/pcsmo-maps --gan $(SEEDS:%=runs/gan-volumes-longer-%) \
-	  --classifier integrated=$(call members,runs/duq-cell-longer) \
-	  --classifier convolved=$(call members,runs/duq-convolved-magnets) \
-	  --description '$(ABOUT): mosaics of six incident energies (25 to 140 meV, 40 x 40 x 10 bins), Dimer or Goodenough' \
-	  --dataset data/pcsmo-maps --overwrite
-	$(BIN)/exp2sim domain runs/pcsmo-maps data/pcsmo-maps
-	$(BIN)/exp2sim calibrate runs/pcsmo-maps data/pcsmo-maps
-	$(BIN)/exp2sim evaluate runs/pcsmo-maps data/pcsmo-maps --paired runs/gan-volumes-longer-0 --report runs/evaluation --on-card
+	$(EXP2SIM) simulate dataset $(RECIPES)/pcsmo-maps.toml
+	$(EXP2SIM) simulate dataset $(RECIPES)/pcsmo-maps-more.toml
+	$(call train,translator-mosaic)
+	$(call train,classifier-integrated)
+	$(call train,classifier-convolved)
+	$(EXP2SIM) bundle runs/pcsmo-maps --translator $(call runs,translator-mosaic) --dataset data/pcsmo-maps --overwrite \
+	  $(foreach kind,integrated convolved,--classifier $(kind)=$(subst $() ,$(comma),$(call runs,classifier-$(kind)))) \
+	  --description '$(ABOUT): mosaics of six incident energies (25 to 140 meV, 40 x 40 x 10 bins), Dimer or Goodenough'
+	$(EXP2SIM) domain runs/pcsmo-maps data/pcsmo-maps
+	$(EXP2SIM) calibrate runs/pcsmo-maps data/pcsmo-maps
+	$(EXP2SIM) evaluate runs/pcsmo-maps data/pcsmo-maps --paired runs/translator-mosaic-0 --report runs/evaluation --on-card
 
+# $(call fine,name,data set,description,options,spectra,those of the errors): the model of a translator
+define fine
+$(call train,translator-$(1))
+	$(EXP2SIM) bundle runs/pcsmo-maps-$(1) --translator $(call runs,translator-$(1)) --dataset data/$(2) --overwrite \
+	  --description '$(ABOUT): $(3)'
+	$(EXP2SIM) domain runs/pcsmo-maps-$(1) data/$(2)
+	$(EXP2SIM) calibrate runs/pcsmo-maps-$(1) data/$(2) $(4) $(if $(6),--limit $(6) --test $(6))
+	$(EXP2SIM) evaluate runs/pcsmo-maps-$(1) data/$(2) $(4) --limit $(5) --foreign 0 --report runs/pcsmo-maps-$(1)-evaluation --on-card
+endef
 model-fine: env
-	$(BIN)/exp2sim simulate dataset $(RECIPES)/pcsmo-maps.toml
-	$(BIN)/exp2sim simulate dataset $(RECIPES)/pcsmo-maps-3d.toml
-	for seed in $(SEEDS); do \
-	  $(call train,gan,gan-3d,runs/gan-3d-$$seed,--seed $$seed) && \
-	  $(call train,gan,gan-3d-refined,runs/gan-3d-refined-$$seed,--seed $$seed) && \
-	  $(call train,gan,gan-3d-longer,runs/gan-3d-longer-$$seed,--seed $$seed) && \
-	  $(call train,gan,gan-1d-energy,runs/gan-1d-energy-$$seed,--seed $$seed) && \
-	  $(call train,gan,gan-1d-window,runs/gan-1d-window-$$seed,--seed $$seed) || exit 1; done
-	$(call finished,3d,$(SEEDS:%=gan-3d-longer-%),pcsmo-maps-3d,volumes (h$(comma) k$(comma) E) of fine energy bins$(comma) 1 % of Ei,$(FINE),20 --classical 10,5)
-	$(call finished,1d-energy,$(SEEDS:%=gan-1d-energy-%),pcsmo-maps-3d,cuts along the energy at constant Q$(comma) bins of 1 % of Ei,$(FINE),20 --classical 10,20)
-	$(call finished,1d-q,$(SEEDS:%=gan-1d-window-%),pcsmo-maps,cuts along h or k at constant energy$(comma) over 6 % of Ei,,200 --classical 20)
+	$(EXP2SIM) simulate dataset $(RECIPES)/pcsmo-maps.toml
+	$(EXP2SIM) simulate dataset $(RECIPES)/pcsmo-maps-3d.toml
+	$(call fine,3d,pcsmo-maps-3d,volumes (h$(comma) k$(comma) E) of fine energy bins$(comma) 1 % of Ei,--noise 4,20 --classical 10,5)
+	$(call fine,1d-energy,pcsmo-maps-3d,cuts along the energy at constant Q$(comma) bins of 1 % of Ei,--noise 4,20 --classical 10,20)
+	$(call fine,1d-q,pcsmo-maps,cuts along h or k at constant energy$(comma) over 6 % of Ei,,200 --classical 20)
 
 # The commands of docs/tutorial.md, and the time of each. A second run needs another folder, or none of this name.
 tutorial: env

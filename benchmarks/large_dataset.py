@@ -32,39 +32,37 @@ REAL = 2
 """Volumes of each domain that are written out."""
 
 RECIPE = """
+kind = "translator"
 [data]
 folder = "{folder}"
 memory = {memory}
 patch = [16, 16, 16]
 augment = ["h", "k"]
-noise = [0.0, 0.1]
+noise = {{ counting = [0.0, 0.1] }}
 [network]
 width = 4
 blocks = 1
 discriminator_width = 4
 layout = {{ dimension = 3, energy = "axis" }}
-[loss]
-preset = "compact"
-nce = 0.0
+[losses]
+adversarial = {{ weight = 1.0, kind = "least_squares" }}
+identity = {{ weight = 1.0 }}
+auxiliary = {{ weight = 0.1 }}
+cycle = {{ weight = 5.0 }}
+flux = {{ weight = 1.0 }}
 [schedule]
 steps = {steps}
 batch = 2
 [validation]
 checks = 1
 count = 8
-metric = "sliced"
-pictures = false
-[run]
-threads = 1
-tensorboard = false
-checkpoint_every = 1000000
 """
 
 TRAIN = """
 import json, resource, sys
 from pathlib import Path
-from mantid_exp2sim.training.trainers.runs import train_gan
-train_gan(Path(sys.argv[1]), out=Path(sys.argv[2]))
+from mantid_exp2sim.training.trainers.train import train
+train(Path(sys.argv[1]), out=Path(sys.argv[2]))
 status = json.loads((Path(sys.argv[2]) / "status.json").read_text())
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 print(json.dumps({"peak_bytes": peak, "seconds_per_step": status["seconds"] / status["step"]}))

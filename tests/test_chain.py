@@ -29,18 +29,23 @@ grid = 8
 shard_size = 6
 """
 GAN = """
+kind = "translator"
 [data]
 folder = "{data}"
-noise = [0.0, 0.5]
+noise = {{ counting = [0.0, 0.5] }}
 [network]
 width = 8
 blocks = 1
 discriminator_width = 4
 projection_width = 8
 layout = {{ dimension = 2, energy = "channels", windows = 10 }}
-[loss]
-preset = "compact"
-patches = 16
+[losses]
+adversarial = {{ weight = 1.0, kind = "least_squares" }}
+contrastive = {{ weight = 0.1, patches = 16 }}
+identity = {{ weight = 1.0 }}
+auxiliary = {{ weight = 0.1 }}
+cycle = {{ weight = 5.0 }}
+flux = {{ weight = 1.0 }}
 [optimiser]
 learning_rate = 2e-3
 [schedule]
@@ -49,29 +54,23 @@ batch = 2
 [validation]
 checks = 1
 count = 2
-pictures = false
-metric = "relative_l2"
-[run]
-threads = 1
-tensorboard = false
 """
 DUQ = """
+kind = "classifier"
 [data]
 folder = "{data}"
 kind = "{kind}"
 [network]
-panels = 60
 width = 8
-features = 16
-centroid = 8
+[losses]
+gradient_penalty = {{ weight = 0.5 }}
+softmax = {{ weight = 0.5 }}
 [schedule]
 steps = 4
 batch = 4
 [validation]
 checks = 1
-[run]
-threads = 1
-tensorboard = false
+[[stage]]
 """
 
 
@@ -85,12 +84,12 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert (
         main(["simulate", "dataset", str(folder / "set.toml"), "--out", str(data), "--processes", "1"]) == 0
     )
-    assert main(["train", "gan", str(folder / "gan.toml"), "--out", str(folder / "gan")]) == 0
-    arguments = ["bundle", str(folder / "tiny"), "--gan", str(folder / "gan"), "--dataset", str(data)]
+    assert main(["train", str(folder / "gan.toml"), "--out", str(folder / "gan")]) == 0
+    arguments = ["bundle", str(folder / "tiny"), "--translator", str(folder / "gan"), "--dataset", str(data)]
     for kind in ("integrated", "convolved"):
         (folder / f"{kind}.toml").write_text(DUQ.format(data=data, kind=kind))
         run = folder / kind
-        assert main(["train", "duq", str(folder / f"{kind}.toml"), "--out", str(run)]) == 0
+        assert main(["train", str(folder / f"{kind}.toml"), "--out", str(run)]) == 0
         arguments += ["--classifier", f"{kind}={run}"]
     assert main(arguments) == 0
     return folder
@@ -100,7 +99,7 @@ def test_card_tells_where_the_model_comes_from(chain: Path) -> None:
     card = mantid_exp2sim.load_model(chain / "tiny").card
     assert card.training["dataset"]["name"] == "tiny"  # type: ignore[index, call-overload]
     recipes: Any = card.training["recipes"]
-    assert set(recipes) == {"gan", "classifier_integrated", "classifier_convolved"}
+    assert set(recipes) == {"translator", "classifier_integrated", "classifier_convolved"}
     assert str(chain) not in (chain / "tiny" / "card.json").read_text()
 
 
@@ -172,10 +171,10 @@ def test_evaluate_command_writes_figures_onto_the_card(
 
 def test_wrong_bundles_and_data_sets(chain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gan, data = str(chain / "gan"), str(chain / "data")
-    wrong = ["bundle", str(tmp_path / "m"), "--gan", gan, "--dataset", data]
+    wrong = ["bundle", str(tmp_path / "m"), "--translator", gan, "--dataset", data]
     assert main([*wrong, "--classifier", "integrated"]) == 2
     assert main([*wrong, "--classifier", f"centre={chain / 'integrated'}"]) == 2
-    assert main(["bundle", str(tmp_path / "m"), "--gan", str(tmp_path), "--dataset", data]) == 2
+    assert main(["bundle", str(tmp_path / "m"), "--translator", str(tmp_path), "--dataset", data]) == 2
     assert main(["evaluate", str(chain / "tiny"), str(tmp_path)]) == 2
     assert main(["evaluate", "no-such-model", data]) == 2
     assert not list(tmp_path.iterdir())

@@ -73,13 +73,13 @@ def look_at_data(folder: Path, printed: str) -> None:
 
 def look_at_classifiers(folder: Path, printed: str) -> None:
     for kind in ("integrated", "convolved"):
-        model = json.loads((folder / "runs" / f"duq-{kind}" / "model.json").read_bytes())
+        model = json.loads((folder / "runs" / f"classifier-{kind}" / "model.json").read_bytes())
         assert model["kind"] == kind
         assert model["classes"] == ["Frustrated", "Nearest"]
 
 
 def look_at_generators(folder: Path, printed: str) -> None:
-    best = json.loads((folder / "runs" / "gan" / "best" / "best.json").read_bytes())
+    best = json.loads((folder / "runs" / "translator" / "best" / "best.json").read_bytes())
     assert set(best) >= {"deconvolve", "convolve"}
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "tutorial.md"
 RECIPES = Path("examples") / "tutorial"
-TRAINING: dict[str, object] = {"steps": 6, "checks": 2, "batch": 4, "width": 8, "threads": 1}
+TRAINING: dict[str, object] = {"steps": 6, "checks": 2, "batch": 4, "width": 8}
 SMALL: dict[str, dict[str, object]] = {
     "simulate.toml": {
         "train": 22,
@@ -31,9 +31,9 @@ SMALL: dict[str, dict[str, object]] = {
         "bins": "[16, 16, 16]",
     },
     "data.toml": {"width = 0.0625": "width = 0.125", "validation": 0.4, "test": 0.2},
-    "gan.toml": {**TRAINING, "blocks": 1},
-    "duq-integrated.toml": TRAINING,
-    "duq-convolved.toml": TRAINING,
+    "translator.toml": {**TRAINING, "blocks": 1},
+    "classifier-integrated.toml": TRAINING,
+    "classifier-convolved.toml": TRAINING,
 }
 """What becomes of which numbers; a key with ``=`` is replaced as it stands."""
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)

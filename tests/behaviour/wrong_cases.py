@@ -52,7 +52,7 @@ simulate spectrum out.npz --description material.toml --set J9=1 --incident-ener
 simulate spectrum out.npz --description broken.toml
 simulate dataset missing.toml
 data build broken.toml --out built
-bundle tiny --gan nowhere --dataset nowhere
+bundle tiny --translator nowhere --dataset nowhere
 calibrate no-such-model nowhere
 evaluate no-such-model nowhere
 """

@@ -28,12 +28,12 @@ from mantid_exp2sim.model.bundle import load_bundle, save_bundle
 from mantid_exp2sim.mosaic import mosaic_histogram
 from mantid_exp2sim.training.datasets.simulate import simulate_dataset
 from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
-from mantid_exp2sim.training.trainers.runs import train_duq, train_gan
+from mantid_exp2sim.training.trainers.train import train
 from tests.helpers.datasets import write_dataset
 from tests.helpers.models import tiny_card, tiny_networks
-from tests.training.conftest import DUQ_RECIPE, GAN_RECIPE
+from tests.training.conftest import DUAL_GAN, DUQ_RECIPE, GAN_RECIPE, PENALISED
 
-KINDS = ("train gan", "train duq", "simulate", "translate", "bundle")
+KINDS = ("translator", "classifier", "simulate", "translate", "bundle")
 SIMULATED = Recipe(
     name="tiny", seed=1, train=2, validation=1, test=1, grid=4, shard_size=1, kinds=("centre",)
 )
@@ -73,13 +73,13 @@ class Training(Job):
         data = room / "data"
         if not data.exists():
             write_dataset(data)
-        self.train = {"gan": train_gan, "duq": train_duq}[kind]
         self.recipe = room / f"{kind}.toml"
-        text = {"gan": GAN_RECIPE, "duq": DUQ_RECIPE}[kind]
-        self.recipe.write_text(text.format(folder=data, steps=30, checks=3, loss="", penalty=0.1))
+        text, losses = {"translator": (GAN_RECIPE, DUAL_GAN), "classifier": (DUQ_RECIPE, PENALISED)}[kind]
+        recipe = text.format(folder=data, steps=15, checks=3, losses=losses)
+        self.recipe.write_text(recipe + "[[stage]]\n")
 
     def run(self, out: Path) -> None:
-        self.train(self.recipe, out=out, resume=(out / "config.json").is_file())
+        train(self.recipe, out=out)
 
 
 class Simulation(Job):
@@ -128,8 +128,8 @@ class Bundle(Replacing):
 
 def make(kind: str, room: Path) -> Job:
     jobs: dict[str, Callable[[], Job]] = {
-        "train gan": lambda: Training(room, "gan"),
-        "train duq": lambda: Training(room, "duq"),
+        "translator": lambda: Training(room, "translator"),
+        "classifier": lambda: Training(room, "classifier"),
         "simulate": lambda: Simulation(room),
         "translate": lambda: Translation(room),
         "bundle": lambda: Bundle(room),

@@ -91,20 +91,20 @@ def test_without_locks_of_the_system_the_number_of_the_process_counts(
 def test_a_run_and_a_dataset_are_held(tmp_path: Path, duq_recipe: Callable[..., Path], holder: Any) -> None:
     from mantid_exp2sim.training.datasets.simulate import simulate_dataset
     from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
-    from mantid_exp2sim.training.trainers.runs import train_duq
+    from mantid_exp2sim.training.trainers.train import train
 
     with pytest.raises(Exp2SimError, match=f"run in .* in use by process {holder.pid}"):
-        train_duq(duq_recipe(steps=2), out=tmp_path)
+        train(duq_recipe(steps=2), out=tmp_path)
     recipe = Recipe(name="a", seed=1, train=1, validation=1, test=1, grid=4)
     with pytest.raises(Exp2SimError, match=f"data set in .* in use by process {holder.pid}"):
         simulate_dataset(recipe, tmp_path)
 
 
 def test_a_recipe_that_cannot_be_read_leaves_no_folder(tmp_path: Path) -> None:
-    from mantid_exp2sim.training.trainers.runs import train_duq
+    from mantid_exp2sim.training.trainers.train import train
 
     with pytest.raises(Exp2SimError):
-        train_duq(tmp_path / "none.toml", out=tmp_path / "run")
+        train(tmp_path / "none.toml", out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -112,15 +112,16 @@ def test_a_run_killed_before_its_first_checkpoint_starts_from_the_same_weights(
     tmp_path: Path, gan_recipe: Callable[..., Path]
 ) -> None:
     """``[run] start`` counts until the run has a checkpoint of its own."""
-    from mantid_exp2sim.training.trainers.runs import CONFIG, train_gan
+    from mantid_exp2sim.training.trainers.run_folder import CONFIG
+    from mantid_exp2sim.training.trainers.train import train
 
-    train_gan(gan_recipe(steps=2), out=tmp_path / "first")
+    train(gan_recipe(steps=2), out=tmp_path / "first")
     recipe = gan_recipe(steps=2)
     recipe.write_text(recipe.read_text().replace("seed = 5", f'seed = 5\nstart = "{tmp_path / "first"}"'))
-    train_gan(recipe, out=tmp_path / "whole")
+    train(recipe, out=tmp_path / "whole")
     killed: Path = tmp_path / "killed"
     killed.mkdir()
     (killed / CONFIG).write_bytes((tmp_path / "whole" / CONFIG).read_bytes())
-    train_gan(recipe, out=killed, resume=True)
+    train(recipe, out=killed)
     one, other = (tmp_path / name / "checkpoint.safetensors" for name in ("whole", "killed"))
     assert one.read_bytes() == other.read_bytes()

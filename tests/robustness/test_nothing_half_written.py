@@ -184,10 +184,11 @@ def test_the_command_says_it_and_exits_with_2(tmp_path, picture, model, full_dis
 
 def test_training_goes_on_after_the_disk_was_full(tmp_path, duq_recipe, content, monkeypatch):
     """The last checkpoint is kept, and the run ends with the same bytes as one that had room all the time."""
-    from mantid_exp2sim.training.trainers import checkpoint, runs
+    from mantid_exp2sim.training.trainers import checkpoint
+    from mantid_exp2sim.training.trainers.train import train
 
-    recipe = duq_recipe(steps=20)
-    runs.train_duq(recipe, out=tmp_path / "whole")
+    recipe = duq_recipe(steps=20, checks=4)
+    train(recipe, out=tmp_path / "whole")
     real, calls = checkpoint.write_tensors, iter(range(10))
 
     def write(path: Path, *args: object) -> None:
@@ -197,10 +198,10 @@ def test_training_goes_on_after_the_disk_was_full(tmp_path, duq_recipe, content,
 
     monkeypatch.setattr(checkpoint, "write_tensors", write)
     with pytest.raises(Exp2SimError, match="No space"):
-        runs.train_duq(recipe, out=tmp_path / "full")
+        train(recipe, out=tmp_path / "full")
     monkeypatch.undo()
     assert '"failed"' in (tmp_path / "full" / "status.json").read_text()
-    assert runs.train_duq(recipe, out=tmp_path / "full", resume=True) == "finished"
+    assert train(recipe, out=tmp_path / "full") == "finished"
     whole, resumed = (content(tmp_path / name) for name in ("whole", "full"))
     for timed in (whole, resumed):
         del timed["status.json"]

@@ -50,7 +50,7 @@ def test_a_queue_that_stops_a_training(kind, request, tmp_path, content, monkeyp
     from mantid_exp2sim.training.trainers import trainer as loop
 
     path = str(request.getfixturevalue(f"{kind}_recipe")(steps=16))
-    assert main(["train", kind, path, "--out", str(tmp_path / "whole")]) == 0
+    assert main(["train", path, "--out", str(tmp_path / "whole")]) == 0
     real = loop.Run._step
 
     def step(run: loop.Run) -> None:
@@ -60,12 +60,12 @@ def test_a_queue_that_stops_a_training(kind, request, tmp_path, content, monkeyp
 
     monkeypatch.setattr(loop.Run, "_step", step)
     capsys.readouterr()
-    assert main(["train", kind, path, "--out", str(tmp_path / "stopped"), "--json"]) == TERMINATED
+    assert main(["train", path, "--out", str(tmp_path / "stopped"), "--json"]) == TERMINATED
     assert json.loads(capsys.readouterr().out)["status"] == "stopped"
     monkeypatch.undo()
     status = json.loads((tmp_path / "stopped" / "status.json").read_text())
     assert (status["status"], status["why"], status["step"]) == ("stopped", "SIGTERM", 9)
-    assert main(["train", kind, path, "--out", str(tmp_path / "stopped"), "--resume"]) == 0
+    assert main(["train", path, "--out", str(tmp_path / "stopped")]) == 0
     whole, resumed = (without(content(tmp_path / name), "status.json") for name in ("whole", "stopped"))
     assert whole == resumed
 
@@ -208,24 +208,25 @@ def test_a_damaged_shard_is_named(tmp_path):
 def test_a_batch_that_is_not_finite_is_skipped_and_counted(kind, request, tmp_path, monkeypatch):
     """Nothing of the networks changes at that step; the others are as they would have been."""
     from mantid_exp2sim.training.datasets import sampler as datasets
-    from mantid_exp2sim.training.trainers import checkpoint, runs
+    from mantid_exp2sim.training.trainers import checkpoint
+    from mantid_exp2sim.training.trainers.train import train
 
-    train = {"gan": runs.train_gan, "duq": runs.train_duq}[kind]
     path = request.getfixturevalue(f"{kind}_recipe")(steps=7)
     spoil(monkeypatch, datasets, {6})
     train(path, out=tmp_path / "run")
     monkeypatch.undo()
     skipped, state = checkpoint.read_tensors(tmp_path / "run" / "checkpoint.safetensors")
     assert (state["step"], state["skipped"]) == (7, 1)
-    before = weights_after(kind, path, tmp_path / "six", monkeypatch, train)
+    before = weights_after(path, tmp_path / "six", monkeypatch)
     assert set(before) == set(skipped)
     assert all(bool((before[key] == skipped[key]).all()) for key in before)
 
 
-def weights_after(kind, path, out, monkeypatch, train):
+def weights_after(path, out, monkeypatch):
     """Everything in the checkpoint of the same run, stopped after six steps."""
     from mantid_exp2sim.training.trainers import checkpoint
     from mantid_exp2sim.training.trainers import trainer as loop
+    from mantid_exp2sim.training.trainers.train import train
 
     real = loop.Run._step
 
@@ -257,18 +258,17 @@ def test_a_training_that_diverges_ends_and_keeps_its_last_good_checkpoint(
     kind, request, tmp_path, monkeypatch
 ):
     from mantid_exp2sim.training.datasets import sampler as datasets
-    from mantid_exp2sim.training.trainers import checkpoint, runs
+    from mantid_exp2sim.training.trainers import checkpoint
+    from mantid_exp2sim.training.trainers.train import train
 
-    train = {"gan": runs.train_gan, "duq": runs.train_duq}[kind]
-    path = request.getfixturevalue(f"{kind}_recipe")(steps=30)
-    path.write_text(path.read_text().replace("[schedule]", "[schedule]\nmax_skipped = 4"))
+    path = request.getfixturevalue(f"{kind}_recipe")(steps=35, checks=5)
     spoil(monkeypatch, datasets, range(8, 100))
-    with pytest.raises(Exp2SimError, match="4 steps in a row were not finite"):
+    with pytest.raises(Exp2SimError, match="20 steps in a row were not finite"):
         train(path, out=tmp_path / "run")
     status = json.loads((tmp_path / "run" / "status.json").read_text())
-    assert (status["status"], status["skipped"]) == ("failed", 4)
+    assert (status["status"], status["skipped"]) == ("failed", 20)
     tensors, state = checkpoint.read_tensors(tmp_path / "run" / "checkpoint.safetensors")
-    assert state["step"] == 7
+    assert state["step"] == 21
     assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())
 
 
@@ -277,13 +277,13 @@ def test_a_training_that_diverges_ends_and_keeps_its_last_good_checkpoint(
 
 def test_a_clock_that_goes_backwards_changes_nothing(tmp_path, duq_recipe, content, monkeypatch):
     from mantid_exp2sim.training.datasets.simulate import simulate_dataset
-    from mantid_exp2sim.training.trainers.runs import train_duq
+    from mantid_exp2sim.training.trainers.train import train
 
-    train_duq(duq_recipe(steps=10), out=tmp_path / "run")
+    train(duq_recipe(steps=10), out=tmp_path / "run")
     simulate_dataset(recipe(), tmp_path / "set")
     backwards = iter(range(10**9, 0, -1000))
     monkeypatch.setattr(time, "time", lambda: float(next(backwards)))
-    train_duq(duq_recipe(steps=10), out=tmp_path / "run2")
+    train(duq_recipe(steps=10), out=tmp_path / "run2")
     simulate_dataset(recipe(), tmp_path / "set2")
     assert content(tmp_path / "set") == content(tmp_path / "set2")
     first, second = (without(content(tmp_path / name), "status.json") for name in ("run", "run2"))

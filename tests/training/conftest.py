@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,19 +17,18 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 GAN_RECIPE = """
+kind = "translator"
 [data]
 folder = "{folder}"
-noise = [0.0, 0.1]
+noise = {{ counting = [0.0, 0.1] }}
 [network]
 width = 6
 blocks = 1
 discriminator_width = 4
 projection_width = 8
 layout = {{ dimension = 2, energy = "channels", windows = 3 }}
-[loss]
-preset = "compact"
-patches = 16
-{loss}
+[losses]
+{losses}
 [optimiser]
 learning_rate = 1e-3
 ema = 0.9
@@ -38,32 +38,30 @@ batch = 3
 [validation]
 checks = {checks}
 count = 4
-pictures = false
 [run]
 seed = 5
-threads = 1
-log_every = 5
-checkpoint_every = 7
-tensorboard = false
+"""
+DUAL_GAN = """
+adversarial = { weight = 1.0, kind = "least_squares" }
+contrastive = { weight = 0.1, patches = 16 }
+identity = { weight = 1.0 }
+auxiliary = { weight = 0.1 }
+cycle = { weight = 5.0 }
+flux = { weight = 1.0 }
 """
 
 DUQ_RECIPE = """
+kind = "classifier"
 [data]
 folder = "{folder}"
 kind = "integrated"
 [network]
-panels = 6
 width = 8
-grid = 4
-features = 32
-centroid = 32
-[loss]
-gradient_penalty = {penalty}
-centroid_momentum = 0.99
-length_scales = [0.1, 0.2, 0.3, 0.5]
-outliers = 0.5
+[losses]
+{losses}
+[outliers]
+share = 0.5
 [optimiser]
-kind = "adamw"
 learning_rate = 5e-4
 clip = 1.0
 betas = [0.9, 0.99]
@@ -73,34 +71,32 @@ steps = {steps}
 batch = 8
 warmup = 10
 [validation]
-checks = 2
+checks = {checks}
 [run]
-threads = 1
-log_every = 10
-checkpoint_every = 7
-tensorboard = false
+seed = 5
 """
+PENALISED = "gradient_penalty = { weight = 0.1 }"
 
 
 @pytest.fixture
-def gan_recipe(tiny_dataset: Path, tmp_path: Path):
-    """A function that writes a recipe for a tiny dual GAN."""
+def gan_recipe(tiny_dataset: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes a recipe for a tiny dual GAN, or for other losses."""
 
-    def write(*, steps: int = 12, checks: int = 2, loss: str = "", text: str = GAN_RECIPE) -> Path:
+    def write(*, steps: int = 12, checks: int = 2, losses: str = DUAL_GAN) -> Path:
         path = tmp_path / "gan.toml"
-        path.write_text(text.format(folder=tiny_dataset, steps=steps, checks=checks, loss=loss))
+        path.write_text(GAN_RECIPE.format(folder=tiny_dataset, steps=steps, checks=checks, losses=losses))
         return path
 
     return write
 
 
 @pytest.fixture
-def duq_recipe(tiny_dataset: Path, tmp_path: Path):
-    """A function that writes a recipe for a tiny classifier."""
+def duq_recipe(tiny_dataset: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes a recipe for a tiny classifier."""
 
-    def write(*, steps: int = 12, penalty: float = 0.1) -> Path:
+    def write(*, steps: int = 12, checks: int = 2, losses: str = PENALISED) -> Path:
         path = tmp_path / "duq.toml"
-        path.write_text(DUQ_RECIPE.format(folder=tiny_dataset, steps=steps, penalty=penalty))
+        path.write_text(DUQ_RECIPE.format(folder=tiny_dataset, steps=steps, checks=checks, losses=losses))
         return path
 
     return write

@@ -485,20 +485,24 @@ class TestInspect:
 
 def test_the_recipes_of_the_documentation_can_be_read(tmp_path):
     import re
+    import tomllib
 
-    from mantid_exp2sim.training.config import DataSettings
+    from mantid_exp2sim.training.config import TranslatorConfig
 
     text = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
-    blocks = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
-    names = []
-    for block in blocks:
+    names, data, losses = [], {}, []
+    for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL):
         (tmp_path / "r.toml").write_text(block)
         if block.startswith("[data]"):
-            import tomllib
-
-            settings = DataSettings.model_validate(tomllib.loads(block)["data"])
-            assert settings.measured is not None
-            assert settings.measured.scale == "auto"
+            data = tomllib.loads(block)["data"]
+        elif block.startswith("[losses]"):
+            losses.append(tomllib.loads(block)["losses"])
         else:
             names.append(read_recipe(tmp_path / "r.toml").name)
     assert names == ["my-material", "from-mantid", "from-nxspe"]
+    configs = [
+        TranslatorConfig.model_validate({"data": data, "losses": tables, "schedule": {"steps": 1}})
+        for tables in losses
+    ]
+    assert [config.losses.needs_pairs for config in configs] == [True, False]
+    assert configs[0].data.measured.scale == "auto"

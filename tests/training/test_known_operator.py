@@ -12,8 +12,9 @@ from mantid_exp2sim.simulation.binning import mosaic_binnings
 from mantid_exp2sim.simulation.instrument import mosaic_coverage_mask
 from mantid_exp2sim.simulation.resolution_operator import ResolutionOperator
 from mantid_exp2sim.training.datasets.sampler import Samples
-from mantid_exp2sim.training.losses.data_consistency import KnownOperator
-from mantid_exp2sim.training.trainers.translator import stack
+from mantid_exp2sim.training.losses.data_consistency import consistency
+from mantid_exp2sim.training.losses.known_operator import KnownOperator
+from mantid_exp2sim.training.losses.loss import Batch, stack
 
 CHANNELS = Layout(dimension=2, energy="channels", windows=10)
 SCALING = Scaling(intensity_scale=2.0)
@@ -23,7 +24,7 @@ def _known(layout: Layout = CHANNELS) -> KnownOperator:
     return KnownOperator(ResolutionOperator(mosaic_binnings()), layout, SCALING)
 
 
-def _batch(physical: torch.Tensor) -> object:
+def _batch(physical: torch.Tensor) -> Batch:
     mask = torch.from_numpy(mosaic_coverage_mask()[[0, 5]].copy()).float()
     scaled = torch.where(mask > 0, 0.0, SCALING.forward(physical))
     samples = Samples(scaled, mask, torch.tensor([25.0, 140.0]), torch.zeros(2, dtype=torch.long))
@@ -35,7 +36,7 @@ def test_the_blur_of_network_values_is_that_of_intensities() -> None:
     batch = _batch(physical)
     mask = CHANNELS.unstack(batch.mask)
     wanted = known.resolution(physical, torch.tensor([25.0, 140.0]), mask)
-    found = SCALING.inverse(CHANNELS.unstack(known.blur(batch.intensity, batch)))
+    found = SCALING.inverse(CHANNELS.unstack(known.blur(batch.intensity, batch.mask, batch.energy)))
     torch.testing.assert_close(found, torch.where(mask > 0, 0.0, wanted), rtol=1e-4, atol=1e-5)
 
 
@@ -43,11 +44,13 @@ def test_the_truth_is_more_consistent_with_its_measurement_than_the_measurement_
     draws = torch.Generator().manual_seed(2)
     truth = torch.relu(torch.randn(2, 40, 40, 10, generator=draws)) * 5
     ideal, known = _batch(truth), _known()
-    measured = _batch(SCALING.inverse(CHANNELS.unstack(known.blur(ideal.intensity, ideal))))
+    measured = _batch(
+        SCALING.inverse(CHANNELS.unstack(known.blur(ideal.intensity, ideal.mask, ideal.energy)))
+    )
     made = ideal.intensity.clone().requires_grad_()
-    right, wrong = known.consistency(made, measured), known.consistency(measured.intensity, measured)
+    right, wrong = consistency(known, made, measured), consistency(known, measured.intensity, measured)
     assert float(right.detach()) < 1e-6 < 0.05 < float(wrong)
-    known.consistency(0.5 * made, measured).backward()
+    consistency(known, 0.5 * made, measured).backward()
     assert torch.isfinite(made.grad).all()
 
 

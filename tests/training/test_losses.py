@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from mantid_exp2sim.networks.discriminator import patch_weights
-from mantid_exp2sim.training import losses
-from mantid_exp2sim.training.config import LossSettings
+from mantid_exp2sim.training.losses.adversarial import discriminator_loss, generator_loss
+from mantid_exp2sim.training.losses.contrastive import patch_nce, sample_positions
+from mantid_exp2sim.training.losses.loss import masked_l1
+from mantid_exp2sim.training.losses.paired import relative_square
 from mantid_exp2sim.training.trainers import metrics
 
 
@@ -20,31 +22,31 @@ class TestPatchNce:
         queries, keys = unit(2, 9, 5), unit(2, 9, 5, seed=1)
         valid = torch.ones(2, 9).bool()
         valid[1, 6:] = False
-        both = losses.patch_nce(queries, keys, valid)
-        singles = [losses.patch_nce(queries[i : i + 1], keys[i : i + 1], valid[i : i + 1]) for i in (0, 1)]
+        both = patch_nce(queries, keys, valid)
+        singles = [patch_nce(queries[i : i + 1], keys[i : i + 1], valid[i : i + 1]) for i in (0, 1)]
         torch.testing.assert_close(both, (singles[0] + singles[1]) / 2)
 
     def test_keys_get_no_gradient(self):
         queries, keys = unit(1, 4, 5).requires_grad_(), unit(1, 4, 5, seed=1).requires_grad_()
-        losses.patch_nce(queries, keys, torch.ones(1, 4).bool()).backward()
+        patch_nce(queries, keys, torch.ones(1, 4).bool()).backward()
         assert keys.grad is None
         assert queries.grad.abs().sum() > 0
 
     def test_invalid_positions_have_no_influence(self):
         queries, keys, valid = unit(1, 6, 5), unit(1, 6, 5, seed=1), torch.ones(1, 6).bool()
         valid[0, 4:] = False
-        short = losses.patch_nce(queries[:, :4], keys[:, :4], valid[:, :4])
-        torch.testing.assert_close(losses.patch_nce(queries, keys, valid), short)
+        short = patch_nce(queries[:, :4], keys[:, :4], valid[:, :4])
+        torch.testing.assert_close(patch_nce(queries, keys, valid), short)
 
     def test_temperature_is_the_published_one(self):
         queries = torch.eye(2)[None]
         expected = torch.log1p(torch.exp(torch.tensor(-1 / 0.07)))
-        torch.testing.assert_close(losses.patch_nce(queries, queries, torch.ones(1, 2).bool()), expected)
+        torch.testing.assert_close(patch_nce(queries, queries, torch.ones(1, 2).bool()), expected)
 
     def test_positions_lie_where_measured(self):
         mask = torch.ones(2, 1, 8, 8)
         mask[0, :, :4] = 0
-        where, valid = losses.sample_positions(mask, (8, 8), 20, torch.Generator().manual_seed(3))
+        where, valid = sample_positions(mask, (8, 8), 20, torch.Generator().manual_seed(3))
         assert valid[0].all()
         assert where[0].max() < 32
         assert len(set(where[0].tolist())) == 20
@@ -61,9 +63,9 @@ class TestGan:
         other = torch.tensor([[[0.3, -0.2, 1e6, -1e6]]])
         for one in (score, other):
             one.requires_grad_()
-        values = [losses.generator_loss(kind, one, weights) for one in (score, other)]
+        values = [generator_loss(kind, one, weights) for one in (score, other)]
         assert float(values[0].detach()) == float(values[1].detach())
-        both = [losses.discriminator_loss(kind, one, one, (weights, weights)) for one in (score, other)]
+        both = [discriminator_loss(kind, one, one, (weights, weights)) for one in (score, other)]
         assert float(both[0].detach()) == float(both[1].detach())
         both[1].backward()
         assert torch.equal(other.grad[..., 2:], torch.zeros(1, 1, 2))
@@ -71,23 +73,23 @@ class TestGan:
     def test_each_side_wants_the_opposite(self, kind):
         one = torch.ones(1, 1, 2)
         low, high = -one * 0.5, one * 0.5
-        assert losses.generator_loss(kind, high, one) < losses.generator_loss(kind, low, one)
-        good = losses.discriminator_loss(kind, high, low, (one, one))
-        assert good < losses.discriminator_loss(kind, low, high, (one, one))
+        assert generator_loss(kind, high, one) < generator_loss(kind, low, one)
+        good = discriminator_loss(kind, high, low, (one, one))
+        assert good < discriminator_loss(kind, low, high, (one, one))
 
     def test_batch_is_the_mean_of_samples(self, kind):
         score = unit(2, 1, 6)
         weight = torch.ones(2, 1, 6)
         weight[1, :, 3:] = 0
-        both = losses.generator_loss(kind, score, weight)
-        each = [losses.generator_loss(kind, score[i : i + 1], weight[i : i + 1]) for i in (0, 1)]
+        both = generator_loss(kind, score, weight)
+        each = [generator_loss(kind, score[i : i + 1], weight[i : i + 1]) for i in (0, 1)]
         torch.testing.assert_close(both, (each[0] + each[1]) / 2)
 
 
 def test_masked_l1_ignores_what_was_not_measured():
     mask = torch.tensor([[[0.0, 0.0, 1.0]]])
     x = torch.tensor([[[1.0, 2.0, float("inf")]]], requires_grad=True)
-    value = losses.masked_l1(x, torch.zeros(1, 1, 3), mask)
+    value = masked_l1(x, torch.zeros(1, 1, 3), mask)
     value.backward()
     assert float(value.detach()) == 1.5
     assert x.grad.tolist() == [[[0.5, 0.5, 0.0]]]
@@ -95,17 +97,10 @@ def test_masked_l1_ignores_what_was_not_measured():
 
 def test_nothing_measured_is_zero_and_finite():
     x = torch.ones(2, 1, 4, requires_grad=True)
-    value = losses.masked_l1(x, 0 * x, torch.ones(2, 1, 4))
+    value = masked_l1(x, 0 * x, torch.ones(2, 1, 4))
     value.backward()
     assert float(value.detach()) == 0
     assert float(x.grad.abs().sum()) == 0
-
-
-def test_presets():
-    paper = LossSettings(preset="paper")
-    assert (paper.gan, paper.nce, paper.identity, paper.auxiliary) == (1, 4, 2, 1)
-    assert LossSettings(preset="paper", cycle=3.0).cycle == 3
-    assert LossSettings().cycle == 0
 
 
 class TestNearlyEmptySamples:
@@ -116,8 +111,8 @@ class TestNearlyEmptySamples:
     mask = torch.zeros(2, 1, 8)
 
     def test_a_floor_keeps_them_from_deciding(self):
-        low = losses.relative_square(self.seen, self.truth, self.mask, 0.1)
-        high = losses.relative_square(self.seen, self.truth, self.mask, 10.0)
+        low = relative_square(self.seen, self.truth, self.mask, 0.1)
+        high = relative_square(self.seen, self.truth, self.mask, 10.0)
         assert low == pytest.approx(50, rel=0.01)
         assert high == pytest.approx((1 / 200 + 1 / 100) / 2, rel=0.01)
 

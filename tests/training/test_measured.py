@@ -14,8 +14,7 @@ from mantid_exp2sim import save
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Histogram
 from mantid_exp2sim.model.bundle import load_bundle
-from mantid_exp2sim.model.scaling import Scaling
-from mantid_exp2sim.training.config import DataSettings, GanConfig, ScalingSettings, read_config
+from mantid_exp2sim.training.config import DataSettings, TranslatorConfig, read_recipe
 from mantid_exp2sim.training.datasets import dataset as store
 from mantid_exp2sim.training.datasets import shards as shards_module
 from mantid_exp2sim.training.datasets.dataset import open_dataset
@@ -23,8 +22,10 @@ from mantid_exp2sim.training.datasets.from_files.build import build_dataset
 from mantid_exp2sim.training.datasets.patches import find_patch, measured_shares
 from mantid_exp2sim.training.datasets.sampler import Domain, Mixture, allowed_symmetries, choose_scaling
 from mantid_exp2sim.training.datasets.sources import domain_indices
-from mantid_exp2sim.training.trainers import runs
 from mantid_exp2sim.training.trainers.bundle import make_bundle
+from mantid_exp2sim.training.trainers.train import TranslatorData, read_translator_data, train
+from mantid_exp2sim.training.trainers.trained import load_classifier
+from mantid_exp2sim.training.trainers.translator import TranslatorTrainer
 
 SHAPE = (12, 10, 4)
 RECIPE = """
@@ -54,6 +55,7 @@ files = ["measured"]
 files = ["simulated"]
 """
 GAN = """
+kind = "translator"
 [data]
 folder = "{folder}"
 {data}
@@ -63,23 +65,26 @@ blocks = 1
 discriminator_width = 4
 projection_width = 4
 layout = {layout}
-[loss]
-preset = "compact"
-patches = 8
-{loss}
+[losses]
+{losses}
 [schedule]
 steps = 3
 batch = 4
 [validation]
 checks = 1
 count = 4
-metric = "sliced"
-{validation}
 [run]
 {run}
-threads = 1
-tensorboard = false
 """
+DUAL_GAN = """
+adversarial = { weight = 1.0, kind = "least_squares" }
+contrastive = { weight = 0.1, patches = 8 }
+identity = { weight = 1.0 }
+auxiliary = { weight = 0.1 }
+cycle = { weight = 5.0 }
+flux = { weight = 1.0 }
+"""
+PAIRED = "paired = { weight = 1.0 }"
 CHANNELS = '{ dimension = 2, energy = "channels", windows = 4 }'
 CUBES = '{ dimension = 3, energy = "axis" }'
 
@@ -122,17 +127,28 @@ def unpaired_set(tmp_path_factory) -> Path:
     return build(tmp_path_factory.mktemp("unpaired"), more="labelled = false")
 
 
-def gan_recipe(path: Path, folder: Path, *, data="", layout=CHANNELS, loss="", validation="", run="") -> Path:
-    text = GAN.format(folder=folder, data=data, layout=layout, loss=loss, validation=validation, run=run)
-    path.write_text(text)
+def gan_recipe(path: Path, folder: Path, *, data="", layout=CHANNELS, losses=DUAL_GAN, run="") -> Path:
+    path.write_text(GAN.format(folder=folder, data=data, layout=layout, losses=losses, run=run))
     return path
+
+
+def bundle(room: Path, run: str, dataset: Path) -> None:
+    """Make the model ``mine`` of a run of a translator."""
+    make_bundle(room / "model", name="mine", translators=[room / run], classifiers={}, dataset=dataset)
+
+
+def open_data(recipe: Path, folder: Path) -> TranslatorData:
+    """Read what a recipe of a translator is trained on."""
+    (config,) = read_recipe(recipe)
+    assert isinstance(config, TranslatorConfig)
+    return read_translator_data(open_dataset(folder), config, recipe)
 
 
 def domain(folder: Path, *, kind="convolved", other=None, batch=6, seed=1, whole=False, **settings) -> Domain:
     dataset = open_dataset(folder)
     data = DataSettings(folder=folder, **{"augment": (), **settings})
     indices = dataset.split("train", kind=kind)
-    scaling = choose_scaling(dataset, ScalingSettings(), kind=kind, indices=indices)
+    scaling = choose_scaling(dataset, kind=kind, indices=indices)
     return Domain(
         dataset,
         data,
@@ -180,8 +196,9 @@ class TestFileSets:
     def test_domains_of_different_counts_share_no_parameter_set(self, paired_set):
         dataset = open_dataset(paired_set)
         for disjoint in (True, False):
-            config = GanConfig.model_validate(
-                {"data": {"folder": str(paired_set), "disjoint": disjoint}, "schedule": {"steps": 1}}
+            losses = {"cycle" if disjoint else "paired": {"weight": 1.0}}
+            config = TranslatorConfig.model_validate(
+                {"data": {"folder": str(paired_set)}, "losses": losses, "schedule": {"steps": 1}}
             )
             first, second = domain_indices(dataset, config)
             groups = [set(dataset.groups(i, k)) for i, k in ((first, "convolved"), (second, "integrated"))]
@@ -225,41 +242,36 @@ class TestFileSets:
     def test_the_gan_trains(self, kind, memory, request, tmp_path):
         folder = request.getfixturevalue(kind)
         recipe = gan_recipe(tmp_path / "r.toml", folder, data=f"memory = {str(memory).lower()}")
-        assert runs.train_gan(recipe, out=tmp_path / "run") == "finished"
+        assert train(recipe, out=tmp_path / "run") == "finished"
         best = json.loads((tmp_path / "run" / "best" / "best.json").read_text())
         paired = "deconvolve_relative_l2" in best["deconvolve"]["metrics"]
         assert paired == (kind == "paired_set")
         assert (tmp_path / "run" / "pictures" / "0000003.png").is_file()
 
     def test_paired_losses_need_pairs(self, paired_set, unpaired_set, tmp_path):
-        loss = "paired = 1.0\npaired_square = 1.0"
-        recipe = gan_recipe(tmp_path / "r.toml", paired_set, loss=loss)
-        assert runs.train_gan(recipe, out=tmp_path / "run") == "finished"
-        recipe = gan_recipe(tmp_path / "r.toml", unpaired_set, loss=loss)
+        losses = f"{PAIRED}\npaired_square = {{ weight = 1.0 }}"
+        recipe = gan_recipe(tmp_path / "r.toml", paired_set, losses=losses)
+        assert train(recipe, out=tmp_path / "run") == "finished"
+        recipe = gan_recipe(tmp_path / "r.toml", unpaired_set, losses=losses)
         with pytest.raises(Exp2SimError, match="has no pairs"):
-            runs.train_gan(recipe, out=tmp_path / "other")
-        recipe = gan_recipe(tmp_path / "r.toml", unpaired_set)
-        recipe.write_text(recipe.read_text().replace('"sliced"', '"relative_l2"'))
-        with pytest.raises(Exp2SimError, match="needs pairs"):
-            runs.train_gan(recipe, out=tmp_path / "third")
+            train(recipe, out=tmp_path / "other")
 
     def test_a_classifier_trains(self, paired_set, tmp_path):
         (tmp_path / "duq.toml").write_text(
-            f'[data]\nfolder = "{paired_set}"\nkind = "integrated"\n[network]\npanels = 4\nwidth = 4\n'
-            "grid = 3\nfeatures = 8\ncentroid = 8\n[schedule]\nsteps = 3\nbatch = 4\n"
-            "[validation]\nchecks = 1\n[run]\nthreads = 1\ntensorboard = false\n"
+            f'kind = "classifier"\n[data]\nfolder = "{paired_set}"\nkind = "integrated"\n'
+            "[network]\nwidth = 4\n[schedule]\nsteps = 3\nbatch = 4\n[validation]\nchecks = 1\n"
         )
-        assert runs.train_duq(tmp_path / "duq.toml", out=tmp_path / "run") == "finished"
-        assert runs.load_classifier(tmp_path / "run").model.classes == ("A", "B")
+        assert train(tmp_path / "duq.toml", out=tmp_path / "run") == "finished"
+        assert load_classifier(tmp_path / "run")[1].classes == ("A", "B")
         recipe = tmp_path / "duq.toml"  # masks differ: no energies that are those of all mosaics
-        recipe.write_text(recipe.read_text().replace("[sch", '[loss]\noutlier_kinds = ["magnet"]\n[sch'))
+        recipe.write_text(recipe.read_text().replace("[sch", '[outliers]\nkinds = ["magnet"]\n[sch'))
         with pytest.raises(Exp2SimError, match="energies of a mosaic's panels"):
-            runs.train_duq(recipe, out=tmp_path / "magnets")
+            train(recipe, out=tmp_path / "magnets")
 
     def test_the_card_tells_axes_energies_and_the_measurement(self, paired_set, tmp_path):
         recipe = gan_recipe(tmp_path / "r.toml", paired_set)
-        runs.train_gan(recipe, out=tmp_path / "run")
-        make_bundle(tmp_path / "model", name="mine", gan=tmp_path / "run", classifiers={}, dataset=paired_set)
+        train(recipe, out=tmp_path / "run")
+        bundle(tmp_path, "run", paired_set)
         model = load_bundle(tmp_path / "model")
         card = model.card
         assert card.incident_energies == (50.0, 70.0)
@@ -282,13 +294,12 @@ class TestPatches:
         assert not torch.equal(one.at(8).x, one.at(7).x)
         assert not torch.equal(domain(paired_set, seed=2, **settings).at(7).x, one.at(7).x)
 
-    @pytest.mark.parametrize("minimum", [0.5, 1.0])
-    def test_patches_have_enough_measured_bins(self, paired_set, minimum):
-        found = domain(paired_set, patch=(6, 5, 4), patch_measured=minimum, batch=20)
+    def test_patches_have_enough_measured_bins(self, paired_set):
+        found = domain(paired_set, patch=(6, 5, 4), batch=20)
         for step in range(5):
             samples = found.at(step)
             assert samples.x.shape == (20, 6, 5, 4)
-            assert (1 - samples.mask.flatten(1).mean(1) >= minimum - 1e-6).all()
+            assert (1 - samples.mask.flatten(1).mean(1) >= 0.5 - 1e-6).all()
 
     def test_the_one_good_place_is_found(self):
         mask = np.ones((30, 30, 8), bool)
@@ -313,9 +324,9 @@ class TestPatches:
     def test_the_energy_is_cut_only_where_the_layout_allows(self, paired_set, tmp_path):
         recipe = gan_recipe(tmp_path / "r.toml", paired_set, data="patch = [6, 6, 2]")
         with pytest.raises(Exp2SimError, match="energy bins are channels"):
-            runs.train_gan(recipe, out=tmp_path / "run")
+            train(recipe, out=tmp_path / "run")
         recipe = gan_recipe(tmp_path / "r.toml", paired_set, data="patch = [6, 6, 2]", layout=CUBES)
-        assert runs.train_gan(recipe, out=tmp_path / "other") == "finished"
+        assert train(recipe, out=tmp_path / "other") == "finished"
 
     def test_patches_of_simulated_sets(self, tiny_dataset):
         found = domain(tiny_dataset, patch=(4, 4, 3), other="integrated")
@@ -363,11 +374,10 @@ class TestMeasured:
     def test_half_of_the_samples_are_measured(self, paired_set, tmp_path):
         path = self.measurement(tmp_path)
         recipe = gan_recipe(tmp_path / "r.toml", paired_set, data=f'measured = "{path}"')
-        config = read_config(recipe, GanConfig)
-        domains, _, _, found = runs.gan_data(open_dataset(paired_set), config, recipe)
-        assert found.about["measured_bins"] == int((~volume(77).mask).sum())
-        assert found.about["files"] == ["real.npz"]
-        mixture = domains["deconvolve"]
+        data = open_data(recipe, paired_set)
+        assert data.measurement.about["measured_bins"] == int((~volume(77).mask).sum())
+        assert data.measurement.about["files"] == ["real.npz"]
+        mixture = data.sources["deconvolve"]
         assert isinstance(mixture, Mixture)
         mask = torch.from_numpy(np.array(volume(77).mask))
         for step in range(4):
@@ -375,8 +385,8 @@ class TestMeasured:
             assert (samples.label == -1).sum() == 2
             one = samples.mask[-1].bool()
             assert any(torch.equal(one, m) for m in (mask, mask.flip(0), mask.flip(1), mask.flip(0, 1)))
-        assert runs.train_gan(recipe, out=tmp_path / "run") == "finished"
-        make_bundle(tmp_path / "model", name="mine", gan=tmp_path / "run", classifiers={}, dataset=paired_set)
+        assert train(recipe, out=tmp_path / "run") == "finished"
+        bundle(tmp_path, "run", paired_set)
         card = load_bundle(tmp_path / "model").card
         assert card.training["measurement"]["files"] == ["real.npz"]
         assert card.training["measurement"]["share"] == 0.5
@@ -386,9 +396,9 @@ class TestMeasured:
     def test_any_share_of_a_batch_on_the_whole(self, paired_set, tmp_path):
         path = self.measurement(tmp_path)
         data = f'measured = {{ files = "{path}", share = 0.3, scale = "auto" }}'
-        recipe = gan_recipe(tmp_path / "r.toml", paired_set, data=data, loss="paired = 1.0")
-        config = read_config(recipe, GanConfig)
-        domains, _, mean, found = runs.gan_data(open_dataset(paired_set), config, recipe)
+        recipe = gan_recipe(tmp_path / "r.toml", paired_set, data=data, losses=PAIRED)
+        opened = open_data(recipe, paired_set)
+        domains, mean, found = opened.sources, opened.mean_intensity, opened.measurement
         measured = sum(int((domains["deconvolve"].at(step).label == -1).sum()) for step in range(50))
         assert measured == 60
         samples = next(s for s in map(domains["deconvolve"].at, range(9)) if (s.label == -1).any())
@@ -400,22 +410,21 @@ class TestMeasured:
         path = self.measurement(tmp_path, shape=(40, 30, 4), centre=2.0)
         data = f'patch = [8, 8, 4]\nmeasured = {{ files = ["{path}"], share = 1 }}'
         recipe = gan_recipe(tmp_path / "r.toml", paired_set, data=data)
-        config = read_config(recipe, GanConfig)
-        domains, *_, found = runs.gan_data(open_dataset(paired_set), config, recipe)
+        opened = open_data(recipe, paired_set)
+        domains, found = opened.sources, opened.measurement
         assert found.dataset.values[0].shape == (40, 30, 4)
         assert (domains["deconvolve"].at(0).label == -1).all()
-        assert runs.train_gan(recipe, out=tmp_path / "run") == "finished"
+        assert train(recipe, out=tmp_path / "run") == "finished"
 
     def test_a_measurement_with_other_bins_is_refused(self, paired_set, tmp_path):
         path = self.measurement(tmp_path, centre=10.0)
         recipe = gan_recipe(tmp_path / "r.toml", paired_set, data=f'measured = "{path}"')
         with pytest.raises(Exp2SimError, match=r"The measurement real.npz: .* no bin|real.npz: Its axis"):
-            runs.train_gan(recipe, out=tmp_path / "run")
+            train(recipe, out=tmp_path / "run")
 
     def test_a_built_set_is_a_measurement_too(self, paired_set, unpaired_set, tmp_path):
         recipe = gan_recipe(tmp_path / "r.toml", paired_set, data=f'measured = "{unpaired_set}"')
-        config = read_config(recipe, GanConfig)
-        *_, found = runs.gan_data(open_dataset(paired_set), config, recipe)
+        found = open_data(recipe, paired_set).measurement
         assert found.about["volumes"] == len(found.indices) >= 3
 
     def test_the_published_measurement(self, reference_data, tmp_path):
@@ -429,8 +438,8 @@ class TestMeasured:
             f'mask = "{reference_data}/pcsmo/nanmask.mat" }}'
         )
         recipe = gan_recipe(tmp_path / "r.toml", folder, data=data)
-        config = read_config(recipe, GanConfig)
-        domains, *_, found = runs.gan_data(open_dataset(folder), config, recipe)
+        opened = open_data(recipe, folder)
+        domains, found = opened.sources, opened.measurement
         assert found.about["volumes"] == 6
         assert found.about["measured_bins"] == 76689
         assert not found.about["rebinned"]
@@ -441,8 +450,8 @@ class TestMeasured:
 
 class TestStart:
     def model(self, folder, tmp_path) -> Path:
-        runs.train_gan(gan_recipe(tmp_path / "first.toml", folder), out=tmp_path / "first")
-        make_bundle(tmp_path / "model", name="mine", gan=tmp_path / "first", classifiers={}, dataset=folder)
+        train(gan_recipe(tmp_path / "first.toml", folder), out=tmp_path / "first")
+        bundle(tmp_path, "first", folder)
         return tmp_path / "model"
 
     def test_from_a_model(self, paired_set, unpaired_set, tmp_path, monkeypatch):
@@ -450,13 +459,14 @@ class TestStart:
         recipe = gan_recipe(tmp_path / "r.toml", unpaired_set, run=f'start = "{model}"')
         seen = {}
 
-        def task(gan, config, model, *, out, resume):
-            seen["weights"] = {n: g.state_dict() for n, g in gan.generators.items()}
-            seen["scaling"] = model.scaling
-            return "finished"
+        def first_step(trainer: TranslatorTrainer, step: int) -> dict[str, float]:
+            seen["weights"] = {n: g.state_dict() for n, g in trainer.generators.items()}
+            seen["scaling"] = trainer.scaling
+            raise RuntimeError("seen enough")
 
-        monkeypatch.setattr(runs, "run_task", task)
-        runs.train_gan(recipe, out=tmp_path / "run")
+        monkeypatch.setattr(TranslatorTrainer, "train_step", first_step)
+        with pytest.raises(RuntimeError, match="seen enough"):
+            train(recipe, out=tmp_path / "run")
         bundle = load_bundle(model)
         assert seen["scaling"] == bundle.card.scaling
         for name, state in seen["weights"].items():
@@ -467,8 +477,7 @@ class TestStart:
         ("change", "words"),
         [
             (("width = 4", "width = 5"), "another generator"),
-            (("[schedule]", "[scaling]\nintensity_scale = 3.25\n[schedule]"), "another scaling"),
-            (("threads = 1", "threads = 1\n"), ""),
+            (("steps = 3", "steps = 2"), ""),
         ],
     )
     def test_other_networks_are_refused(self, change, words, paired_set, tmp_path):
@@ -476,28 +485,20 @@ class TestStart:
         recipe = gan_recipe(tmp_path / "r.toml", paired_set, run=f'start = "{model}"')
         recipe.write_text(recipe.read_text().replace(*change))
         if not words:
-            assert runs.train_gan(recipe, out=tmp_path / "run") == "finished"
+            assert train(recipe, out=tmp_path / "run") == "finished"
             return
         with pytest.raises(Exp2SimError, match=words):
-            runs.train_gan(recipe, out=tmp_path / "run")
+            train(recipe, out=tmp_path / "run")
 
     def test_what_is_not_there(self, paired_set, tmp_path):
         recipe = gan_recipe(tmp_path / "r.toml", paired_set, run='start = "no-such-model"')
         with pytest.raises(Exp2SimError, match="no run and no model"):
-            runs.train_gan(recipe, out=tmp_path / "run")
+            train(recipe, out=tmp_path / "run")
 
 
 def test_labels_that_are_not_known_do_not_count():
-    from mantid_exp2sim.training.losses import auxiliary_loss
+    from mantid_exp2sim.training.losses.adversarial import auxiliary_loss
 
     ones = torch.ones(2, 1, 3)
     both = auxiliary_loss(ones, torch.tensor([0, -1]), ones)
     assert float(both) == float(auxiliary_loss(ones[:1], torch.tensor([0]), ones[:1]))
-
-
-def test_scaling_of_a_start_fills_what_is_left_open():
-    from mantid_exp2sim.training.trainers.warm_start import with_scaling
-
-    theirs = Scaling(kind="linear", intensity_scale=2.0, gain=0.5)
-    assert with_scaling(ScalingSettings(), theirs).model_dump() == theirs.model_dump()
-    assert with_scaling(ScalingSettings(intensity_scale=9.0), theirs).intensity_scale == 9.0

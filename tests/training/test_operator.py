@@ -142,7 +142,7 @@ def test_instrument_and_lattice_are_those_of_the_recipe():
     from mantid_exp2sim.training.datasets.resolution import where_simulated
     from mantid_exp2sim.training.datasets.simulation_recipe import read_recipe
 
-    recipe = read_recipe(Path(__file__).resolve().parents[2] / "training" / "recipes" / "rb2mnf4.toml")
+    recipe = read_recipe(Path(__file__).resolve().parents[2] / "examples" / "tutorial" / "simulate.toml")
     instrument, lattice = where_simulated(recipe.model_dump(mode="json", exclude_none=True))
     assert instrument.name == "MERLIN"
     assert lattice == pytest.approx((4.215, 4.215))

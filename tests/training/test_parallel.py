@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.training.config import GanConfig, read_config
+from mantid_exp2sim.training.config import TranslatorConfig, read_recipe
 from mantid_exp2sim.training.datasets.prefetch import Prefetch
 from mantid_exp2sim.training.trainers.checkpoint import read_tensors
 from mantid_exp2sim.training.trainers.distributed import Share, means, not_finite
@@ -48,8 +48,8 @@ def finish(*program: str | Path, processes: int) -> str:
     return text
 
 
-def training(kind: str, recipe: Path, out: Path) -> tuple[str | Path, ...]:
-    return "-m", "mantid_exp2sim", "train", kind, recipe, "--out", out
+def training(recipe: Path, out: Path) -> tuple[str | Path, ...]:
+    return "-m", "mantid_exp2sim", "train", recipe, "--out", out
 
 
 def edited(recipe: Path, *changes: tuple[str, str]) -> Path:
@@ -61,29 +61,47 @@ def edited(recipe: Path, *changes: tuple[str, str]) -> Path:
     return recipe
 
 
-def same_to_rounding(one: Path, two: Path) -> float:
-    """Largest difference of any weight, over the largest weight."""
+def largest_difference(one: Path, two: Path) -> float:
+    """Return the largest difference of any mean gradient of two runs, over the largest one of its tensor.
+
+    Weights would not do: Adam divides by the size of a gradient, so rounding shows where there is none.
+    """
     first, second = (read_tensors(out / "checkpoint.safetensors")[0] for out in (one, two))
     assert list(first) == list(second)
-    networks = [key for key in first if key.startswith("network/") and first[key].is_floating_point()]
+    gradients = [key for key in first if key.endswith("/exp_avg")]
+    assert gradients
+    scale = max(float(first[key].abs().max()) for key in gradients)
     return max(
-        float((first[k] - second[k]).abs().max() / first[k].abs().max().clamp_min(1e-3)) for k in networks
+        float((first[k] - second[k]).abs().max() / first[k].abs().max().clamp_min(1e-3 * scale))
+        for k in gradients
     )
+
+
+WITHOUT_DROPOUT = """
+import sys
+from mantid_exp2sim import cli
+from mantid_exp2sim.networks.settings import ClassifierSettings
+from mantid_exp2sim.training.config import ClassifierNetworkSettings
+
+def for_data(self, *, panels, classes):
+    return ClassifierSettings(panels=panels, classes=classes, width=self.width, dropout=0.0)
+
+ClassifierNetworkSettings.for_data = for_data
+sys.exit(cli.main(sys.argv[1:]))
+"""
 
 
 @needs_gloo
 @pytest.mark.parametrize("kind", ["gan", "duq"])
 def test_two_processes_equal_one_with_the_whole_batch(kind, request, tmp_path):
-    recipe = request.getfixturevalue(f"{kind}_recipe")(steps=3)
-    # not Adam, which divides by the size of a gradient: rounding would show where there is none
-    edited(recipe, ("[optimiser]", '[optimiser]\nkind = "sgd"'), ("checks = 2", "checks = 1"))
+    recipe = edited(request.getfixturevalue(f"{kind}_recipe")(steps=2, checks=1), ("ema = 0.9", "ema = 0.0"))
     if kind == "gan":
-        edited(recipe, ("batch = 3", "batch = 4"), ("learning_rate = 1e-3", "learning_rate = 1e-2"))
-    else:  # dropout is drawn by each process for itself
-        edited(recipe, ("features = 32", "features = 32\ndropout = 0.0"), ('kind = "adamw"\n', ""))
+        edited(recipe, ("batch = 3", "batch = 4"))
+    script = tmp_path / "train.py"
+    script.write_text(WITHOUT_DROPOUT)  # each process draws it for itself
     for processes in (1, PROCESSES):
-        finish(*training(kind, recipe, tmp_path / str(processes)), processes=processes)
-    assert same_to_rounding(tmp_path / "1", tmp_path / "2") < 1e-4
+        finish(script, "train", recipe, "--out", tmp_path / str(processes), processes=processes)
+    assert largest_difference(tmp_path / "1", tmp_path / "2") < 1e-3
     tables = [(tmp_path / name / "losses.csv").read_text().splitlines() for name in ("1", "2")]
     assert tables[0][0] == tables[1][0]
     for one, two in zip(*(map(float, table[1].split(",")) for table in tables), strict=True):
@@ -94,8 +112,8 @@ def test_two_processes_equal_one_with_the_whole_batch(kind, request, tmp_path):
 @needs_gloo
 def test_a_signal_to_any_process_stops_all_after_the_same_step(gan_recipe, tmp_path):
     out = tmp_path / "run"
-    recipe = edited(gan_recipe(steps=100_000, checks=1), ("batch = 3", "batch = 4"))
-    process = start(*training("gan", recipe, out), processes=PROCESSES)
+    recipe = edited(gan_recipe(steps=100_000, checks=10_000), ("batch = 3", "batch = 4"))
+    process = start(*training(recipe, out), processes=PROCESSES)
     until = time.monotonic() + 200
     while not (out / "checkpoint.safetensors").is_file():
         assert process.poll() is None, process.communicate()[0]
@@ -114,7 +132,7 @@ LEAVING = """
 import os
 from pathlib import Path
 import torch
-from mantid_exp2sim.training import parallel
+from mantid_exp2sim.training.trainers import distributed as parallel
 
 def threads():
     return {task.joinpath("comm").read_text().strip() for task in Path("/proc/self/task").iterdir()}
@@ -173,7 +191,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
 
     monkeypatch.setattr(parallel, "processes", lambda: 2)
     with pytest.raises(Exp2SimError, match="cannot be shared by 2"):
-        Share.own(5)
+        Share.of_this_process(5)
 
 
 def test_scalars_come_together_and_the_first_bad_one_is_named():
@@ -186,12 +204,13 @@ def test_scalars_come_together_and_the_first_bad_one_is_named():
 class TestPrefetch:
     def test_order_and_bytes_are_those_without_it(self, gan_recipe):
         from mantid_exp2sim.training.datasets.sampler import open_dataset
-        from mantid_exp2sim.training.trainers.runs import gan_data
+        from mantid_exp2sim.training.trainers.train import read_translator_data
 
         recipe = gan_recipe()
-        config = read_config(recipe, GanConfig)
-        domains = gan_data(open_dataset(config.data.folder), config, recipe)[0]
-        for domain in domains.values():
+        (config,) = read_recipe(recipe)
+        assert isinstance(config, TranslatorConfig)
+        data = read_translator_data(open_dataset(config.data.folder), config, recipe)
+        for domain in data.sources.values():
             ahead = Prefetch(domain)
             for step in (0, 1, 2, 7, 8, 3):
                 ours, plain = ahead.at(step), domain.at(step)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,21 +15,28 @@ import pytest
 import torch
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.training.trainers.checkpoint import read_tensors
+from mantid_exp2sim.training.trainers.train import train
+from mantid_exp2sim.training.trainers.trained import load_generator
+from mantid_exp2sim.training.trainers.translator import TranslatorTrainer
 
 TRAIN = """
 import sys
 from pathlib import Path
-from mantid_exp2sim.training import runs
-train = runs.train_gan if sys.argv[1] == "gan" else runs.train_duq
-print(train(Path(sys.argv[2]), out=Path(sys.argv[3]), resume=sys.argv[4:] == ["--resume"]))
+from mantid_exp2sim.training.trainers.train import train
+print(train(Path(sys.argv[1]), out=Path(sys.argv[2])))
 """
+STAGES = "[[stage]]\n[[stage]]\n[stage.optimiser]\nlearning_rate = 2e-4\n"
 
 
-def start(kind: str, recipe: Path, out: Path, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", TRAIN, kind, str(recipe), str(out), *more]
+def start(recipe: Path, out: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", TRAIN, str(recipe), str(out)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -47,23 +55,22 @@ def wait_for_checkpoint(process: subprocess.Popen[str], out: Path) -> None:
 
 
 def weights(out: Path) -> dict[str, bytes]:
-    """All that a run leaves of its training: checkpoint (state and weights) and best networks."""
-    files = [out / "checkpoint.safetensors", *sorted((out / "best").iterdir())]
-    return {file.name: file.read_bytes() for file in files}
+    """Read all that a run leaves of its training: checkpoints (state and weights) and best networks."""
+    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*.safetensors"))}
 
 
 @pytest.mark.parametrize("kind", ["gan", "duq"])
 def test_kill_9_and_resume_equals_uninterrupted(kind, request, tmp_path):
-    recipe = request.getfixturevalue(f"{kind}_recipe")(steps=60)
-    whole = start(kind, recipe, tmp_path / "whole")
-    killed = start(kind, recipe, tmp_path / "killed")
+    recipe = request.getfixturevalue(f"{kind}_recipe")(steps=60, checks=10)
+    whole = start(recipe, tmp_path / "whole")
+    killed = start(recipe, tmp_path / "killed")
     wait_for_checkpoint(killed, tmp_path / "killed")
     killed.send_signal(signal.SIGKILL)
     killed.communicate(timeout=20)
     assert killed.returncode == -signal.SIGKILL
     assert finish(whole) == "finished"
     assert not (tmp_path / "killed" / "status.json").exists()
-    assert finish(start(kind, recipe, tmp_path / "killed", "--resume")) == "finished"
+    assert finish(start(recipe, tmp_path / "killed")) == "finished"
     assert weights(tmp_path / "whole") == weights(tmp_path / "killed")
     for table in ("losses.csv", "metrics.csv"):
         steps = [line.split(",")[0] for line in (tmp_path / "killed" / table).read_text().splitlines()]
@@ -72,28 +79,23 @@ def test_kill_9_and_resume_equals_uninterrupted(kind, request, tmp_path):
 
 def test_sigterm_writes_a_checkpoint_and_says_so(gan_recipe, tmp_path):
     out = tmp_path / "run"
-    process = start("gan", gan_recipe(steps=100_000, checks=1), out)
+    process = start(gan_recipe(steps=100_000, checks=10_000), out)
     wait_for_checkpoint(process, out)
     process.send_signal(signal.SIGTERM)
     assert finish(process) == "stopped"
     status = json.loads((out / "status.json").read_text())
     assert (status["status"], status["why"]) == ("stopped", "SIGTERM")
-    from mantid_exp2sim.training.trainers.checkpoint import read_tensors
-
     state = read_tensors(out / "checkpoint.safetensors")[1]
     assert state["step"] == status["step"] > 0
 
 
 @pytest.mark.parametrize("kind", ["gan", "duq"])
 def test_a_run_that_could_not_begin_is_none(kind, request, tmp_path):
-    """The data set is not there: the same command works once it is."""
-    from mantid_exp2sim.training.trainers import runs
-
+    """The data set is not there: the same command works once it is, with stages too."""
     recipe, out = request.getfixturevalue(f"{kind}_recipe")(steps=2), tmp_path / "run"
-    whole = recipe.read_text()
+    whole = recipe.read_text() + STAGES
     line = next(line for line in whole.splitlines() if line.startswith("folder"))
     recipe.write_text(whole.replace(line, 'folder = "nowhere"'))
-    train = getattr(runs, f"train_{kind}")
     for _ in range(2):
         with pytest.raises(Exp2SimError, match="nowhere"):
             train(recipe, out=out)
@@ -101,78 +103,84 @@ def test_a_run_that_could_not_begin_is_none(kind, request, tmp_path):
     assert train(recipe, out=out) == "finished"
 
 
-def test_a_run_is_not_overwritten_or_mixed(gan_recipe, tmp_path):
-    from mantid_exp2sim.training.trainers.runs import train_gan
+def test_a_run_is_not_mixed_with_another(gan_recipe, tmp_path):
+    out = tmp_path / "run"
+    train(gan_recipe(steps=2), out=out)
+    before = weights(out)
+    assert train(gan_recipe(steps=2), out=out) == "finished"
+    with pytest.raises(Exp2SimError, match=r"other settings: schedule\.steps"):
+        train(gan_recipe(steps=3), out=out)
+    with pytest.raises(Exp2SimError, match=r"other settings: run\.seed"):
+        train(gan_recipe(steps=2), out=out, seed=6)
+    assert weights(out) == before
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("mine")
+    with pytest.raises(Exp2SimError, match="holds no run"):
+        train(gan_recipe(steps=2), out=tmp_path / "full")
 
-    recipe, out = gan_recipe(steps=2), tmp_path / "run"
-    with pytest.raises(Exp2SimError, match="no run to resume"):
-        train_gan(recipe, out=out, resume=True)
-    train_gan(recipe, out=out)
-    with pytest.raises(Exp2SimError, match="holds a run already"):
-        train_gan(recipe, out=out)
-    changed = gan_recipe(steps=3)
-    with pytest.raises(Exp2SimError, match=r"schedule\.steps"):
-        train_gan(changed, out=out, resume=True)
+
+@pytest.mark.parametrize("kind", ["gan", "duq"])
+def test_stages_are_a_chain_of_runs(kind, request, tmp_path):
+    """Each stage begins with the last weights of the one before, as a run that names it in ``start`` does."""
+    recipe = request.getfixturevalue(f"{kind}_recipe")(steps=3)
+    text = recipe.read_text()
+    recipe.write_text(text + STAGES)
+    assert train(recipe, out=tmp_path / "chain") == "finished"
+    previous, rate = None, re.search("learning_rate = .*", text)[0]
+    for number in (1, 2, 3):
+        part = text if previous is None else text.replace("[run]", f'[run]\nstart = "{previous}"')
+        recipe.write_text(part if number < 3 else part.replace(rate, "learning_rate = 2e-4"))
+        previous = tmp_path / f"alone-{number}"
+        train(recipe, out=previous)
+        assert weights(previous) == weights(tmp_path / "chain" / f"stage-{number}")
+
+
+def test_stages_go_on_where_they_were_stopped(gan_recipe, tmp_path, monkeypatch):
+    recipe = gan_recipe(steps=4)
+    recipe.write_text(recipe.read_text() + STAGES)
+    train(recipe, out=tmp_path / "whole")
+    real, steps = TranslatorTrainer.train_step, iter(range(100))
+
+    def stop_at_seventh(trainer, step):
+        if next(steps) == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(trainer, step)
+
+    monkeypatch.setattr(TranslatorTrainer, "train_step", stop_at_seventh)
+    out = tmp_path / "stopped"
+    assert train(recipe, out=out) == "stopped"
+    assert sorted(path.name for path in out.glob("stage-*")) == ["stage-1", "stage-2"]
+    assert train(recipe, out=out) == "finished"
+    assert next(steps) == 12, "no step was done twice"
+    assert weights(out) == weights(tmp_path / "whole")
+
+
+def test_what_a_chain_ships_is_its_last_stage(gan_recipe, tmp_path):
+    recipe = gan_recipe(steps=3)
+    recipe.write_text(recipe.read_text() + STAGES)
+    train(recipe, out=tmp_path / "chain")
+    network, _ = load_generator(tmp_path / "chain", "deconvolve")
+    best = read_tensors(tmp_path / "chain" / "stage-3" / "best" / "deconvolve.safetensors")[0]
+    assert all(torch.equal(network.state_dict()[key], best[key]) for key in best)
 
 
 def test_a_run_starts_from_anothers_weights(gan_recipe, tmp_path):
-    """Weights of all networks come over; optimisers and step do not. Another scaling is refused."""
-    from mantid_exp2sim.training.trainers.checkpoint import read_tensors
-    from mantid_exp2sim.training.trainers.runs import train_gan
-
+    """Weights of all networks come over, and the scaling; optimisers and step do not."""
     first = tmp_path / "first"
-    train_gan(gan_recipe(steps=2), out=first)
+    train(gan_recipe(steps=2), out=first)
     text = gan_recipe(steps=1).read_text().replace("seed = 5", f'seed = 5\nstart = "{first}"')
-    still = text.replace("learning_rate = 1e-3", "learning_rate = 1e-12").replace("ema = 0.9", "ema = 0.0")
     recipe = tmp_path / "second.toml"
+    still = text.replace("learning_rate = 1e-3", "learning_rate = 1e-12").replace("ema = 0.9", "ema = 0.0")
     recipe.write_text(still)
-    train_gan(recipe, out=tmp_path / "second")
+    train(recipe, out=tmp_path / "second")
     before, after = (
         read_tensors(tmp_path / name / "checkpoint.safetensors")[0] for name in ("first", "second")
     )
-    weights = [key for key in after if key.startswith("network/") and "average" not in key]
-    assert weights
-    assert all(
-        (before[key] - after[key]).abs().max() < 1e-6 for key in weights if after[key].is_floating_point()
-    )
-    recipe.write_text(text + "[scaling]\ngain = 2.0\n")
-    with pytest.raises(Exp2SimError, match="another scaling"):
-        train_gan(recipe, out=tmp_path / "third")
-
-
-def test_a_run_starts_from_the_mean_of_two(gan_recipe, tmp_path):
-    """The generators begin half way between the averaged ones of both runs; other networks have no mean."""
-    from mantid_exp2sim.training.trainers.checkpoint import read_tensors
-    from mantid_exp2sim.training.trainers.runs import train_gan
-
-    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
-    train_gan(gan_recipe(steps=2), out=first)
-    text = gan_recipe(steps=2).read_text()
-    recipe = tmp_path / "recipe.toml"
-    recipe.write_text(text.replace("seed = 5", f'seed = 5\nstart = "{first}"'))
-    train_gan(recipe, out=second)
-    mean = text.replace("seed = 5", f'seed = 5\nstart = "{first}"\nmean_with = "{second}"')
-    recipe.write_text(mean.replace("learning_rate = 1e-3", "learning_rate = 1e-12"))
-    train_gan(recipe, out=third)
-    one, two, both = (read_tensors(folder / "checkpoint.safetensors")[0] for folder in (first, second, third))
-    names = [key for key in both if key.startswith("network/generator.")]
+    names = [key for key in after if key.startswith("network/") and "average" not in key]
     assert names
-    for key in names:
-        averaged = key.replace("generator.", "average.", 1)
-        torch.testing.assert_close(both[key], (one[averaged] + two[averaged]) / 2, atol=1e-6, rtol=0)
-        torch.testing.assert_close(both[averaged], both[key], atol=1e-6, rtol=0)
-    wide = "\nwidth = 6", "\nwidth = 10"
-    recipe.write_text(mean.replace(*wide))
+    assert all(
+        (before[key] - after[key]).abs().max() < 1e-6 for key in names if after[key].is_floating_point()
+    )
+    recipe.write_text(text.replace("\nwidth = 6", "\nwidth = 10"))
     with pytest.raises(Exp2SimError, match="does not belong to this recipe"):
-        train_gan(recipe, out=tmp_path / "wider")
-    recipe.write_text(text.replace(*wide))
-    train_gan(recipe, out=tmp_path / "wide")
-    recipe.write_text(mean.replace(str(second), str(tmp_path / "wide")))
-    with pytest.raises(Exp2SimError, match="have no mean"):
-        train_gan(recipe, out=tmp_path / "mixed")
-    recipe.write_text(mean.replace(f'start = "{first}"\n', ""))
-    with pytest.raises(Exp2SimError, match="mean_with"):
-        train_gan(recipe, out=tmp_path / "alone")
-    recipe.write_text(mean.replace(f'start = "{first}"', 'start = "pcsmo-maps"'))
-    with pytest.raises(Exp2SimError, match="mean is taken"):
-        train_gan(recipe, out=tmp_path / "model")
+        train(recipe, out=tmp_path / "wider")

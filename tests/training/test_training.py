@@ -4,31 +4,41 @@ import json
 import math
 import re
 import shutil
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.card import mosaic_axes
-from mantid_exp2sim.training.config import DataSettings, DuqConfig, GanConfig, ScalingSettings, read_config
+from mantid_exp2sim.networks.duq import stack_panels
+from mantid_exp2sim.simulation.noise import MeasurementNoise
+from mantid_exp2sim.training.config import DataSettings, TranslatorConfig, read_recipe
 from mantid_exp2sim.training.datasets.sampler import Domain, Order, choose_scaling, halves, open_dataset
-from mantid_exp2sim.training.datasets.sources import domain_indices, gan_domains
-from mantid_exp2sim.training.trainers import runs
+from mantid_exp2sim.training.datasets.sources import domain_indices
+from mantid_exp2sim.training.losses.loss import DIRECTIONS, stack
+from mantid_exp2sim.training.trainers.train import read_translator_data, train
+from mantid_exp2sim.training.trainers.trained import load_classifier, load_generator
 from mantid_exp2sim.training.trainers.trainer import NotFinite, Run
-from mantid_exp2sim.training.trainers.translator import DIRECTIONS, DualGan, stack
+from mantid_exp2sim.training.trainers.translator import TranslatorTrainer
 from mantid_exp2sim.training.trainers.validation import make_validation
 
 
-def make_gan(recipe, **loss):
-    config = read_config(recipe, GanConfig)
-    if loss:
-        config = config.model_copy(update={"loss": config.loss.model_copy(update=loss)})
+def make_translator(recipe: Path) -> TranslatorTrainer:
+    """Make the trainer of a recipe of a translator."""
+    config = translator_config(recipe)
     dataset = open_dataset(config.data.folder)
-    convolved, target = domain_indices(dataset, config)
-    scaling = choose_scaling(dataset, config.scaling, kind="convolved", indices=convolved)
-    domains = gan_domains(dataset, config, scaling, convolved, target)
-    return DualGan(config, domains, make_validation(dataset, config, scaling, {}))
+    data = read_translator_data(dataset, config, recipe)
+    return TranslatorTrainer(config, data.sources, make_validation(dataset, config, data.scaling))
+
+
+def translator_config(recipe: Path) -> TranslatorConfig:
+    """Read a recipe of one stage."""
+    (config,) = read_recipe(recipe)
+    assert isinstance(config, TranslatorConfig)
+    return config
 
 
 def bytes_of(networks):
@@ -41,7 +51,7 @@ def bytes_of(networks):
 
 class TestData:
     def test_domains_share_no_parameter_set(self, gan_recipe):
-        config = read_config(gan_recipe(), GanConfig)
+        config = translator_config(gan_recipe())
         dataset = open_dataset(config.data.folder)
         convolved, target = domain_indices(dataset, config)
         assert not set(convolved) & set(target)
@@ -62,7 +72,7 @@ class TestData:
         dataset = open_dataset(folder)
         data = DataSettings(folder=folder, **settings)
         indices = dataset.split("train")
-        scaling = choose_scaling(dataset, ScalingSettings(), kind="convolved", indices=indices)
+        scaling = choose_scaling(dataset, kind="convolved", indices=indices)
         domain = Domain(
             dataset,
             data,
@@ -87,11 +97,11 @@ class TestData:
         assert float((found.x * found.mask).abs().max()) == 0
 
     def test_disk_and_memory_agree_and_a_step_repeats(self, tiny_dataset):
-        one = self.samples(tiny_dataset, step=5, noise=(0.1, 0.3))[3]
-        two = self.samples(tiny_dataset, step=5, noise=(0.1, 0.3), memory=False)[3]
+        one = self.samples(tiny_dataset, step=5, noise=MeasurementNoise(counting=(0.1, 0.3)))[3]
+        two = self.samples(tiny_dataset, step=5, noise=MeasurementNoise(counting=(0.1, 0.3)), memory=False)[3]
         assert torch.equal(one.x, two.x)
         assert torch.equal(one.mask, two.mask)
-        other = self.samples(tiny_dataset, step=6, noise=(0.1, 0.3))[3]
+        other = self.samples(tiny_dataset, step=6, noise=MeasurementNoise(counting=(0.1, 0.3)))[3]
         assert not torch.equal(one.x, other.x)
 
     def test_symmetries_move_mask_and_counterpart_along(self, tiny_dataset):
@@ -105,16 +115,12 @@ class TestData:
         assert correlation > 0.6
 
     def test_noise_has_the_variance_it_says(self):
-        from mantid_exp2sim.simulation.noise import MeasurementNoise
-
         volumes = np.full((2, 40, 40, 40), 4.0, dtype=np.float32)
         noisy = MeasurementNoise(counting=(0.25, 0.25)).apply(np.random.default_rng(0), volumes)
         assert noisy.std() == pytest.approx(1.0, rel=0.01)
         assert MeasurementNoise().apply(np.random.default_rng(0), volumes) is volumes
 
     def test_noise_of_a_subtracted_background_is_blind_to_the_intensity(self):
-        from mantid_exp2sim.simulation.noise import MeasurementNoise
-
         volumes = np.zeros((200, 16, 16, 5), dtype=np.float32)
         volumes[:, :8] = 100
         subtracted = MeasurementNoise(subtraction=6.0, subtraction_share=0.4)
@@ -147,50 +153,46 @@ class TestData:
 
 class TestGanStep:
     def test_auxiliary_loss_reaches_the_generator(self, gan_recipe):
-        only = {"gan": 0.0, "nce": 0.0, "identity": 0.0, "cycle": 0.0, "flux": 0.0, "auxiliary": 1.0}
-        gan = make_gan(gan_recipe(), **only)
-        report = gan.train_step(0)
+        report = make_translator(gan_recipe(losses="auxiliary = { weight = 1.0 }")).train_step(0)
         assert report["generator_gradient"] > 0
         assert set(report) >= {"deconvolve_auxiliary", "convolve_auxiliary"}
-
-    def test_flux_loss_reaches_the_generator(self, gan_recipe):
-        only = {"gan": 0.0, "nce": 0.0, "identity": 0.0, "cycle": 0.0, "auxiliary": 0.0, "flux": 1.0}
-        report = make_gan(gan_recipe(), **only).train_step(0)
-        assert report["generator_gradient"] > 0
-
-    def test_the_auxiliary_head_learns_in_the_discriminator_alone(self, gan_recipe):
-        report = make_gan(gan_recipe(), auxiliary=0.0, auxiliary_discriminator=1.0).train_step(0)
-        assert "deconvolve_auxiliary" not in report
         assert report["deconvolve_discriminator_class"] > 0
 
-    def test_masked_bins_have_no_influence_on_any_loss(self, gan_recipe):
+    def test_flux_loss_reaches_the_generator(self, gan_recipe):
+        trainer = make_translator(gan_recipe(losses="flux = { weight = 1.0 }"))
+        assert set(trainer.train_step(0)) == {"deconvolve_flux", "convolve_flux", "generator_gradient"}
+
+    def test_a_weight_scales_the_gradient(self, gan_recipe):
+        """A loss counts as much as its weight says."""
+        gradients = []
+        for weight in (1.0, 3.0):
+            recipe = gan_recipe(losses=f"paired = {{ weight = {weight} }}")
+            gradients.append(make_translator(recipe).train_step(0)["generator_gradient"])
+        assert gradients[1] == pytest.approx(3 * gradients[0], rel=1e-4)
+
+    def test_masked_bins_have_no_influence_on_any_loss(self, gan_recipe, tiny_dataset, tmp_path):
         reports = []
         for junk in (0.0, 1e3):
-            gan = make_gan(gan_recipe())
-            for domain in gan.domains.values():
-                for held in domain._held.values():
-                    held[:, gan.domains["deconvolve"].dataset.mask] = junk
-            reports.append(gan.train_step(0))
+            folder = shutil.copytree(tiny_dataset, tmp_path / f"{junk:g}")
+            mask = np.load(folder / "mask.npy")
+            for shard in (folder / "shards").iterdir():
+                with h5py.File(shard, "r+") as file:
+                    for kind in ("convolved", "integrated"):
+                        file[kind][...] = np.where(mask, junk, file[kind][...])
+            recipe = gan_recipe()
+            recipe.write_text(recipe.read_text().replace(str(tiny_dataset), str(folder)))
+            reports.append(make_translator(recipe).train_step(0))
         assert reports[0] == reports[1]
 
     def test_paired_training_needs_no_discriminator_and_learns(self, gan_recipe):
-        only = {
-            "gan": 0.0,
-            "nce": 0.0,
-            "identity": 0.0,
-            "cycle": 0.0,
-            "flux": 0.0,
-            "auxiliary": 0.0,
-            "paired": 1.0,
-        }
-        gan = make_gan(gan_recipe(), **only)
+        gan = make_translator(gan_recipe(losses="paired = { weight = 1.0 }"))
         assert not gan.discriminators
         values = [gan.train_step(step)["convolve_paired"] for step in range(200)]
         assert np.mean(values[-20:]) < 0.6 * np.mean(values[:20])
 
     def test_networks_see_zero_where_nothing_was_measured(self, gan_recipe):
-        gan = make_gan(gan_recipe())
-        batch = stack(gan.domains["deconvolve"].at(0), gan.layout)
+        gan = make_translator(gan_recipe())
+        batch = stack(gan.sources["deconvolve"].at(0), gan.layout)
         again = batch.with_intensity(torch.full_like(batch.intensity, 7.0))
         assert float((again[:, :3] * batch.mask).abs().max()) == 0
         assert torch.equal(again[:, 3:], batch.x[:, 3:])
@@ -210,7 +212,7 @@ class TestGanStep:
             "layout = {" + ", ".join(f"{k} = {json.dumps(v)}" for k, v in layout.items()) + "}",
         )
         recipe.write_text(text)
-        report = make_gan(recipe).train_step(0)
+        report = make_translator(recipe).train_step(0)
         assert all(math.isfinite(value) for value in report.values())
 
     def test_paper_preset_trains(self, gan_recipe):
@@ -220,11 +222,11 @@ class TestGanStep:
             .replace("[network]", '[network]\npreset = "paper"')
             .replace("blocks = 1", "blocks = 6")
         )
-        report = make_gan(recipe, nce=4.0, gan_kind="log").train_step(0)
+        report = make_translator(recipe).train_step(0)
         assert all(math.isfinite(value) for value in report.values())
 
     def test_checks_report_both_directions_and_raw(self, gan_recipe):
-        gan = make_gan(gan_recipe())
+        gan = make_translator(gan_recipe())
         metrics = gan.check()
         for name in DIRECTIONS:
             assert metrics[f"{name}_relative_l2"] == pytest.approx(
@@ -233,14 +235,14 @@ class TestGanStep:
         assert set(gan.scores(metrics)) == set(DIRECTIONS)
 
     def test_pictures(self, gan_recipe, tmp_path):
-        gan = make_gan(gan_recipe())
-        gan.validation.picture(gan, tmp_path / "one.png")
+        gan = make_translator(gan_recipe())
+        gan.picture(tmp_path / "one.png")
         assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
 
 
 class TestGuard:
     def poison(self, gan, at):
-        original = gan.domains["deconvolve"].at
+        original = gan.sources["deconvolve"].at
 
         def poisoned(step):
             samples = original(step)
@@ -248,22 +250,13 @@ class TestGuard:
                 samples.x[:] = float("nan")
             return samples
 
-        gan.domains["deconvolve"].at = poisoned
+        gan.sources["deconvolve"].at = poisoned
 
     def run(self, gan, out):
-        config = gan.config
-        return Run(
-            gan,
-            out=out,
-            schedule=config.schedule.model_copy(update={"max_skipped": 3}),
-            settings=config.run,
-            checks=1,
-            resume=False,
-            log=lambda text: None,
-        )
+        return Run(gan, out=out, schedule=gan.config.schedule, checks=1, log=lambda text: None)
 
     def test_a_bad_step_changes_nothing(self, gan_recipe):
-        gan = make_gan(gan_recipe())
+        gan = make_translator(gan_recipe())
         self.poison(gan, {1})
         gan.train_step(0)
         before = bytes_of(gan.networks())
@@ -272,7 +265,7 @@ class TestGuard:
         assert bytes_of(gan.networks()) == before
 
     def test_bad_steps_are_counted_and_passed_over(self, gan_recipe, tmp_path):
-        gan = make_gan(gan_recipe(steps=6))
+        gan = make_translator(gan_recipe(steps=6))
         self.poison(gan, {1, 2, 4})
         run = self.run(gan, tmp_path)
         assert run.go() == "finished"
@@ -280,57 +273,70 @@ class TestGuard:
         assert json.loads((tmp_path / "status.json").read_text())["skipped"] == 3
 
     def test_many_in_a_row_end_the_run(self, gan_recipe, tmp_path):
-        gan = make_gan(gan_recipe(steps=9))
-        self.poison(gan, {2, 3, 4})
-        with pytest.raises(Exp2SimError, match="3 steps in a row"):
+        gan = make_translator(gan_recipe(steps=30))
+        self.poison(gan, set(range(2, 22)))
+        with pytest.raises(Exp2SimError, match="20 steps in a row"):
             self.run(gan, tmp_path).go()
         assert json.loads((tmp_path / "status.json").read_text())["status"] == "failed"
 
 
 class TestRecipes:
-    @pytest.mark.parametrize("text", ["[data]\nfolder = 'x'\n", "nonsense", "[schedule]\nsteps = 3\n"])
+    @pytest.mark.parametrize("text", ["[data]\nfolder = 'x'\n", "nonsense", "kind = 'translator'\n"])
     def test_bad_recipes(self, text, tmp_path):
         path = tmp_path / "bad.toml"
         path.write_text(text)
         with pytest.raises(Exp2SimError):
-            read_config(path, GanConfig)
+            read_recipe(path)
 
     def test_unknown_keys_are_refused(self, gan_recipe):
         path = gan_recipe()
         path.write_text(path.read_text().replace("noise =", "noize ="))
         with pytest.raises(Exp2SimError, match="noize"):
-            read_config(path, GanConfig)
+            read_recipe(path)
 
-    def test_shipped_recipes_can_be_read(self):
-        from importlib.resources import files
+    def test_what_is_trained_must_be_said(self, gan_recipe):
+        path = gan_recipe()
+        path.write_text(path.read_text().replace('kind = "translator"', ""))
+        with pytest.raises(Exp2SimError, match="does not say what it trains"):
+            read_recipe(path)
 
-        folder = files("mantid_exp2sim.training") / "recipes"
-        names = sorted(p.name for p in folder.iterdir())
-        assert any(name.startswith("gan") for name in names)
-        for name in names:
-            kind = {"gan": GanConfig, "duq": DuqConfig}.get(name[:3])
-            if kind is not None:
-                read_config(folder / name, kind)
+    def test_a_translator_needs_a_loss(self, gan_recipe):
+        with pytest.raises(Exp2SimError, match="at least one loss"):
+            read_recipe(gan_recipe(losses=""))
+
+    def test_a_stage_changes_settings_of_the_stage_before(self, gan_recipe):
+        path = gan_recipe(steps=12)
+        changes = "[[stage]]\n[stage.schedule]\nsteps = 5\n[[stage]]\n[stage.data.noise]\nbackground = 2.0\n"
+        path.write_text(path.read_text() + changes)
+        stages = read_recipe(path, seed=9)
+        assert [stage.schedule.steps for stage in stages] == [12, 5, 5]
+        assert [stage.data.noise.background for stage in stages] == [0.0, 0.0, 2.0]
+        assert {stage.data.noise.counting for stage in stages} == {(0.0, 0.1)}
+        assert {stage.run.seed for stage in stages} == {9}
+
+    @pytest.mark.parametrize("seed", [-1, 2**32])
+    def test_seeds_out_of_range_are_refused(self, seed, gan_recipe):
+        with pytest.raises(Exp2SimError, match="The seed is"):
+            read_recipe(gan_recipe(), seed=seed)
 
 
 class TestDuqRun:
     def test_learns_and_is_far_from_what_it_does_not_know(self, duq_recipe, tmp_path):
-        assert runs.train_duq(duq_recipe(steps=150, penalty=0.0), out=tmp_path / "run") == "finished"
+        recipe = duq_recipe(steps=150, losses="softmax = { weight = 0.5 }")
+        assert train(recipe, out=tmp_path / "run") == "finished"
         best = json.loads((tmp_path / "run" / "best" / "best.json").read_text())["classifier"]
         assert best["metrics"]["accuracy"] == 1.0
-        classifier = runs.load_classifier(tmp_path / "run")
-        empty = torch.zeros(1, 2, 8, 8, 3)
-        mask = torch.zeros(2, 8, 8, 3).bool()
-        assert (classifier.correlations(empty, mask) < 0.3).all()
-        dataset = open_dataset(read_config(duq_recipe(steps=150), DuqConfig).data.folder)
+        network, model = load_classifier(tmp_path / "run")
+        (config,) = read_recipe(recipe)
+        dataset = open_dataset(config.data.folder)
+        mask = torch.from_numpy(dataset.mask)
+        assert (network(stack_panels(torch.zeros(1, 2, 8, 8, 3), mask)) < 0.3).all()
         test = dataset.split("test")
-        found = classifier.correlations(
-            torch.from_numpy(dataset.read("integrated", test)), torch.from_numpy(dataset.mask)
-        )
-        assert (found.argmax(1).numpy() == dataset.labels(test)).all()
+        x = model.scaling.forward(torch.from_numpy(dataset.read("integrated", test)))
+        assert (network(stack_panels(x, mask)).argmax(1).numpy() == dataset.labels(test)).all()
 
     def test_penalty_has_a_gradient(self):
-        from mantid_exp2sim.training.trainers.classifier import gradient_penalty
+        from mantid_exp2sim.training.losses.classifier import gradient_penalty
 
         x = torch.tensor([[1.0, 2.0], [0.5, 0.0]], requires_grad=True)
         weight = torch.tensor([3.0, 4.0], requires_grad=True)
@@ -346,17 +352,19 @@ class TestDuqRun:
         axes[2] |= {"edges": [0.1, 0.3, 0.5, 0.7], "width": 0.2}
         (folder / "dataset.json").write_text(json.dumps({**description, "axes": axes}))
         path = duq_recipe()
-        text = path.read_text().replace("[loss]", '[loss]\noutlier_kinds = ["magnet", "zeros"]')
+        text = path.read_text().replace("[outliers]", '[outliers]\nkinds = ["magnet", "zeros"]')
         path.write_text(re.sub(r'folder = ".*"', f'folder = "{folder}"', text))
-        assert runs.train_duq(path, out=tmp_path / "run") == "finished"
+        assert train(path, out=tmp_path / "run") == "finished"
         best = json.loads((tmp_path / "run" / "best" / "best.json").read_text())["classifier"]
         assert 0 <= best["metrics"]["null_magnet"] <= 1
 
-    def test_wrong_panels_are_refused(self, duq_recipe, tmp_path):
-        path = duq_recipe()
-        path.write_text(path.read_text().replace("panels = 6", "panels = 60"))
-        with pytest.raises(Exp2SimError, match="Set panels = 6"):
-            runs.train_duq(path, out=tmp_path / "run")
+    def test_panels_and_classes_are_those_of_the_data(self, duq_recipe, tmp_path):
+        train(duq_recipe(steps=1, checks=1), out=tmp_path / "run")
+        _, model = load_classifier(tmp_path / "run")
+        assert (model.network.panels, model.network.classes) == (6, 2)
+        assert model.classes == ("Dimer", "Goodenough")
+        with pytest.raises(Exp2SimError, match="no run of a translator"):
+            load_generator(tmp_path / "run", "deconvolve")
 
 
 def test_command_line(gan_recipe, tmp_path, capsys):
@@ -367,11 +375,11 @@ def test_command_line(gan_recipe, tmp_path, capsys):
     parser = argparse.ArgumentParser()
     register(parser.add_subparsers())
     out = tmp_path / "run"
-    args = parser.parse_args(["train", "gan", str(gan_recipe(steps=4)), "--out", str(out), "--json"])
+    args = parser.parse_args(["train", str(gan_recipe(steps=4)), "--out", str(out), "--json"])
     assert args.run(args) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["status"] == "finished"
     assert set(printed["best"]) == set(DIRECTIONS)
-    network, model = runs.load_generator(out, "deconvolve")
+    network, model = load_generator(out, "deconvolve")
     assert model.layout.windows == 3
     assert network(torch.zeros(1, 7, 8, 8)).shape == (1, 3, 8, 8)

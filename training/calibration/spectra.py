@@ -43,9 +43,10 @@ class Settings:
     @classmethod
     def of(cls, card: Card, **changes: Any) -> Settings:
         """With the noise, background, jitter and symmetries of the recipe on a model's card."""
-        recipe: Any = card.training.get("recipes", {})
-        data = recipe.get("gan", {}).get("data", {}) if isinstance(recipe, dict) else {}
-        return cls._with(data, **changes)
+        recipes: Any = card.training.get("recipes", {})
+        stages = recipes.get("translator", ()) if isinstance(recipes, dict) else ()
+        data = stages[-1].get("data", {}) if stages else {}
+        return cls._with({**data, **_as_on_card(data.get("noise", {}))}, **changes)
 
     @classmethod
     def recorded(cls, card: DomainCard) -> Settings:
@@ -65,9 +66,8 @@ class Settings:
 
     def record(self) -> dict[str, Any]:
         """What a card keeps of them, as :meth:`recorded` reads it."""
-        noise = self.noise.model_dump(mode="json")
         return {
-            **{key: noise[name] for key, name in NOISE.items()},
+            **_as_on_card(self.noise.model_dump(mode="json")),
             "intensity_jitter": self.intensity_jitter,
             "augment": list(self.augment),
             "training_spectra": self.train,
@@ -82,7 +82,12 @@ NOISE = {
     "subtraction_share": "subtraction_share",
     "clean_share": "clean_share",
 }
-"""Fields of the noise by the names that they have in a recipe's ``[data]`` and on a card."""
+"""Fields of the noise by the names that they have in the settings of a card's domain check."""
+
+
+def _as_on_card(noise: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a recipe's ``[data.noise]`` the names of `NOISE`."""
+    return {key: noise[name] for key, name in NOISE.items() if name in noise}
 
 
 def kind_of(card: Card, direction: Role) -> Literal["convolved", "integrated", "centre"]:

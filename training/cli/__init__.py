@@ -1,4 +1,4 @@
-"""The commands that build a model: ``exp2sim train gan|duq``."""
+"""The commands that build a model; here ``exp2sim train``."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ STOPPED = 143
 
 
 TRAIN_EXAMPLES = """examples:
-  exp2sim train duq training/recipes/duq-integrated.toml --out runs/duq-integrated
-  exp2sim train gan training/recipes/gan-volumes.toml --resume
-  torchrun --standalone --nproc-per-node 2 -m mantid_exp2sim train gan training/recipes/gan-paper.toml
+  exp2sim train training/recipes/classifier-integrated.toml --out runs/classifier-integrated
+  exp2sim train training/recipes/translator-mosaic.toml --seed 1 --out runs/translator-mosaic-1
+  torchrun --standalone --nproc-per-node 2 -m mantid_exp2sim train training/recipes/dual-gan-2d.toml
 """
 
 
@@ -45,40 +45,37 @@ def register_train(subparsers: Subparsers) -> None:
     """Add ``train``."""
     train = subparsers.add_parser(
         "train",
-        help="train the dual GAN or a DUQ classifier from a recipe",
-        description="Train the networks of a TOML recipe. Stopped by SIGTERM, a checkpoint is written and "
-        f"the exit status is {STOPPED}; --resume continues as if the run had never been stopped. Several "
-        "processes, started by torchrun, share each batch of the recipe.",
+        help="train a translator or a classifier from a recipe",
+        description="Train the networks of a TOML recipe, stage after stage. Stopped by SIGTERM, a "
+        f"checkpoint is written and the exit status is {STOPPED}; the same command goes on as if the run had "
+        "never been stopped. Several processes, started by torchrun, share each batch of the recipe.",
         epilog=TRAIN_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    train.add_argument("what", choices=("gan", "duq"), help="the dual GAN, or a classifier")
-    train.add_argument("config", type=Path, metavar="CONFIG.toml", help="the recipe")
+    train.add_argument("recipe", type=Path, metavar="RECIPE.toml")
     train.add_argument("--seed", type=int, metavar="N", help="in place of the recipe's")
-    train.add_argument("--resume", action="store_true", help="continue from the last checkpoint")
     train.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of the run (default: runs/NAME of the recipe)"
     )
+    train.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    train.add_argument("--tensorboard", action="store_true", help="write files for tensorboard too")
     train.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     train.set_defaults(run=run_train)
 
 
 def run_train(args: argparse.Namespace) -> int:
     """``exp2sim train``: 0 when finished, 143 when stopped."""
-    from mantid_exp2sim.training.trainers.runs import train_duq, train_gan
+    from mantid_exp2sim.training.trainers.run_folder import read_best
+    from mantid_exp2sim.training.trainers.train import train
     from mantid_exp2sim.training.trainers.trainer import STOPPED as STATUS_STOPPED
 
-    out: Path = args.out or Path("runs") / args.config.stem
-    train = train_gan if args.what == "gan" else train_duq
-    status = train(args.config, out=out, resume=args.resume, seed=args.seed)
+    out: Path = args.out or Path("runs") / args.recipe.stem
+    status = train(args.recipe, out=out, seed=args.seed, device=args.device, tensorboard=args.tensorboard)
     code = STOPPED if status == STATUS_STOPPED else 0
     if os.environ.get("RANK", "0") != "0":  # the first of several processes speaks for all
         return code
-    best = (
-        json.loads((out / "best" / "best.json").read_text()) if (out / "best" / "best.json").is_file() else {}
-    )
     if args.json:
-        print(json.dumps({"status": status, "folder": str(out), "best": best}))
+        print(json.dumps({"status": status, "folder": str(out), "best": read_best(out)}))
     else:
         print(f"{status}: {out}", file=sys.stderr)
     return code

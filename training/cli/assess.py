@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 BUNDLE_EXAMPLES = """example:
-  exp2sim bundle models/mine --gan runs/gan --classifier integrated=runs/duq-integrated \\
-      --classifier convolved=runs/duq-convolved --dataset data/mine
-  exp2sim bundle models/three --gan runs/gan-1 runs/gan-2 runs/gan-3 \\
-      --classifier integrated=runs/duq-1,runs/duq-2 --dataset data/mine
+  exp2sim bundle models/mine --translator runs/translator --classifier integrated=runs/integrated \\
+      --classifier convolved=runs/convolved --dataset data/mine
+  exp2sim bundle models/three --translator runs/translator-1 runs/translator-2 runs/translator-3 \\
+      --classifier integrated=runs/integrated-1,runs/integrated-2 --dataset data/mine
 """
 EVALUATE_EXAMPLES = """examples:
   exp2sim evaluate pcsmo-maps data/pcsmo-maps
@@ -41,8 +41,9 @@ def register_bundle(subparsers: Subparsers) -> None:
         "out", type=Path, metavar="DIR", help="folder of the model; its name is the model's name"
     )
     parser.add_argument(
-        "--gan", type=Path, nargs="+", required=True, metavar="RUN", help="several become members of a mean"
-    )
+        "--translator", type=Path, nargs="+", required=True, metavar="RUN",
+        help="several become members of a mean",
+    )  # fmt: skip
     parser.add_argument("--classifier", action="append", default=[], metavar="KIND=RUN[,RUN…]")
     parser.add_argument("--dataset", type=Path, required=True, metavar="DIR", help="what it was trained on")
     parser.add_argument("--description", default="")
@@ -114,13 +115,15 @@ def run_bundle(args: argparse.Namespace) -> int:
         kind, sign, run = item.partition("=")
         if not sign:
             raise Exp2SimError(
-                f"--classifier takes KIND=RUN, not {item!r}.", fix="Write --classifier integrated=runs/NAME."
+                f"--classifier is {item!r}.",
+                reason="It takes the kind of data and the runs that were trained on it.",
+                fix="Write it as KIND=RUN[,RUN…], such as integrated=runs/integrated.",
             )
-        classifiers[kind] = [Path(folder) for folder in run.split(",")]
+        classifiers[kind] = [Path(member) for member in run.split(",")]
     card = make_bundle(
         args.out,
         name=args.out.name,
-        gan=args.gan,
+        translators=args.translator,
         classifiers=classifiers,
         dataset=args.dataset,
         description=args.description,

@@ -27,7 +27,7 @@ SPECTRUM_EXAMPLES = """examples:
 DATASET_EXAMPLES = """examples:
   exp2sim simulate dataset training/recipes/pcsmo-maps.toml --out data/pcsmo-maps --processes 2
   exp2sim simulate dataset training/recipes/pcsmo-maps.toml --dask tcp://node1:8786
-  exp2sim simulate dataset training/recipes/rb2mnf4.toml --processes 2
+  exp2sim simulate dataset examples/tutorial/simulate.toml --processes 2
 
 A run that was stopped goes on where it was when the same command is given again. The bytes are the same for
 any number of processes.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.training.config import GanConfig, MeasuredSettings
+from mantid_exp2sim.training.config import MeasuredSettings, TranslatorConfig
 from mantid_exp2sim.training.datasets.dataset import (
     WHOLE,
     DataSet,
@@ -92,7 +92,7 @@ class Measurement:
 
 
 def open_measurement(
-    config: GanConfig, recipe: Path, dataset: DataSet, mean_simulated: float | None
+    config: TranslatorConfig, recipe: Path, dataset: DataSet, mean_simulated: float | None
 ) -> Measurement | None:
     """The measurements of ``[data] measured`` on the axes of the data set; None where there are none.
 
@@ -182,12 +182,9 @@ def _read(
     volumes: list[Volume] = []
     mask = None if settings.mask is None else expand([settings.mask], base)[0]
     for path in expand(settings.files, base):
-        lattice = settings.lattice if path.suffix.lower() == ".nxspe" else None
-        histogram = load(path, mask=mask, lattice=lattice)
+        histogram = load(path, mask=mask)
         try:
-            parts = volumes_on(
-                histogram, axes, RebinRecipe(), incident_energy=settings.incident_energy, extend=extend
-            )
+            parts = volumes_on(histogram, axes, RebinRecipe(), incident_energy=None, extend=extend)
         except Exp2SimError as error:
             raise Exp2SimError(
                 f"The measurement {path.name}: {error.summary}", reason=error.reason, fix=error.fix

@@ -15,7 +15,7 @@ import numpy as np
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.simulation.noise import MeasurementNoise
-from mantid_exp2sim.training.config import DataSettings, ScalingSettings, Symmetry
+from mantid_exp2sim.training.config import DataSettings, Symmetry
 from mantid_exp2sim.training.datasets.augmentation import apply_symmetries, draw_symmetries
 from mantid_exp2sim.training.datasets.dataset import (
     WHOLE,
@@ -60,6 +60,8 @@ def halves(labels: Integers, seed: int) -> tuple[Integers, Integers]:
     return np.sort(np.concatenate(parts[0])), np.sort(np.concatenate(parts[1]))
 
 
+PATCH_MEASURED = 0.5
+"""Least measured share of a patch."""
 _HALVES, _ORDER, _DRAW, _PATCH = 1, 2, 3, 4
 """Streams of random numbers that must not be the same."""
 
@@ -150,11 +152,11 @@ class Domain:
         if not len(indices):
             raise Exp2SimError(
                 f"There is nothing to train on in {kind!r} of {dataset.folder}.",
-                fix="Look at it with `exp2sim data inspect`; see disjoint and limit in [data].",
+                fix="Look at it with `exp2sim data inspect`; see limit in [data].",
             )
         self.noise = MeasurementNoise()
         if noisy or background:
-            self.noise = settings.measurement_noise
+            self.noise = settings.noise
             self.noise = self.noise if noisy else self.noise.background_alone
         self.label = dataset.labels(indices, kind)
         self.energy = dataset.energies_of(kind, indices)
@@ -231,13 +233,13 @@ class Domain:
             def mask(region: Region, at: tuple[int, int] = (mosaic, energy)) -> Mask:
                 return self._mask(self.kind, *at, region)
 
-            region = find_patch(rng, shape, self.patch, mask, self.settings.patch_measured)
+            region = find_patch(rng, shape, self.patch, mask, PATCH_MEASURED)
             if region is not None:
                 return mosaic, energy, region
         raise Exp2SimError(
             f"No patch of {list(self.patch)} bins in {self.kind!r} of {self.dataset.folder} is large enough "
-            f"with {100 * self.settings.patch_measured:g} % of it measured.",
-            fix="Set a smaller patch or patch_measured in [data].",
+            f"with {100 * PATCH_MEASURED:g} % of it measured.",
+            fix="Set a smaller patch in [data].",
         )
 
     def _take(self, kind: str, mosaic: int, energy: int, region: Region) -> Floats:
@@ -309,14 +311,16 @@ class Mixture:
         )
 
 
-def choose_scaling(dataset: DataSet, settings: ScalingSettings, *, kind: str, indices: Integers) -> Scaling:
-    """The scaling of a run; where no scale is set it is the mean over measured bins of up to 200 samples."""
-    scale = settings.intensity_scale
-    if scale is None:
-        scale = mean_intensity(dataset, kind, indices)
-        if not scale > 0:
-            raise Exp2SimError(f"The mean intensity of {kind} in {dataset.folder} is {scale}, not positive.")
-    return Scaling(kind=settings.kind, intensity_scale=scale, gain=settings.gain)
+def choose_scaling(dataset: DataSet, *, kind: str, indices: Integers) -> Scaling:
+    """Choose the scaling of a run by the mean over measured bins of up to 200 samples."""
+    scale = mean_intensity(dataset, kind, indices)
+    if not scale > 0:
+        raise Exp2SimError(
+            f"The mean intensity of {kind} in {dataset.folder} is {scale}, not positive.",
+            reason="Network values are intensities in units of their mean.",
+            fix="Look at the data with `exp2sim data inspect`.",
+        )
+    return Scaling(intensity_scale=scale)
 
 
 MEAN_BYTES = 256 * 2**20

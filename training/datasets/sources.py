@@ -1,4 +1,4 @@
-"""What a dual GAN is trained on: which samples are domain A and which domain B."""
+"""What a translator is trained on: which samples are convolved data and which the target."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import numpy as np
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.scaling import Scaling
-from mantid_exp2sim.training.config import GanConfig
+from mantid_exp2sim.training.config import TranslatorConfig
 from mantid_exp2sim.training.datasets.dataset import Integers
 from mantid_exp2sim.training.datasets.measured import KIND, Measurement
 from mantid_exp2sim.training.datasets.patches import check_patch
 from mantid_exp2sim.training.datasets.sampler import Batches, DataSet, Domain, Mixture, halves
 
 
-def domain_indices(dataset: DataSet, config: GanConfig) -> tuple[Integers, Integers]:
-    """Samples of domain A and of domain B: no parameter set in both, if ``disjoint``.
+def domain_indices(dataset: DataSet, config: TranslatorConfig) -> tuple[Integers, Integers]:
+    """Select samples of convolved data and of the target: no parameter set in both, unless pairs are used.
 
     Raises `Exp2SimError` where the recipe asks for pairs and the data set has none.
     """
     limit, target = config.data.limit, config.data.target
     if dataset.shares_mask:
         indices = dataset.split("train", limit)
-        if not config.data.disjoint:
+        if config.losses.needs_pairs:
             return indices, indices
         first, second = halves(dataset.labels(indices), config.run.seed)
         return indices[first], indices[second]
@@ -30,7 +30,7 @@ def domain_indices(dataset: DataSet, config: GanConfig) -> tuple[Integers, Integ
         dataset.split("train", limit, kind=kind) if kind in kinds else np.zeros(0, dtype=np.int64)
         for kind in (KIND, target)
     ]
-    if config.loss.needs_pairs:
+    if config.losses.needs_pairs:
         both = [
             found[dataset.counterparts(found, kind) >= 0] if len(found) else found
             for found, kind in zip(both, (KIND, target), strict=True)
@@ -38,15 +38,15 @@ def domain_indices(dataset: DataSet, config: GanConfig) -> tuple[Integers, Integ
         if not len(both[0]):
             raise Exp2SimError(
                 f"The data set {dataset.folder} has no pairs, and the loss needs them.",
-                fix="Build it with pairs = true, or set paired and paired_square to 0 in [loss].",
+                fix="Build it with pairs = true, or leave [losses.paired] and [losses.paired_square] out.",
             )
-    if config.data.disjoint and len(both[0]) and len(both[1]):
+    if not config.losses.needs_pairs and len(both[0]) and len(both[1]):
         return _disjoint(dataset, config, both[0], both[1])
     return both[0], both[1]
 
 
 def _disjoint(
-    dataset: DataSet, config: GanConfig, first: Integers, second: Integers
+    dataset: DataSet, config: TranslatorConfig, first: Integers, second: Integers
 ) -> tuple[Integers, Integers]:
     """Take each parameter set that both domains have from one of them."""
     groups = [dataset.groups(first, KIND), dataset.groups(second, config.data.target)]
@@ -58,18 +58,18 @@ def _disjoint(
     return first[~np.isin(groups[0], others)], second[~np.isin(groups[1], own)]
 
 
-def gan_domains(
+def translator_sources(
     dataset: DataSet,
-    config: GanConfig,
+    config: TranslatorConfig,
     scaling: Scaling,
     convolved: Integers,
     target: Integers,
     measurement: Measurement | None = None,
 ) -> dict[str, Batches]:
-    """Source of each direction: domain A is what ``deconvolve`` starts from, B what ``convolve`` does."""
+    """Make the source of each direction: convolved data for ``deconvolve``, the target for ``convolve``."""
     if config.data.patch is not None:
         check_patch(config.data.patch, config.network.layout)
-    paired = config.loss.needs_pairs
+    paired = config.losses.needs_pairs
     kinds = {"deconvolve": (KIND, config.data.target), "convolve": (config.data.target, KIND)}
     alone = config.data.measured is not None and config.data.measured.share == 1
     found: dict[str, Batches] = {}
@@ -97,7 +97,7 @@ def gan_domains(
     return found
 
 
-def _measured(measurement: Measurement, config: GanConfig, scaling: Scaling) -> Domain:
+def _measured(measurement: Measurement, config: TranslatorConfig, scaling: Scaling) -> Domain:
     """Samples of the measurement: its noise is its own, its background and intensity vary."""
     return Domain(
         measurement.dataset,

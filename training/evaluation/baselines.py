@@ -105,7 +105,7 @@ def open_translator(path: str | Path, memory: Memory | None = None) -> Translato
     folder = Path(path)
     if not folder.is_dir() or (folder / CARD_FILE).is_file():
         return model_translator(load_model(path), memory)
-    from mantid_exp2sim.training.trainers.runs import load_generator
+    from mantid_exp2sim.training.trainers.trained import load_generator
 
     networks = {}
     for direction in DIRECTIONS:

@@ -1,4 +1,4 @@
-"""The known resolution as losses of the dual GAN: the forward operator is physics and need not be learnt.
+"""The known resolution R as losses: the forward operator is physics and need not be learnt.
 
 Source of the idea: known-operator networks (arXiv 1908.09414) and CycleGAN with a known forward operator
 (arXiv 1909.12116).
@@ -6,46 +6,49 @@ Source of the idea: known-operator networks (arXiv 1908.09414) and CycleGAN with
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.model.scaling import Scaling
-from mantid_exp2sim.networks.layout import Layout
-from mantid_exp2sim.training.losses import masked_l1
-
-if TYPE_CHECKING:
-    from mantid_exp2sim.simulation.resolution_operator import ResolutionOperator
-    from mantid_exp2sim.training.trainers.translator import Stacked
+from mantid_exp2sim.training.losses.known_operator import KnownOperator
+from mantid_exp2sim.training.losses.loss import Batch, Loss, Need, Translation, fast_format, masked_l1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class KnownOperator:
-    """R on network tensors (B, C, *spatial) of scaled intensities."""
+class DataConsistency(Loss):
+    """L1 between a measurement and its deconvolution blurred again."""
 
-    resolution: ResolutionOperator
-    layout: Layout
-    scaling: Scaling
+    needs: ClassVar[frozenset[Need]] = frozenset({"resolution"})
 
-    def __post_init__(self) -> None:
-        """Check that a network sees whole volumes."""
-        if self.layout.folded:
-            raise Exp2SimError(
-                f"A layout with {' and '.join(self.layout.folded)} in the batch has no known resolution.",
-                reason="The resolution mixes all three axes, and the network sees them apart.",
-                fix="Take a layout of whole volumes, or no `consistency` and `operator` in [loss].",
-            )
+    def forward(self, batch: Mapping[str, Batch], translation: Translation) -> Tensor | None:
+        """See `Loss`."""
+        if translation.direction != "deconvolve":
+            return None
+        assert self.context.resolution is not None
+        return consistency(self.context.resolution, translation.output, batch["deconvolve"])
 
-    def blur(self, scaled: Tensor, like: Stacked) -> Tensor:
-        """Scaled intensities after the resolution of the incident energies of ``like``; 0 where masked."""
-        volumes = self.layout.unstack(self.scaling.inverse(scaled.float()))
-        mask = self.layout.unstack(like.mask)
-        blurred = self.resolution(volumes, like.energy, mask)
-        return torch.where(like.mask > 0, 0.0, self.layout.fold(self.scaling.forward(blurred)))
 
-    def consistency(self, made: Tensor, measured: Stacked) -> Tensor:
-        """L1 between R·G(x) and x: what was deconvolved must give the measurement back."""
-        return masked_l1(self.blur(made, measured), measured.intensity, measured.mask)
+class KnownResolution(Loss):
+    """L1 of both generators on pairs (R·b, b) that the resolution makes of unconvolved data alone."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"resolution"})
+
+    def forward(self, batch: Mapping[str, Batch], translation: Translation) -> Tensor:
+        """See `Loss`."""
+        context, ideal = self.context, batch["convolve"]
+        assert context.resolution is not None
+        with torch.no_grad():
+            blurred = context.resolution.blur(ideal.intensity, ideal.mask, ideal.energy)
+        if translation.direction == "convolve":
+            return masked_l1(translation.output, blurred, ideal.mask)
+        measured = fast_format(ideal.with_intensity(context.add_noise(blurred, ideal.mask)))
+        with context.autocast():
+            back = context.generators["deconvolve"](measured)
+        return masked_l1(back.float(), ideal.intensity, ideal.mask)
+
+
+def consistency(resolution: KnownOperator, deconvolved: Tensor, measured: Batch) -> Tensor:
+    """Compute the L1 between R·G(x) and x: what was deconvolved must give the measurement back."""
+    blurred = resolution.blur(deconvolved, measured.mask, measured.energy)
+    return masked_l1(blurred, measured.intensity, measured.mask)

@@ -6,73 +6,49 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.bundle import load_bundle, save_bundle
-from mantid_exp2sim.model.card import Card, ClassifierCard, Role, classifier_role, weight_key
+from mantid_exp2sim.model.card import Card, ClassifierCard, classifier_role, weight_key
 from mantid_exp2sim.storage.locks import locked
 from mantid_exp2sim.training.datasets.description import FILE, DatasetDescription, accepted_axes
 from mantid_exp2sim.training.datasets.measured import sentence
-from mantid_exp2sim.training.trainers.runs import CONFIG, load_classifier, load_generator, read_json
+from mantid_exp2sim.training.losses.loss import DIRECTIONS
+from mantid_exp2sim.training.trainers.run_folder import read_best, read_stages
+from mantid_exp2sim.training.trainers.trained import TranslatorModel, load_classifier, load_generator
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from torch import nn
-
-DIRECTIONS: tuple[Role, Role] = ("deconvolve", "convolve")
 
 
 def make_bundle(
     out: Path,
     *,
     name: str,
-    gan: Path | Sequence[Path],
-    classifiers: Mapping[str, Path | Sequence[Path]],
+    translators: Sequence[Path],
+    classifiers: Mapping[str, Sequence[Path]],
     dataset: Path,
     description: str = "",
     overwrite: bool = False,
 ) -> Card:
-    """Write the best generators of GAN runs and the best classifiers of DUQ runs as a model in ``out``.
+    """Write the best networks of runs of translators and of classifiers as a model in ``out``.
 
     Several runs become members of one role, of which a result is the mean: they differ in nothing but
     their weights. ``classifiers`` maps what a classifier was trained on (``convolved``, ``integrated``,
-    ``centre``) to its run or runs. The card tells the recipes, data set and seeds they come from.
+    ``centre``) to its runs. The card tells the recipes, data set and seeds they come from.
 
     Raises `Exp2SimError` where a run is unfinished, members do not fit together, or the classifiers have
     different classes.
     """
-    gans = _listed(gan)
-    runs = {domain: _listed(each) for domain, each in classifiers.items()}
     networks: dict[str, nn.Module] = {}
-    found = []
-    for direction in DIRECTIONS:
-        for member, run in enumerate(gans, start=1):
-            networks[weight_key(direction, member)], made = load_generator(run, direction)
-            found.append(made)
-    model = found[0]
-    _check_alike("generators", [one.model_copy(update={"mean_intensity": 0.0}) for one in found])
-    cards: dict[str, ClassifierCard] = {}
-    classes: tuple[str, ...] = ()
-    for domain, each in runs.items():
-        members = []
-        for member, run in enumerate(each, start=1):
-            trained = load_classifier(run)
-            if trained.model.kind != domain:
-                raise Exp2SimError(f"{run} was trained on {trained.model.kind!r}, not {domain!r}.")
-            if classes and trained.model.classes != classes:
-                raise Exp2SimError(
-                    f"The classifier in {run} has other classes: {', '.join(trained.model.classes)}."
-                )
-            classes = trained.model.classes
-            networks[weight_key(classifier_role(domain), member)] = trained.network  # type: ignore[arg-type]
-            members.append(trained.model)
-        _check_alike(f"{domain} classifiers", members)
-        cards[domain] = ClassifierCard(
-            network=members[0].network,
-            scaling=members[0].scaling,
-        )
+    model = _add_translators(networks, translators)
+    cards = {kind: _add_classifiers(networks, kind, runs) for kind, runs in classifiers.items()}
+    runs = chain.from_iterable(classifiers.values())
+    classes = _common_classes({run: load_classifier(run)[1].classes for run in runs})
     described = DatasetDescription.read(dataset)
     measurement = model.measurement or described.measurement()
     windows_fixed = model.layout.energy == "channels" or bool(classifiers)
@@ -90,7 +66,7 @@ def make_bundle(
             "generator": model.generator,
             "classes": classes,
             "classifiers": cards,
-            "training": _training(gans, runs, dataset)
+            "training": _training(translators, classifiers, dataset)
             | ({"measurement": measurement} if measurement else {}),
             "software": {
                 package: version(package) for package in ("mantid_exp2sim", "torch", "numpy", "scipy")
@@ -100,11 +76,45 @@ def make_bundle(
     return save_bundle(out, card, networks, overwrite=overwrite)
 
 
-def _listed(runs: Path | Sequence[Path]) -> list[Path]:
-    return [runs] if isinstance(runs, Path) else list(runs)
+def _add_translators(networks: dict[str, nn.Module], runs: Sequence[Path]) -> TranslatorModel:
+    models = []
+    for direction in DIRECTIONS:
+        for member, run in enumerate(runs, start=1):
+            networks[weight_key(direction, member)], model = load_generator(run, direction)
+            models.append(model)
+    _require_alike("generators", [model.model_copy(update={"mean_intensity": 0.0}) for model in models])
+    return models[0]
 
 
-def _check_alike(what: str, models: Sequence[BaseModel]) -> None:
+def _add_classifiers(networks: dict[str, nn.Module], kind: str, runs: Sequence[Path]) -> ClassifierCard:
+    models = []
+    for member, run in enumerate(runs, start=1):
+        networks[weight_key(classifier_role(kind), member)], model = load_classifier(run)  # type: ignore[arg-type]
+        if model.kind != kind:
+            raise Exp2SimError(
+                f"{run} was trained on {model.kind!r}, not {kind!r}.",
+                reason="A classifier reads the kind of data that it was trained on.",
+                fix=f"Name it as --classifier {model.kind}={run}.",
+            )
+        models.append(model)
+    _require_alike(f"{kind} classifiers", models)
+    return ClassifierCard(network=models[0].network, scaling=models[0].scaling)
+
+
+def _common_classes(classes: Mapping[Path, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the classes that all classifiers have."""
+    first = next(iter(classes.values()), ())
+    for run, names in classes.items():
+        if names != first:
+            raise Exp2SimError(
+                f"The classifier in {run} has other classes: {', '.join(names)}.",
+                reason=f"The first has {', '.join(first)}.",
+                fix="Train all classifiers of a model on data sets of the same classes.",
+            )
+    return first
+
+
+def _require_alike(what: str, models: Sequence[BaseModel]) -> None:
     if any(model != models[0] for model in models):
         raise Exp2SimError(
             f"The {what} cannot be members of one model.",
@@ -113,17 +123,17 @@ def _check_alike(what: str, models: Sequence[BaseModel]) -> None:
         )
 
 
-def _training(gans: list[Path], classifiers: Mapping[str, list[Path]], dataset: Path) -> dict[str, Any]:
-    """What the networks were trained on, without any path of this machine."""
+def _training(
+    translators: Sequence[Path], classifiers: Mapping[str, Sequence[Path]], dataset: Path
+) -> dict[str, Any]:
+    """Tell what the networks were trained on, without any path of this machine."""
     described = DatasetDescription.read(dataset)
-    each = {"gan": gans, **{f"classifier_{domain}": runs for domain, runs in classifiers.items()}}
+    roles = {"translator": translators, **{f"classifier_{kind}": runs for kind, runs in classifiers.items()}}
     runs = {
-        key if member == 1 else f"{key}-{member}": run
-        for key, several in each.items()
-        for member, run in enumerate(several, start=1)
+        role if member == 1 else f"{role}-{member}": run
+        for role, members in roles.items()
+        for member, run in enumerate(members, start=1)
     }
-    recipes = {key: _without_paths(read_json(run / CONFIG)) for key, run in runs.items()}
-    best = {key: read_json(run / "best" / "best.json") for key, run in runs.items()}
     return {
         "dataset": {
             "name": described.name,
@@ -132,33 +142,28 @@ def _training(gans: list[Path], classifiers: Mapping[str, list[Path]], dataset: 
             "splits": described.as_json()["splits"] or described.volumes_per_split(),
             "units": described.units,
         },
-        "recipes": recipes,
-        "validation": best,
+        "recipes": {role: _without_paths(read_stages(run)) for role, run in runs.items()},
+        "validation": {role: read_best(run) for role, run in runs.items()},
     }
 
 
-def _without_paths(config: Any) -> Any:
-    """Only the last part of every folder in a recipe."""
-    if isinstance(config, dict):
-        return {
-            key: _names(value) if key in _PATHS else _without_paths(value) for key, value in config.items()
-        }
-    return config
-
-
-_PATHS = ("folder", "start", "mean_with", "files", "mask")
-
-
-def _names(value: Any) -> Any:
+def _without_paths(value: Any, *, is_path: bool = False) -> Any:
+    """Leave only the last part of every path in a recipe."""
+    if isinstance(value, dict):
+        return {key: _without_paths(item, is_path=key in PATHS) for key, item in value.items()}
     if isinstance(value, list):
-        return [_names(each) for each in value]
-    return Path(value).name if isinstance(value, str) else _without_paths(value)
+        return [_without_paths(item, is_path=is_path) for item in value]
+    return Path(value).name if is_path and isinstance(value, str) else value
+
+
+PATHS = ("folder", "start", "files", "mask")
+"""Settings of a recipe that name files."""
 
 
 def add_metrics(folder: Path, report: Mapping[str, Any]) -> Card:
     """Write the figures of an evaluation onto a model's card (weights and their checksums stay)."""
-    keep = ("split", "mosaics", "seed", "noise", "accuracy", "gap_closed", "null_response")
-    metrics = {key: report[key] for key in keep}
+    names = ("split", "mosaics", "seed", "noise", "accuracy", "gap_closed", "null_response")
+    metrics = {key: report[key] for key in names}
     metrics["relative_l2"] = {
         direction: {name: error["mean"] for name, error in errors.items()}
         for direction, errors in report["relative_l2"].items()

@@ -70,17 +70,17 @@ def joined() -> Iterator[None]:
 
 
 def processes() -> int:
-    """How many train together."""
+    """Count the processes that train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def number() -> int:
-    """The number of this one, from 0."""
+    """Number this process, from 0."""
     return dist.get_rank() if processes() > 1 else 0
 
 
-def own_device(device: str) -> str:
-    """The recipe's device; of several GPUs the one of this process."""
+def local_device(device: str) -> str:
+    """Name the device of this process: of several GPUs one each."""
     return f"cuda:{os.environ['LOCAL_RANK']}" if processes() > 1 and device == "cuda" else device
 
 
@@ -90,7 +90,7 @@ def wait_for_all() -> None:
 
 
 def agree(value: int) -> int:
-    """The largest value of any process."""
+    """Find the largest value of any process."""
     if processes() == 1:
         return value
     largest = torch.tensor(value)
@@ -99,16 +99,16 @@ def agree(value: int) -> int:
 
 
 def means(values: Mapping[str, Tensor]) -> dict[str, float]:
-    """Scalars as numbers, averaged over the processes; they leave their device together, once."""
-    every = torch.stack([value.detach().float() for value in values.values()])
+    """Average scalars over the processes, as numbers; they leave their device together, once."""
+    stacked = torch.stack([value.detach().float() for value in values.values()])
     if processes() > 1:
-        dist.all_reduce(every)
-        every /= processes()
-    return dict(zip(values, every.tolist(), strict=True))
+        dist.all_reduce(stacked)
+        stacked /= processes()
+    return dict(zip(values, stacked.tolist(), strict=True))
 
 
 def not_finite(values: Mapping[str, float]) -> str:
-    """The first that is not finite and its value, or nothing.
+    """Name the first that is not finite and its value, or nothing.
 
     >>> not_finite({"a": 1.0, "b": float("inf")})
     'b is inf'
@@ -129,7 +129,7 @@ class _Joined(nn.Module):
 
 
 def averaged(function: Function, networks: Iterable[nn.Module]) -> Function:
-    """A function whose backward pass leaves the mean of all processes' gradients in the networks.
+    """Make a function whose backward pass leaves the mean of all processes' gradients in the networks.
 
     With one process the function itself.
     """
@@ -154,8 +154,8 @@ class Share:
     """Samples of all processes together."""
 
     @classmethod
-    def own(cls, batch: int) -> Share:
-        """The share of this process.
+    def of_this_process(cls, batch: int) -> Share:
+        """Make the share of this process.
 
         Raises
         ------
@@ -170,29 +170,26 @@ class Share:
         return cls(number(), processes(), batch)
 
     def samples(self, whole: Instance) -> Instance:
-        """Own samples of a batch: a dataclass of tensors with one row per sample."""
+        """Select the samples of this process: a dataclass of tensors with one row per sample."""
         if self.of == 1:
             return whole
         values = {field.name: getattr(whole, field.name) for field in dataclasses.fields(whole)}
-        mine = {name: value[self.number :: self.of] for name, value in values.items() if value is not None}
-        return dataclasses.replace(whole, **mine)
+        rows = {name: value[self.number :: self.of] for name, value in values.items() if value is not None}
+        return dataclasses.replace(whole, **rows)
 
     def rows(self, whole: Tensor) -> Tensor:
-        """Own rows of a tensor with the same number of rows for each sample."""
+        """Select the rows of this process of a tensor with the same number of rows for each sample."""
         samples = whole.reshape(self.batch, -1, *whole.shape[1:])
         return samples[self.number :: self.of].flatten(0, 1)
 
     def draw(self, rows: int, make: Callable[[int], Tensor]) -> Tensor:
-        """Own ``rows`` of what ``make(rows of all)`` draws for the whole batch."""
+        """Select ``rows`` of what ``make(rows of all)`` draws for the whole batch."""
         return make(rows) if self.of == 1 else self.rows(make(rows * self.of))
 
-    def gather(self, own: Tensor) -> Tensor:
-        """The rows of all processes; each has as many."""
+    def gather(self, rows: Tensor) -> Tensor:
+        """Join the rows of all processes; each has as many."""
         if self.of == 1:
-            return own
-        parts = [torch.empty_like(own) for _ in range(self.of)]
-        dist.all_gather(parts, own.contiguous())
+            return rows
+        parts = [torch.empty_like(rows) for _ in range(self.of)]
+        dist.all_gather(parts, rows.contiguous())
         return torch.cat(parts)
-
-
-WHOLE = Share()

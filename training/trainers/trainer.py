@@ -1,4 +1,4 @@
-"""The training loop, shared by the dual GAN and the classifier.
+"""The training loop, shared by translators and classifiers.
 
 A step is a pure function of the state and (seed, step): stopped and resumed, by a signal, a crash or
 ``kill -9``, a run on the CPU ends with the same bytes as one that was never stopped.
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.storage.atomic import atomic_path, make_folder
-from mantid_exp2sim.training.config import OptimiserSettings, RunSettings, ScheduleSettings
+from mantid_exp2sim.training.config import OptimiserSettings, ScheduleSettings
 from mantid_exp2sim.training.trainers import distributed as parallel
 from mantid_exp2sim.training.trainers.checkpoint import load_checkpoint, save_checkpoint, write_tensors
 from mantid_exp2sim.training.trainers.logs import Board, Table, one_line
@@ -28,7 +28,14 @@ if TYPE_CHECKING:
     from torch import nn
 
 CHECKPOINT = "checkpoint.safetensors"
+STATUS = "status.json"
 FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"
+MAX_SKIPPED = 20
+"""Abort after this many consecutive non-finite steps."""
+LOG_STEPS = 20
+"""Write the mean losses of this many steps."""
+CHECKPOINT_SECONDS = 120.0
+"""Write a checkpoint at least as often, beside those at the checks."""
 
 
 class NotFinite(ArithmeticError):
@@ -39,27 +46,27 @@ class Task(Protocol):
     """What the loop trains."""
 
     def networks(self) -> Mapping[str, nn.Module]:
-        """All that belongs in a checkpoint."""
+        """Return all that belongs in a checkpoint."""
         ...
 
     def optimisers(self) -> Mapping[str, torch.optim.Optimizer]:
-        """The optimisers; their groups hold ``initial_lr``."""
+        """Return the optimisers; their groups hold ``initial_lr``."""
         ...
 
     def train_step(self, step: int) -> dict[str, float]:
-        """One update; raises :class:`NotFinite` before anything has changed."""
+        """Update once; raise :class:`NotFinite` before anything has changed."""
         ...
 
     def check(self) -> dict[str, float]:
-        """Metrics on the validation split."""
+        """Measure on the validation split."""
         ...
 
     def scores(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        """For each network that is shipped, the number it is chosen by; lower is better."""
+        """Return, for each network that is shipped, the number it is chosen by; lower is better."""
         ...
 
     def shipped(self, name: str) -> nn.Module:
-        """The network as it would be shipped now."""
+        """Return the network as it would be shipped now."""
         ...
 
     def picture(self, path: Path) -> None:
@@ -70,39 +77,39 @@ class Task(Protocol):
 def make_optimiser(
     settings: OptimiserSettings, parameters: Iterable[nn.Parameter], learning_rate: float | None = None
 ) -> torch.optim.Optimizer:
-    """The optimiser of a recipe."""
+    """Make the optimiser of a recipe: one pass over the weights for each update, where torch can."""
     import torch
 
-    group = [{"params": list(parameters)}]
-    rate, decay = learning_rate or settings.learning_rate, settings.weight_decay
-    optimiser: torch.optim.Optimizer
-    if settings.kind == "sgd":
-        optimiser = torch.optim.SGD(group, lr=rate, momentum=settings.momentum, weight_decay=decay)
-    else:
-        kind = torch.optim.Adam if settings.kind == "adam" else torch.optim.AdamW
-        optimiser = _fused(kind, group, lr=rate, betas=settings.betas, weight_decay=decay)
-    for each in optimiser.param_groups:
-        each["initial_lr"] = rate
-    return optimiser
-
-
-def _fused(kind: Callable[..., torch.optim.Optimizer], group: Any, **settings: Any) -> torch.optim.Optimizer:
-    """One pass over the weights for each update, where this torch can do so on their device."""
+    rate = learning_rate or settings.learning_rate
+    group: Any = [{"params": list(parameters), "initial_lr": rate}]
+    options: Any = {"lr": rate, "betas": settings.betas, "weight_decay": settings.weight_decay}
     try:
-        return kind(group, **settings, fused=True)
+        return torch.optim.AdamW(group, **options, fused=True)
     except RuntimeError:
-        return kind(group, **settings)
+        return torch.optim.AdamW(group, **options)
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> torch.Tensor:
-    """Shorten gradients to a norm of at most ``limit``; the norm they had."""
+    """Shorten gradients to a norm of at most ``limit``; return the norm they had."""
     import torch
 
     return torch.nn.utils.clip_grad_norm_(list(parameters), limit)
 
 
-def checked(report: Mapping[str, torch.Tensor], totals: Mapping[str, torch.Tensor]) -> dict[str, float]:
-    """Scalars of a step as numbers, the mean over the processes that train together.
+def move_average(
+    averages: Iterable[torch.Tensor], values: Iterable[torch.Tensor], ema: float, step: int
+) -> None:
+    """Move averaged weights; faster at the start, when there is little to average."""
+    import torch
+
+    memory = min(ema, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for average, value in zip(averages, values, strict=True):
+            average.lerp_(value, 1 - memory)
+
+
+def read_scalars(report: Mapping[str, torch.Tensor], totals: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    """Read the scalars of a step as numbers, averaged over the processes that train together.
 
     Everything leaves its device at once, so that a GPU is waited for once a step.
 
@@ -111,17 +118,17 @@ def checked(report: Mapping[str, torch.Tensor], totals: Mapping[str, torch.Tenso
     NotFinite
         If a gradient or one of the ``totals``, which are not reported, is not finite: on every process.
     """
-    from mantid_exp2sim.training.trainers.distributed import means, not_finite
-
-    found = means({**report, **totals})
-    wrong = not_finite({name: v for name, v in found.items() if name in totals or "gradient" in name})
+    numbers = parallel.means({**report, **totals})
+    wrong = parallel.not_finite(
+        {name: v for name, v in numbers.items() if name in totals or "gradient" in name}
+    )
     if wrong:
         raise NotFinite(f"the {wrong}")
-    return {name: found[name] for name in report}
+    return {name: numbers[name] for name in report}
 
 
 def step_seed(seed: int, step: int, stream: int = 0) -> int:
-    """A seed for torch that depends on (seed, step, stream) alone.
+    """Make a seed for torch that depends on (seed, step, stream) alone.
 
     >>> step_seed(1, 2) == step_seed(1, 2) != step_seed(2, 1)
     True
@@ -132,10 +139,11 @@ def step_seed(seed: int, step: int, stream: int = 0) -> int:
 
 
 class Run:
-    """One training run in one folder.
+    """One stage of a training in one folder.
 
-    The folder holds ``config.json`` (the recipe), ``checkpoint.safetensors``, ``best/NAME.safetensors`` and
+    The folder holds ``config.json`` (the settings), ``checkpoint.safetensors``, ``best/NAME.safetensors`` and
     ``best/best.json``, ``losses.csv``, ``metrics.csv``, ``pictures/``, ``tensorboard/`` and ``status.json``.
+    A checkpoint in it is gone on with.
     """
 
     def __init__(
@@ -144,28 +152,28 @@ class Run:
         *,
         out: Path,
         schedule: ScheduleSettings,
-        settings: RunSettings,
         checks: int,
-        resume: bool,
+        tensorboard: bool = False,
         log: Callable[[str], None],
     ) -> None:
-        self.task, self.out, self.schedule, self.settings, self.log = task, out, schedule, settings, log
+        self.task, self.out, self.schedule, self.log = task, out, schedule, log
         self.due = {round(schedule.steps * (i + 1) / checks) for i in range(checks)}
         self.state: dict[str, Any] = {"step": 0, "best": {}, "skipped": 0, "skipped_in_row": 0, "sums": {}}
-        self.stop, self._asked = "", 0
+        self.stop, self._signal = "", 0
         self.writes = parallel.number() == 0
         if not self.writes:
             self.log = lambda text: None
-        if resume and (out / CHECKPOINT).is_file():
+        if (out / CHECKPOINT).is_file():
             self.state |= load_checkpoint(out / CHECKPOINT, task.networks(), task.optimisers())
             check_state(self.state, out / CHECKPOINT)
-            log(f"resumed at step {self.state['step']}")
+            self.log(f"resumed at step {self.state['step']}")
         step = self.state["step"]
         if self.writes:
             self.losses = Table(out / "losses.csv", step=step)
             self.metrics = Table(out / "metrics.csv", step=step)
-        self.board = Board(out / "tensorboard", step=step, wanted=settings.tensorboard and self.writes)
+        self.board = Board(out / "tensorboard", step=step, wanted=tensorboard and self.writes)
         self._started, self._first = time.monotonic(), step
+        self._saved = self._started
 
     def go(self) -> str:
         """Train to the end, or to a SIGTERM or SIGINT: ``finished`` or ``stopped``."""
@@ -197,14 +205,14 @@ class Run:
             self._skip(step, error)
         self.state["step"] = step + 1
         last = step + 1 == self.schedule.steps
-        if (step + 1) % self.settings.log_every == 0 or last:
+        if (step + 1) % LOG_STEPS == 0 or last:
             self._log_losses(step + 1)
         due = step + 1 in self.due
         if due and self.writes:
             self._check(step + 1)
-        asked = parallel.agree(self._asked)
-        self.stop = signal.Signals(asked).name if asked else ""
-        if due or last or self.stop or (step + 1) % self.settings.checkpoint_every == 0:
+        received = parallel.agree(self._signal)
+        self.stop = signal.Signals(received).name if received else ""
+        if due or last or self.stop or time.monotonic() - self._saved >= CHECKPOINT_SECONDS:
             self.checkpoint()
 
     def _set_rates(self, step: int) -> None:
@@ -216,7 +224,7 @@ class Run:
         self.state["skipped"] += 1
         self.state["skipped_in_row"] += 1
         self.log(f"step {step + 1} skipped: {error}")
-        if self.state["skipped_in_row"] >= self.schedule.max_skipped:
+        if self.state["skipped_in_row"] >= MAX_SKIPPED:
             raise Exp2SimError(
                 f"The training diverged: {self.state['skipped_in_row']} steps in a row were not finite.",
                 reason=f"At step {step + 1} {error}.",
@@ -254,6 +262,7 @@ class Run:
         """Write the checkpoint."""
         if self.writes:
             save_checkpoint(self.out / CHECKPOINT, self.task.networks(), self.task.optimisers(), self.state)
+        self._saved = time.monotonic()
 
     def _status(self, status: str, why: str) -> None:
         if not self.writes:
@@ -261,7 +270,7 @@ class Run:
         seconds = time.monotonic() - self._started
         steps = self.state["step"] - self._first
         write_json(
-            self.out / "status.json",
+            self.out / STATUS,
             {
                 "status": status,
                 "why": why,
@@ -281,9 +290,9 @@ class Run:
         """
 
         def ask(number: int, _: object) -> None:
-            if self._asked and number == signal.SIGINT:
+            if self._signal and number == signal.SIGINT:
                 raise KeyboardInterrupt
-            self._asked = number
+            self._signal = number
 
         try:
             before = {s: signal.signal(s, ask) for s in (signal.SIGTERM, signal.SIGINT)}
@@ -331,7 +340,11 @@ def check_state(state: Mapping[str, Any], path: Path) -> None:
     good = good and all(isinstance(sums, list) for sums in state["sums"].values())
     good = good and all(isinstance(best, dict) and "score" in best for best in state["best"].values())
     if not good:
-        raise Exp2SimError(f"{path} holds no state of a run.", fix="Start the run anew.")
+        raise Exp2SimError(
+            f"{path} holds no state of a run.",
+            reason="It was damaged, or another program wrote it.",
+            fix="Remove the run's folder and start it anew.",
+        )
 
 
 def write_json(path: Path, value: object) -> None:

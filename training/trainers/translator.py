@@ -1,18 +1,17 @@
-"""The dual GAN: two generators trained together on unpaired data, with a discriminator per domain.
+"""Training of a translator: two generators trained together, by the losses of a recipe.
 
-``deconvolve`` goes from domain A (convolved, measurement-like) to B (the target), ``convolve`` back.
-Source: Anker et al., Digital Discovery 2 (2023) 578; DCLGAN: Han et al., CVPRW 2021.
+``deconvolve`` goes from convolved data to the target, ``convolve`` back. With adversarial losses it is the
+dual GAN of Anker et al., Digital Discovery 2 (2023) 578; DCLGAN: Han et al., CVPRW 2021.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,110 +19,59 @@ from torch import Tensor, nn
 from mantid_exp2sim.networks import build_discriminator, build_generator, build_projection
 from mantid_exp2sim.networks.discriminator import patch_weights
 from mantid_exp2sim.networks.generator import Generator
-from mantid_exp2sim.networks.layout import Layout
 from mantid_exp2sim.networks.projection import Projection
 from mantid_exp2sim.networks.winograd import use_winograd
-from mantid_exp2sim.training import losses
-from mantid_exp2sim.training.config import GanConfig
+from mantid_exp2sim.training.config import TranslatorConfig
 from mantid_exp2sim.training.datasets.prefetch import Prefetch
-from mantid_exp2sim.training.datasets.sampler import Batches, Samples
-from mantid_exp2sim.training.trainers.distributed import Share, averaged, own_device
-from mantid_exp2sim.training.trainers.trainer import checked, clip_gradients, make_optimiser, step_seed
-
-if TYPE_CHECKING:
-    from mantid_exp2sim.training.losses.data_consistency import KnownOperator
-    from mantid_exp2sim.training.trainers.validation import GanValidation
+from mantid_exp2sim.training.datasets.sampler import Batches
+from mantid_exp2sim.training.losses import find_needs, make_losses
+from mantid_exp2sim.training.losses.known_operator import KnownOperator
+from mantid_exp2sim.training.losses.loss import (
+    DIRECTIONS,
+    OTHER,
+    Batch,
+    Context,
+    Scores,
+    Translation,
+    fast_format,
+    stack,
+)
+from mantid_exp2sim.training.trainers.distributed import Share, averaged, local_device
+from mantid_exp2sim.training.trainers.trainer import (
+    clip_gradients,
+    make_optimiser,
+    move_average,
+    read_scalars,
+    step_seed,
+)
+from mantid_exp2sim.training.trainers.validation import TranslatorValidation
 
 Net = TypeVar("Net", bound=nn.Module)
 
-DIRECTIONS = ("deconvolve", "convolve")
-"""Directions of translation: each names a generator, its projection head and its output's discriminator."""
-OTHER = {"deconvolve": "convolve", "convolve": "deconvolve"}
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Stacked:
-    """A batch as a network takes it: input, intensities, masks (1 = not measured), labels, incident energies
-    in meV, counterpart; ``shape`` is that of the volumes, (B, h, k, E).
-    """
-
-    x: Tensor
-    intensity: Tensor
-    mask: Tensor
-    label: Tensor
-    energy: Tensor
-    counterpart: Tensor | None
-    pair_mask: Tensor
-    """1 where the input or its counterpart is not known."""
-    shape: tuple[int, ...]
-
-    def with_intensity(self, y: Tensor) -> Tensor:
-        """The network input with other intensities, and zero where nothing was measured."""
-        rest = self.x[:, self.mask.shape[1] :]
-        return torch.cat([torch.where(self.mask > 0, 0.0, y.float()), rest], 1)
-
-
-def stack(samples: Samples, layout: Layout, device: str = "cpu") -> Stacked:
-    """Samples to network tensors, in the memory format that convolutions are fastest with."""
-    x = fast_format(layout.stack(samples.x, samples.mask, samples.ei).to(device))
-    n = layout.channels
-    label = samples.label.repeat_interleave(x.shape[0] // len(samples.label)).to(device)
-    counterpart = None if samples.counterpart is None else layout.fold(samples.counterpart).to(device)
-    mask, joint = x[:, n : 2 * n], samples.counterpart_mask
-    pair_mask = mask if joint is None else layout.fold(joint).to(device)
-    shape = tuple(samples.x.shape)
-    return Stacked(x, x[:, :n], mask, label, samples.ei.to(device), counterpart, pair_mask, shape)
-
-
-def fast_format(x: Tensor) -> Tensor:
-    """Channels last in 2D and 3D."""
-    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-    return x.contiguous(memory_format=formats[x.ndim]) if x.ndim in formats else x
-
-
-@dataclass(slots=True, eq=False)
-class _Pass:
-    """What one direction made of a batch."""
-
-    fake: Tensor
-    fake_input: Tensor
-    same: Tensor | None
-    keys: list[Tensor]
-    queries: list[Tensor]
-    back: Tensor | None
-
-
-class DualGan:
-    """Networks, optimisers and update of the dual GAN; a
-    :class:`mantid_exp2sim.training.trainers.trainer.Task`.
-    """
+class TranslatorTrainer:
+    """Networks, optimisers and update of a translator; a `Task`."""
 
     def __init__(
         self,
-        config: GanConfig,
-        domains: Mapping[str, Batches],
-        validation: GanValidation | None,
-        known: KnownOperator | None = None,
+        config: TranslatorConfig,
+        sources: Mapping[str, Batches],
+        validation: TranslatorValidation | None,
+        *,
+        resolution: KnownOperator | None = None,
+        device: str = "cpu",
     ) -> None:
-        self.config, self.domains, self.validation, self.known = config, domains, validation, known
-        self.layout, self.weights = config.network.layout, config.loss
-        self.device = own_device(config.run.device)
-        self.share = Share.own(config.schedule.batch)
-        self._ahead = {name: Prefetch(domain) for name, domain in domains.items()}
+        self.config, self.sources, self.validation = config, sources, validation
+        self.layout, self.needs = config.network.layout, find_needs(config.losses)
+        self.device = local_device(device)
+        self.share = Share.of_this_process(config.schedule.batch)
+        self._ahead = {direction: Prefetch(source) for direction, source in sources.items()}
         torch.manual_seed(step_seed(config.run.seed, 0, stream=1))
-        paper = config.network.preset == "paper"
         self.generators: dict[str, Generator] = {}
         self.projections: dict[str, Projection] = {}
         self.discriminators: dict[str, nn.Module] = {}
-        for name in DIRECTIONS:
-            generator = build_generator(config.network.generator, self.layout)
-            self.generators[name] = self._placed(generator)
-            if self.weights.nce > 0:
-                head = build_projection(generator, width=config.network.projection_width, paper=paper)
-                self.projections[name] = head.to(self.device)
-            if self.weights.adversarial:
-                patch = build_discriminator(config.network.discriminator, self.layout)
-                self.discriminators[name] = self._placed(patch)
+        for direction in DIRECTIONS:
+            self._build(direction)
         self.averages = copy.deepcopy(self.generators) if config.optimiser.ema > 0 else {}
         optimiser = config.optimiser
         self._optimisers = {"generator": make_optimiser(optimiser, self._of_generators())}
@@ -131,12 +79,26 @@ class DualGan:
             self._optimisers["discriminator"] = make_optimiser(
                 optimiser, self._of_discriminators(), optimiser.discriminator_learning_rate
             )
+        self.scaling = sources["convolve"].scaling
+        self.losses = make_losses(config.losses, self._context(resolution))
         learning = [*self.generators.values(), *self.projections.values()]
         self._generate = averaged(self._generator_total, learning)
         if self.discriminators:
             self._discriminate = averaged(self._discriminator_total, self.discriminators.values())
 
-    def _placed(self, network: Net) -> Net:
+    def _build(self, direction: str) -> None:
+        network = self.config.network
+        generator = build_generator(network.generator, self.layout)
+        self.generators[direction] = self._place(generator)
+        if "features" in self.needs:
+            paper = network.preset == "paper"
+            head = build_projection(generator, width=network.projection_width, paper=paper)
+            self.projections[direction] = head.to(self.device)
+        if "discriminators" in self.needs:
+            discriminator = build_discriminator(network.discriminator, self.layout)
+            self.discriminators[direction] = self._place(discriminator)
+
+    def _place(self, network: Net) -> Net:
         network = network.to(self.device)
         if self.config.run.precision == "float32":
             use_winograd(network)
@@ -145,6 +107,18 @@ class DualGan:
             network = network.to(memory_format=kind)  # type: ignore[call-overload]
         return network
 
+    def _context(self, resolution: KnownOperator | None) -> Context:
+        return Context(
+            generators=self.generators,
+            projections=self.projections,
+            discriminators=self.discriminators,
+            scaling=self.scaling,
+            autocast=self._autocast,
+            draw=self.share.draw,
+            add_noise=self._add_noise,
+            resolution=resolution,
+        )
+
     def _of_generators(self) -> list[nn.Parameter]:
         return _parameters(chain(self.generators.values(), self.projections.values()))
 
@@ -152,7 +126,7 @@ class DualGan:
         return _parameters(self.discriminators.values())
 
     def networks(self) -> dict[str, nn.Module]:
-        """See :class:`mantid_exp2sim.training.trainers.trainer.Task`."""
+        """See `Task`."""
         groups: dict[str, Mapping[str, nn.Module]] = {
             "generator": self.generators,
             "average": self.averages,
@@ -162,256 +136,175 @@ class DualGan:
         return {f"{group}.{name}": net for group, nets in groups.items() for name, net in nets.items()}
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """See :class:`mantid_exp2sim.training.trainers.trainer.Task`."""
+        """See `Task`."""
         return self._optimisers
 
     def train_step(self, step: int) -> dict[str, float]:
-        """One update of generators and discriminators, from the same weights; all or nothing."""
-        batch = {name: self.share.samples(self._ahead[name].at(step)) for name in DIRECTIONS}
-        source = {name: stack(samples, self.layout, self.device) for name, samples in batch.items()}
+        """Update generators and discriminators once, from the same weights; all or nothing."""
+        samples = {name: self.share.samples(self._ahead[name].at(step)) for name in DIRECTIONS}
+        batch: dict[str, Batch] = {
+            name: stack(samples[name], self.layout, self.device) for name in DIRECTIONS
+        }
         draws = torch.Generator().manual_seed(step_seed(self.config.run.seed, step))
         torch.manual_seed(step_seed(self.config.run.seed, step, stream=2))
         report: dict[str, Tensor] = {}
         for optimiser in self._optimisers.values():
             optimiser.zero_grad(set_to_none=True)
-        with _frozen(self._of_discriminators()):
-            total, passes = self._generate(source, draws, report)
+        with _without_gradients(self._of_discriminators()):
+            total, translations = self._generate(batch, draws, report)
             total.backward()  # type: ignore[no-untyped-call]
         totals = {"generators' loss": total}
         clip = self.config.optimiser.clip
         report["generator_gradient"] = clip_gradients(self._of_generators(), clip)
         if self.discriminators:
-            total = self._discriminate(source, passes, report)
+            total = self._discriminate(batch, translations, report)
             total.backward()  # type: ignore[no-untyped-call]
             totals["discriminators' loss"] = total
             report["discriminator_gradient"] = clip_gradients(self._of_discriminators(), clip)
-        found = checked(report, totals)
+        scalars = read_scalars(report, totals)
         for optimiser in self._optimisers.values():
             optimiser.step()
-        self._average(step)
-        return found
+        for name, average in self.averages.items():
+            move_average(
+                average.parameters(), self.generators[name].parameters(), self.config.optimiser.ema, step
+            )
+        return scalars
 
     def _generator_total(
-        self, source: Mapping[str, Stacked], draws: torch.Generator, report: dict[str, Tensor]
-    ) -> tuple[Tensor, dict[str, _Pass]]:
-        """What the generators minimise, and the translations it was computed from."""
-        passes = {name: self._translate(name, source) for name in DIRECTIONS}
-        total = torch.zeros((), device=self.device)
-        for name in DIRECTIONS:
-            total = total + self._generator_losses(name, source, passes, draws, report)
-        return total, passes
+        self, batch: Mapping[str, Batch], draws: torch.Generator, report: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Translation]]:
+        """Compute what the generators minimise, and the translations that it comes from."""
+        translations: dict[str, Translation] = {
+            name: self._translate(name, batch, draws) for name in DIRECTIONS
+        }
+        zero = torch.zeros((), device=self.device)
+        total = zero
+        for direction, translation in translations.items():
+            if self.discriminators:
+                (translation.scores,) = self._judge(direction, translation.as_input, batch[direction].mask)
+            terms = [(loss, loss.forward(batch, translation)) for loss in self.losses]
+            report |= {f"{direction}_{loss.name}": value for loss, value in terms if value is not None}
+            total = total + sum((loss.weight * value for loss, value in terms if value is not None), zero)
+        return total, translations
 
     def _autocast(self) -> AbstractContextManager[object]:
         return torch.autocast(
             self.device.split(":")[0], torch.bfloat16, enabled=self.config.run.precision == "bfloat16"
         )
 
-    def _translate(self, name: str, source: Mapping[str, Stacked]) -> _Pass:
-        """Translate a batch; with it, in the same pass, what the generator makes of its target domain."""
-        own, other, weights = source[name], source[OTHER[name]], self.weights
-        layers = None if weights.nce > 0 else ()
-        count = len(own.x)
+    def _translate(self, direction: str, batch: Mapping[str, Batch], draws: torch.Generator) -> Translation:
+        """Translate a batch and, in the same pass, data of the kind that the direction leads to."""
+        source, goal = batch[direction], batch[OTHER[direction]]
+        layers = None if "features" in self.needs else ()
+        count = len(source.x)
         with self._autocast():
-            both = torch.cat([own.x, other.x]) if weights.identity > 0 else own.x
-            out, features = self.generators[name].forward_features(both, layers)
-            seen = self._with_noise(out[:count], own.mask) if name == "convolve" else out[:count]
-            fake_input = fast_format(own.with_intensity(seen))
+            x = torch.cat([source.x, goal.x]) if "identity" in self.needs else source.x
+            out, features = self.generators[direction].forward_features(x, layers)
+            output = out[:count]
+            measured = self._add_noise(output, source.mask) if direction == "convolve" else output
+            as_input = fast_format(source.with_intensity(measured))
             back: Tensor | None = None
             queries: list[Tensor] = []
-            if weights.cycle > 0:
-                back, queries = self.generators[OTHER[name]].forward_features(fake_input, layers)
-            elif weights.nce > 0:
-                queries = self.generators[OTHER[name]].features(fake_input)
-        return _Pass(
-            fake=out[:count].float(),
-            fake_input=fake_input,
-            same=out[count:].float() if weights.identity > 0 else None,
+            if "back" in self.needs:
+                back, queries = self.generators[OTHER[direction]].forward_features(as_input, layers)
+            elif "features" in self.needs:
+                queries = self.generators[OTHER[direction]].features(as_input)
+        return Translation(
+            direction=direction,
+            output=output.float(),
+            as_input=as_input,
+            same=out[count:].float() if "identity" in self.needs else None,
+            back=None if back is None else back.float(),
             keys=[layer[:count].detach() for layer in features],
             queries=queries,
-            back=None if back is None else back.float(),
+            draws=draws,
         )
 
-    def _with_noise(self, made: Tensor, mask: Tensor) -> Tensor:
-        """What is convolved, with the counting noise that domain A has.
+    def _add_noise(self, convolved: Tensor, mask: Tensor) -> Tensor:
+        """Give what is convolved the counting noise that convolved data have.
 
         The noise is known and no network should have to make it up: discriminator and way back see the
         generator's output as it would be measured.
         """
-        low, high = self.config.data.noise
+        low, high = self.config.data.noise.counting
         if high == 0:
-            return made
-        scaling = self.domains["convolve"].scaling
-        clean = scaling.inverse(made.float())
-        one = [1] * (made.ndim - 1)
-        strength = self.share.draw(len(made), lambda rows: torch.rand(rows, *one, device=made.device))
+            return convolved
+        clean = self.scaling.inverse(convolved.float())
+        ones = [1] * (convolved.ndim - 1)
+        strength = self.share.draw(len(clean), lambda rows: torch.rand(rows, *ones, device=clean.device))
         level = low + (high - low) * strength.square()
         deviation = (level * clean.detach().clamp_min(0)).sqrt()
-        noise = self.share.draw(len(made), lambda rows: torch.randn_like(_repeated(clean, rows)))
-        return torch.where(mask > 0, made, scaling.forward(clean + deviation * noise))
+        noise = self.share.draw(len(clean), lambda rows: torch.randn_like(_repeat(clean, rows)))
+        return torch.where(mask > 0, convolved, self.scaling.forward(clean + deviation * noise))
 
-    def _generator_losses(
-        self,
-        name: str,
-        source: Mapping[str, Stacked],
-        passes: Mapping[str, _Pass],
-        draws: torch.Generator,
-        report: dict[str, Tensor],
-    ) -> Tensor:
-        """The weighted sum for one direction."""
-        own, other, made, w = source[name], source[OTHER[name]], passes[name], self.weights
-        parts: dict[str, tuple[float, Tensor]] = {}
-        if w.adversarial:
-            with self._autocast():
-                score, predicted = self.discriminators[name](made.fake_input)
-            patches = patch_weights(own.mask, score.shape[2:])
-            parts["gan"] = w.gan, losses.generator_loss(w.gan_kind, score.float(), patches)
-            if w.auxiliary > 0:
-                parts["auxiliary"] = w.auxiliary, losses.auxiliary_loss(predicted.float(), own.label, patches)
-        if w.nce > 0:
-            parts["nce"] = w.nce, self._contrast(name, own.mask, made, draws)
-        if made.same is not None:
-            parts["identity"] = w.identity, losses.masked_l1(made.same, other.intensity, other.mask)
-        if w.cycle > 0 and made.back is not None:
-            parts["cycle"] = w.cycle, losses.masked_l1(made.back, own.intensity, own.mask)
-        if self.known is not None:
-            parts |= self._physics(name, source, made)
-        if w.flux > 0:
-            parts["flux"] = w.flux, self._flux(made.fake, own)
-        if own.counterpart is not None:
-            parts |= self._against_truth(made.fake, own.counterpart, own)
-        report |= {f"{name}_{part}": value for part, (_, value) in parts.items()}
-        zero = torch.zeros((), device=self.device)
-        return sum((weight * value for weight, value in parts.values()), zero)
-
-    def _against_truth(self, made: Tensor, truth: Tensor, own: Stacked) -> dict[str, tuple[float, Tensor]]:
-        """Losses of pairs: bin by bin, in network values and in physical units."""
-        w, scaling = self.weights, self.domains["convolve"].scaling
-        parts: dict[str, tuple[float, Tensor]] = {}
-        if w.paired > 0:
-            parts["paired"] = w.paired, losses.masked_l1(made, truth, own.pair_mask)
-        if w.paired_square > 0:
-            physical = scaling.inverse(made), scaling.inverse(truth.float())
-            floor = w.paired_floor * scaling.intensity_scale
-            parts["paired_square"] = w.paired_square, losses.relative_square(*physical, own.pair_mask, floor)
-        return parts
-
-    def _physics(
-        self, name: str, source: Mapping[str, Stacked], made: _Pass
-    ) -> dict[str, tuple[float, Tensor]]:
-        """Losses that know the resolution R: x ≈ R·G(x), and pairs (R·b, b) of domain B alone."""
-        w, known, ideal = self.weights, self.known, source["convolve"]
-        assert known is not None
-        parts: dict[str, tuple[float, Tensor]] = {}
-        if w.consistency > 0 and name == "deconvolve":
-            parts["consistency"] = w.consistency, known.consistency(made.fake, source[name])
-        if w.operator > 0:
-            with torch.no_grad():
-                blurred = known.blur(ideal.intensity, ideal)
-            if name == "convolve":
-                parts["operator"] = w.operator, losses.masked_l1(made.fake, blurred, ideal.mask)
-            else:
-                seen = fast_format(ideal.with_intensity(self._with_noise(blurred, ideal.mask)))
-                with self._autocast():
-                    back = self.generators[name](seen)
-                parts["operator"] = w.operator, losses.masked_l1(back.float(), ideal.intensity, ideal.mask)
-        return parts
-
-    def _flux(self, made: Tensor, own: Stacked) -> Tensor:
-        """Change of the total in physical units; the floor is a tenth of the intensity scale per bin."""
-        scaling = self.domains["convolve"].scaling
-        floor = 0.1 * scaling.intensity_scale
-        return losses.flux_loss(
-            scaling.inverse(made), scaling.inverse(own.intensity.float()), own.mask, floor
-        )
-
-    def _contrast(self, name: str, mask: Tensor, made: _Pass, draws: torch.Generator) -> Tensor:
-        """PatchNCE averaged over the feature layers."""
-        w = self.weights
-        sampled = [
-            losses.sample_positions(mask, layer.shape[2:], w.patches, draws, self.share)
-            for layer in made.keys
-        ]
-        positions = [where for where, _ in sampled]
-        with torch.no_grad(), self._autocast():
-            keys = self.projections[name](made.keys, positions)
+    def _judge(self, direction: str, x: Tensor, *masks: Tensor) -> list[Scores]:
+        """Score network inputs by the discriminator of a direction; one part of ``x`` for each mask."""
         with self._autocast():
-            queries = self.projections[OTHER[name]](made.queries, positions)
-        each = [
-            losses.patch_nce(query, key, valid, w.temperature)
-            for query, key, (_, valid) in zip(queries, keys, sampled, strict=True)
+            real, label = self.discriminators[direction](x)
+        parts = zip(real.chunk(len(masks)), label.chunk(len(masks)), masks, strict=True)
+        return [
+            Scores(score.float(), classes.float(), patch_weights(mask, score.shape[2:]))
+            for score, classes, mask in parts
         ]
-        return torch.stack(each).mean()
 
     def _discriminator_total(
-        self, source: Mapping[str, Stacked], passes: Mapping[str, _Pass], report: dict[str, Tensor]
+        self,
+        batch: Mapping[str, Batch],
+        translations: Mapping[str, Translation],
+        report: dict[str, Tensor],
     ) -> Tensor:
-        """What the discriminators minimise."""
+        """Compute what the discriminators minimise: real data beside what was translated."""
         total = torch.zeros((), device=self.device)
-        w = self.weights
-        for name in DIRECTIONS:
-            own, real = source[name], source[OTHER[name]]
-            with self._autocast():
-                scores, predicted = self.discriminators[name](
-                    torch.cat([real.x, passes[name].fake_input.detach()])
-                )
-            count = len(real.x)
-            on = patch_weights(real.mask, scores.shape[2:]), patch_weights(own.mask, scores.shape[2:])
-            value = losses.discriminator_loss(w.gan_kind, scores[:count].float(), scores[count:].float(), on)
-            report[f"{name}_discriminator"] = value
-            total = total + value
-            if w.auxiliary_discriminator > 0:
-                labelled = losses.auxiliary_loss(predicted[:count].float(), real.label, on[0])
-                report[f"{name}_discriminator_class"] = labelled
-                total = total + w.auxiliary_discriminator * labelled
+        for direction in DIRECTIONS:
+            source, goal = batch[direction], batch[OTHER[direction]]
+            both = torch.cat([goal.x, translations[direction].as_input.detach()])
+            real, fake = self._judge(direction, both, goal.mask, source.mask)
+            for loss in self.losses:
+                term = loss.discriminate(real, fake, goal.label)
+                if term is not None:
+                    report[f"{direction}_{term[0]}"] = term[1]
+                    total = total + term[1]
         return total
 
-    @torch.no_grad()
-    def _average(self, step: int) -> None:
-        """Move the averaged generators; faster at the start, when there is little to average."""
-        keep = min(self.config.optimiser.ema, (1 + step) / (10 + step))
-        for name, average in self.averages.items():
-            for old, new in zip(average.parameters(), self.generators[name].parameters(), strict=True):
-                old.lerp_(new, 1 - keep)
-
     def shipped(self, name: str) -> Generator:
-        """The generator of a direction as it is validated and shipped: the average, if there is one."""
+        """Return the generator of a direction as it is shipped: the average, if there is one."""
         return (self.averages or self.generators)[name]
 
+    def _shipped_generators(self) -> dict[str, Generator]:
+        return {direction: self.shipped(direction) for direction in DIRECTIONS}
+
     def check(self) -> dict[str, float]:
-        """See :class:`mantid_exp2sim.training.trainers.trainer.Task`."""
-        return {} if self.validation is None else self.validation.measure(self)
+        """See `Task`."""
+        return {} if self.validation is None else self.validation.measure(self._shipped_generators())
 
     def scores(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        """See :class:`mantid_exp2sim.training.trainers.trainer.Task`."""
+        """See `Task`."""
         if self.validation is None:
             return {}
-        return {name: self.validation.score(name, metrics) for name in DIRECTIONS}
+        return {direction: self.validation.score(direction, metrics) for direction in DIRECTIONS}
 
     def picture(self, path: Path) -> None:
-        """See :class:`mantid_exp2sim.training.trainers.trainer.Task`."""
-        if self.validation is not None and self.config.validation.pictures:
-            self.validation.picture(self, path)
+        """See `Task`."""
+        if self.validation is not None:
+            self.validation.picture(self._shipped_generators(), path)
 
 
 def _parameters(networks: Iterable[nn.Module]) -> list[nn.Parameter]:
     return [parameter for network in networks for parameter in network.parameters()]
 
 
-def _repeated(x: Tensor, rows: int) -> Tensor:
-    """As many rows, in the same order in memory."""
+def _repeat(x: Tensor, rows: int) -> Tensor:
+    """Repeat a batch to this many rows, in the same order in memory."""
     return x if rows == len(x) else torch.cat([x] * (rows // len(x)))
 
 
-class _frozen:
-    """No gradients for parameters inside the block."""
-
-    def __init__(self, parameters: list[nn.Parameter]) -> None:
-        self.parameters = parameters
-
-    def __enter__(self) -> None:
-        for parameter in self.parameters:
-            parameter.requires_grad_(False)
-
-    def __exit__(self, *_: object) -> None:
-        for parameter in self.parameters:
+@contextmanager
+def _without_gradients(parameters: list[nn.Parameter]) -> Iterator[None]:
+    """Compute no gradients for parameters inside the block."""
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
             parameter.requires_grad_(True)

@@ -1,108 +1,99 @@
-"""What a run starts from: another run, or the generators of a model."""
+"""What a stage starts from: the last weights of another run, or the generators of a model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.model.bundle import Model, list_models, load_model
-from mantid_exp2sim.model.registry import CARD_FILE
+from mantid_exp2sim.model.bundle import load_bundle
+from mantid_exp2sim.model.registry import CARD_FILE, list_models
 from mantid_exp2sim.model.scaling import Scaling
-from mantid_exp2sim.training.config import GanConfig, ScalingSettings
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from mantid_exp2sim.training.trainers.translator import DualGan
-
-
-def find_model(start: Path, folder: Path) -> Model | None:
-    """The model that ``[run] start`` means; None where ``folder``, as it was found, is a run.
-
-    Raises `Exp2SimError` where it is neither.
-    """
-    if (folder / CARD_FILE).is_file():
-        return load_model(folder)
-    if folder.is_dir():
-        return None
-    if str(start) in list_models():
-        return load_model(str(start))
-    raise Exp2SimError(
-        f"There is no run and no model {start} to start from.",
-        fix=f"Models that are installed: {', '.join(list_models()) or 'none'}.",
-    )
+from mantid_exp2sim.training.config import Config
+from mantid_exp2sim.training.trainers.checkpoint import load_checkpoint
+from mantid_exp2sim.training.trainers.run_folder import (
+    CONFIG,
+    MODEL,
+    find_folder,
+    last_stage,
+    read_json,
+)
+from mantid_exp2sim.training.trainers.trainer import CHECKPOINT, Task
+from mantid_exp2sim.training.trainers.translator import TranslatorTrainer
 
 
-def with_scaling(settings: ScalingSettings, theirs: Scaling) -> ScalingSettings:
-    """The settings with what they leave open taken from what the run starts from.
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A run's stage or a model, and the scaling that belongs to its weights."""
 
-    >>> with_scaling(ScalingSettings(gain=2.0), Scaling(intensity_scale=3.0, gain=1.0))
-    ScalingSettings(kind='asinh', intensity_scale=3.0, gain=2.0)
-    """
-    given = settings.model_dump(exclude_unset=True, exclude_none=True)
-    return ScalingSettings.model_validate({**theirs.model_dump(), **given})
+    folder: Path
+    is_model: bool
+    scaling: Scaling
 
+    def load_into(self, task: Task) -> None:
+        """Put its weights into the networks of a task.
 
-def start_from_model(model: Model, gan: DualGan, config: GanConfig, scaling: Scaling) -> None:
-    """Put a model's generators into a dual GAN; its discriminators begin anew.
-
-    Raises
-    ------
-    Exp2SimError
-        If the model has other networks, another layout, target or scaling than the recipe.
-    """
-    card = model.card
-    wanted: dict[str, tuple[Any, Any]] = {
-        "generator": (config.network.generator, card.generator.resolved()),
-        "layout": (config.network.layout, card.layout),
-        "target": (config.data.target, card.target),
-        "scaling": (scaling, card.scaling),
-    }
-    for what, (mine, theirs) in wanted.items():
-        if mine != theirs:
+        Raises
+        ------
+        Exp2SimError
+            If it has other networks, or cannot be read.
+        """
+        if not self.is_model:
+            load_checkpoint(self.folder / CHECKPOINT, task.networks(), {})
+        elif isinstance(task, TranslatorTrainer):
+            _load_generators(self.folder, task)
+        else:
             raise Exp2SimError(
-                f"The model {card.name!r} has another {what} than the recipe.",
-                reason=f"It has {_words(theirs)}; the recipe says {_words(mine)}.",
-                fix="Give the recipe the model's settings; leave intensity_scale out.",
+                f"A classifier cannot start from the model in {self.folder}.",
+                reason="A model's classifiers are means of several members.",
+                fix="Name the folder of a classifier's run in [run] start.",
             )
-    for name, generator in gan.generators.items():
-        state = model.network("deconvolve" if name == "deconvolve" else "convolve").state_dict()
-        generator.load_state_dict(state)
-        if name in gan.averages:
-            gan.averages[name].load_state_dict(state)
 
 
-def load_mean(checkpoints: Sequence[Path], networks: Mapping[str, nn.Module]) -> None:
-    """Give a dual GAN's generators, and their averages, the mean of the averaged weights of several runs.
-
-    Of runs of which one goes on from the other: between them the loss has no barrier, and their mean does
-    what both have learnt (Wortsman et al., CVPR 2022). ``networks`` by their names in a checkpoint.
-
-    Raises `Exp2SimError` where a checkpoint cannot be read or is of other networks.
-    """
-    from mantid_exp2sim.training.trainers.checkpoint import network_tensors, read_tensors
-
-    found = [read_tensors(checkpoint)[0] for checkpoint in checkpoints]
-    for name, network in networks.items():
-        kind, _, direction = name.partition(".")
-        if kind not in ("generator", "average"):
-            continue
-        states = [network_tensors(tensors, f"average.{direction}") for tensors in found]
-        try:
-            mean = {
-                key: sum((state[key] for state in states[1:]), states[0][key]) / len(states)
-                for key in network.state_dict()
-            }
-            network.load_state_dict(mean)
-        except (KeyError, RuntimeError) as error:
+def find_start(config: Config, recipe: Path, previous: Path | None) -> Start | None:
+    """Find what a stage starts from: the stage before it, else what ``[run] start`` names."""
+    if previous is not None:
+        return _of_stage(previous)
+    if config.run.start is None:
+        return None
+    folder = find_folder(config.run.start, recipe)
+    if (folder / CONFIG).is_file():
+        return _of_stage(last_stage(folder))
+    models = list_models()
+    if not (folder / CARD_FILE).is_file():
+        if str(config.run.start) not in models:
             raise Exp2SimError(
-                f"The runs {', '.join(path.parent.name for path in checkpoints)} have no mean.",
-                reason="Their generators are not alike, or were not averaged (ema in [optimiser]).",
-                fix="Name runs of the same [network] in start and mean_with.",
-            ) from error
+                f"There is no run and no model {config.run.start} to start from.",
+                reason="It is no folder of either, and no installed model has this name.",
+                fix=f"Models that are installed: {', '.join(models) or 'none'}.",
+            )
+        folder = models[str(config.run.start)]
+    return Start(folder, is_model=True, scaling=load_bundle(folder).card.scaling)
 
 
-def _words(value: Any) -> str:
-    return str(value)[:200]
+def _of_stage(folder: Path) -> Start:
+    scaling = Scaling.model_validate(read_json(folder / MODEL)["scaling"])
+    return Start(folder, is_model=False, scaling=scaling)
+
+
+def _load_generators(folder: Path, task: TranslatorTrainer) -> None:
+    """Put a model's generators into a translator; its discriminators begin anew."""
+    model, config = load_bundle(folder), task.config
+    compared: dict[str, tuple[Any, Any]] = {
+        "generator": (config.network.generator, model.card.generator.resolved()),
+        "layout": (config.network.layout, model.card.layout),
+        "target": (config.data.target, model.card.target),
+    }
+    for what, (ours, theirs) in compared.items():
+        if ours != theirs:
+            raise Exp2SimError(
+                f"The model {model.card.name!r} has another {what} than the recipe.",
+                reason=f"It has {str(theirs)[:200]}; the recipe says {str(ours)[:200]}.",
+                fix="Give the recipe the model's settings.",
+            )
+    for direction, generator in task.generators.items():
+        state = model.network("deconvolve" if direction == "deconvolve" else "convolve").state_dict()
+        generator.load_state_dict(state)
+        if direction in task.averages:
+            task.averages[direction].load_state_dict(state)

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.mosaic import H_EDGES, K_EDGES, WINDOW_EDGES
 from mantid_exp2sim.simulation.binning import Kind
 from mantid_exp2sim.simulation.instrument import coverage_mask
@@ -37,7 +38,6 @@ from mantid_exp2sim.storage.locks import locked
 from mantid_exp2sim.training.datasets.description import FILE, DatasetDescription
 from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
 
-FloatArray = NDArray[np.float64]
 Done: TypeAlias = "Iterator[tuple[int, dict[str, tuple[int, int]]]]"
 """Number of a shard that is finished, and per class (samples, draws)."""
 
@@ -45,7 +45,7 @@ FORMAT = 1
 MAX_DRAWS = 1000
 
 
-def draw(recipe: Recipe, index: int) -> tuple[SpinWaves, dict[Kind, FloatArray], int]:
+def draw(recipe: Recipe, index: int) -> tuple[SpinWaves, dict[Kind, Floats], int]:
     """Draw sample ``index`` until its structure is stable wherever it is needed.
 
     Returns the solved Hamiltonian, its mosaics (Ei, h, k, window) of every kind and the number of draws.

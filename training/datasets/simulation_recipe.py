@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, Self, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.model.card import AcceptedAxis
 from mantid_exp2sim.mosaic import H_EDGES, K_EDGES, WINDOW_EDGES
 from mantid_exp2sim.simulation.binning import Binning, Kind, mosaic_binnings
@@ -19,8 +19,6 @@ from mantid_exp2sim.simulation.material import Description, find_description, re
 from mantid_exp2sim.simulation.options import Options, Physics
 from mantid_exp2sim.simulation.twins import twins_in_view
 from mantid_exp2sim.storage.toml import read_toml
-
-FloatArray = NDArray[np.float64]
 
 Bins: TypeAlias = Annotated[int, Field(ge=1, le=1000)]
 
@@ -43,7 +41,7 @@ class Grid(_Settings):
     """Range of the energy transfer in units of the incident energy."""
 
     @property
-    def edges(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def edges(self) -> tuple[Floats, Floats, Floats]:
         """Edges of h, k (r.l.u.) and of the energy transfer over Ei."""
         h, k, energy = (
             np.linspace(*span, n + 1)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.model.bundle import Model
 from mantid_exp2sim.training.datasets.spectra import Spectra
 from mantid_exp2sim.training.trainers.scores import area_under_curve, correlations
@@ -15,7 +13,6 @@ from mantid_exp2sim.training.trainers.scores import area_under_curve, correlatio
 if TYPE_CHECKING:
     import torch
 
-Floats = NDArray[np.float64]
 NULL_DRAWS = 16
 """Of each kind of input of no class; the largest answer counts."""
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mantid_exp2sim.domain.check import check_volumes
+from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.inference.volumes import Volumes
 from mantid_exp2sim.model.bundle import Model
 from mantid_exp2sim.simulation.constants import ENERGY_PER_K2
@@ -31,7 +32,6 @@ from mantid_exp2sim.training.trainers.scores import correlations
 if TYPE_CHECKING:
     import torch
 
-Floats = NDArray[np.float64]
 NOT_KNOWN = "not known"
 OWN = "measurement-like"
 """Spectra of the data set itself, for comparison."""

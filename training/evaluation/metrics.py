@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-Floats = NDArray[np.float32]
+Singles = NDArray[np.float32]
 WINDOW = 7
 """Bins of the window of `structural_similarity` along h and k."""
 
 
-def panel_sums(result: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> dict[str, Floats]:
+def panel_sums(result: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> dict[str, Singles]:
     """Sums over the measured bins of each panel, and its structural similarity.
 
     ``made`` and ``truth`` (n, Ei, h, k, E), ``mask`` (Ei, h, k, E), True = not measured. Gives ``absolute``
@@ -72,14 +72,14 @@ def structural_similarity(result: torch.Tensor, truth: torch.Tensor, mask: torch
     return ((value * inside).sum(dim=(3, 4)) / count.clamp_min(1)).masked_fill(count == 0, float("nan"))
 
 
-def relative(sums: Mapping[str, Floats], power: int) -> NDArray[np.float64]:
+def relative(sums: Mapping[str, Singles], power: int) -> NDArray[np.float64]:
     """‖made − truth‖ / ‖truth‖ of whole mosaics in the 1- or 2-norm, (n,)."""
     names = {1: ("absolute", "true_absolute"), 2: ("square", "true_square")}[power]
     error, size = (sums[name].astype(float).sum(axis=(1, 2)) for name in names)
     return np.asarray((error / np.maximum(size, 1e-30)) ** (1 / power))
 
 
-def per_panel(sums: Mapping[str, Floats], name: str) -> list[list[float | None]]:
+def per_panel(sums: Mapping[str, Singles], name: str) -> list[list[float | None]]:
     """``relative_l1``, ``relative_l2``, ``flux`` or ``ssim`` of each panel (Ei, E) over all mosaics.
 
     Of sums over the mosaics, since a single panel can be empty; None where all of them are.

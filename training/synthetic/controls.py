@@ -12,10 +12,10 @@ from typing import Any, BinaryIO, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.training.datasets.volumes import Volumes
 from mantid_exp2sim.training.synthetic.excitations import averaged, binned_line, positions
 
-Floats: TypeAlias = NDArray[np.float64]
 Shape: TypeAlias = tuple[int, ...]
 GLYPHS = 60
 """Digits that are drawn; each panel takes one of them."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from mantid_exp2sim.histogram import Floats
+
 EXTENT = 1.025
 """h and k of made-up data go from minus this to this, in r.l.u."""
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.simulation.noise import MeasurementNoise
 from mantid_exp2sim.training.synthetic.excitations import averaged, binned_line, positions
 
-Floats = NDArray[np.float64]
 POINTS = 2
 """Points per bin and axis."""
 _SQUARE_CONSTANTS, _SQUARE_ANGLE = np.log(1.25), 15.0

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.model.bundle import Model
 from mantid_exp2sim.model.card import classifier_role
 
 if TYPE_CHECKING:
     import torch
 
-Floats = NDArray[np.float64]
 RELIABILITY_BINS = 10
 
 

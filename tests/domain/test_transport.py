@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from mantid_exp2sim.domain.transport import NotConverged, sinkhorn_divergence, solve, squared_distances
+from mantid_exp2sim.domain import transport
+from mantid_exp2sim.domain.transport import sinkhorn_divergence, solve, squared_distances
 from mantid_exp2sim.errors import Exp2SimError
 
 
@@ -37,9 +38,20 @@ def test_clouds_of_one_shape_are_as_far_as_their_means() -> None:
         assert moved == pytest.approx(np.full(3, shift**2), rel=1e-3, abs=1e-3)
 
 
-def test_what_does_not_converge_is_an_error() -> None:
-    far = 1e9 * np.random.default_rng(3).normal(size=(1, 20, 2))
-    with pytest.raises(NotConverged, match="not converged"):
-        sinkhorn_divergence(far, -(far**2), regularisation=1e-6)
+@pytest.mark.parametrize("size", [10.0, 1e3, 1e8])
+def test_clouds_of_other_shapes_far_away_have_a_distance(size: float) -> None:
+    """However far they are, the distance is about that of the cloud's points from the other's middle."""
+    rng = np.random.default_rng(5)
+    near, far = rng.normal(size=(2, 32, 8)), size * (1 + rng.normal(size=(2, 32, 8)) ** 3)
+    middle = near.mean(axis=1, keepdims=True)
+    spread = squared_distances(far, middle).mean(axis=(1, 2))
+    assert sinkhorn_divergence(near, far, regularisation=0.4) == pytest.approx(spread, rel=0.15)
+
+
+def test_what_does_not_converge_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    costs = np.random.default_rng(3).random((1, 20, 20))
+    monkeypatch.setattr(transport, "MAX_ITERATIONS", 3)
+    with pytest.raises(transport.NotConverged, match="not converged"):
+        solve(costs, 1e-4)
     with pytest.raises(Exp2SimError, match="finite"):
         solve(np.full((1, 2, 2), np.nan), 1.0)

@@ -64,6 +64,7 @@ def volume(size: int):  # type: ignore[no-untyped-def]
 
 
 def make_model(folder: Path, layout: dict[str, object], width: int):  # type: ignore[no-untyped-def]
+    from mantid_exp2sim.application.model import Model
     from mantid_exp2sim.model.bundle import load_bundle, save_bundle
     from mantid_exp2sim.model.card import Card, mosaic_axes
     from mantid_exp2sim.networks import build_generator
@@ -79,16 +80,16 @@ def make_model(folder: Path, layout: dict[str, object], width: int):  # type: ig
         }
     )
     save_bundle(folder, card, {"deconvolve": build_generator(card.generator, card.layout)})
-    return load_bundle(folder)
+    return Model(load_bundle(folder))
 
 
 def child(size: int, layout: dict[str, object], replicas: int, width: int) -> None:
     """Print the figures of one size as JSON."""
     with tempfile.TemporaryDirectory() as folder:
         model = make_model(Path(folder) / "m", layout, width)
-        model.deconvolve(volume(24), errors=False)  # libraries and threads are there
+        model.deconvolve(volume(24), uncertainty=False)  # libraries and threads are there
     data = volume(size)
-    options = {"replicas": replicas} if replicas else {"errors": False}
+    options = {"replicas": replicas} if replicas else {"uncertainty": False}
     before, wide, late = memory("VmRSS"), [], [time.perf_counter()]
 
     def progress(done: int, total: int, message: str) -> None:

@@ -22,7 +22,7 @@ from reference_dclgan import Generator as PlainGenerator
 from table import Row, finish
 from torch import Tensor, nn
 
-from mantid_exp2sim.model.bundle import load_model
+from mantid_exp2sim import load_model
 from mantid_exp2sim.mosaic import mosaic_histogram
 from mantid_exp2sim.networks import GeneratorSettings, build_generator
 from mantid_exp2sim.networks.generator import PaperGenerator
@@ -98,7 +98,7 @@ def main() -> int:
         }
         same = difference(tasks["ours"](), tasks["plain"]())
         same_cube = difference(tasks["cube"](), tasks["plain cube"]())
-        shipped = {"shipped": lambda: model.deconvolve(mosaic, errors=False, force=True)}
+        shipped = {"shipped": lambda: model.deconvolve(mosaic, uncertainty=False, force=True)}
         clock, processor = take_turns({**tasks, **shipped}, args.rounds)
         replicas, _ = take_turns({"": lambda: model.deconvolve(mosaic, force=True)}, max(1, args.rounds // 3))
 

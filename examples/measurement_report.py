@@ -23,12 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mantid_exp2sim
+from mantid_exp2sim.application.model import Model
+from mantid_exp2sim.domain.reference import load_reference
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.inference.classify import NONE, Classification
-from mantid_exp2sim.inference.translate import intensity_factor
-from mantid_exp2sim.inference.volumes import open_volumes
-from mantid_exp2sim.model.bundle import Model
 from mantid_exp2sim.mosaic import is_mosaic, volumes_from_picture
 from mantid_exp2sim.storage.atomic import make_folder
 
@@ -56,7 +55,7 @@ class Findings:
 def examine(model: Model, measured: Histogram) -> Findings:
     """Send a measured mosaic through a model."""
     check = model.check_domain(measured)
-    sharp = model.deconvolve(measured, errors=True, force=True)
+    sharp = model.deconvolve(measured, uncertainty=True, force=True)
     in_domain = in_domain_scores(model, measured)
     readings = {f"scale {scale}": read(model, measured, scale) for scale in SCALES}
     before, after = (float(np.nansum(h.intensity)) for h in (measured, sharp))
@@ -76,7 +75,7 @@ def in_domain_scores(model: Model, measured: Histogram) -> Floats | None:
     """Scores of the calibration, over the incident energies that the data have: what p ranks among."""
     if model.card.domain is None or "deconvolve" not in model.card.domain.directions:
         return None
-    reference, volumes = model.domain_reference("deconvolve"), open_volumes(measured, model.card)
+    reference, volumes = load_reference(model.bundle, "deconvolve"), model.prepare(measured).volumes
     present = ~volumes.mask.all(axis=(1, 2, 3))
     groups = sorted(set(reference.group(volumes.incident_energies[present])))
     return reference.scores(reference.calibration[:, groups], groups)
@@ -85,13 +84,13 @@ def in_domain_scores(model: Model, measured: Histogram) -> Floats | None:
 def read(model: Model, measured: Histogram, scale: float | str) -> dict[str, Any]:
     """What the classifiers say of the measurement and of its deconvolution."""
     target = model.card.target
+    prepared = model.prepare(measured, scale=scale)
     readings = {
-        RAW: model.classify(measured, scale=scale, domain="convolved"),
-        RAW_AS_SIMULATED: model.classify(measured, scale=scale, domain=target),
-        DECONVOLVED: model.classify(measured, scale=scale, deconvolve=True),
+        RAW: model.classify(prepared, data_kind="convolved"),
+        RAW_AS_SIMULATED: model.classify(prepared, data_kind=target),
+        DECONVOLVED: model.classify(prepared, deconvolve=True),
     }
-    factor = intensity_factor(scale, open_volumes(measured, model.card), model.card)
-    return {"factor": factor, **{name: answer(reading) for name, reading in readings.items()}}
+    return {"factor": prepared.factor, **{name: answer(reading) for name, reading in readings.items()}}
 
 
 def answer(classification: Classification) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def classify(api: Any, args: argparse.Namespace, model: dict[str, str]) -> dict[
     api.ClassifySpinWavesMD(
         InputWorkspace="data",
         OutputWorkspace="verdict",
-        Classifier=args.classifier,
+        DataKind=args.classifier,
         IncidentEnergies=energies,
         **model,
     )

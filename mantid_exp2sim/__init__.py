@@ -11,26 +11,37 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from mantid_exp2sim.application.install import install_model
+    from mantid_exp2sim.application.model import Model, load_model
     from mantid_exp2sim.errors import Cancelled, Exp2SimError
     from mantid_exp2sim.histogram import Axis, Histogram
+    from mantid_exp2sim.inference.attribution import Attribution
+    from mantid_exp2sim.inference.classify import Classification
+    from mantid_exp2sim.inference.options import TranslationOptions
+    from mantid_exp2sim.inference.translate import Translation
     from mantid_exp2sim.io import load, save
     from mantid_exp2sim.mantid.install import register_algorithms
-    from mantid_exp2sim.model.bundle import Model, list_models, load_model
+    from mantid_exp2sim.model.registry import list_models
     from mantid_exp2sim.plotting import compare, plot
     from mantid_exp2sim.simulation.binning import Binning
     from mantid_exp2sim.simulation.measurement import simulate
 
 _HOMES = {
+    "Attribution": "inference.attribution",
     "Axis": "histogram",
     "Binning": "simulation.binning",
     "Cancelled": "errors",
+    "Classification": "inference.classify",
     "Exp2SimError": "errors",
     "Histogram": "histogram",
-    "Model": "model.bundle",
+    "Model": "application.model",
+    "Translation": "inference.translate",
+    "TranslationOptions": "inference.options",
     "compare": "plotting",
+    "install_model": "application.install",
     "list_models": "model.registry",
     "load": "io",
-    "load_model": "model.bundle",
+    "load_model": "application.model",
     "plot": "plotting",
     "register_algorithms": "mantid.install",
     "save": "io",
@@ -38,14 +49,19 @@ _HOMES = {
 }
 
 __all__ = [
+    "Attribution",
     "Axis",
     "Binning",
     "Cancelled",
+    "Classification",
     "Exp2SimError",
     "Histogram",
     "Model",
+    "Translation",
+    "TranslationOptions",
     "__version__",
     "compare",
+    "install_model",
     "list_models",
     "load",
     "load_model",

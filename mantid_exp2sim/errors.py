@@ -5,6 +5,9 @@ Bad input of any kind raises `Exp2SimError`: what went wrong, why, and the fix, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Literal
+
 
 class Exp2SimError(ValueError):
     """Input that cannot be used: a file, an array, a setting or a model.
@@ -31,8 +34,62 @@ class Exp2SimError(ValueError):
         super().__init__(" ".join(part for part in (summary, reason, fix) if part))
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Keep the three parts through pickling, so that worker processes can raise it."""
-        return _rebuild, (type(self), self.summary, self.reason, self.fix)
+        """Keep parts and fields through pickling, so that worker processes can raise it."""
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+class OptionError(Exp2SimError):
+    """A value of an option that is out of range, or missing: ``option`` is its name in Python."""
+
+    def __init__(self, summary: str, *, reason: str = "", fix: str = "", option: str) -> None:
+        super().__init__(summary, reason=reason, fix=fix)
+        self.option = option
+
+
+class IncidentEnergyError(OptionError):
+    """An incident energy that is not known, or that a model or instrument does not take.
+
+    ``value`` is in meV, None where it is not known.
+    """
+
+    def __init__(self, summary: str, *, reason: str = "", fix: str = "", value: float | None) -> None:
+        super().__init__(summary, reason=reason, fix=fix, option="incident_energy")
+        self.value = value
+
+
+class AxisError(Exp2SimError):
+    """An axis that a model does not take.
+
+    ``kind`` is ``h``, ``k`` or ``energy``, or empty where it is all axes together; ``wrong`` says what of it.
+    """
+
+    def __init__(
+        self,
+        summary: str,
+        *,
+        reason: str = "",
+        fix: str = "",
+        kind: str = "",
+        wrong: Literal["axes", "bins", "unit", "frame"],
+    ) -> None:
+        super().__init__(summary, reason=reason, fix=fix)
+        self.kind, self.wrong = kind, wrong
+
+
+class IncompleteMosaicError(Exp2SimError):
+    """Data at fewer incident energies (``present``) than a classifier takes together (``expected``)."""
+
+    def __init__(self, summary: str, *, reason: str = "", fix: str = "", expected: int, present: int) -> None:
+        super().__init__(summary, reason=reason, fix=fix)
+        self.expected, self.present = expected, present
+
+
+class NotFiniteError(Exp2SimError):
+    """A network's result that is not finite."""
+
+
+class OutsideDomainError(Exp2SimError):
+    """Data outside the model's domain of application."""
 
 
 def require(value: object, kinds: type | tuple[type, ...], takes: str, *, fix: str = "") -> None:
@@ -47,8 +104,11 @@ def require(value: object, kinds: type | tuple[type, ...], takes: str, *, fix: s
         raise Exp2SimError(f"Got a {type(value).__name__}.", reason=f"It takes {takes}.", fix=fix)
 
 
-def _rebuild(kind: type[Exp2SimError], summary: str, reason: str, fix: str) -> Exp2SimError:
-    return kind(summary, reason=reason, fix=fix)
+def _rebuild(kind: type[Exp2SimError], args: tuple[Any, ...], fields: Mapping[str, Any]) -> Exp2SimError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
 
 
 class Cancelled(Exception):

@@ -181,4 +181,4 @@ def test_wrong_bundles_and_data_sets(chain: Path, tmp_path: Path, capsys: pytest
     from mantid_exp2sim.training.evaluation import Settings, evaluate
 
     with pytest.raises(Exp2SimError, match="no split"):
-        evaluate(mantid_exp2sim.load_model(chain / "tiny"), chain / "data", settings=Settings(split="none"))
+        evaluate(chain / "tiny", chain / "data", settings=Settings(split="none"))

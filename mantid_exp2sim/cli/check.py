@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mantid_exp2sim.cli.options import add_command, check_picture, read
-from mantid_exp2sim.cli.translate import check_places, data_options
+from mantid_exp2sim.cli.files import check_picture, check_places
+from mantid_exp2sim.cli.options import add_command, add_model_options, read, translation_options
+from mantid_exp2sim.cli.output import emit
 
 EXAMPLES = """\
 p-value     share of spectra of the training domain that look as foreign as these data, or more
@@ -24,7 +25,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add ``check``."""
     parser = add_command(subparsers, "check", "say whether data are inside a model's domain", EXAMPLES)
     parser.add_argument("input", metavar="IN", help="file to read")
-    data_options(parser)
+    add_model_options(parser)
     parser.add_argument(
         "--direction",
         choices=("deconvolve", "convolve"),
@@ -41,23 +42,21 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """``exp2sim check``: 0 whatever the verdict."""
-    from mantid_exp2sim.cli.output import emit
-    from mantid_exp2sim.domain.check import distributions
-    from mantid_exp2sim.model.bundle import load_model
+    """Run ``exp2sim check``: 0 whatever the verdict."""
+    from mantid_exp2sim.application.model import load_model
 
     check_picture(args.plot)
     check_places(args, {"--plot": args.plot})
     model = load_model(args.model)
-    histogram = read(args.input, args)
-    options = {"direction": args.direction, "scale": args.scale, "incident_energy": args.incident_energy}
-    found = model.check_domain(histogram, **options)
+    prepared = model.prepare(read(args.input, args), translation_options(args))
+    report = model.check_domain(prepared, args.direction)
     if args.plot is not None:
+        from mantid_exp2sim.domain.check import distributions
         from mantid_exp2sim.plotting import ridges
 
-        shown = distributions(model, histogram, **options)
-        ridges(shown, args.plot, title=f"{Path(args.input).name}: {found.verdict}")
+        title = f"{Path(args.input).name}: {report.verdict}"
+        ridges(distributions(prepared, args.direction), args.plot, title=title)
     plot = None if args.plot is None else str(args.plot)
-    report = {**found.to_dict(), "input": str(args.input), "model": model.card.name, "plot": plot}
-    emit(args, report, f"{args.input}: {found.words()}")
+    said = {**report.to_dict(), "input": str(args.input), "model": model.card.name, "plot": plot}
+    emit(args, said, f"{args.input}: {report.words()}")
     return 0

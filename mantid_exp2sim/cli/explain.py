@@ -7,11 +7,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mantid_exp2sim.cli.options import add_command, check_picture, read
-from mantid_exp2sim.cli.translate import check_output, check_places, classifier_options, progress_bar
+import numpy as np
+
+from mantid_exp2sim.cli.files import check_output, check_picture, check_places
+from mantid_exp2sim.cli.options import add_classifier_options, add_command, read, translation_options
+from mantid_exp2sim.cli.output import emit, progress_bar
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.inference.attribution import Attention
+    from mantid_exp2sim.inference.attribution import Attribution
 
 SHOWN = 10
 """Panels that are listed."""
@@ -30,7 +33,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add ``explain``."""
     parser = add_command(subparsers, "explain", "say which bins and panels a classifier looks at", EXAMPLES)
     parser.add_argument("input", metavar="IN", help="file to read")
-    classifier_options(parser)
+    add_classifier_options(parser)
     parser.add_argument("--class", dest="name", metavar="NAME", help="whose score (default: the highest)")
     parser.add_argument("--plot", metavar="PNG", type=Path, help="draw the map and the panels")
     parser.add_argument("--out", metavar="MAP", help="write the map; the ending chooses the format")
@@ -38,36 +41,30 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """``exp2sim explain``."""
-    from mantid_exp2sim.cli.output import emit
-    from mantid_exp2sim.inference.attribution import explain
-    from mantid_exp2sim.model.bundle import load_model
+    """Run ``exp2sim explain``."""
+    from mantid_exp2sim.application.model import load_model
 
-    check_picture(args.plot)
     if args.out is not None:
         check_output(Path(args.out))
+    check_picture(args.plot)
     check_places(args, {"--out": args.out, "--plot": args.plot})
     model = load_model(args.model)
-    histogram = read(args.input, args)
+    prepared = model.prepare(read(args.input, args), translation_options(args))
     with progress_bar(args) as progress:
-        found = explain(
-            model,
-            histogram,
+        attribution = model.explain(
+            prepared,
             name=args.name,
+            data_kind=args.data_kind,
             deconvolve=args.deconvolve,
-            domain=args.domain,
-            tile=args.tile,
-            scale=args.scale,
-            incident_energy=args.incident_energy,
             progress=progress,
         )
-    _write(args, found)
-    report = {**found.to_dict(), "input": str(args.input), "model": model.card.name}
-    emit(args, report, _text(args, found))
+    _write(args, attribution)
+    said = {**attribution.to_dict(), "input": str(args.input), "model": model.card.name}
+    emit(args, said, _text(args, attribution))
     return 0
 
 
-def _write(args: argparse.Namespace, found: Attention) -> None:
+def _write(args: argparse.Namespace, attribution: Attribution) -> None:
     from mantid_exp2sim.io import save
     from mantid_exp2sim.storage.atomic import atomic_path
 
@@ -76,22 +73,22 @@ def _write(args: argparse.Namespace, found: Attention) -> None:
             from mantid_exp2sim.plotting import plot
 
             path = stack.enter_context(atomic_path(args.plot))
-            plot(found.map, path, title=f"What speaks for {found.name} (red) and against it (blue)")
+            name = attribution.name
+            plot(attribution.map, path, title=f"What speaks for {name} (red) and against it (blue)")
         if args.out is not None:
-            save(found.map, args.out)
+            save(attribution.map, args.out)
 
 
-def _text(args: argparse.Namespace, found: Attention) -> str:
-    import numpy as np
-
-    lines = [f"{args.input}: log K({found.name}) − log K(next) = {found.score:.3f}; panels that decide:"]
+def _text(args: argparse.Namespace, attribution: Attribution) -> str:
+    score = f"log K({attribution.name}) − log K(next) = {attribution.score:.3f}"
+    lines = [f"{args.input}: {score}; panels that decide:"]
     lines.append(f"  {'Ei':>8}  {'energy':>9}  {'occlusion':>9}  {'map':>6}")
-    size = np.nan_to_num(np.abs(found.occlusion), nan=-1.0)
+    size = np.nan_to_num(np.abs(attribution.occlusion), nan=-1.0)
     for place in np.argsort(-size, axis=None)[:SHOWN]:
         e, w = np.unravel_index(place, size.shape)
         if size[e, w] >= 0:
             lines.append(
-                f"  {found.incident_energies[e]:>4g} meV  {found.energies[e, w]:>5.1f} meV"
-                f"  {found.occlusion[e, w]:>9.3f}  {100 * found.weights[e, w]:>4.1f} %"
+                f"  {attribution.incident_energies[e]:>4g} meV  {attribution.energies[e, w]:>5.1f} meV"
+                f"  {attribution.occlusion[e, w]:>9.3f}  {100 * attribution.weights[e, w]:>4.1f} %"
             )
     return "\n".join(lines)

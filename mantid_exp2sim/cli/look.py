@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mantid_exp2sim.cli.options import READ, add_command, add_reading, check_picture, read
+from mantid_exp2sim.cli.files import check_picture
+from mantid_exp2sim.cli.options import READ, add_command, add_reading, read
+from mantid_exp2sim.cli.output import emit
 from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
     from mantid_exp2sim.histogram import Floats, Histogram
-    from mantid_exp2sim.model.bundle import Model
+    from mantid_exp2sim.model.bundle import Bundle
 
 _PLOT = f"""\
 IN   {READ}
@@ -66,7 +68,6 @@ def _plot(args: argparse.Namespace) -> int:
     output: Path = args.output or Path(Path(args.input).with_suffix(".png").name)
     check_picture(output)
     histogram = read(args.input, args)
-    from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.io import load
     from mantid_exp2sim.plotting import compare, plot
 
@@ -90,22 +91,23 @@ def _names(paths: list[str]) -> list[str]:
 
 
 def _info(args: argparse.Namespace) -> int:
-    from mantid_exp2sim.cli.output import emit
 
     path = Path(args.subject).expanduser()
     if path.is_file():
         report = describe(read(args.subject, args))
         emit(args, {"input": str(args.subject), **report}, _text(args.subject, report))
         return 0
-    from mantid_exp2sim.model.bundle import list_models, load_model
+    from mantid_exp2sim.model.bundle import open_bundle
+    from mantid_exp2sim.model.registry import list_models
 
     if not path.is_dir() and args.subject not in list_models():
-        known = ", ".join(list_models()) or "none"
+        installed = ", ".join(list_models()) or "none"
         raise Exp2SimError(
-            f"{args.subject} is neither a file nor a model.", fix=f"Models that are installed: {known}."
+            f"{args.subject} is neither a file nor a model.",
+            reason=f"Models that are installed: {installed}.",
+            fix="Check the name.",
         )
-    model = load_model(args.subject)
-    report = _model(model)
+    report = _model(open_bundle(args.subject))
     emit(args, report, _model_text(report))
     return 0
 
@@ -186,13 +188,13 @@ def _text(name: str, report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _model(model: Model) -> dict[str, Any]:
-    card = model.card
+def _model(bundle: Bundle) -> dict[str, Any]:
+    card = bundle.card
     return {
         "model": card.name,
-        "name": model.folder.name,
-        "folder": str(model.folder),
-        "checksum": model.checksum,
+        "name": bundle.folder.name,
+        "folder": str(bundle.folder),
+        "checksum": bundle.checksum,
         "card": card.model_dump(mode="json"),
     }
 

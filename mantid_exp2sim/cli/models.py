@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mantid_exp2sim.cli.options import add_command
+from mantid_exp2sim.cli.output import emit
 from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.model.bundle import Model
+    from mantid_exp2sim.model.bundle import Bundle
 
 WIDTH = 100
 """Characters of a description that a list shows."""
@@ -64,21 +65,16 @@ def _action(actions: Any, name: str, about: str, run: Any) -> argparse.ArgumentP
 
 
 def _add(args: argparse.Namespace) -> int:
-    from mantid_exp2sim.cli.output import emit
-    from mantid_exp2sim.model.archive import add_model
+    from mantid_exp2sim.application.install import install_model
 
-    model = add_model(args.source, name=args.name, overwrite=args.overwrite)
-    name = model.folder.name
-    emit(
-        args,
-        {"name": name, "folder": str(model.folder), **_about(model)},
-        f"{name}: checked and installed in {model.folder}",
-    )
+    bundle = install_model(args.source, name=args.name, overwrite=args.overwrite).bundle
+    name, folder = bundle.folder.name, str(bundle.folder)
+    report = {"name": name, "folder": folder, **_about(bundle)}
+    emit(args, report, f"{name}: checked and installed in {folder}")
     return 0
 
 
 def _remove(args: argparse.Namespace) -> int:
-    from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.model.archive import remove_model
 
     folder = remove_model(args.name)
@@ -87,7 +83,6 @@ def _remove(args: argparse.Namespace) -> int:
 
 
 def _pack(args: argparse.Namespace) -> int:
-    from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.model.archive import pack_model
 
     card = pack_model(args.model, args.output)
@@ -98,8 +93,8 @@ def _pack(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from mantid_exp2sim.cli.output import emit
-    from mantid_exp2sim.model.bundle import list_models, load_bundle
+    from mantid_exp2sim.model.bundle import load_bundle
+    from mantid_exp2sim.model.registry import list_models
 
     rows: list[dict[str, Any]] = []
     for name, folder in list_models().items():
@@ -117,8 +112,8 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
-def _about(model: Model) -> dict[str, Any]:
-    card = model.card
+def _about(bundle: Bundle) -> dict[str, Any]:
+    card = bundle.card
     return {
         "version": card.version,
         "description": card.description,
@@ -127,7 +122,7 @@ def _about(model: Model) -> dict[str, Any]:
         "classifiers": list(card.classifiers),
         "incident_energies": list(card.incident_energies),
         "bytes": sum(entry.size for entry in card.weights.values()),
-        "checksum": model.checksum,
+        "checksum": bundle.checksum,
         "licence": card.licence,
     }
 

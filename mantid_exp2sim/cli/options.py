@@ -1,4 +1,4 @@
-"""What the commands' parsers share: how a command is added, and how its input file is named and read."""
+"""What the commands' parsers share: how a command is added, its input named and read, and a model chosen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
     from mantid_exp2sim.histogram import Histogram
-
+    from mantid_exp2sim.inference.options import TranslationOptions
 
 READ = """\
 Mantid MDHisto (.nxs), Horace (.sqw, .d1d … .d4d), SpinW results (.mat), NXSPE
@@ -20,8 +20,6 @@ WRITTEN = """\
 .nxs (Mantid MDHisto), .sqw or .d1d … .d4d (Horace), .npy (a mosaic's picture alone, without errors)
      or .npz (everything)"""
 """Formats that are written, for the help."""
-PICTURES = (".png", ".pdf", ".svg")
-"""Endings that a picture can have."""
 
 
 def add_command(
@@ -68,13 +66,52 @@ def read(path: str, args: argparse.Namespace) -> Histogram:
     return load(path, mask=args.mask, index=index, lattice=lattice)
 
 
-def check_picture(path: Path | None) -> None:
-    """Refuse, before the work, a name that no picture can have.
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a command that reads data for a model."""
+    from mantid_exp2sim.model.registry import DEFAULT_MODEL
 
-    >>> check_picture(Path("a.doc"))
-    Traceback (most recent call last):
-    ...
-    mantid_exp2sim.errors.Exp2SimError: a.doc is no name of a picture. Let it end in .png, .pdf or .svg.
-    """
-    if path is not None and path.suffix.lower() not in PICTURES:
-        raise Exp2SimError(f"{path} is no name of a picture.", fix="Let it end in .png, .pdf or .svg.")
+    parser.add_argument(
+        "--model", metavar="NAME|DIR", default=DEFAULT_MODEL, help=f"the model (default {DEFAULT_MODEL})"
+    )
+    add_reading(parser)
+    parser.add_argument(
+        "--tile", type=int, metavar="N", help="bins of a tile, 16 or more (default: whole images if small)"
+    )
+    parser.add_argument(
+        "--scale",
+        type=_scale,
+        default=1.0,
+        help="factor from the data's intensity unit to the model's, or 'auto' (default 1)",
+    )
+    parser.add_argument(
+        "--incident-energy", type=float, metavar="MEV", help="incident energy, in place of what the file says"
+    )
+
+
+def add_classifier_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a command that reads data for a classifier."""
+    add_model_options(parser)
+    parser.add_argument("--deconvolve", action="store_true", help="deconvolve first")
+    parser.add_argument(
+        "--data-kind",
+        choices=("auto", "integrated", "centre", "convolved"),
+        default="auto",
+        help="which classifier, by the kind of data it was trained on (default: what the data look like)",
+    )
+
+
+def translation_options(args: argparse.Namespace) -> TranslationOptions:
+    """Return the options of a translation that a command has; the others have their defaults."""
+    from dataclasses import fields
+
+    from mantid_exp2sim.inference.options import TranslationOptions
+
+    names = [field.name for field in fields(TranslationOptions) if field.name in args]
+    return TranslationOptions(**{name: getattr(args, name) for name in names})
+
+
+def _scale(text: str) -> float | str:
+    try:
+        return text if text == "auto" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor 'auto'") from None

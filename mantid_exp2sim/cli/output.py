@@ -9,9 +9,13 @@ import json
 import math
 import os
 import sys
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from mantid_exp2sim.errors import Exp2SimError
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.inference.translate import Progress
 
 
 def emit(args: argparse.Namespace, json_object: dict[str, Any], human_text: str) -> None:
@@ -65,9 +69,24 @@ def complain(message: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    head, _, rest = message.partition(":")
-    text = Text(head, style="bold red").append(f":{rest}", style="not bold")
+    head, _, sentence = message.partition(":")
+    text = Text(head, style="bold red").append(f":{sentence}", style="not bold")
     Console(stderr=True, soft_wrap=True).print(text)
+
+
+@contextlib.contextmanager
+def progress_bar(args: argparse.Namespace) -> Iterator[Progress | None]:
+    """Show a bar on stderr where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    if not console.is_terminal or args.json:
+        yield None
+        return
+    with Bar(console=console, transient=True) as bar:
+        task = bar.add_task("…")
+        yield lambda done, total, message: bar.update(task, completed=done, total=total, description=message)
 
 
 def plain(value: Any) -> Any:

@@ -22,16 +22,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from mantid_exp2sim.domain.features import Role, encode
+from mantid_exp2sim.domain.features import encode
 from mantid_exp2sim.domain.likeness import FAR, Reference, conformal_p, extreme, together
+from mantid_exp2sim.domain.reference import domain_card, load_reference
 from mantid_exp2sim.domain.transport import NotConverged, published_distribution
-from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.errors import Exp2SimError, OutsideDomainError
+from mantid_exp2sim.model.card import DIRECTIONS
 
 if TYPE_CHECKING:
     from mantid_exp2sim.histogram import Histogram
+    from mantid_exp2sim.inference.prepare import Prepared
     from mantid_exp2sim.inference.volumes import Volumes
-    from mantid_exp2sim.model.bundle import Model
-    from mantid_exp2sim.model.card import Calibrated, DomainCard
+    from mantid_exp2sim.model.bundle import Bundle
+    from mantid_exp2sim.model.card import Calibrated, Direction, DomainCard
 
 Floats = npt.NDArray[np.float64]
 Verdict = Literal["trustworthy", "expert opinion", "untrustworthy", "not known"]
@@ -96,8 +99,8 @@ class Measured:
 class Gauge:
     """What the volumes of one direction are measured with."""
 
-    model: Model
-    role: Role
+    bundle: Bundle
+    role: Direction
     reference: Reference
     regularisation: float
     shape: tuple[int, ...]
@@ -108,12 +111,12 @@ class Gauge:
     """Whether the calibration is one of single cuts, which may lie anywhere in a volume."""
 
     @classmethod
-    def of(cls, model: Model, role: Role, *, cuts: bool = False) -> Gauge:
+    def of(cls, bundle: Bundle, role: Direction, *, cuts: bool = False) -> Gauge:
         """The one that is kept with a model, of volumes or of single cuts."""
-        card, reference = model.domain_card(), model.domain_reference(role, cuts=cuts)
+        card, reference = domain_card(bundle), load_reference(bundle, role, cuts=cuts)
         own = calibrated(card, cuts=cuts)
         epsilon = own.directions[role].regularisation
-        return cls(model, role, reference, epsilon, own.shape, card.points, card.seed, cuts)
+        return cls(bundle, role, reference, epsilon, own.shape, card.points, card.seed, cuts)
 
     def blocks(
         self, volume: npt.NDArray[Any], mask: npt.NDArray[np.bool_], energy: float, factor: float
@@ -126,9 +129,9 @@ class Gauge:
             hidden = mask[region]
             if hidden.all():
                 continue
-            card, values = self.model.card, volume[region]
+            card, values = self.bundle.card, volume[region]
             found = encode(
-                self.model.network(self.role), card.layout, card.scaling.forward(values * factor)[None],
+                self.bundle.network(self.role), card.layout, card.scaling.forward(values * factor)[None],
                 hidden[None], energies, points=self.points, seed=self.seed,
             )  # fmt: skip
             try:
@@ -186,15 +189,15 @@ def blocks(shape: Sequence[int], size: Sequence[int]) -> list[tuple[slice, ...]]
     return [found[index] for index in np.linspace(0, len(found) - 1, MAX_BLOCKS).astype(int)]
 
 
-def check_volumes(model: Model, volumes: Volumes, factor: float, role: Role) -> DomainCheck:
+def check_volumes(bundle: Bundle, volumes: Volumes, factor: float, role: Direction) -> DomainCheck:
     """The domain check of volumes that were opened already; ``factor`` as in a translation."""
-    settings = model.card.domain
+    settings = bundle.card.domain
     if settings is None or role not in settings.directions:
         return DomainCheck(
             None, None, "not known", direction=role, note="the model keeps no reference for it"
         )
     cuts = compares_cuts(settings, volumes)
-    own, gauge = calibrated(settings, cuts=cuts), Gauge.of(model, role, cuts=cuts)
+    own, gauge = calibrated(settings, cuts=cuts), Gauge.of(bundle, role, cuts=cuts)
     reference = gauge.reference
     with np.errstate(over="ignore", invalid="ignore"):
         found = measure(gauge, volumes, factor)
@@ -239,15 +242,8 @@ def judge(settings: DomainCard, p_value: float, score: float, limit: float) -> V
     return "untrustworthy" if score > limit else "expert opinion"
 
 
-def check_domain(
-    model: Model,
-    histogram: Histogram,
-    *,
-    direction: Role = "deconvolve",
-    scale: float | str = 1.0,
-    incident_energy: float | None = None,
-) -> DomainCheck:
-    """Say whether a histogram is inside the domain that ``direction`` was trained on.
+def check_domain(prepared: Prepared, direction: Direction = "deconvolve") -> DomainCheck:
+    """Say whether prepared data are inside the domain that ``direction`` was trained on; computed once.
 
     ``deconvolve`` asks for measurement-like data, ``convolve`` for simulation-like ones. A model without a
     reference gives the verdict "not known". The answer depends on the data and the seed on the card alone.
@@ -255,39 +251,34 @@ def check_domain(
     Raises
     ------
     Exp2SimError
-        If the model does not take such data at all, or its files are damaged.
+        If the model's files are damaged.
     """
-    from mantid_exp2sim.inference.translate import intensity_factor
-    from mantid_exp2sim.inference.volumes import open_volumes
-
-    if direction not in ("deconvolve", "convolve"):
-        raise Exp2SimError(f"direction is {direction!r}.", reason="It takes 'deconvolve' or 'convolve'.")
-    volumes = open_volumes(histogram, model.card, incident_energy=incident_energy)
-    return check_volumes(model, volumes, intensity_factor(scale, volumes, model.card), direction)
-
-
-def require_domain(
-    model: Model,
-    histogram: Histogram,
-    direction: Role,
-    *,
-    force: bool,
-    scale: float | str = 1.0,
-    incident_energy: float | None = None,
-) -> DomainCheck:
-    """`check_domain`, and an error where the data are untrustworthy and ``force`` is not given."""
-    found = check_domain(model, histogram, direction=direction, scale=scale, incident_energy=incident_energy)
-    if found.verdict == "untrustworthy" and not force:
-        kind = "measurement-like" if direction == "deconvolve" else "simulation-like"
+    if direction not in DIRECTIONS:
         raise Exp2SimError(
-            f"The data are outside what the model {model.card.name!r} was trained on ({found.words()}).",
+            f"direction is {direction!r}.",
+            reason="It takes 'deconvolve' or 'convolve'.",
+            fix="Give one of these.",
+        )
+    return prepared.once(
+        ("domain", direction),
+        lambda: check_volumes(prepared.bundle, prepared.volumes, prepared.factor, direction),
+    )
+
+
+def require_domain(prepared: Prepared, direction: Direction) -> DomainCheck:
+    """Check the domain; raise `OutsideDomainError` where data are untrustworthy and not forced."""
+    report = check_domain(prepared, direction)
+    if report.verdict == "untrustworthy" and not prepared.options.force:
+        kind = "measurement-like" if direction == "deconvolve" else "simulation-like"
+        raise OutsideDomainError(
+            f"The data are outside what the model {prepared.bundle.card.name!r} was trained on "
+            f"({report.words()}).",
             reason=f"They differ more from its {kind} training data than anything of that kind that "
-            "was seen, "
-            "so its result cannot be trusted.",
+            "was seen, so its result cannot be trusted.",
             fix="Check axes, units and mask (`exp2sim check`), use another model, or force it "
             "(`--force`, property Force, force=True).",
         )
-    return found
+    return report
 
 
 def with_verdict(result: Histogram, found: DomainCheck) -> Histogram:
@@ -298,9 +289,8 @@ def with_verdict(result: Histogram, found: DomainCheck) -> Histogram:
 
 
 def distributions(
-    model: Model, histogram: Histogram, *, direction: Role = "deconvolve", scale: float | str = 1.0,
-    incident_energy: float | None = None, size: int = 20, repeats: int = 1000,
-) -> Mapping[str, Floats]:  # fmt: skip
+    prepared: Prepared, direction: Direction = "deconvolve", *, size: int = 20, repeats: int = 1000
+) -> Mapping[str, Floats]:
     """The published comparison for a ridge plot: training, held-out and new against training points.
 
     Each float64 (repeats,), 20 points against 20; the training points against another half of themselves.
@@ -308,22 +298,18 @@ def distributions(
 
     Raises `Exp2SimError` where the model keeps no reference.
     """
-    from mantid_exp2sim.inference.translate import intensity_factor
-    from mantid_exp2sim.inference.volumes import open_volumes
-
-    volumes = open_volumes(histogram, model.card, incident_energy=incident_energy)
-    settings = model.domain_card()
+    bundle, volumes = prepared.bundle, prepared.volumes
+    settings = domain_card(bundle)
     cuts = compares_cuts(settings, volumes)
-    reference = model.domain_reference(direction, cuts=cuts)
-    factor = intensity_factor(scale, volumes, model.card)
+    reference = load_reference(bundle, direction, cuts=cuts)
     groups = reference.group(volumes.incident_energies)
     measured = [number for number in range(len(groups)) if not volumes.mask[number].all()]
     groups = [groups[number] for number in measured]
-    scaled = model.card.scaling.forward(volumes.intensity[measured] * factor)
+    scaled = bundle.card.scaling.forward(volumes.intensity[measured] * prepared.factor)
     shape = volumes.intensity.shape[1:]  # each cut is a sample of its own: all of them can be looked at
     region = blocks(shape, shape if cuts else settings.shape)[0]
     found = encode(
-        model.network(direction), model.card.layout, scaled[(slice(None), *region)],
+        bundle.network(direction), bundle.card.layout, scaled[(slice(None), *region)],
         volumes.mask[measured][(slice(None), *region)], volumes.incident_energies[measured],
         points=reference.points.shape[1], seed=settings.seed,
     )  # fmt: skip

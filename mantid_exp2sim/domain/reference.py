@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,8 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.card import MAX_DOMAIN_BYTES
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.model.card import Calibrated, DirectionCard, DomainCard
+    from mantid_exp2sim.model.bundle import Bundle
+    from mantid_exp2sim.model.card import Calibrated, Direction, DirectionCard, DomainCard
 
 HALF = ("basis", "white", "points", "held", "fit", "calibration")
 """Kept in half precision; the others in single, but for the bits of the gaps."""
@@ -40,7 +42,28 @@ _DIMENSIONS = {
     "calibration": "NGY",
 }
 
-__all__ = ["Reference", "read_reference", "reference_bytes", "rounded"]
+_references: WeakKeyDictionary[Bundle, dict[str, Reference]] = WeakKeyDictionary()
+
+
+def domain_card(bundle: Bundle) -> DomainCard:
+    """Return the card's section on the domain; `Exp2SimError` where the model keeps no reference."""
+    if bundle.card.domain is None:
+        bundle.domain_bytes()  # says so
+    assert bundle.card.domain is not None
+    return bundle.card.domain
+
+
+def load_reference(bundle: Bundle, direction: Direction, *, cuts: bool = False) -> Reference:
+    """Return what a direction's data, or single cuts, are compared with; read and checked at the first call.
+
+    Raises
+    ------
+    Exp2SimError
+        If the model keeps no reference, or its file is damaged.
+    """
+    if bundle not in _references:
+        _references[bundle] = read_reference(bundle.domain_bytes(), domain_card(bundle))
+    return _references[bundle][reference_name(direction, cuts=cuts)]
 
 
 def rounded(reference: Reference) -> Reference:

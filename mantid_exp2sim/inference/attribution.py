@@ -16,20 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mantid_exp2sim import mosaic
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Floats, Histogram
-from mantid_exp2sim.inference.classify import choose_domain, classifier_data, grouped
-from mantid_exp2sim.inference.opinions import likelier_domain
-from mantid_exp2sim.inference.translate import history_entry, with_history
+from mantid_exp2sim.histogram import Booleans, Floats, Histogram
+from mantid_exp2sim.inference.classify import choose_kind, deconvolved, samples
+from mantid_exp2sim.inference.history import history_entry, with_history
+from mantid_exp2sim.inference.prepare import Prepared
+from mantid_exp2sim.inference.translate import Progress
 from mantid_exp2sim.inference.volumes import Volumes
 from mantid_exp2sim.inference.worker import short_waits
-from mantid_exp2sim.model.card import Domain, classifier_role
 
 if TYPE_CHECKING:
     import torch
 
-    from mantid_exp2sim.inference.translate import Progress
-    from mantid_exp2sim.model.bundle import Model
     from mantid_exp2sim.networks.duq import Duq
 
 ENERGY_STEP = 2.0
@@ -37,7 +36,7 @@ ENERGY_STEP = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Attention:
+class Attribution:
     """What a classifier looked at in one histogram.
 
     Parameters
@@ -78,17 +77,13 @@ class Attention:
 
 
 def explain(
-    model: Model,
-    histogram: Histogram,
+    prepared: Prepared,
+    data_kind: str = "auto",
     *,
     name: str | None = None,
     deconvolve: bool = False,
-    domain: Domain | str = "auto",
-    tile: int | None = None,
-    scale: float | str = 1.0,
-    incident_energy: float | None = None,
     progress: Progress | None = None,
-) -> Attention:
+) -> Attribution:
     """Say what a classifier looks at in a histogram.
 
     ``name`` is the class whose score is explained, by default that of the highest correlation; all else as in
@@ -99,68 +94,47 @@ def explain(
     Exp2SimError
         If the model has no such classifier or class, or does not take such data.
     """
-    domain, _ = likelier_domain(
-        model, histogram, domain, deconvolve=deconvolve, scale=scale, incident_energy=incident_energy
-    )
-    chosen = choose_domain(model, domain, deconvolve=deconvolve)
-    if name is not None and name not in model.card.classes:
+    bundle, classes = prepared.bundle, prepared.bundle.card.classes
+    chosen = choose_kind(bundle.card, data_kind, deconvolve=deconvolve)
+    if name is not None and name not in classes:
         raise Exp2SimError(
-            f"The model {model.card.name!r} knows no {name!r}.",
-            reason=f"It knows {', '.join(model.card.classes)}.",
+            f"The model {bundle.card.name!r} knows no {name!r}.",
+            reason=f"It knows {', '.join(classes)}.",
+            fix="Name one of these.",
         )
-    data, volumes, factor = classifier_data(
-        model,
-        histogram,
-        deconvolve=deconvolve,
-        tile=tile,
-        scale=scale,
-        incident_energy=incident_energy,
-        progress=progress,
-    )
+    data = deconvolved(prepared, progress) if deconvolve else prepared
     if progress is not None:
         progress(0, 1, "explain")
-    return _explained(model, chosen, data, volumes, factor, name)
+    networks, scaled, mask, places = samples(data, chosen)
+    import torch
 
-
-def _explained(
-    model: Model, domain: Domain, data: Histogram, volumes: Volumes, factor: float, name: str | None
-) -> Attention:
-    members: list[Duq] = model.members(classifier_role(domain))  # type: ignore[assignment]
-    import torch  # after the network, which says so if torch is missing
-
-    classifier = model.card.classifiers[domain]
-    intensity, mask, places = grouped(model, classifier, volumes)
-    scaling = classifier.scaling or model.card.scaling
-    with np.errstate(over="ignore"):
-        scaled = np.where(mask, 0.0, scaling.forward(intensity * factor)).astype(np.float32)
-    x, unknown = torch.from_numpy(scaled), torch.tensor(mask)
-    number = _best(members, x, unknown) if name is None else model.card.classes.index(name)
-    found = panel_attention(members, x, unknown, torch.full((len(x),), number))
-    bins, occlusion = (part.reshape(-1, *part.shape[2:])[places] for part in (found.bins, found.occlusion))
-    known = ~volumes.mask
-    history = history_entry(
-        model, "explain", None, {"domain": domain, "class": model.card.classes[number], "factor": factor}
-    )
-    result = data.replace(
-        intensity=volumes.close(np.where(volumes.mask, np.nan, bins)),
-        variance=volumes.close(np.where(volumes.mask, np.nan, 0.0)),
-        metadata={**with_history(data, history), "intensity_unit": "gradient × input", "signed": True},
-    )
-    return Attention(
-        name=model.card.classes[number],
-        score=float(found.score[~mask.reshape(len(mask), -1).all(axis=1)].mean()),
+    number = _likeliest(networks, scaled, mask) if name is None else classes.index(name)
+    panels = panel_attention(networks, scaled, mask, torch.full((len(scaled),), number))
+    bins, occlusion = (part.reshape(-1, *part.shape[2:])[places] for part in (panels.bins, panels.occlusion))
+    volumes = data.volumes
+    measured = ~volumes.mask
+    options = {"data_kind": chosen, "class": classes[number], "factor": data.factor}
+    entry = history_entry(bundle, "explain", None, options)
+    result = data.histogram.replace(
+        intensity=volumes.close(np.where(measured, bins, np.nan)),
+        variance=volumes.close(np.where(measured, 0.0, np.nan)),
+        metadata={
+            **with_history(data.histogram, entry), "intensity_unit": "gradient × input", "signed": True
+        },
+    )  # fmt: skip
+    return Attribution(
+        name=classes[number],
+        score=float(panels.score[~mask.flatten(1).all(1).numpy()].mean()),
         map=result,
-        weights=shares(bins, known),
-        occlusion=np.where(known.any(axis=(1, 2)), occlusion, np.nan),
+        weights=shares(bins, measured),
+        occlusion=np.where(measured.any(axis=(1, 2)), occlusion, np.nan),
         incident_energies=volumes.incident_energies,
-        energies=_centres(model, data, volumes),
+        energies=_centres(data.histogram, volumes),
     )
 
 
-def _centres(model: Model, data: Histogram, volumes: Volumes) -> Floats:
+def _centres(data: Histogram, volumes: Volumes) -> Floats:
     """Energy transfer of the panels' centres in meV, (incident energies, energy bins)."""
-    from mantid_exp2sim import mosaic
-
     if mosaic.is_mosaic(data):
         fractions = 0.5 * (mosaic.WINDOW_EDGES[1:] + mosaic.WINDOW_EDGES[:-1])
         return np.outer(volumes.incident_energies, fractions)
@@ -221,14 +195,14 @@ def _score(
     logs = torch.stack(
         [-each.distances(each.embed(stacked)) / (2 * each.length_scale**2) for each in members]
     ).mean(0)
-    own = logs.gather(1, classes[:, None])[:, 0]
+    score = logs.gather(1, classes[:, None])[:, 0]
     if logs.shape[1] == 1:
-        return own
+        return score
     others = logs.scatter(1, classes[:, None], -float("inf"))
-    return own - others.max(1).values
+    return score - others.max(1).values
 
 
-def _best(members: Sequence[Duq], x: torch.Tensor, mask: torch.Tensor) -> int:
+def _likeliest(members: Sequence[Duq], x: torch.Tensor, mask: torch.Tensor) -> int:
     import torch
 
     from mantid_exp2sim.networks.duq import stack_panels
@@ -239,19 +213,19 @@ def _best(members: Sequence[Duq], x: torch.Tensor, mask: torch.Tensor) -> int:
         return int(torch.stack([each(stacked) for each in members]).mean((0, 1)).argmax())
 
 
-def shares(bins: Floats, known: Any) -> Floats:
-    """Mean of the positive part of a map (N, h, k, E) over the known bins of each panel, as shares (N, E).
+def shares(bins: Floats, measured: Booleans) -> Floats:
+    """Average the positive part of a map (N, h, k, E) over the measured bins of panels, as shares (N, E).
 
     NaN where a panel has none.
 
-    >>> one = np.ones((1, 2, 2, 2))
-    >>> shares(one * [1.0, 3.0], one > 0).tolist()
+    >>> ones = np.ones((1, 2, 2, 2))
+    >>> shares(ones * [1.0, 3.0], ones > 0).tolist()
     [[0.25, 0.75]]
     """
-    count = known.sum(axis=(1, 2))
-    means = (np.maximum(bins, 0) * known).sum(axis=(1, 2)) / np.maximum(count, 1)
-    found: Floats = np.where(count > 0, means / max(means.sum(), 1e-300), np.nan)
-    return found
+    count = measured.sum(axis=(1, 2))
+    means = (np.maximum(bins, 0) * measured).sum(axis=(1, 2)) / np.maximum(count, 1)
+    weights: Floats = np.where(count > 0, means / max(means.sum(), 1e-300), np.nan)
+    return weights
 
 
 def by_energy(weights: Floats, low: Floats, high: Floats) -> Mapping[str, Floats]:
@@ -260,8 +234,8 @@ def by_energy(weights: Floats, low: Floats, high: Floats) -> Mapping[str, Floats
     All (N, E); ``low`` and ``high`` are the panels' edges in meV; NaN weights count nowhere. Gives ``energy``
     (centres, meV) and ``weight``, of the same length, NaN where no panel is.
 
-    >>> found = by_energy(np.array([[1.0, 3.0]]), np.array([[0.0, 4.0]]), np.array([[4.0, 8.0]]))
-    >>> found["energy"].tolist(), found["weight"].tolist()
+    >>> profile = by_energy(np.array([[1.0, 3.0]]), np.array([[0.0, 4.0]]), np.array([[4.0, 8.0]]))
+    >>> profile["energy"].tolist(), profile["weight"].tolist()
     ([1.0, 3.0, 5.0, 7.0], [1.0, 1.0, 3.0, 3.0])
     """
     count = int(np.ceil(float(high.max()) / ENERGY_STEP))

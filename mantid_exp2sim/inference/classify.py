@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Floats, Histogram
-from mantid_exp2sim.inference.sliding_window import check_tile
-from mantid_exp2sim.inference.translate import intensity_factor, translate
-from mantid_exp2sim.inference.volumes import Volumes, open_volumes
+from mantid_exp2sim.errors import Exp2SimError, IncompleteMosaicError, NotFiniteError
+from mantid_exp2sim.histogram import Booleans, Floats
+from mantid_exp2sim.inference.history import history_entry, history_of
+from mantid_exp2sim.inference.prepare import Prepared
+from mantid_exp2sim.inference.translate import Progress, translate
+from mantid_exp2sim.inference.volumes import Volumes
 from mantid_exp2sim.inference.worker import short_waits
-from mantid_exp2sim.model.card import Domain, classifier_role
+from mantid_exp2sim.model.card import Card, ClassifierCard, DataKind, classifier_role
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.inference.translate import Progress
-    from mantid_exp2sim.model.bundle import Model
-    from mantid_exp2sim.model.card import ClassifierCard
+    import torch
+
     from mantid_exp2sim.networks.duq import Duq
 
 NONE = "none"
@@ -39,7 +39,7 @@ class Classification:
         The class of the highest correlation, or ``"none"`` where that is below ``threshold``.
     certainty
         The highest correlation.
-    domain
+    data_kind
         What the classifier was trained on: ``convolved``, ``integrated`` or ``centre``.
     threshold
         From the model's card.
@@ -65,7 +65,7 @@ class Classification:
     correlations: Mapping[str, float]
     prediction: str
     certainty: float
-    domain: str
+    data_kind: str
     threshold: float
     deconvolved: bool = False
     history: tuple[Mapping[str, Any], ...] = ()
@@ -79,7 +79,7 @@ class Classification:
             "correlations": dict(self.correlations),
             "prediction": self.prediction,
             "certainty": self.certainty,
-            "domain": self.domain,
+            "data_kind": self.data_kind,
             "threshold": self.threshold,
             "deconvolved": self.deconvolved,
             "history": [dict(entry) for entry in self.history],
@@ -90,178 +90,178 @@ class Classification:
 
 
 def classify(
-    model: Model,
-    histogram: Histogram,
-    *,
-    deconvolve: bool = False,
-    domain: Domain | str = "auto",
-    tile: int | None = None,
-    scale: float | str = 1.0,
-    incident_energy: float | None = None,
-    progress: Progress | None = None,
+    prepared: Prepared, data_kind: str = "auto", *, deconvolve: bool = False, progress: Progress | None = None
 ) -> Classification:
     """Say how like the training data of each class a histogram is.
 
-    As in the paper, the classifier is by default (``domain="auto"``) the one trained on simulation-like data
+    As in the paper, the classifier is by default (``"auto"``) the one trained on simulation-like data
     (``integrated`` or ``centre``), which takes simulated or deconvolved data. The data are taken as they are,
-    unless ``deconvolve`` sends them through the generator first. ``domain="convolved"`` asks the classifier
+    unless ``deconvolve`` sends them through the generator first. ``"convolved"`` asks the classifier
     trained on measurement-like data, for measurements as they are.
 
     A classifier of whole mosaics takes nothing less, unless its card says ``partial``. For a classifier of
     single volumes the correlations of a mosaic are the means over its volumes that hold measured bins. Where
     the model has several members of a classifier, the correlations are the means over them too.
 
-    Parameters
-    ----------
-    model, histogram, tile, scale, incident_energy, progress
-        As in :func:`mantid_exp2sim.inference.translate.translate`.
-    deconvolve
-        Deconvolve first.
-    domain
-        ``auto``, ``convolved``, ``integrated`` or ``centre``.
-
     Raises
     ------
     Exp2SimError
         If the model has no such classifier or does not take such data.
     """
-    chosen = choose_domain(model, domain, deconvolve=deconvolve)
-    classifier = model.card.classifiers[chosen]
-    earlier = histogram.metadata.get("history")
-    before = len(earlier) if isinstance(earlier, list) else 0
-    data, volumes, factor = classifier_data(
-        model,
-        histogram,
-        deconvolve=deconvolve,
-        tile=tile,
-        scale=scale,
-        incident_energy=incident_energy,
-        progress=progress,
-    )
+    bundle, options = prepared.bundle, prepared.options
+    chosen = choose_kind(bundle.card, data_kind, deconvolve=deconvolve)
+    classifier = bundle.card.classifiers[chosen]
+    data = deconvolved(prepared, progress) if deconvolve else prepared
     if progress is not None:
         progress(0, 1, "classify")
-    correlations = _correlations(model, chosen, classifier, volumes, factor)
-    best = max(correlations, key=lambda name: correlations[name])
-    entry = _entry(model, chosen, {"scale": scale, "factor": factor, "deconvolve": deconvolve, "tile": tile})
+    values = _correlations(data, chosen)
+    correlations = {name: float(value) for name, value in zip(bundle.card.classes, values, strict=True)}
+    likeliest = max(correlations, key=lambda name: correlations[name])
+    settings = {
+        "data_kind": chosen, "scale": options.scale, "factor": prepared.factor, "deconvolve": deconvolve,
+        "tile": options.tile,
+    }  # fmt: skip
+    steps = history_of(data.histogram)[len(history_of(prepared.histogram)) :]
     return Classification(
         correlations=correlations,
-        prediction=best if correlations[best] >= classifier.threshold else NONE,
-        certainty=correlations[best],
-        domain=chosen,
+        prediction=likeliest if correlations[likeliest] >= classifier.threshold else NONE,
+        certainty=correlations[likeliest],
+        data_kind=chosen,
         threshold=classifier.threshold,
         deconvolved=deconvolve,
-        history=(*data.metadata.get("history", [])[before:], entry),
+        history=(*steps, history_entry(bundle, "classify", None, settings)),
     )
 
 
-def _entry(model: Model, domain: str, options: dict[str, Any]) -> dict[str, Any]:
-    from mantid_exp2sim.inference.translate import history_entry
+def deconvolved(prepared: Prepared, progress: Progress | None) -> Prepared:
+    """Prepare the deconvolution of data for a classifier; it is computed once."""
 
-    return history_entry(model, "classify", None, {"domain": domain, **options})
+    def compute() -> Prepared:
+        options = replace(prepared.options, uncertainty=False)
+        plain = replace(prepared, options=options)
+        return prepared.follow(translate(plain, "deconvolve", progress=progress).histogram)
 
-
-def classifier_data(
-    model: Model,
-    histogram: Histogram,
-    *,
-    deconvolve: bool,
-    tile: int | None,
-    scale: float | str,
-    incident_energy: float | None,
-    progress: Progress | None,
-) -> tuple[Histogram, Volumes, float]:
-    """What a classifier reads: the data (deconvolved first, if asked for), their volumes, and the factor that
-    takes their intensity to the model's.
-    """
-    check_tile(tile)
-    data, left = histogram, scale
-    if deconvolve:
-        options = {"tile": tile, "incident_energy": incident_energy, "progress": progress}
-        made = translate(model, "deconvolve", histogram, errors=False, scale=scale, **options)  # type: ignore[arg-type]
-        data = made.histogram
-        left = data.metadata["history"][-1]["options"]["factor"]
-    volumes = open_volumes(data, model.card, incident_energy=incident_energy)
-    return data, volumes, intensity_factor(left, volumes, model.card)
+    return prepared.once("deconvolved", compute)
 
 
-def choose_domain(model: Model, domain: str, *, deconvolve: bool) -> Domain:
-    """The classifier that is meant, by what it was trained on; ``auto``: that of simulation-like data."""
-    available = list(model.card.classifiers)
+def choose_kind(card: Card, data_kind: str, *, deconvolve: bool) -> DataKind:
+    """Choose a classifier by the data it was trained on; ``auto``: that of simulation-like data."""
+    available = list(card.classifiers)
     if not available:
+        raise Exp2SimError(f"The model {card.name!r} has no classifier.", fix="Use a model that has one.")
+    if data_kind == "auto":
+        simulated = [kind for kind in (card.target, "integrated", "centre") if kind in available]
+        data_kind = (simulated or available)[0]
+    if data_kind not in available:
         raise Exp2SimError(
-            f"The model {model.card.name!r} has no classifier.", fix="Use a model that has one."
-        )
-    if domain == "auto":
-        simulated = [name for name in (model.card.target, "integrated", "centre") if name in available]
-        domain = simulated[0] if simulated else available[0]
-    for name in available:
-        if name == domain:
-            break
-    else:
-        raise Exp2SimError(
-            f"The model {model.card.name!r} has no classifier for {domain!r} data.",
+            f"The model {card.name!r} has no classifier for {data_kind!r} data.",
             reason=f"It has {', '.join(available)}.",
+            fix="Name one of these, or leave the choice to the model.",
         )
-    if deconvolve and name == "convolved":
+    if deconvolve and data_kind == "convolved":
         raise Exp2SimError(
             "Deconvolved data are not measurement-like.",
             reason="The classifier for 'convolved' data was trained on data with resolution.",
             fix="Leave out one of the two options.",
         )
-    return name
+    return data_kind
 
 
-def _correlations(
-    model: Model,
-    domain: Domain,
-    classifier: ClassifierCard,
-    volumes: Volumes,
-    factor: float,
-) -> dict[str, float]:
-    """Correlation per class."""
-    members: list[Duq] = model.members(classifier_role(domain))  # type: ignore[assignment]
-    import torch  # after the network, which says so if torch is missing
-
-    from mantid_exp2sim.networks.duq import stack_panels
-
-    intensity, mask, _ = grouped(model, classifier, volumes)
-    scaling = classifier.scaling or model.card.scaling
-    with np.errstate(over="ignore"):
-        scaled = np.where(mask, 0.0, scaling.forward(intensity * factor)).astype(np.float32)
-    with short_waits(), torch.no_grad():
-        panels = stack_panels(torch.from_numpy(scaled), torch.from_numpy(mask.astype(np.float32)))
-        each = [network.correlations(network.embed(panels)) for network in members]
-        correlations = torch.stack(each).mean(0)
-    measured = ~mask.all(axis=(1, 2, 3, 4))
-    values = correlations.double().numpy()[measured].mean(axis=0)
+def _correlations(prepared: Prepared, data_kind: DataKind) -> Floats:
+    """Return the correlations (classes,) of prepared data."""
+    networks, scaled, mask, _ = samples(prepared, data_kind)
+    distances, scales = class_distances(networks, scaled, mask)
+    measured = ~mask.flatten(1).all(1).numpy()
+    values: Floats = mean_correlations(distances, scales)[measured].mean(axis=0)
     if not np.isfinite(values).all():
-        raise Exp2SimError(
+        raise NotFiniteError(
             "The classifier's result is not finite.",
             reason="The intensities are probably far outside what it was trained on.",
             fix="Check the units of the data, or set `scale` (a factor, or 'auto').",
         )
-    return {name: float(value) for name, value in zip(model.card.classes, values, strict=True)}
+    return values
 
 
-def grouped(model: Model, classifier: ClassifierCard, volumes: Volumes) -> tuple[Floats, Any, list[int]]:
-    """Volumes as the classifier's samples (S, N, h, k, E), their mask, and where each volume went in S·N."""
-    windows = volumes.intensity.shape[3]
-    together = classifier.network.panels // windows
+def class_distances(
+    networks: Sequence[Duq], scaled: torch.Tensor, mask: torch.Tensor, *, batch: int = 32
+) -> tuple[Floats, Floats]:
+    """Return distances to the centroids (members, n, volumes, classes) and length scales (members,).
+
+    ``scaled`` (n, N, h, k, E) is in the range of the networks; ``mask``, True where not measured, is of that
+    shape or (N, h, k, E). To a classifier of whole measurements (N · E panels) a sample is one volume, to
+    one of single volumes (E panels) it is N.
+    """
+    import torch
+
+    from mantid_exp2sim.networks.duq import stack_panels
+
+    mask = mask.expand(scaled.shape)
+    if networks[0].settings.panels != scaled.shape[1] * scaled.shape[4]:
+        parts = scaled.flatten(0, 1)[:, None], mask.flatten(0, 1)[:, None]
+    else:
+        parts = scaled, mask
+    with short_waits(), torch.inference_mode():
+        distances = torch.cat(
+            [
+                torch.stack(
+                    [network.distances(network.embed(stack_panels(x, unknown))) for network in networks]
+                )
+                for x, unknown in zip(*(torch.split(part, batch) for part in parts), strict=True)
+            ],
+            1,
+        )
+    shape = (len(networks), len(scaled), -1, distances.shape[2])
+    scales = np.array([float(network.length_scale) for network in networks])
+    return distances.reshape(shape).double().numpy(), scales
+
+
+def mean_correlations(distances: Floats, scales: Floats) -> Floats:
+    """Return correlations (n, classes), the mean over members and volumes.
+
+    Of `class_distances` D with length scales σ: ⟨exp(−D / 2σ²)⟩.
+
+    >>> mean_correlations(np.array([[[[0.0, 2.0]]], [[[0.0, 0.0]]]]), np.array([1.0, 1.0])).round(3)
+    array([[1.   , 0.684]])
+    """
+    squares = 2 * scales[:, None, None, None] ** 2
+    correlations: Floats = np.exp(-distances / squares).mean(axis=(0, 2))
+    return correlations
+
+
+def samples(
+    prepared: Prepared, data_kind: DataKind
+) -> tuple[list[Duq], torch.Tensor, torch.Tensor, list[int]]:
+    """Return a classifier's networks, their samples (S, N, h, k, E), scaled, with mask, and places.
+
+    N is the number of volumes that the classifier takes together; the places say where in S · N each volume
+    of the data is.
+    """
+    card, volumes = prepared.bundle.card, prepared.volumes
+    networks: list[Duq] = prepared.bundle.members(classifier_role(data_kind))  # type: ignore[assignment]
+    import torch  # after the networks, which say so if torch is missing
+
+    intensity, mask, places = grouped(card, card.classifiers[data_kind], volumes)
+    scaling = card.classifiers[data_kind].scaling or card.scaling
+    with np.errstate(over="ignore"):
+        scaled = np.where(mask, 0.0, scaling.forward(intensity * prepared.factor)).astype(np.float32)
+    return networks, torch.from_numpy(scaled), torch.tensor(mask), places
+
+
+def grouped(card: Card, classifier: ClassifierCard, volumes: Volumes) -> tuple[Floats, Booleans, list[int]]:
+    """Return volumes as samples (S, N, h, k, E) of a classifier, their mask, and the place of each in S·N."""
+    together = classifier.network.panels // volumes.values.shape[3]
     if together == 1:
-        return volumes.intensity[:, None], volumes.mask[:, None], list(range(len(volumes.intensity)))
-    places = [_nearest(model, energy) for energy in volumes.incident_energies]
+        return volumes.intensity[:, None], volumes.mask[:, None], list(range(len(volumes.mask)))
+    places = [card.nearest(energy) for energy in volumes.incident_energies]
     if len(places) != together and not classifier.partial:
-        raise Exp2SimError(
+        raise IncompleteMosaicError(
             f"The data hold {len(places)} of the incident energies that this classifier takes together.",
             reason=f"It was trained on whole sets of {together}.",
             fix="Give the whole mosaic, or use a model with a classifier for single volumes.",
+            expected=together,
+            present=len(places),
         )
-    shape = (1, together, *volumes.intensity.shape[1:])
+    shape = (1, together, *volumes.values.shape[1:])
     intensity, mask = np.zeros(shape), np.ones(shape, dtype=bool)
     intensity[0, places], mask[0, places] = volumes.intensity, volumes.mask
     return intensity, mask, places
-
-
-def _nearest(model: Model, energy: float) -> int:
-    known = np.asarray(model.card.incident_energies)
-    return int(np.argmin(np.abs(known - energy)))

@@ -13,7 +13,7 @@ from math import prod
 
 import numpy as np
 
-from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.errors import OptionError
 from mantid_exp2sim.networks.layout import AXES, Layout
 
 WHOLE = 256 * 256
@@ -127,18 +127,23 @@ def check_tile(tile: int | None) -> None:
     >>> check_tile(7)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    mantid_exp2sim.errors.Exp2SimError: The tile size 7 is below 16 bins. Every tile is computed with a ...
+    mantid_exp2sim.errors.OptionError: The tile size 7 is below 16 bins. Every tile is computed with a ...
     """
     if tile is None:
         return
     if isinstance(tile, bool) or not isinstance(tile, int | np.integer) or tile < 1:
-        raise Exp2SimError(f"The tile size {tile!r} is not a positive whole number of bins.")
+        raise OptionError(
+            f"The tile size {tile!r} is not a positive whole number of bins.",
+            fix=f"Leave the tile size out, or give {SMALLEST_TILE} or more.",
+            option="tile",
+        )
     if tile < SMALLEST_TILE:
-        raise Exp2SimError(
+        raise OptionError(
             f"The tile size {tile} is below {SMALLEST_TILE} bins.",
             reason="Every tile is computed with a margin around it that is thrown away: "
             "small tiles cost many times the work of the whole.",
             fix=f"Leave the tile size out, or give {SMALLEST_TILE} or more.",
+            option="tile",
         )
 
 
@@ -150,10 +155,11 @@ def _spatial(
         small = prod(shape) <= WHOLE or reach is None
         tile = max(shape) if small else DEFAULT_TILE[len(shape)]
     if reach is None and tile < max(shape):
-        raise Exp2SimError(
+        raise OptionError(
             f"Tiles of {tile} bins would change this model's result.",
             reason="Its network normalises over the whole image.",
             fix="Leave the tile size out.",
+            option="tile",
         )
     widths = [0] * len(shape) if reach is None else reach
     return [_spans(size, int(tile), width, step) for size, width in zip(shape, widths, strict=True)]

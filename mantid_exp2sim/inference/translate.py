@@ -6,46 +6,53 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count, islice
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.errors import NotFiniteError
 from mantid_exp2sim.histogram import Booleans, Floats, Histogram
+from mantid_exp2sim.inference.history import history_entry, with_history
 from mantid_exp2sim.inference.noise_replicas import noise_key, standard_normal_pair
+from mantid_exp2sim.inference.prepare import Prepared
 from mantid_exp2sim.inference.sliding_window import Block, blocks, samples_at_once
-from mantid_exp2sim.inference.volumes import Volumes, open_volumes
+from mantid_exp2sim.inference.volumes import Volumes
 from mantid_exp2sim.inference.worker import short_waits
-from mantid_exp2sim.model.error_model import NORMAL_95, ErrorModel, Translated
+from mantid_exp2sim.model.error_model import NORMAL_95, ErrorModel
 from mantid_exp2sim.networks.layout import AXES
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.model.bundle import Model
-    from mantid_exp2sim.model.card import Card
+    from mantid_exp2sim.model.bundle import Bundle
+    from mantid_exp2sim.model.card import Direction
     from mantid_exp2sim.networks.generator import Generator
 
-Direction = Literal["deconvolve", "convolve"]
 Progress = Callable[[int, int, str], None]
 """``progress(done, total, message)``; what it raises ends the run and reaches the caller."""
 
-MAX_REPLICAS = 10_000
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Translation:
+    """Hold a translated histogram and the parts of its uncertainty, NaN where not measured.
+
+    ``histogram.variance`` is ``input_variance + model_variance``: its square root is half of the 68 %
+    interval. ``half_95`` is half of the 95 % interval. These parts are None where they were not asked for.
+    ``model_variance`` is 0 and ``model_known`` False where the model's own error is not known: it has one
+    member and no calibration. It is the plain variance between the members, which is not the error, where
+    ``calibrated`` is False.
+    """
+
+    histogram: Histogram
+    input_variance: Floats | None = None
+    model_variance: Floats | None = None
+    half_95: Floats | None = None
+    model_known: bool = False
+    calibrated: bool = False
 
 
 def translate(
-    model: Model,
-    direction: Direction,
-    histogram: Histogram,
-    *,
-    tile: int | None = None,
-    errors: bool = True,
-    replicas: int = 16,
-    seed: int = 0,
-    scale: float | str = 1.0,
-    incident_energy: float | None = None,
-    parts: bool = False,
-    progress: Progress | None = None,
-) -> Translated:
+    prepared: Prepared, direction: Direction, *, parts: bool = False, progress: Progress | None = None
+) -> Translation:
     """Translate a histogram; axes, mask, units and everything the file held stay as they are.
 
     A mosaic goes through the generator as its six (h, k, E) volumes, other data as one volume; nothing
@@ -54,86 +61,64 @@ def translate(
 
     Parameters
     ----------
-    model
-        From :func:`mantid_exp2sim.load_model`.
+    prepared
+        From :func:`mantid_exp2sim.inference.prepare.prepare`.
     direction
         ``deconvolve`` (measurement-like to simulation-like) or ``convolve`` (back).
-    histogram
-        A mosaic, or data over h, k and energy transfer in any order (other axes with one bin), with
-        ``metadata["incident_energy"]`` in meV.
-    tile
-        Bins of a tile along each axis the network slides over; None takes whole images where they are small.
-        The result is the same for any value, to rounding (1e-5 of the largest intensity).
-    errors
-        Whether to give a variance: that of the input, propagated, plus that of the model where it is known
-        (:class:`mantid_exp2sim.model.error_model.ErrorModel` on its card, or several members). Its square
-        root is half of the 68 % interval. Without, it comes back as 0.
-    replicas
-        How many noise replicas the input's part is estimated from (at least 2). The input is varied by
-        Gaussian noise of its own variance, bin by bin independently, and the variance of the results is
-        taken: its relative standard error is sqrt(2 / (replicas - 1)). Correlations between output bins are
-        not kept. An input without variance adds nothing.
-    seed
-        Seed of that noise (SplitMix64). The same seed, data and machine give the same bytes.
-    scale
-        The intensity is multiplied by this before the network and divided by it after, for data in other
-        units than the model's; ``"auto"`` chooses it so that the mean over all measured bins is that of the
-        training data.
-    incident_energy
-        meV, in place of what the histogram's metadata say, also in those of the result; not for mosaics.
+    parts
+        Also give the parts of the variance and the 95 % interval; needs ``options.uncertainty``.
     progress
         Called at the start with how much there is to do, after each layer of each block and at the end. It
         counts in layers, so it moves within a block too. An exception it raises
         (`Cancelled`, `KeyboardInterrupt`) ends the run, with nothing changed anywhere.
 
-    parts
-        Also give the parts of the variance and the 95 % interval; needs ``errors``.
-
     Returns
     -------
-    Translated
+    Translation
         Its ``histogram`` has the units of the input; ``metadata["history"]`` says how to repeat it.
 
     Raises
     ------
     Exp2SimError
-        If the model does not take such data, an option is out of range, torch is missing, or the network's
-        result is not finite.
+        If torch is missing, or the network's result is not finite.
 
     Examples
     --------
-    >>> from mantid_exp2sim.model.bundle import list_models, load_model
+    >>> from mantid_exp2sim.inference.prepare import prepare
+    >>> from mantid_exp2sim.model.bundle import open_bundle
+    >>> from mantid_exp2sim.model.registry import list_models
     >>> from mantid_exp2sim.mosaic import mosaic_histogram
     >>> if "pcsmo-maps" in list_models():
     ...     picture = mosaic_histogram(np.ones((240, 400)))
-    ...     sharp = translate(load_model("pcsmo-maps"), "deconvolve", picture).histogram
+    ...     sharp = translate(prepare(picture, open_bundle("pcsmo-maps")), "deconvolve").histogram
     """
-    _check_options(replicas, seed)
-    volumes = open_volumes(histogram, model.card, incident_energy=incident_energy)
-    factor = intensity_factor(scale, volumes, model.card)
-    noisy = errors and bool(np.fmax.reduce(volumes.variances, axis=None) > 0)
+    histogram, options = prepared.histogram, prepared.options
     runner = _Runner(
-        model, direction, volumes, factor, tile=tile, errors=errors,
-        calibration=model.card.errors.get(direction), replicas=replicas * noisy, seed=seed,
+        prepared.bundle,
+        direction,
+        prepared.volumes,
+        prepared.factor,
+        tile=options.tile,
+        uncertainty=options.uncertainty,
+        calibration=prepared.bundle.card.errors.get(direction),
+        replicas=options.replicas if options.uncertainty and _is_noisy(prepared.volumes) else 0,
+        seed=options.seed,
         progress=progress,
-    )  # fmt: skip
+    )
     names = ("intensity", "variance", *(("input", "model", "half_95") if parts else ()))
-    outputs = {name: _Output(histogram.shape, volumes) for name in names}
+    outputs = {name: _Output(histogram.shape, prepared.volumes) for name in names}
     runner.run(outputs, parts=parts)
     arrays = {name: output.finish(histogram.mask) for name, output in outputs.items()}
-    options = {"tile": tile, "errors": errors, "replicas": replicas, "scale": scale, "factor": factor}
-    if incident_energy is not None:
-        options["incident_energy"] = float(incident_energy)
-    entry = history_entry(model, direction, seed, options)
-    if errors:
-        entry["errors"] = runner.about_errors()
+    entry = history_entry(prepared.bundle, direction, options.seed, _recorded(prepared))
+    if options.uncertainty:
+        entry["uncertainty"] = runner.about_uncertainty()
     metadata = with_history(histogram, entry)
-    if incident_energy is not None:
-        metadata["incident_energy"] = float(incident_energy)
+    if options.incident_energy is not None:
+        metadata["incident_energy"] = float(options.incident_energy)
     result = histogram.replace(
         intensity=arrays.pop("intensity"), variance=arrays.pop("variance"), metadata=metadata
     )
-    return Translated(
+    return Translation(
         result,
         arrays.get("input"),
         arrays.get("model"),
@@ -143,73 +128,36 @@ def translate(
     )
 
 
+def _recorded(prepared: Prepared) -> dict[str, Any]:
+    """Return the options that stand in the history, in JSON."""
+    options = prepared.options
+    recorded = {name: getattr(options, name) for name in ("tile", "uncertainty", "replicas", "scale")}
+    recorded["factor"] = prepared.factor
+    if options.incident_energy is not None:
+        recorded["incident_energy"] = float(options.incident_energy)
+    return recorded
+
+
 def translate_volumes(
-    model: Model, direction: Direction, volumes: Volumes, *, replicas: int = 16, seed: int = 0
+    bundle: Bundle, direction: Direction, volumes: Volumes, *, replicas: int = 16, seed: int = 0
 ) -> tuple[Floats, Floats, Floats]:
-    """Result, variance propagated from the input, and variance between the members, without calibration.
+    """Return a result, the variance propagated from the input, and that between the members, uncalibrated.
 
     ``volumes`` in the units of the training data. All three (B, h, k, E), NaN where not measured; the last
     is 0 for a single member. This is what a calibration is fitted to.
     """
-    noisy = bool(np.fmax.reduce(volumes.variances, axis=None) > 0)
     runner = _Runner(
-        model, direction, volumes, 1.0, tile=None, errors=True, calibration=None,
-        replicas=replicas * noisy, seed=seed, progress=None,
+        bundle, direction, volumes, 1.0, tile=None, uncertainty=True, calibration=None,
+        replicas=replicas * _is_noisy(volumes), seed=seed, progress=None,
     )  # fmt: skip
     outputs = {name: _Output(volumes.values.shape, volumes) for name in ("intensity", "input", "model")}
     runner.run(outputs, parts=True)
-    result, given, spread = (output.finish(volumes.mask) for output in outputs.values())
-    return result, given, spread
+    result, propagated, spread = (output.finish(volumes.mask) for output in outputs.values())
+    return result, propagated, spread
 
 
-def intensity_factor(scale: float | str, volumes: Volumes, card: Card) -> float:
-    """What the intensity is multiplied by before a network: ``scale``, or what ``"auto"`` stands for."""
-    if scale == "auto":
-        mean = float(np.mean(volumes.values, where=~volumes.mask))
-        if card.mean_intensity is None or not mean > 0:
-            raise Exp2SimError(
-                "scale='auto' cannot be used here.",
-                reason="The mean intensity of the data is not positive, or the model's card has none.",
-                fix="Give the factor as a number.",
-            )
-        return card.mean_intensity / mean
-    if isinstance(scale, str | bool) or not 0 < scale < float("inf"):
-        raise Exp2SimError(f"scale is {scale!r}.", reason="It takes a positive number or 'auto'.")
-    return float(scale)
-
-
-def history_entry(model: Model, command: str, seed: int | None, options: dict[str, Any]) -> dict[str, Any]:
-    """What was done, in JSON: enough to repeat it."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        software = version("mantid_exp2sim")
-    except PackageNotFoundError:
-        software = "unknown"
-    return {
-        "command": command,
-        "model": model.card.name,
-        "model_version": model.card.version,
-        "checksum": model.checksum,
-        "seed": seed,
-        "options": options,
-        "software": software,
-    }
-
-
-def with_history(histogram: Histogram, entry: dict[str, Any]) -> dict[str, Any]:
-    """The metadata of a histogram with one more step in its history."""
-    history = histogram.metadata.get("history")
-    steps = history if isinstance(history, list) else []
-    return {**histogram.metadata, "history": [*steps, entry]}
-
-
-def _check_options(replicas: int, seed: int) -> None:
-    for name, value, low, high in (("replicas", replicas, 2, MAX_REPLICAS), ("seed", seed, 0, 2**63 - 1)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
-            raise Exp2SimError(
-                f"{name} is {value!r}.", reason=f"It takes a whole number from {low} to {high}."
-            )
+def _is_noisy(volumes: Volumes) -> bool:
+    return bool(np.fmax.reduce(volumes.variances, axis=None) > 0)
 
 
 class _Output:
@@ -237,12 +185,12 @@ class _Runner:
     has the size of the data.
     """
 
-    model: Model
+    bundle: Bundle
     direction: Direction
     volumes: Volumes
     factor: float
     tile: int | None = field(kw_only=True)
-    errors: bool = field(kw_only=True)
+    uncertainty: bool = field(kw_only=True)
     calibration: ErrorModel | None = field(kw_only=True)
     replicas: int = field(kw_only=True)
     seed: int = field(kw_only=True)
@@ -254,17 +202,16 @@ class _Runner:
     total: int = 0
 
     def __post_init__(self) -> None:
-        self.networks = [network.prepare() for network in self.model.members(self.direction)]  # type: ignore[operator]
-        known = np.asarray(self.model.card.incident_energies)
-        self.rows = [int(np.argmin(np.abs(known - energy))) for energy in self.volumes.incident_energies]
+        self.networks = [network.prepare() for network in self.bundle.members(self.direction)]  # type: ignore[operator]
+        self.rows = [self.bundle.card.nearest(energy) for energy in self.volumes.incident_energies]
 
     @property
     def members(self) -> int:
         """How many networks the result is the mean of."""
         return len(self.networks)
 
-    def about_errors(self) -> dict[str, Any]:
-        """What the variance of the result holds, in JSON."""
+    def about_uncertainty(self) -> dict[str, Any]:
+        """Say what the variance of the result holds, in JSON."""
         spread = f"spread of {self.members} members, not calibrated" if self.members > 1 else "not known"
         return {
             "input": "propagated" if self.replicas else "none in the data",
@@ -276,7 +223,7 @@ class _Runner:
         """Fill the outputs."""
         import torch
 
-        layout, shape = self.model.card.layout, self.volumes.values.shape
+        layout, shape = self.bundle.card.layout, self.volumes.values.shape
         parameters = sum(parameter.numel() for parameter in self.networks[0].parameters())
         cut = blocks(shape, layout, tile=self.tile, reach=reach(self.networks[0]), parameters=parameters)
         self.total = sum(self._samples(block) for block in cut) * self.members * (1 + self.replicas)
@@ -306,7 +253,7 @@ class _Runner:
 
     def _samples(self, block: Block) -> int:
         """How many samples of the network a block holds."""
-        layout = self.model.card.layout
+        layout = self.bundle.card.layout
         sizes = dict(zip(("batch", *AXES), (span.stop - span.start for span in block), strict=True))
         return prod(sizes[name] for name in ("batch", *layout.folded))
 
@@ -319,7 +266,7 @@ class _Runner:
         values = np.where(self.volumes.mask[_seen(block)], 0.0, self.volumes.values[_seen(block)])
         each = self._through(values[None], block)[:, 0]
         made: dict[str, Floats] = {"intensity": each.mean(0)}
-        if self.errors:
+        if self.uncertainty:
             given = np.zeros_like(made["intensity"])
             if self.replicas:
                 given = self._input_variance(values, made["intensity"], block)
@@ -330,7 +277,7 @@ class _Runner:
                 made["input"], made["model"] = narrow * given, sigma**2
                 made["half_95"] = np.sqrt(wide * given + tau**2)
         if not all(np.isfinite(array[measured]).all() for array in made.values()):
-            raise Exp2SimError(
+            raise NotFiniteError(
                 "The network's result is not finite.",
                 reason="The intensities are probably far outside what it was trained on.",
                 fix="Check the units of the data, or set `scale` (a factor, or 'auto').",
@@ -341,7 +288,7 @@ class _Runner:
         """Replicas of a block (R, b, h, k, E) through every member: (members, R, *core), float64."""
         import torch
 
-        card, mask = self.model.card, self.volumes.mask[_seen(block)]
+        card, mask = self.bundle.card, self.volumes.mask[_seen(block)]
         scaled = np.where(mask, 0.0, card.scaling.forward(batch * self.factor)).astype(np.float32)
         x = torch.from_numpy(scaled).flatten(0, 1)
         copies = len(batch)

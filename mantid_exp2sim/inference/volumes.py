@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from mantid_exp2sim import mosaic
-from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.errors import AxisError, Exp2SimError, IncidentEnergyError, OptionError
 from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram, require_histogram
+from mantid_exp2sim.inference.options import require_energy
 from mantid_exp2sim.model.card import AcceptedAxis, Card
 from mantid_exp2sim.networks.layout import AXES, REFERENCE_ENERGY
 
@@ -38,6 +39,11 @@ class Volumes:
     incident_energies: Floats
     open: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
     close: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+
+    def follow(self, histogram: Histogram) -> Volumes:
+        """Return the volumes of another histogram with the same axes and gaps."""
+        values, variances = self.open(histogram.intensity), self.open(histogram.variance)
+        return replace(self, values=values, variances=variances)
 
     @property
     def intensity(self) -> Floats:
@@ -77,13 +83,29 @@ def open_volumes(histogram: Histogram, card: Card, *, incident_energy: float | N
         )
     if mosaic.is_mosaic(histogram):
         if incident_energy is not None:
-            raise Exp2SimError(
+            raise IncidentEnergyError(
                 f"An incident energy of {incident_energy:g} meV was given for a mosaic.",
                 reason="A mosaic has its own six.",
                 fix="Leave it out.",
+                value=incident_energy,
             )
         return _open_mosaic(histogram, card)
     return _open_single(histogram, card, incident_energy)
+
+
+def intensity_factor(scale: float | str, volumes: Volumes, card: Card) -> float:
+    """Return what the intensity is multiplied by before a network: ``scale``, or what ``"auto"`` means."""
+    if scale != "auto":
+        return float(scale)
+    mean = float(np.mean(volumes.values, where=~volumes.mask))
+    if card.mean_intensity is None or not mean > 0:
+        raise OptionError(
+            "scale='auto' cannot be used here.",
+            reason="The mean intensity of the data is not positive, or the model's card has none.",
+            fix="Give the factor as a number.",
+            option="scale",
+        )
+    return card.mean_intensity / mean
 
 
 def _open_mosaic(histogram: Histogram, card: Card) -> Volumes:
@@ -114,10 +136,11 @@ def _open_single(histogram: Histogram, card: Card, incident_energy: float | None
     moved = [histogram.shape[i] for i in permutation]
     if all(sizes[AXES.index(name)] == 1 for name in card.layout.spatial):
         along = " and ".join(_TITLES[name] for name in card.layout.spatial)
-        raise Exp2SimError(
+        raise AxisError(
             f"The data have no more than one bin along {along}.",
             reason=f"Along it the model {card.name!r} translates.",
             fix="Cut the data with this axis, or use a model made for such cuts.",
+            wrong="bins",
         )
 
     def close(volumes: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -186,11 +209,12 @@ def _check_other_axes(histogram: Histogram, positions: dict[str, int | None]) ->
         names = ", ".join(
             f"{axis.name!r} ({axis.size} bins, {axis.unit or 'no unit'})" for axis in histogram.axes
         )
-        raise Exp2SimError(
+        raise AxisError(
             f"The axes {names} are not those of the model.",
             reason="It takes h, k and energy transfer, such as [H,0,0], [0,K,0] and DeltaE; others "
             "integrated.",
             fix="Cut or integrate the data to these axes, or load a picture of shape (240, 400).",
+            wrong="axes",
         )
 
 
@@ -200,36 +224,39 @@ def _incident_energy(histogram: Histogram, card: Card, given: float | None) -> f
     if value is None:
         if not needed:
             return REFERENCE_ENERGY
-        raise Exp2SimError(
+        raise IncidentEnergyError(
             "The incident energy of the data is not known.",
             reason="The model needs it.",
             fix="Set metadata['incident_energy'] in meV, or give it (`--incident-energy`).",
+            value=None,
         )
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-        raise Exp2SimError(f"The incident energy {value!r} is no positive number of meV.")
+    energy = require_energy(value)
     if needed:
-        _check_incident_energy(float(value), card)
-    return float(value)
+        _check_incident_energy(energy, card)
+    return energy
 
 
 def _check_incident_energy(value: float, card: Card) -> None:
-    nearest = min(card.incident_energies, key=lambda energy: abs(energy - value))
+    nearest = card.incident_energies[card.nearest(value)]
     if abs(nearest - value) > card.incident_energy_tolerance * nearest:
-        raise Exp2SimError(
+        raise IncidentEnergyError(
             f"The incident energy {value:g} meV is not one that the model {card.name!r} was trained for.",
             reason=f"It takes {', '.join(f'{energy:g}' for energy in card.incident_energies)} meV "
             f"within {100 * card.incident_energy_tolerance:g} %.",
             fix="Use another model, or train one for this incident energy.",
+            value=value,
         )
 
 
 def _check_axis(axis: Axis | None, rule: AcceptedAxis, incident_energy: float) -> None:
     if axis is None:
         if rule.integrated is None:
-            raise Exp2SimError(
+            raise AxisError(
                 f"The data have no axis for {_TITLES[rule.kind]}.",
                 reason="The model does not take data integrated over it.",
                 fix="Cut the data with this axis, or use a model made for such slices.",
+                kind=rule.kind,
+                wrong="axes",
             )
         return
     check_words(axis, rule)
@@ -248,13 +275,16 @@ def _check_axis(axis: Axis | None, rule: AcceptedAxis, incident_energy: float) -
 
 
 def check_words(axis: Axis, rule: AcceptedAxis) -> None:
-    """Raise `Exp2SimError` where unit or frame of an axis is none that a rule accepts."""
-    for what, got, accepted in (("unit", axis.unit, rule.units), ("frame", axis.frame, rule.frames)):
+    """Raise `AxisError` where unit or frame of an axis is none that a rule accepts."""
+    wrong: Literal["unit", "frame"]
+    for wrong, got, accepted in (("unit", axis.unit, rule.units), ("frame", axis.frame, rule.frames)):
         if accepted and _plain(got) not in {_plain(word) for word in accepted}:
-            raise Exp2SimError(
-                f"The axis {axis.name!r} has the {what} {got!r}.",
+            raise AxisError(
+                f"The axis {axis.name!r} has the {wrong} {got!r}.",
                 reason=f"The model takes {' or '.join(repr(word) for word in accepted)}.",
                 fix="Transform the data to these axes first.",
+                kind=rule.kind,
+                wrong=wrong,
             )
 
 
@@ -269,7 +299,7 @@ def _range(values: Floats) -> str:
     return f"{low:.4g}" if high - low <= 1e-6 * abs(high) else f"{low:.4g} to {high:.4g}"
 
 
-def _wanted(rule: AcceptedAxis) -> str:
+def _bins(rule: AcceptedAxis) -> str:
     unit = "Ei" if rule.relative_to_incident_energy else _unit(rule)
     text = f"bins {rule.width:.4g} {unit} wide"
     if rule.edges:
@@ -283,12 +313,14 @@ def _unit(rule: AcceptedAxis) -> str:
     return "meV" if rule.kind == "energy" else "r.l.u."
 
 
-def _wrong_bins(axis: Axis, words: str, values: Floats, ei: float, rule: AcceptedAxis) -> Exp2SimError:
+def _wrong_bins(axis: Axis, words: str, values: Floats, ei: float, rule: AcceptedAxis) -> AxisError:
     """``values`` (widths or edges) go into ``words`` as the file has them, with their share of ``ei``."""
     got = words.format(f"{_range(values)} {_unit(rule)}")
     share = f" ({_range(values / ei)} Ei, with Ei = {ei:g} meV)" if rule.relative_to_incident_energy else ""
-    return Exp2SimError(
+    return AxisError(
         f"The axis {axis.name!r} has {got}{share}.",
-        reason=f"The model was trained on {_wanted(rule)}, and is right for no other.",
+        reason=f"The model was trained on {_bins(rule)}, and is right for no other.",
         fix="Rebin the data from the events, or use a model made for this binning.",
+        kind=rule.kind,
+        wrong="bins",
     )

@@ -8,9 +8,9 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.errors import Exp2SimError, IncidentEnergyError
 from mantid_exp2sim.inference.sliding_window import check_tile
 from mantid_exp2sim.inference.worker import Progress, compute
 from mantid_exp2sim.mantid import inputs as mdinputs
@@ -18,7 +18,11 @@ from mantid_exp2sim.mantid import words as mdwords
 from mantid_exp2sim.mantid import workspace as mdworkspace
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.model.bundle import Model
+    from mantid_exp2sim.application.model import Model
+    from mantid_exp2sim.histogram import Histogram
+    from mantid_exp2sim.inference.options import TranslationOptions
+    from mantid_exp2sim.model.bundle import Bundle
+    from mantid_exp2sim.model.card import Direction
 
 Issues = dict[str, str]
 T = TypeVar("T")
@@ -52,20 +56,20 @@ def model_place(algorithm: Any) -> Path | str:
     return name
 
 
-def model_issues(algorithm: Any) -> tuple[Issues, Model | None]:
+def model_issues(algorithm: Any) -> tuple[Issues, Bundle | None]:
     """What is wrong with the choice of the model; its card is read, no weights, and torch is not imported."""
     from mantid_exp2sim.model.bundle import load_bundle
     from mantid_exp2sim.model.registry import find_model
 
     key = "ModelFile" if algorithm.getProperty("ModelFile").value else "Model"
     try:
-        model = load_bundle(find_model(model_place(algorithm)), verify=False)
-        check_checksum(model, str(algorithm.getProperty("ModelChecksum").value))
+        bundle = load_bundle(find_model(model_place(algorithm)), verify=False)
+        check_checksum(bundle, str(algorithm.getProperty("ModelChecksum").value))
     except Exp2SimError as error:
         return {key: str(error)}, None
     if importlib.util.find_spec("torch") is None:
-        return {key: no_torch()}, model
-    return {}, model
+        return {key: no_torch()}, bundle
+    return {}, bundle
 
 
 def no_torch() -> str:
@@ -76,36 +80,35 @@ def no_torch() -> str:
     )
 
 
-def check_checksum(model: Model, wanted: str) -> None:
+def check_checksum(bundle: Bundle, checksum: str) -> None:
     """Refuse a model other than the one that ``ModelChecksum`` asks for; an empty text asks for none."""
-    if wanted and wanted != model.checksum:
+    if checksum and checksum != bundle.checksum:
         raise Exp2SimError(
-            f"The model {model.card.name!r} has the checksum {model.checksum}.",
-            reason=f"ModelChecksum asks for {wanted}: it is another model, or another version.",
+            f"The model {bundle.card.name!r} has the checksum {bundle.checksum}.",
+            reason=f"ModelChecksum asks for {checksum}: it is another model, or another version.",
             fix="Get that model again, or clear ModelChecksum.",
         )
 
 
 def translation_issues(algorithm: Any) -> Issues:
     """Messages of ``validateInputs`` for a translation: model and workspace, checked on the card alone."""
-    issues, model = model_issues(algorithm)
+    issues, bundle = model_issues(algorithm)
     issues.update(number_issues(algorithm))
     workspace = algorithm.getProperty("InputWorkspace").value
-    if workspace is None or model is None or issues:
+    if workspace is None or bundle is None or issues:
         return issues
-    issues.update(data_issues(model, {str(workspace.name()): workspace}, incident_energy(algorithm)))
+    issues.update(data_issues(bundle, {str(workspace.name()): workspace}, incident_energy(algorithm)))
     return {key: " ".join(filter(None, (text, left_behind(algorithm)))) for key, text in issues.items()}
 
 
-def data_issues(model: Model, workspaces: Mapping[str, Any], energy: float | None) -> Issues:
+def data_issues(bundle: Bundle, workspaces: Mapping[str, Any], energy: float | None) -> Issues:
     """What keeps the model from taking these workspaces, by the property that is to blame."""
     for name, workspace in workspaces.items():
         try:
-            mdinputs.check(model, name, mdworkspace.read(workspace, incident_energy=energy).histogram)
+            mdinputs.validate(bundle, name, mdworkspace.read(workspace, incident_energy=energy).histogram)
         except Exp2SimError as error:
-            cause = error.__cause__ if isinstance(error.__cause__, Exp2SimError) else error
-            known = cause.summary.startswith("The incident energy")
-            return {"IncidentEnergy" if known else "InputWorkspace": str(error)}
+            key = "IncidentEnergy" if isinstance(error.__cause__, IncidentEnergyError) else "InputWorkspace"
+            return {key: str(error)}
     return {}
 
 
@@ -125,7 +128,7 @@ def number_issues(algorithm: Any) -> Issues:
     factor = algorithm.getProperty("ScaleFactor").value
     issues = {} if 0 < factor < float("inf") else {"ScaleFactor": "The factor is a positive number."}
     try:
-        check_tile(data_options(algorithm)["tile"])
+        check_tile(_tile(algorithm))
     except Exp2SimError as error:
         issues["TileSize"] = mdwords.words(error)
     if algorithm.existsProperty("IncidentEnergy"):
@@ -146,21 +149,17 @@ def incident_energy(algorithm: Any) -> float | None:
     return value if value > 0 else None
 
 
-def data_options(algorithm: Any) -> dict[str, Any]:
-    """Keyword arguments of the package from the properties of `declare_data`."""
-    tile = int(algorithm.getProperty("TileSize").value)
+def options(algorithm: Any, **others: Any) -> TranslationOptions:
+    """Return the options of a translation from the properties of `declare_data`, and what else is asked."""
+    from mantid_exp2sim.inference.options import TranslationOptions
+
     automatic = bool(algorithm.getProperty("AutoScale").value)
     scale = "auto" if automatic else float(algorithm.getProperty("ScaleFactor").value)
-    return {"tile": tile or None, "scale": scale}
+    return TranslationOptions(tile=_tile(algorithm), scale=scale, **others)
 
 
-def error_options(algorithm: Any) -> dict[str, Any]:
-    """Keyword arguments of the package from the properties of `declare_errors`."""
-    return {
-        "errors": bool(algorithm.getProperty("PropagateErrors").value),
-        "replicas": int(algorithm.getProperty("Replicas").value),
-        "seed": int(algorithm.getProperty("Seed").value),
-    }
+def _tile(algorithm: Any) -> int | None:
+    return int(algorithm.getProperty("TileSize").value) or None
 
 
 def reporter(algorithm: Any) -> Callable[[float, str], None]:
@@ -182,13 +181,13 @@ def loader(algorithm: Any) -> Callable[[], Model]:
 
     The properties are read here, so that the function can be called in another thread.
     """
-    place, wanted = model_place(algorithm), str(algorithm.getProperty("ModelChecksum").value)
+    place, checksum = model_place(algorithm), str(algorithm.getProperty("ModelChecksum").value)
 
     def load() -> Model:
-        from mantid_exp2sim.model.bundle import load_model
+        from mantid_exp2sim.application.model import load_model
 
         model = load_model(place)
-        check_checksum(model, wanted)
+        check_checksum(model.bundle, checksum)
         return model
 
     return load
@@ -214,7 +213,7 @@ def telling(algorithm: Any, progress: Progress) -> Progress:
     return passed_on
 
 
-def translate(algorithm: Any, direction: Literal["deconvolve", "convolve"]) -> None:
+def translate(algorithm: Any, direction: Direction) -> None:
     """``PyExec`` of a translation: everything is computed, then a clone of the input gets the result."""
     try:
         _translate(algorithm, direction)
@@ -224,17 +223,22 @@ def translate(algorithm: Any, direction: Literal["deconvolve", "convolve"]) -> N
         raise
 
 
-def _translate(algorithm: Any, direction: Literal["deconvolve", "convolve"]) -> None:
+def _translate(algorithm: Any, direction: Direction) -> None:
     workspace = algorithm.getProperty("InputWorkspace").value
     snapshot = mdworkspace.read(workspace, incident_energy=incident_energy(algorithm))
-    options = {**data_options(algorithm), **error_options(algorithm)}
-    options["force"] = bool(algorithm.getProperty("Force").value)
+    settings = options(
+        algorithm,
+        uncertainty=bool(algorithm.getProperty("PropagateErrors").value),
+        replicas=int(algorithm.getProperty("Replicas").value),
+        seed=int(algorithm.getProperty("Seed").value),
+        force=bool(algorithm.getProperty("Force").value),
+    )
     load = loader(algorithm)
 
-    def work(progress: Progress) -> tuple[Model, Any]:
+    def work(progress: Progress) -> tuple[Model, Histogram]:
         model = load()
-        run = model.deconvolve if direction == "deconvolve" else model.convolve
-        return model, run(snapshot.histogram, progress=telling(algorithm, progress), **options)
+        prepared = model.prepare(snapshot.histogram, settings)
+        return model, model.translate(prepared, direction, progress=telling(algorithm, progress)).histogram
 
     model, result = computed(algorithm, work)
     signal, errors = snapshot.arrays(result)

@@ -13,8 +13,9 @@ from mantid_exp2sim.mantid import properties as mdproperties
 from mantid_exp2sim.mantid import workspace as mdworkspace
 
 if TYPE_CHECKING:
+    from mantid_exp2sim.application.model import Model
     from mantid_exp2sim.domain.check import DomainCheck
-    from mantid_exp2sim.model.bundle import Model
+    from mantid_exp2sim.model.card import Direction
 
 VERDICTS = ("untrustworthy", "expert opinion", "not known", "trustworthy")
 """From the least trustworthy one on."""
@@ -59,7 +60,7 @@ def declare_answer(algorithm: Any) -> None:
 
 def issues(algorithm: Any) -> mdalgorithm.Issues:
     """Messages of ``validateInputs``: everything is checked on the model's card, no weights are read."""
-    found, model = mdalgorithm.model_issues(algorithm)
+    found, bundle = mdalgorithm.model_issues(algorithm)
     found.update(mdalgorithm.number_issues(algorithm))
     if not mdinputs.names_given(algorithm):
         return found
@@ -69,8 +70,8 @@ def issues(algorithm: Any) -> mdalgorithm.Issues:
         return {**found, "InputWorkspace": str(error)}
     outputs = [("ReportWorkspace", algorithm.getPropertyValue("ReportWorkspace"))]
     found.update(mdinputs.clashes([*mdinputs.names_given(algorithm), *workspaces], outputs))
-    if model is not None and not found:
-        found.update(mdalgorithm.data_issues(model, workspaces, mdalgorithm.incident_energy(algorithm)))
+    if bundle is not None and not found:
+        found.update(mdalgorithm.data_issues(bundle, workspaces, mdalgorithm.incident_energy(algorithm)))
     return found
 
 
@@ -81,15 +82,15 @@ def execute(algorithm: Any) -> None:
         name: mdworkspace.read(workspace, incident_energy=energy).histogram
         for name, workspace in mdinputs.workspaces(algorithm).items()
     }
-    scale = mdalgorithm.data_options(algorithm)["scale"]
-    direction = str(algorithm.getProperty("ModelDirection").value)
+    options = mdalgorithm.options(algorithm)
+    direction: Direction = algorithm.getProperty("ModelDirection").value
     load = mdalgorithm.loader(algorithm)
 
     def work(progress: Progress) -> tuple[Model, dict[str, DomainCheck]]:
         model, checks = load(), {}
         for number, (name, histogram) in enumerate(data.items()):
             progress(number, len(data), f"{name}: compare with the training data")
-            checks[name] = model.check_domain(histogram, direction=direction, scale=scale)  # type: ignore[arg-type]
+            checks[name] = model.check_domain(model.prepare(histogram, options), direction)
         return model, checks
 
     model, checks = mdalgorithm.computed(algorithm, work)

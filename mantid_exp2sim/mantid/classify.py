@@ -14,8 +14,8 @@ from mantid_exp2sim.mantid import properties as mdproperties
 from mantid_exp2sim.mantid import workspace as mdworkspace
 
 if TYPE_CHECKING:
+    from mantid_exp2sim.application.model import Model
     from mantid_exp2sim.inference.classify import Classification
-    from mantid_exp2sim.model.bundle import Model
 
 FIXED = ("Workspace", "Prediction", "Certainty")
 """The first columns of the table; one column of correlations for each spin-wave model follows."""
@@ -42,11 +42,10 @@ def declare_choice(algorithm: Any) -> None:
         False,
         "Take the resolution out first. For measured data, with the automatic classifier.",
     )
-    domains = ["auto", "integrated", "centre", "convolved"]
     algorithm.declareProperty(
-        "Classifier",
+        "DataKind",
         "auto",
-        StringListValidator(domains),
+        StringListValidator(["auto", "integrated", "centre", "convolved"]),
         "Which classifier, by the data it was trained on. "
         "The automatic choice is that of the data they look more like, by the model's domain check.",
     )
@@ -85,18 +84,18 @@ def joined(volumes: Sequence[Histogram]) -> Histogram:
 
 def issues(algorithm: Any) -> mdalgorithm.Issues:
     """Messages of ``validateInputs``: everything is checked on the model's card, no weights are read."""
-    found, model = mdalgorithm.model_issues(algorithm)
+    found, bundle = mdalgorithm.model_issues(algorithm)
     found.update(mdalgorithm.number_issues(algorithm))
     if not mdinputs.names_given(algorithm):
         return found
     try:
         found.update(clashes(algorithm))
-        if model is None or found:
+        if bundle is None or found:
             return found
-        if not model.card.classifiers:
-            found["Model"] = f"The model {model.card.name!r} has no classifier."
+        if not bundle.card.classifiers:
+            found["Model"] = f"The model {bundle.card.name!r} has no classifier."
         for name, histogram in histograms(algorithm):
-            mdinputs.check(model, name, histogram)
+            mdinputs.validate(bundle, name, histogram)
     except Exp2SimError as error:
         found["InputWorkspace"] = str(error)
     return found
@@ -114,28 +113,26 @@ def execute(algorithm: Any) -> None:
     """``PyExec``: classify every measurement, then make the table."""
     data = histograms(algorithm)
     load = mdalgorithm.loader(algorithm)
-    options = {
-        **mdalgorithm.data_options(algorithm),
+    options = mdalgorithm.options(algorithm)
+    choice: dict[str, Any] = {
         "deconvolve": bool(algorithm.getProperty("Deconvolve").value),
-        "domain": str(algorithm.getProperty("Classifier").value),
+        "data_kind": str(algorithm.getProperty("DataKind").value),
     }
-
     with_maps = mdmaps.wanted(algorithm)
 
     def work(
         progress: Callable[[int, int, str], None],
     ) -> tuple[Model, list[Classification], list[Histogram]]:
-        from mantid_exp2sim.inference.attribution import explain
-
         model = load()
         results, maps = [], []
         for number, (name, histogram) in enumerate(data):
             parts = [_part(progress, 2 * number + half, 2 * len(data), name) for half in (0, 1)]
-            if options["deconvolve"]:
+            if choice["deconvolve"]:
                 parts = [mdalgorithm.telling(algorithm, part) for part in parts]
-            results.append(model.classify(histogram, progress=parts[0], **options))
+            prepared = model.prepare(histogram, options)
+            results.append(model.classify(prepared, progress=parts[0], **choice))
             if with_maps:
-                maps.append(explain(model, histogram, progress=parts[1], **options).map)
+                maps.append(model.explain(prepared, progress=parts[1], **choice).map)
         return model, results, maps
 
     model, results, maps = mdalgorithm.computed(algorithm, work)
@@ -170,7 +167,7 @@ def verdict(name: str, result: Classification) -> str:
     ordered = sorted(result.correlations.items(), key=lambda item: -item[1])
     numbers = ", ".join(f"{model} {value:.3f}" for model, value in ordered)
     first = "like no model that is known" if result.prediction == "none" else result.prediction
-    return f"{name}: {first} (correlations: {numbers}; classifier for {result.domain} data)"
+    return f"{name}: {first} (correlations: {numbers}; classifier for {result.data_kind} data)"
 
 
 def table(rows: Sequence[tuple[str, Classification]], classes: Sequence[str]) -> Any:

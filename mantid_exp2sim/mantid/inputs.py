@@ -11,7 +11,7 @@ from mantid_exp2sim.mantid import words as mdwords
 
 if TYPE_CHECKING:
     from mantid_exp2sim.histogram import Histogram
-    from mantid_exp2sim.model.bundle import Model
+    from mantid_exp2sim.model.bundle import Bundle
 
 SAME_ENERGY = 0.05
 """Relative distance within which an incident energy counts as one of a mosaic's."""
@@ -75,12 +75,14 @@ def clashes(inputs: Iterable[str], outputs: Iterable[tuple[str, str]]) -> dict[s
     return found
 
 
-def check(model: Model, name: str, histogram: Histogram) -> None:
+def validate(bundle: Bundle, name: str, histogram: Histogram) -> None:
     """Raise `Exp2SimError`, which tells the workspace, where the model does not take it."""
+    from mantid_exp2sim.inference.volumes import open_volumes
+
     try:
-        model.check(histogram)
+        open_volumes(histogram, bundle.card)
     except Exp2SimError as error:
-        text = mdwords.data_words(error, model.card, histogram, name)
+        text = mdwords.data_words(error, bundle.card, histogram, name)
         raise Exp2SimError(f"{name}: {text}" if name else text) from error
 
 

@@ -3,42 +3,56 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.errors import (
+    AxisError,
+    Exp2SimError,
+    IncidentEnergyError,
+    IncompleteMosaicError,
+    NotFiniteError,
+    OptionError,
+    OutsideDomainError,
+)
 
 if TYPE_CHECKING:
     from mantid_exp2sim.histogram import Histogram
     from mantid_exp2sim.model.card import Card
 
-WAYS_OUT = {
-    "The incident energy of the data is not known": "The workspace has no sample log Ei. Set IncidentEnergy "
-    "in meV, or add the log with AddSampleLog before the data are binned.",
-    "are not those of the model": "Cut or integrate the data to these axes with CutMD, IntegrateMD or BinMD.",
-    "takes together": "Give one workspace for each incident energy and set AsOneMeasurement, "
+_FIXES: Mapping[type[Exp2SimError], str] = {
+    AxisError: "Cut or integrate the data to these axes with CutMD, IntegrateMD or BinMD.",
+    IncompleteMosaicError: "Give one workspace for each incident energy and set AsOneMeasurement, "
     "or use another model.",
-    "not finite": "Check the units of the data, or set ScaleFactor or AutoScale.",
-    "scale='auto'": "Set ScaleFactor to a number, and leave AutoScale out.",
-    "outside what the model": "Check axes, units and gaps (CheckModelDomainMD), use another model, "
-    "or set Force.",
-    "The tile size": "Set TileSize to 0, which chooses it, or to a larger number.",
+    NotFiniteError: "Check the units of the data, or set ScaleFactor or AutoScale.",
+    OutsideDomainError: "Check axes, units and gaps (CheckModelDomainMD), use another model, or set Force.",
 }
-"""What a user of Mantid can do, by a part of what went wrong."""
+_OPTIONS = {
+    "scale": "Set ScaleFactor to a number, and leave AutoScale out.",
+    "tile": "Set TileSize to 0, which chooses it, or to a larger number.",
+}
+_NO_ENERGY = (
+    "The workspace has no sample log Ei. Set IncidentEnergy in meV, or add the log with AddSampleLog before "
+    "the data are binned."
+)
 _UNITS_OF_HKL = re.compile(r"r\.l\.u|in [0-9.]+ A\^-1")
 """Units of an axis that SetMDFrame puts into the frame HKL."""
 
 
 def words(error: Exp2SimError) -> str:
-    """An error with a way out that there is in Mantid.
+    """Tell an error with a fix that there is in Mantid.
 
-    >>> words(Exp2SimError("The network's result is not finite.", fix="Set `scale`."))
+    >>> words(NotFiniteError("The network's result is not finite.", fix="Set `scale`."))
     "The network's result is not finite. Check the units of the data, or set ScaleFactor or AutoScale."
     """
-    for part, fix in WAYS_OUT.items():
-        if part in error.summary:
-            why = "" if part.startswith("The incident energy") else error.reason
-            return str(Exp2SimError(error.summary, reason=why, fix=fix))
-    return str(error)
+    if isinstance(error, IncidentEnergyError):
+        missing = error.value is None
+        return str(Exp2SimError(error.summary, fix=_NO_ENERGY)) if missing else str(error)
+    if isinstance(error, AxisError) and (error.kind or error.wrong != "axes"):
+        return str(error)
+    option = error.option if isinstance(error, OptionError) else ""
+    fix = _OPTIONS.get(option) or _FIXES.get(type(error)) or error.fix
+    return str(Exp2SimError(error.summary, reason=error.reason, fix=fix))
 
 
 def data_words(error: Exp2SimError, card: Card, histogram: Histogram, name: str) -> str:
@@ -47,7 +61,7 @@ def data_words(error: Exp2SimError, card: Card, histogram: Histogram, name: str)
     ``histogram`` is what the workspace ``name`` holds. SetMDFrame keeps the unit of an axis, and takes HKL
     for one in reciprocal lattice units only.
     """
-    if "has the frame" not in error.summary:
+    if not isinstance(error, AxisError) or error.wrong != "frame":
         return words(error)
     for rule in card.axes:
         position = histogram.find_axis(rule.kind)

@@ -12,13 +12,13 @@ import contextlib
 import hashlib
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.archive_files import Parcel, opened
-from mantid_exp2sim.model.bundle import Model, load_bundle
+from mantid_exp2sim.model.bundle import Bundle, load_bundle
 from mantid_exp2sim.model.card import MAX_CARD_BYTES, Card, WeightFile, model_files, read_card
 from mantid_exp2sim.model.registry import CARD_FILE, find_model, shipped_models_folder, user_models_folder
 from mantid_exp2sim.model.weights import carry_over, check_sizes, model_entries
@@ -30,24 +30,17 @@ _CHUNK = 2**20
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
-def add_model(source: str | Path, *, name: str | None = None, overwrite: bool = False) -> Model:
+def install_bundle(
+    source: str | Path,
+    validate: Callable[[Bundle], None],
+    *,
+    name: str | None = None,
+    overwrite: bool = False,
+) -> Bundle:
     """Check a model in a folder or a ``.zip`` file and install it among the user's own.
 
-    ``name`` is what it is called here, by default what its card says. With ``overwrite`` it replaces a model
-    of the same name. Needs torch, since its networks are built and loaded.
-
-    Raises
-    ------
-    Exp2SimError
-        If it holds anything but the files its card names, a link, a wrong size or checksum, an invalid card,
-        or weights that do not fit the networks on the card; if the name is taken; if it cannot be written.
-
-    Examples
-    --------
-    >>> add_model("no-such-file.zip")
-    Traceback (most recent call last):
-    ...
-    mantid_exp2sim.errors.Exp2SimError: There is no file or folder no-such-file.zip.
+    ``validate`` raises where something in it cannot be loaded; it is called before the model appears. See
+    :func:`mantid_exp2sim.application.install.install_model`.
     """
     path = Path(source).expanduser()
     with opened(path) as parcel:
@@ -60,13 +53,13 @@ def add_model(source: str | Path, *, name: str | None = None, overwrite: bool = 
             for file, expected in files.items():
                 with parcel.open(file) as stream:
                     _copy(stream, folder / file, expected)
-            check_model(load_bundle(folder))
+            validate(load_bundle(folder))
             carry_over(target, folder)
     return load_bundle(target)
 
 
 def pack_model(model: str | Path, out: str | Path) -> Card:
-    """Write a model to one zip file that :func:`add_model` takes; the same model gives the same bytes.
+    """Write a model to one zip file that :func:`install_bundle` takes; the same model gives the same bytes.
 
     Raises
     ------
@@ -121,14 +114,6 @@ def remove_model(name: str) -> Path:
     except OSError as error:
         raise cannot_write(folder, error) from error
     return folder
-
-
-def check_model(model: Model) -> None:
-    """Load every network of a model, and its domain: names, shapes and types are those on its card."""
-    for key in model.card.weights:
-        model.network(key)
-    if model.card.domain is not None:
-        model.domain_reference("deconvolve")
 
 
 def _checked(parcel: Parcel, card: Card, path: Path) -> Mapping[str, WeightFile]:

@@ -10,27 +10,11 @@ import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.model.card import (
-    DOMAIN_FILE,
-    Card,
-    Domain,
-    DomainCard,
-    Role,
-    WeightFile,
-    read_card,
-    weight_file,
-)
-from mantid_exp2sim.model.registry import (
-    CARD_FILE,
-    DEFAULT_MODEL,
-    find_model,
-    list_models,
-    shipped_models_folder,
-    user_models_folder,
-)
+from mantid_exp2sim.model.card import DOMAIN_FILE, Card, Role, WeightFile, read_card, weight_file
+from mantid_exp2sim.model.registry import CARD_FILE, DEFAULT_MODEL, find_model
 from mantid_exp2sim.model.weights import (
     GET_AGAIN,
     card_bytes,
@@ -44,33 +28,15 @@ from mantid_exp2sim.storage.atomic import atomic_folder, sweep
 if TYPE_CHECKING:
     import torch
 
-    from mantid_exp2sim.domain.check import DomainCheck
-    from mantid_exp2sim.domain.reference import Reference
-    from mantid_exp2sim.histogram import Histogram
-    from mantid_exp2sim.inference.classify import Classification
-    from mantid_exp2sim.inference.translate import Progress
-
-__all__ = [
-    "CARD_FILE",
-    "DEFAULT_MODEL",
-    "Model",
-    "list_models",
-    "load_bundle",
-    "load_model",
-    "save_bundle",
-    "shipped_models_folder",
-    "user_models_folder",
-]
-
-_cache: dict[tuple[Path, str], Model] = {}
+_cache: dict[tuple[Path, str], Bundle] = {}
 _lock = threading.RLock()
 
 
-class Model:
-    """A model that was read from a folder. Made by :func:`load_model` or :func:`load_bundle`.
+class Bundle:
+    """Hold a model that was read from a folder: its card, and its networks once they are asked for.
 
-    ``card`` is everything known about it, ``folder`` where it lies and ``checksum`` the SHA-256 of its card,
-    which holds the checksums of the weights and so stands for the whole model.
+    ``card`` is everything that is known about it, ``folder`` where it lies and ``checksum`` the SHA-256 of
+    its card, which holds the checksums of the weights and so stands for the whole model.
     """
 
     def __init__(self, folder: Path, card: Card, checksum: str) -> None:
@@ -78,13 +44,12 @@ class Model:
         self.card = card
         self.checksum = checksum
         self._networks: dict[str, torch.nn.Module] = {}
-        self._domain: dict[str, Reference] = {}
 
     def __repr__(self) -> str:
-        return f"Model({self.card.name!r}, version {self.card.version}, {self.checksum[:12]})"
+        return f"Bundle({self.card.name!r}, version {self.card.version}, {self.checksum[:12]})"
 
     def network(self, key: str) -> torch.nn.Module:
-        """One network, in evaluation mode on the CPU; built and checked at the first call.
+        """Return a network in evaluation mode on the CPU; it is built and checked at the first call.
 
         ``key`` is a role such as ``deconvolve``, or ``deconvolve-2`` for its second member.
 
@@ -95,180 +60,26 @@ class Model:
         """
         with _lock:
             if key not in self._networks:
-                self._networks[key] = _load_network(self, key)
+                self._networks[key] = load_network(self.folder, self.card, key)
             return self._networks[key]
 
     def members(self, role: Role) -> list[torch.nn.Module]:
-        """All networks of a role, the first one first; as :meth:`network`, at least one."""
+        """Return all networks of a role, the first one first; as :meth:`network`, at least one."""
         return [self.network(key) for key in self.card.keys(role) or (role,)]
 
-    def verify(self) -> None:
-        """Check size and checksum of every weight file; needs no torch."""
-        for key in self.card.weights:
-            read_weights(self.folder, self.card, key)
-        if self.card.domain is not None:
-            read_domain(self.folder, self.card)
+    def domain_bytes(self) -> bytes:
+        """Return the content of ``domain.safetensors``, of the size and checksum on the card.
 
-    def check(self, histogram: Histogram, *, incident_energy: float | None = None) -> None:
-        """Raise what a translation of these data would raise because of the data; quick and without torch."""
-        from mantid_exp2sim.inference.volumes import open_volumes
-
-        open_volumes(histogram, self.card, incident_energy=incident_energy)
-
-    def deconvolve(
-        self,
-        histogram: Histogram,
-        *,
-        tile: int | None = None,
-        errors: bool = True,
-        replicas: int = 16,
-        seed: int = 0,
-        scale: float | str = 1.0,
-        incident_energy: float | None = None,
-        force: bool = False,
-        progress: Progress | None = None,
-    ) -> Histogram:
-        """Measurement-like to simulation-like data; see :func:`mantid_exp2sim.inference.translate.translate`.
-
-        Data outside the domain that the model was trained on are refused unless ``force``; the verdict is in
-        the last entry of ``metadata["history"]`` as ``domain``.
+        Raises
+        ------
+        Exp2SimError
+            If the model keeps no reference of its domain, or the file is damaged.
         """
-        from mantid_exp2sim.domain.check import require_domain, with_verdict
-        from mantid_exp2sim.inference.translate import translate
-
-        verdict = require_domain(
-            self, histogram, "deconvolve", force=force, scale=scale, incident_energy=incident_energy
-        )
-        result = translate(
-            self,
-            "deconvolve",
-            histogram,
-            tile=tile,
-            errors=errors,
-            replicas=replicas,
-            seed=seed,
-            scale=scale,
-            incident_energy=incident_energy,
-            progress=progress,
-        )
-        return with_verdict(result.histogram, verdict)
-
-    def convolve(
-        self,
-        histogram: Histogram,
-        *,
-        tile: int | None = None,
-        errors: bool = True,
-        replicas: int = 16,
-        seed: int = 0,
-        scale: float | str = 1.0,
-        incident_energy: float | None = None,
-        force: bool = False,
-        progress: Progress | None = None,
-    ) -> Histogram:
-        """Simulation-like to measurement-like data; see :func:`mantid_exp2sim.inference.translate.translate`.
-
-        Data outside the domain that the model was trained on are refused unless ``force``; the verdict is in
-        the last entry of ``metadata["history"]`` as ``domain``.
-        """
-        from mantid_exp2sim.domain.check import require_domain, with_verdict
-        from mantid_exp2sim.inference.translate import translate
-
-        verdict = require_domain(
-            self, histogram, "convolve", force=force, scale=scale, incident_energy=incident_energy
-        )
-        result = translate(
-            self,
-            "convolve",
-            histogram,
-            tile=tile,
-            errors=errors,
-            replicas=replicas,
-            seed=seed,
-            scale=scale,
-            incident_energy=incident_energy,
-            progress=progress,
-        )
-        return with_verdict(result.histogram, verdict)
-
-    def check_domain(
-        self,
-        histogram: Histogram,
-        *,
-        direction: Literal["deconvolve", "convolve"] = "deconvolve",
-        scale: float | str = 1.0,
-        incident_energy: float | None = None,
-    ) -> DomainCheck:
-        """Whether data are like the training data; see :func:`mantid_exp2sim.domain.check.check_domain`."""
-        from mantid_exp2sim.domain.check import check_domain
-
-        return check_domain(
-            self, histogram, direction=direction, scale=scale, incident_energy=incident_energy
-        )
-
-    def domain_card(self) -> DomainCard:
-        """The card's section on the domain; `Exp2SimError` where the model keeps no reference."""
-        if self.card.domain is None:
-            read_domain(self.folder, self.card)  # says so
-        assert self.card.domain is not None
-        return self.card.domain
-
-    def domain_reference(
-        self, direction: Literal["deconvolve", "convolve"], *, cuts: bool = False
-    ) -> Reference:
-        """What a direction's data, or single cuts, are compared with; read and checked at the first call."""
-        from mantid_exp2sim.domain.reference import read_reference, reference_name
-
-        with _lock:
-            if not self._domain:
-                self._domain = read_reference(read_domain(self.folder, self.card), self.domain_card())
-            return self._domain[reference_name(direction, cuts=cuts)]
-
-    def classify(
-        self,
-        histogram: Histogram,
-        *,
-        deconvolve: bool = False,
-        domain: Domain | str = "auto",
-        tile: int | None = None,
-        scale: float | str = 1.0,
-        incident_energy: float | None = None,
-        progress: Progress | None = None,
-    ) -> Classification:
-        """Which spin-wave model the data show; see :func:`mantid_exp2sim.inference.classify.classify`.
-
-        ``domain="auto"`` takes the classifier of the domain that the data look more like
-        (:func:`mantid_exp2sim.inference.opinions.likelier_domain`).
-        """
-        from mantid_exp2sim.histogram import require_histogram
-        from mantid_exp2sim.inference.classify import classify
-        from mantid_exp2sim.inference.opinions import likelier_domain, with_warnings
-
-        require_histogram(histogram)  # the others' first step is `open_volumes`, which asks for it
-        domain, checks = likelier_domain(
-            self, histogram, domain, deconvolve=deconvolve, scale=scale, incident_energy=incident_energy
-        )
-        found = classify(
-            self,
-            histogram,
-            deconvolve=deconvolve,
-            domain=domain,
-            tile=tile,
-            scale=scale,
-            incident_energy=incident_energy,
-            progress=progress,
-        )
-        return with_warnings(
-            self, histogram, found, scale=scale, incident_energy=incident_energy, checks=checks
-        )
+        return read_domain(self.folder, self.card)
 
 
-def _load_network(model: Model, key: str) -> torch.nn.Module:
-    return load_network(model.folder, model.card, key)
-
-
-def load_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Model:
-    """Find a model by its name (:func:`list_models`) or its folder, once: later calls give the same object.
+def open_bundle(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Bundle:
+    """Find a model by its name (:func:`list_models`) or its folder; later calls give the same object.
 
     A model is read again when its card has changed.
 
@@ -279,7 +90,7 @@ def load_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Model:
 
     Examples
     --------
-    >>> load_model("no-such-model")
+    >>> open_bundle("no-such-model")
     Traceback (most recent call last):
     ...
     mantid_exp2sim.errors.Exp2SimError: There is no model 'no-such-model'. ...
@@ -292,7 +103,7 @@ def load_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Model:
         return _cache[folder, checksum]
 
 
-def load_bundle(folder: str | os.PathLike[str], *, verify: bool = True) -> Model:
+def load_bundle(folder: str | os.PathLike[str], *, verify: bool = True) -> Bundle:
     """Read the model in a folder; with ``verify``, size and checksum of every weight file too.
 
     The weights themselves are read, and checked in any case, when a network is first used.
@@ -307,10 +118,12 @@ def load_bundle(folder: str | os.PathLike[str], *, verify: bool = True) -> Model
     card = read_card(text, where=str(path / CARD_FILE))
     if not card.weights:
         raise Exp2SimError(f"The card of the model in {path} names no weights.", fix=GET_AGAIN)
-    model = Model(path, card, hashlib.sha256(text).hexdigest())
     if verify:
-        model.verify()
-    return model
+        for key in card.weights:
+            read_weights(path, card, key)
+        if card.domain is not None:
+            read_domain(path, card)
+    return Bundle(path, card, hashlib.sha256(text).hexdigest())
 
 
 def save_bundle(

@@ -23,7 +23,9 @@ from mantid_exp2sim.storage.toml import validation_summary
 MAX_CARD_BYTES = 4 * 2**20
 MAX_WEIGHT_BYTES = 2 * 2**30
 
-Domain = Literal["convolved", "integrated", "centre"]
+Direction = Literal["deconvolve", "convolve"]
+DIRECTIONS: tuple[Direction, Direction] = ("deconvolve", "convolve")
+DataKind = Literal["convolved", "integrated", "centre"]
 """``convolved`` is measurement-like; ``integrated`` and ``centre`` are two kinds of simulation-like data."""
 Role = Literal["deconvolve", "convolve", "classifier_convolved", "classifier_integrated", "classifier_centre"]
 """What a network is for. Its file is always ``ROLE.safetensors``: a card cannot name another one."""
@@ -35,18 +37,18 @@ WeightKey = Annotated[str, Field(pattern=rf"^({'|'.join(ROLES)})(-([2-9]|1[0-6])
 """A role, or for its second and later members ``ROLE-2``, ``ROLE-3``, …"""
 
 
-def classifier_role(domain: Domain) -> Role:
-    """The role of the classifier that was trained on data of one domain.
+def classifier_role(data_kind: DataKind) -> Role:
+    """Return the role of the classifier that was trained on a kind of data.
 
     >>> classifier_role("centre")
     'classifier_centre'
     """
-    roles: dict[Domain, Role] = {
+    roles: dict[DataKind, Role] = {
         "convolved": "classifier_convolved",
         "integrated": "classifier_integrated",
         "centre": "classifier_centre",
     }
-    return roles[domain]
+    return roles[data_kind]
 
 
 def weight_key(role: Role, member: int = 1) -> str:
@@ -160,7 +162,7 @@ class WeightFile(_Strict):
 
 
 class ClassifierCard(_Strict):
-    """A classifier, trained on data of one domain."""
+    """Describe a classifier, trained on one kind of data."""
 
     network: ClassifierSettings
     scaling: Scaling | None = None
@@ -197,7 +199,7 @@ class DirectionCard(_Strict):
 class Calibrated(_Strict):
     """What data of one kind, volumes or single cuts, are compared with."""
 
-    directions: dict[Literal["deconvolve", "convolve"], DirectionCard] = Field(min_length=1)
+    directions: dict[Direction, DirectionCard] = Field(min_length=1)
     shape: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = Field(min_length=3, max_length=3)
     """Bins (h, k, E) of a calibration volume or cut; larger data are compared in blocks of this size."""
     measured_bins: float = Field(gt=0)
@@ -254,8 +256,8 @@ class Card(_Strict):
     generator: GeneratorSettings = GeneratorSettings()
     """Settings of both generators."""
     classes: tuple[ClassName, ...] = Field(default=(), max_length=100)
-    classifiers: dict[Domain, ClassifierCard] = Field(default_factory=dict)
-    errors: dict[Literal["deconvolve", "convolve"], ErrorModel] = Field(default_factory=dict)
+    classifiers: dict[DataKind, ClassifierCard] = Field(default_factory=dict)
+    errors: dict[Direction, ErrorModel] = Field(default_factory=dict)
     """The model's own error in each direction, where it was measured."""
     domain: DomainCard | None = None
     """What the domain check compares with; None: the model cannot say whether data are inside its domain."""
@@ -270,9 +272,9 @@ class Card(_Strict):
             raise ValueError("axes describes h, k and energy once each")
         if len(set(self.classes)) != len(self.classes) or "none" in self.classes:
             raise ValueError("class names are different from each other and from 'none'")
-        for domain, classifier in self.classifiers.items():
-            self._check_classifier(domain, classifier.network)
-        allowed = {"deconvolve", "convolve", *(classifier_role(domain) for domain in self.classifiers)}
+        for data_kind, classifier in self.classifiers.items():
+            self._check_classifier(data_kind, classifier.network)
+        allowed = {*DIRECTIONS, *(classifier_role(data_kind) for data_kind in self.classifiers)}
         if not {role_of(key) for key in self.weights} <= allowed:
             raise ValueError("weights of a classifier that classifiers does not describe")
         for role in ROLES:
@@ -287,19 +289,25 @@ class Card(_Strict):
             )
         return self
 
-    def _check_classifier(self, domain: str, network: ClassifierSettings) -> None:
+    def _check_classifier(self, data_kind: str, network: ClassifierSettings) -> None:
         if network.classes != len(self.classes):
-            raise ValueError(f"classifier {domain}: {network.classes} classes, but {len(self.classes)} names")
+            raise ValueError(
+                f"classifier {data_kind}: {network.classes} classes, but {len(self.classes)} names"
+            )
         windows = max(len(self.axis("energy").edges) - 1, 0)
         if windows == 0 or network.panels not in (windows, windows * len(self.incident_energies)):
             raise ValueError(
-                f"classifier {domain}: panels counts the energy windows of one or of all incident energies"
+                f"classifier {data_kind}: panels counts the energy windows of one or of all incident energies"
             )
 
     def keys(self, role: Role) -> tuple[str, ...]:
         """The keys in ``weights`` of the members of a role, the first one first; empty if it has none."""
         count = sum(role_of(key) == role for key in self.weights)
         return tuple(weight_key(role, member) for member in range(1, count + 1))
+
+    def nearest(self, energy: float) -> int:
+        """Return the number of the incident energy (meV) of the training that is nearest to this one."""
+        return int(np.argmin(np.abs(np.asarray(self.incident_energies) - energy)))
 
     def axis(self, kind: str) -> AcceptedAxis:
         """What is asked of the axis of one kind."""

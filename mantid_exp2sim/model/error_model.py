@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.histogram import Floats, Histogram
+    from mantid_exp2sim.histogram import Floats
 
 NORMAL_95 = 1.959964
 """Half of the 95 % interval of a Gaussian, in standard deviations."""
@@ -99,21 +98,3 @@ class ErrorModel(BaseModel):
             for table, whole in tables
         )
         return one, two
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Translated:
-    """A result with the parts of its error, None where they were not asked for; NaN where not measured.
-
-    ``histogram.variance`` is ``input_variance + model_variance``: its square root is half of the 68 %
-    interval. ``half_95`` is half of the 95 % interval. ``model_variance`` is 0 and ``model_known`` False
-    where the model's own error is not known: it has one member and no calibration. It is the plain variance
-    between the members, which is not the error, where ``calibrated`` is False.
-    """
-
-    histogram: Histogram
-    input_variance: Floats | None = None
-    model_variance: Floats | None = None
-    half_95: Floats | None = None
-    model_known: bool = False
-    calibrated: bool = False

@@ -113,7 +113,7 @@ def test_cancel_stops_within_a_second_also_where_a_step_takes_longer(api, make, 
     if slow == "a tile":
         monkeypatch.setattr(translation._Runner, "_through", stuck)
     else:
-        monkeypatch.setattr("mantid_exp2sim.model.bundle.load_model", stuck)
+        monkeypatch.setattr("mantid_exp2sim.application.model.load_model", stuck)
     algorithm = prepared("DeconvolveMD", "ws")
     asked = []
 

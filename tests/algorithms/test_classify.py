@@ -5,7 +5,6 @@ import pytest
 from mantid.api import AlgorithmManager
 
 from mantid_exp2sim import load_model, mosaic
-from mantid_exp2sim.inference.attribution import explain
 from mantid_exp2sim.mantid import workspace as mdworkspace
 
 ENERGIES = mosaic.INCIDENT_ENERGIES
@@ -31,18 +30,18 @@ def measurement(make, add_energy):
     return build
 
 
-def expected(api, names, domain="auto", deconvolve=False):
+def expected(api, names, data_kind="auto", deconvolve=False):
     volumes = [mdworkspace.read(api.mtd[name]).histogram for name in names]
     model = load_model("whole")
-    if domain == "convolved":
-        return [model.classify(volume, domain=domain) for volume in volumes]
-    return [model.classify(mosaic.join(volumes), domain=domain, deconvolve=deconvolve)]
+    if data_kind == "convolved":
+        return [model.classify(volume, data_kind=data_kind) for volume in volumes]
+    return [model.classify(mosaic.join(volumes), data_kind=data_kind, deconvolve=deconvolve)]
 
 
 def test_a_row_for_each_workspace(api, measurement, capfd):
     names = measurement()
     api.ClassifySpinWavesMD(
-        InputWorkspace=names[:2], OutputWorkspace="t", Model="whole", Classifier="convolved"
+        InputWorkspace=names[:2], OutputWorkspace="t", Model="whole", DataKind="convolved"
     )
     table = api.mtd["t"]
     assert list(table.getColumnNames()) == ["Workspace", "Prediction", "Certainty", "Dimer", "Goodenough"]
@@ -92,7 +91,7 @@ def test_a_group_is_its_members(api, measurement):
             InputWorkspace=given, OutputWorkspace="t", Model="whole", AsOneMeasurement=True
         )
         assert api.mtd["t"].rowCount() == 1
-    api.ClassifySpinWavesMD(InputWorkspace="all", OutputWorkspace="t", Model="whole", Classifier="convolved")
+    api.ClassifySpinWavesMD(InputWorkspace="all", OutputWorkspace="t", Model="whole", DataKind="convolved")
     assert api.mtd["t"].rowCount() == 6
 
 
@@ -110,7 +109,7 @@ def test_maps_of_what_it_looked_at(api, measurement, order):
     )
     assert list(api.mtd["maps"].getNames()) == [f"maps_{name}" for name in names]
     in_order = [mdworkspace.in_order(mdworkspace.read(api.mtd[name]).histogram) for name in names]
-    found = explain(load_model("whole"), mosaic.join(in_order)).map
+    found = load_model("whole").explain(mosaic.join(in_order)).map
     for name, volume, values in zip(names, in_order, mosaic.split(found), strict=True):
         made = mdworkspace.in_order(mdworkspace.read(api.mtd[f"maps_{name}"]).histogram)
         np.testing.assert_array_equal(made.mask, volume.mask)
@@ -137,10 +136,10 @@ def test_maps_where_the_logs_do_not_tell_the_energies(api, measurement):
 def test_one_map_of_one_workspace(api, measurement):
     name = measurement()[0]
     api.ClassifySpinWavesMD(
-        InputWorkspace=name, OutputWorkspace="t", Model="whole", Classifier="convolved", MapWorkspace="map"
+        InputWorkspace=name, OutputWorkspace="t", Model="whole", DataKind="convolved", MapWorkspace="map"
     )
     histogram = mdworkspace.read(api.mtd[name]).histogram
-    found = explain(load_model("whole"), histogram, domain="convolved").map
+    found = load_model("whole").explain(histogram, data_kind="convolved").map
     np.testing.assert_allclose(
         mdworkspace.read(api.mtd["map"]).histogram.intensity, found.intensity, atol=1e-12
     )
@@ -177,7 +176,7 @@ def test_a_classifier_of_whole_measurements_says_what_it_needs(api, measurement)
 def test_the_inputs_stay_as_they_were(api, measurement, state):
     names = measurement()
     before = [state(api.mtd[name]) for name in names]
-    api.ClassifySpinWavesMD(InputWorkspace=names, OutputWorkspace="t", Model="whole", Classifier="convolved")
+    api.ClassifySpinWavesMD(InputWorkspace=names, OutputWorkspace="t", Model="whole", DataKind="convolved")
     assert [state(api.mtd[name]) for name in names] == before
     assert sorted(api.mtd.getObjectNames()) == sorted([*names, "t"])
 
@@ -188,9 +187,7 @@ def test_a_cell_that_is_not_measured_counts_as_such(api, measurement):
     signal = np.array(workspace.getSignalArray())
     signal[:20] = np.nan
     workspace.setSignalArray(signal)
-    api.ClassifySpinWavesMD(
-        InputWorkspace=names[0], OutputWorkspace="t", Model="whole", Classifier="convolved"
-    )
+    api.ClassifySpinWavesMD(InputWorkspace=names[0], OutputWorkspace="t", Model="whole", DataKind="convolved")
     result = expected(api, names[:1], "convolved")[0]
     assert api.mtd["t"].cell("Certainty", 0) == pytest.approx(result.certainty, abs=1e-12)
 
@@ -227,7 +224,7 @@ def test_no_output_takes_the_place_of_an_input_or_of_another(api, measurement, s
 def test_a_derived_name_of_a_map_is_no_input(api, measurement):
     names = measurement()
     api.RenameWorkspace(InputWorkspace=names[1], OutputWorkspace="m_ei25")
-    found = messages(InputWorkspace=["ei25", "m_ei25"], Classifier="convolved", MapWorkspace="m")
+    found = messages(InputWorkspace=["ei25", "m_ei25"], DataKind="convolved", MapWorkspace="m")
     assert list(found) == ["MapWorkspace"]
     assert "'m_ei25' would replace the input" in found["MapWorkspace"]
 
@@ -236,7 +233,7 @@ def test_a_derived_name_of_a_map_is_no_input(api, measurement):
 def test_maps_say_where_they_come_from(api, measurement, count):
     names = measurement()[:count]
     made = api.ClassifySpinWavesMD(
-        InputWorkspace=names, OutputWorkspace="t", Model="whole", Classifier="convolved", MapWorkspace="map"
+        InputWorkspace=names, OutputWorkspace="t", Model="whole", DataKind="convolved", MapWorkspace="map"
     )
     assert made.MapWorkspace.name() == "map"
     for name in ["map"] if count == 1 else [f"map_{name}" for name in names]:

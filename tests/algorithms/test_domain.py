@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 from mantid.api import AlgorithmManager
 
-from mantid_exp2sim.domain import check as applicability
+from mantid_exp2sim.application import model
+from mantid_exp2sim.domain import check as domain
 from mantid_exp2sim.domain.check import DomainCheck
 
 
@@ -16,7 +17,8 @@ def judged(monkeypatch):
 
     def give(**values):
         found = DomainCheck(**{"p_value": 0.4, "distance": 1.5, "verdict": "trustworthy", **values})
-        monkeypatch.setattr(applicability, "check_domain", lambda *args, **options: found)
+        for module in (domain, model):
+            monkeypatch.setattr(module, "check_domain", lambda *args, **options: found)
         return found
 
     return give
@@ -70,7 +72,7 @@ def test_a_group_has_a_row_for_each_member(api, make, monkeypatch, capfd):
         35.0: DomainCheck(0.02, 3.0, "expert opinion"),
     }
     monkeypatch.setattr(
-        applicability, "check_domain", lambda model, data, *a, **k: found[data.metadata["incident_energy"]]
+        model, "check_domain", lambda data, direction: found[data.volumes.incident_energies[0]]
     )
     for energy in found:
         make("hke", name=f"run{energy:g}", energy=energy)

@@ -190,7 +190,7 @@ def test_masked_bins_keep_the_numbers_they_had(api: Any, make: Any) -> None:
 
 def test_options_reach_the_package(api: Any, make: Any) -> None:
     workspace = make("hke")
-    options: dict[str, Any] = {"tile": 16, "errors": False, "scale": "auto"}
+    options: dict[str, Any] = {"tile": 16, "uncertainty": False, "scale": "auto"}
     _, result = expected(workspace, **options)
     api.DeconvolveMD(
         InputWorkspace="ws",

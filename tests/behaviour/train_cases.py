@@ -234,7 +234,7 @@ def _use() -> Json:
     model, data = load_model("tiny"), load("new.nxs")
     return {
         "deconvolve": {"said": said, "result": translated(load("out.nxs"))},
-        "convolve in Python": translated(model.convolve(data, errors=False, force=True)),
+        "convolve in Python": translated(model.convolve(data, uncertainty=False, force=True)),
         "classify": command("classify", "new.nxs", "--model", "tiny"),
         "models": {"pack": packed, "add": added, "names": names, "remove": removed},
     }

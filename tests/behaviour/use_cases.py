@@ -101,7 +101,7 @@ def translation() -> Json:
     for model, inputs in INPUTS.items():
         for direction, source in zip(("deconvolve", "convolve"), inputs, strict=True):
             options = [f"{source}.npz", "out.npz", "--model", model, "--force"]
-            for errors in (["--no-errors"], ["--replicas", "2", "--seed", "3"]):
+            for errors in (["--no-uncertainty"], ["--replicas", "2", "--seed", "3"]):
                 if direction == "convolve" and model == "pcsmo-maps-3d" and errors[0] == "--replicas":
                     continue  # as deconvolve, and slow
                 said = command(direction, *options, *errors)
@@ -114,7 +114,7 @@ def opinions() -> Json:
     """Check, classify and explain."""
     for name in ("noisy", "ideal", "volume", "fine"):
         simulate(name)
-    command("deconvolve", "noisy.npz", "sharp.npz", "--no-errors")
+    command("deconvolve", "noisy.npz", "sharp.npz", "--no-uncertainty")
     explained = command("explain", "sharp.npz", "--out", "map.npz")
     return {
         "check": command("check", "noisy.npz"),
@@ -124,7 +124,7 @@ def opinions() -> Json:
         "classify": command("classify", "noisy.npz"),
         "classify deconvolved": command("classify", "noisy.npz", "--deconvolve"),
         "classify sharp": command("classify", "sharp.npz"),
-        "classify as convolved": command("classify", "ideal.npz", "--domain", "convolved"),
+        "classify as convolved": command("classify", "ideal.npz", "--data-kind", "convolved"),
         "explain": explained,
         "explain map": translated(load("map.npz")),
         "explain Dimer": command("explain", "noisy.npz", "--class", "Dimer"),

@@ -30,15 +30,15 @@ deconvolve noisy.npz out.npz --seed -1
 deconvolve noisy.npz out.npz --scale 0
 deconvolve noisy.npz out.npz --mask missing.npy
 deconvolve noisy.npz out.npz --mask shape.npy
-deconvolve noisy.npz out.npz --errors-out out.npz
-deconvolve volume.npz out.npz --no-errors --plot out.doc
-deconvolve shuffled.npz out.npz --no-errors
+deconvolve noisy.npz out.npz --uncertainty-out out.npz
+deconvolve volume.npz out.npz --no-uncertainty --plot out.doc
+deconvolve shuffled.npz out.npz --no-uncertainty
 deconvolve volume.npz out.npz --incident-energy 300
 deconvolve volume.npz out.npz --model pcsmo-maps-3d
 convolve noisy.npz out.npz --index a
 classify volume.npz
 classify noisy.npz --model pcsmo-maps-3d
-classify noisy.npz --domain convolved --deconvolve
+classify noisy.npz --data-kind convolved --deconvolve
 check noisy.npz --plot ridge.doc
 explain noisy.npz --class Nobody
 plot noisy.npz out.doc

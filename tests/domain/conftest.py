@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from mantid_exp2sim.application.model import Model, load_model
 from mantid_exp2sim.histogram import Axis, Histogram
-from mantid_exp2sim.model.bundle import Model, load_bundle, save_bundle
+from mantid_exp2sim.model.bundle import load_bundle, save_bundle
 from mantid_exp2sim.model.card import AcceptedAxis, Card
 from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.networks import GeneratorSettings, build_generator
@@ -115,7 +116,7 @@ def domain_models(plain_models: Path, domain_dataset: Path, tmp_path_factory: py
 
 @pytest.fixture
 def model(domain_models: Path) -> Model:
-    return load_bundle(domain_models / "mosaic")
+    return load_model(domain_models / "mosaic")
 
 
 def volume(values: np.ndarray, mask: np.ndarray, energy: float) -> Histogram:

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
+from mantid_exp2sim.application.model import Model, load_model
 from mantid_exp2sim.cli import main
-from mantid_exp2sim.domain.check import check_domain, distributions
+from mantid_exp2sim.domain.check import distributions
 from mantid_exp2sim.domain.likeness import conformal_p
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.io import save
-from mantid_exp2sim.model.bundle import Model, load_bundle, load_model, save_bundle
+from mantid_exp2sim.model.bundle import load_bundle, save_bundle
 from mantid_exp2sim.simulation.noise import MeasurementNoise
 from mantid_exp2sim.training.calibration.domain_reference import add_domain
 from mantid_exp2sim.training.calibration.domain_report import control_report, words
@@ -31,10 +32,10 @@ from mantid_exp2sim.training.trainers.scores import area_under_curve
 def test_the_wrong_kind_scores_above_the_right_one(
     model: Model, inside: list[Histogram], wrong_kind: list[Histogram]
 ) -> None:
-    right, wrong = ([check_domain(model, h).score for h in some] for some in (inside, wrong_kind))
+    right, wrong = ([model.check_domain(h).score for h in some] for some in (inside, wrong_kind))
     assert area_under_curve(wrong, right) > 0.95
-    back = [check_domain(model, h, direction="convolve").score for h in wrong_kind]
-    away = [check_domain(model, h, direction="convolve").score for h in inside]
+    back = [model.check_domain(h, direction="convolve").score for h in wrong_kind]
+    away = [model.check_domain(h, direction="convolve").score for h in inside]
     assert area_under_curve(away, back) > 0.95
 
 
@@ -66,13 +67,13 @@ def test_ranks_of_exchangeable_scores_are_uniform() -> None:
 def test_untrustworthy_data_are_refused_and_forced(
     domain_models: Path, inside: list[Histogram], foreign: Histogram, name: str
 ) -> None:
-    model = load_bundle(domain_models / name)
+    model = load_model(domain_models / name)
     before = foreign.intensity.copy()
     assert model.check_domain(foreign).verdict == "untrustworthy"
     with pytest.raises(Exp2SimError, match="outside what the model"):
         model.deconvolve(foreign)
     assert np.array_equal(foreign.intensity, before, equal_nan=True)
-    forced = model.deconvolve(foreign, force=True, errors=False)
+    forced = model.deconvolve(foreign, force=True, uncertainty=False)
     assert forced.metadata["history"][-1]["domain"]["verdict"] == "untrustworthy"
     verdicts = [model.check_domain(h).verdict for h in inside[:20]]
     assert verdicts.count("untrustworthy") <= 1
@@ -82,10 +83,10 @@ def test_untrustworthy_data_are_refused_and_forced(
 def test_the_same_data_give_the_same_answer(
     model: Model, domain_models: Path, inside: list[Histogram]
 ) -> None:
-    other = load_bundle(domain_models / "mosaic")
-    assert check_domain(model, inside[0]) == check_domain(other, inside[0])
+    other = load_model(domain_models / "mosaic")
+    assert model.check_domain(inside[0]) == other.check_domain(inside[0])
     hidden = inside[0].replace(intensity=np.where(inside[0].mask, 1e9, inside[0].intensity))
-    assert check_domain(model, hidden).score == check_domain(model, inside[0]).score
+    assert model.check_domain(hidden).score == model.check_domain(inside[0]).score
 
 
 @pytest.mark.parametrize("name", ["mosaic", "volumes", "cuts", "rows"])
@@ -94,7 +95,7 @@ def test_a_translation_in_between_changes_no_digit(
 ) -> None:
     model = load_bundle(domain_models / name)
     before = model.check_domain(inside[0])
-    model.deconvolve(inside[0], errors=False)
+    model.deconvolve(inside[0], uncertainty=False)
     assert model.check_domain(inside[0]) == before
 
 
@@ -110,8 +111,8 @@ def test_data_that_are_beyond_measure_are_untrustworthy(
 def test_too_few_bins_are_never_untrustworthy(model: Model, foreign: Histogram) -> None:
     mask = foreign.mask.copy()
     mask[:9] = True
-    found = check_domain(
-        model, foreign.replace(mask=mask, intensity=np.where(mask, np.nan, foreign.intensity))
+    found = model.check_domain(
+        foreign.replace(mask=mask, intensity=np.where(mask, np.nan, foreign.intensity))
     )
     assert found.verdict != "untrustworthy"
     assert "%" in found.note
@@ -124,7 +125,7 @@ def test_other_gaps_ask_for_an_expert_and_refuse_nothing(model: Model, inside: l
         mask = inside[0].mask.copy()
         mask[-bins:, -2:] |= bins > 0
         values = np.where(mask, np.nan, inside[0].intensity)
-        checks.append(check_domain(model, inside[0].replace(mask=mask, intensity=values)))
+        checks.append(model.check_domain(inside[0].replace(mask=mask, intensity=values)))
     same, few, many = checks
     assert few.verdict != "untrustworthy"
     assert many.verdict == "expert opinion"
@@ -137,7 +138,7 @@ def test_larger_data_are_compared_in_blocks(
 ) -> None:
     one = inside[0]
     wide = make_volume(np.tile(np.nan_to_num(one.intensity), (2, 1, 1)), np.tile(one.mask, (2, 1, 1)), 25.0)
-    assert check_domain(model, wide).p_value is not None
+    assert model.check_domain(wide).p_value is not None
 
 
 def row(of: Histogram, k: int, energy: int) -> Histogram:
@@ -148,25 +149,25 @@ def row(of: Histogram, k: int, energy: int) -> Histogram:
 
 def test_a_single_cut_is_compared_with_single_cuts(domain_models: Path, inside: list[Histogram]) -> None:
     """A cut of the domain is not foreign for being no volume, and one that is foreign is seen."""
-    model = load_bundle(domain_models / "rows")
+    model = load_model(domain_models / "rows")
     rng = np.random.default_rng(2)
     cuts = [row(one, int(rng.integers(6, 12)), int(rng.integers(2))) for one in inside[:40]]
-    found = [check_domain(model, cut) for cut in cuts]
+    found = [model.check_domain(cut) for cut in cuts]
     assert not any(one.note for one in found)
     assert [one.verdict for one in found].count("trustworthy") > 34
     teeth = [
         cut.replace(intensity=np.where(np.arange(12) % 2, 0.0, 2 * np.nanmean(cut.intensity))) for cut in cuts
     ]
-    away = [check_domain(model, cut) for cut in teeth]
+    away = [model.check_domain(cut) for cut in teeth]
     assert area_under_curve([one.score for one in away], [one.score for one in found]) > 0.95
     assert (model.card.domain.shape, model.card.domain.cuts.shape) == ((12, 12, 3), (12, 1, 1))
-    ridges = distributions(model, cuts[0], repeats=5)
+    ridges = distributions(model.prepare(cuts[0]), repeats=5)
     assert all(np.isfinite(part).all() for part in ridges.values())
     plane = inside[0].replace(
         intensity=np.where(np.arange(12)[None, :, None] % 12, np.nan, inside[0].intensity),
         mask=inside[0].mask | (np.arange(12)[None, :, None] % 12 > 0),
     )
-    assert check_domain(model, plane).verdict == "trustworthy"
+    assert model.check_domain(plane).verdict == "trustworthy"
 
 
 def test_cuts_have_the_directions_of_volumes(domain_models: Path, tmp_path: Path) -> None:
@@ -183,10 +184,12 @@ def test_whole_spectra_say_more_than_single_cuts(
     domain_models: Path, inside: list[Histogram], domain_dataset: Path
 ) -> None:
     """A model of cuts compares volumes with volumes."""
-    model = load_bundle(domain_models / "rows")
-    assert [check_domain(model, one).verdict for one in inside[:40]].count("trustworthy") > 34
+    model = load_model(domain_models / "rows")
+    assert [model.check_domain(one).verdict for one in inside[:40]].count("trustworthy") > 34
     data = open_dataset(domain_dataset)
-    whole, single = (control_report(model, data, seed=1, count=20, cuts=cuts) for cuts in (False, True))
+    whole, single = (
+        control_report(model.bundle, data, seed=1, count=20, cuts=cuts) for cuts in (False, True)
+    )
     for report in (whole, single):
         assert report["in_domain"]["ks_p"] > 0.01
         assert 0.5 < report["error_correlation"]["expected_over_true_error"] < 2
@@ -198,13 +201,13 @@ def test_whole_spectra_say_more_than_single_cuts(
 
 
 def test_a_model_without_reference_says_so(plain_models: Path, inside: list[Histogram]) -> None:
-    model = load_bundle(plain_models / "mosaic")
+    model = load_model(plain_models / "mosaic")
     found = model.check_domain(inside[0])
     assert (found.verdict, found.p_value) == ("not known", None)
-    made = model.deconvolve(inside[0], errors=False)
+    made = model.deconvolve(inside[0], uncertainty=False)
     assert made.metadata["history"][-1]["domain"]["verdict"] == "not known"
     with pytest.raises(Exp2SimError, match="no reference"):
-        distributions(model, inside[0])
+        distributions(model.prepare(inside[0]))
 
 
 def test_calibration_is_a_function_of_the_seed(
@@ -251,7 +254,7 @@ def test_a_damaged_reference_is_refused(domain_models: Path, inside: list[Histog
         load_bundle(folder)
     path.unlink()
     with pytest.raises(Exp2SimError, match="has no file"):
-        load_bundle(folder, verify=False).check_domain(inside[0])
+        Model(load_bundle(folder, verify=False)).check_domain(inside[0])
 
 
 def test_a_reference_goes_with_its_encoder_alone(domain_models: Path, tmp_path: Path) -> None:

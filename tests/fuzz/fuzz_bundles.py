@@ -412,17 +412,17 @@ class Watch:
 
 def installed(target: Path) -> bool:
     """Whether everything in the folder of models is a whole model."""
-    from mantid_exp2sim.model.archive import check_model
+    from mantid_exp2sim.application.install import load_everything
     from mantid_exp2sim.model.bundle import load_bundle
 
     for folder in target.iterdir() if target.is_dir() else ():
-        check_model(load_bundle(folder))
+        load_everything(load_bundle(folder))
     return True
 
 
 def run(kind: str, first: int, cases: int, folder: Path, progress: Path | None = None) -> dict[str, object]:
     """Take hostile models in this process; return what happened."""
-    from mantid_exp2sim.model.archive import add_model
+    from mantid_exp2sim.application.install import install_model
 
     warnings.simplefilter("error")
     folder = folder.resolve()
@@ -450,7 +450,7 @@ def run(kind: str, first: int, cases: int, folder: Path, progress: Path | None =
             elif kind == "dataset":
                 dataset(rng, room, folder / "good")
             else:
-                add_model(source)
+                install_model(source)
             read += 1
         except Exp2SimError:
             refused += 1

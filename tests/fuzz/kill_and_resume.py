@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 
 from mantid_exp2sim import load, save
-from mantid_exp2sim.inference.translate import translate
+from mantid_exp2sim.application.model import Model
 from mantid_exp2sim.model.bundle import load_bundle, save_bundle
 from mantid_exp2sim.mosaic import mosaic_histogram
 from mantid_exp2sim.training.datasets.simulate import simulate_dataset
@@ -114,7 +114,7 @@ class Translation(Replacing):
     def write(self, out: Path, version: str) -> None:
         values = torch.rand((240, 400), generator=torch.Generator().manual_seed(1)).double().numpy()
         histogram = mosaic_histogram(values + (version == "new"), metadata={"title": version})
-        result = translate(self.model, "deconvolve", histogram, errors=False).histogram
+        result = Model(self.model).deconvolve(histogram, uncertainty=False)
         for ending in (".npz", ".npy"):
             save(result, out / f"result{ending}")
             load(out / f"result{ending}")

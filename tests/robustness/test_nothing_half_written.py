@@ -173,7 +173,7 @@ def test_the_command_says_it_and_exits_with_2(tmp_path, picture, model, full_dis
     (tmp_path / "out.npz").write_text("old")
     before = content(tmp_path)
     with full_disk(1000):
-        status = main(["deconvolve", str(tmp_path / "in.npz"), str(tmp_path / "out.npz"), "--no-errors",
+        status = main(["deconvolve", str(tmp_path / "in.npz"), str(tmp_path / "out.npz"), "--no-uncertainty",
                        "--model", str(model.folder)])  # fmt: skip
     said = capsys.readouterr().err
     assert status == 2

@@ -86,7 +86,7 @@ def test_a_translation_that_is_stopped_while_it_writes(
     arguments = [
         str(tmp_path / "in.npz"),
         str(tmp_path / "out.npz"),
-        "--no-errors",
+        "--no-uncertainty",
         "--model",
         str(model.folder),
     ]

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.model.bundle import Model, load_bundle, save_bundle
+from mantid_exp2sim.model.bundle import Bundle, load_bundle, save_bundle
 from mantid_exp2sim.model.card import Card, ClassifierCard, mosaic_axes
 from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.networks import ClassifierSettings, GeneratorSettings, build_classifier, build_generator
@@ -42,9 +42,9 @@ def make_model(
     *,
     classifiers: bool,
     seed: int = 0,
-    members: Sequence[Model] = (),
+    members: Sequence[Bundle] = (),
     layout: Layout = Layout(windows=3),  # noqa: B008  (frozen)
-) -> Model:
+) -> Bundle:
     """Generators that are the identity, but for the seed; classifiers with random weights.
 
     ``members``: further models whose networks become members of this one.
@@ -85,11 +85,11 @@ def make_model(
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+def model(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return make_model(tmp_path_factory.mktemp("m"), "plain", classifiers=True)
 
 
-def test_a_model_that_does_nothing(model: Model, tiny_dataset: Path, tmp_path: Path) -> None:
+def test_a_model_that_does_nothing(model: Bundle, tiny_dataset: Path, tmp_path: Path) -> None:
     report, example = evaluate(model, tiny_dataset, settings=SETTINGS)
     assert report["mosaics"] == 4
     for case in ("deconvolve", "deconvolve_measured", "convolve"):
@@ -144,7 +144,7 @@ def test_a_model_of_cuts_is_compared_to_the_resolution_of_cuts(
     assert ("The networks see h alone" in (tmp_path / "r" / "index.html").read_text()) == (axes == ["h"])
 
 
-def test_a_data_set_of_other_bins_is_refused(tmp_path: Path, with_edges: Path, model: Model) -> None:
+def test_a_data_set_of_other_bins_is_refused(tmp_path: Path, with_edges: Path, model: Bundle) -> None:
     """By everything that measures a model, before anything is written."""
     described = json.loads((with_edges / "dataset.json").read_text())
     described["edges"]["energy_fraction"] = [0.1, 0.11, 0.12, 0.13]
@@ -175,7 +175,7 @@ def test_without_classifiers(tmp_path: Path, tiny_dataset: Path) -> None:
     assert "Accuracy of" not in (tmp_path / "r" / "index.html").read_text()
 
 
-def test_other_trainings_and_a_paired_network(tmp_path: Path, model: Model, tiny_dataset: Path) -> None:
+def test_other_trainings_and_a_paired_network(tmp_path: Path, model: Bundle, tiny_dataset: Path) -> None:
     others = [make_model(tmp_path, f"seed-{n}", classifiers=True, seed=n) for n in (1, 2)]
     alone, _ = evaluate(model, tiny_dataset, settings=SETTINGS)
     report, _ = evaluate(model, tiny_dataset, settings=SETTINGS, also=others, paired=tmp_path / "seed-1")
@@ -290,7 +290,7 @@ def test_calibration_of_a_known_case() -> None:
     assert calibration(found, np.zeros(10, dtype=int))["ece"] == pytest.approx(0.2, abs=1e-5)
 
 
-def test_whatever_the_domain_measure_tells_becomes_a_table(model: Model, tiny_dataset: Path) -> None:
+def test_whatever_the_domain_measure_tells_becomes_a_table(model: Bundle, tiny_dataset: Path) -> None:
     report, _ = evaluate(model, tiny_dataset, settings=SETTINGS)
     controls = {"digits": {"auroc": 1.0, "median_p": 0.01}, "shuffled panels": {"auroc": 0.5}}
     shown = tables({**report, "domain": {"seed": 3, "in_domain": {"ks_p": 0.25}, "controls": controls}})
@@ -300,7 +300,7 @@ def test_whatever_the_domain_measure_tells_becomes_a_table(model: Model, tiny_da
 
 
 def test_foreign_materials_gain_nothing_from_a_model_that_does_nothing(
-    model: Model, tiny_dataset: Path, tmp_path: Path
+    model: Bundle, tiny_dataset: Path, tmp_path: Path
 ) -> None:
     data, said = open_dataset(tiny_dataset), []
     spectra = Spectra(data, "integrated", data.split("test"), NOISE, 1)
@@ -325,7 +325,7 @@ def test_foreign_materials_gain_nothing_from_a_model_that_does_nothing(
 
 
 def test_the_change_is_paired_and_of_the_same_classifier(
-    model: Model, tiny_dataset: Path, tmp_path: Path
+    model: Bundle, tiny_dataset: Path, tmp_path: Path
 ) -> None:
     data = open_dataset(tiny_dataset)
     spectra = Spectra(data, "integrated", data.split("test"), NOISE, 1)

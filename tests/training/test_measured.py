@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mantid_exp2sim import save
+from mantid_exp2sim.application.model import Model
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Histogram
 from mantid_exp2sim.model.bundle import load_bundle
@@ -282,7 +283,7 @@ class TestFileSets:
         assert "real measurement" in card.description
         assert card.training["measurement"]["volumes"] >= 2
         assert str(tmp_path) not in card.model_dump_json()
-        assert model.deconvolve(volume(3), errors=False).shape == SHAPE
+        assert Model(model).deconvolve(volume(3), uncertainty=False).shape == SHAPE
 
 
 class TestPatches:

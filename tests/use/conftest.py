@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from mantid_exp2sim import mosaic
+from mantid_exp2sim.application.model import Model
 from mantid_exp2sim.histogram import Axis, Histogram
-from mantid_exp2sim.model.bundle import Model, load_bundle, save_bundle
+from mantid_exp2sim.model.bundle import load_bundle, save_bundle
 from mantid_exp2sim.model.card import AcceptedAxis, mosaic_axes
 from mantid_exp2sim.networks import GeneratorSettings
 from mantid_exp2sim.networks.layout import Layout
@@ -47,7 +48,7 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_model(models_folder: Path) -> MakeModel:
-    return lambda name="tiny": load_bundle(models_folder / name)
+    return lambda name="tiny": Model(load_bundle(models_folder / name))
 
 
 @pytest.fixture

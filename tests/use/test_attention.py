@@ -11,12 +11,12 @@ import torch
 from mantid_exp2sim import mosaic
 from mantid_exp2sim.cli import main
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.inference.attribution import by_energy, explain, panel_attention
+from mantid_exp2sim.inference.attribution import by_energy, panel_attention
 from mantid_exp2sim.io import load, save
 
 
 def test_the_map_has_the_bins_of_the_data(model, picture):
-    found = explain(model, picture)
+    found = model.explain(picture)
     assert found.name == model.classify(picture).prediction
     assert found.map.axes == picture.axes
     np.testing.assert_array_equal(found.map.mask, picture.mask)
@@ -33,20 +33,20 @@ def test_the_score_is_that_of_the_correlations(model, picture):
     for name, other in (("Dimer", "Goodenough"), ("Goodenough", "Dimer")):
         correlations = model.classify(picture).correlations
         expected = np.log(correlations[name] / correlations[other])
-        assert explain(model, picture, name=name).score == pytest.approx(expected, abs=1e-5)
+        assert model.explain(picture, name=name).score == pytest.approx(expected, abs=1e-5)
 
 
 def test_occlusion_is_what_masking_the_panel_does(model, picture):
-    found = explain(model, picture, name="Dimer")
+    found = model.explain(picture, name="Dimer")
     mask = picture.mask.copy()
     mask[120:160, 200:240] = True
-    without = explain(model, mosaic.mosaic_histogram(picture.intensity, mask=mask), name="Dimer")
+    without = model.explain(mosaic.mosaic_histogram(picture.intensity, mask=mask), name="Dimer")
     assert found.occlusion[3, 5] == pytest.approx(found.score - without.score, abs=1e-5)
 
 
 def test_a_score_that_reads_one_panel(model):
     """A network of which only one channel matters looks at that one alone."""
-    network = model.network("classifier_integrated")
+    network = model.bundle.network("classifier_integrated")
 
     class OnePanel:
         length_scale = torch.tensor(1.0)
@@ -73,21 +73,22 @@ def test_a_score_that_reads_one_panel(model):
 
 
 def test_single_volumes(model, volume):
-    found = explain(model, volume, domain="convolved")
+    found = model.explain(volume, data_kind="convolved")
     assert found.map.shape == volume.shape
     assert found.weights.shape == (1, 10)
     with pytest.raises(Exp2SimError, match="hold 1 of"):
-        explain(model, volume)
+        model.explain(volume)
     with pytest.raises(Exp2SimError, match="knows no"):
-        explain(model, volume, name="Nobody", domain="convolved")
+        model.explain(volume, name="Nobody", data_kind="convolved")
 
 
 def test_volumes_that_were_not_measured_have_no_part_in_the_score(model, picture):
     mask = picture.mask.copy()
     mask[200:] = True  # the highest incident energy
-    found = explain(model, picture.replace(mask=mask), domain="convolved", name="Dimer")
+    found = model.explain(picture.replace(mask=mask), data_kind="convolved", name="Dimer")
     alone = [
-        explain(model, volume, domain="convolved", name="Dimer").score for volume in mosaic.split(picture)[:5]
+        model.explain(volume, data_kind="convolved", name="Dimer").score
+        for volume in mosaic.split(picture)[:5]
     ]
     assert found.score == pytest.approx(np.mean(alone), abs=1e-5)
 
@@ -99,7 +100,7 @@ def test_panels_nowhere_count_nowhere():
     assert found["weight"].tolist() == [2.0, 3.0, 5.0]
 
 
-def test_the_command(models_folder, picture, tmp_path, capsys):
+def test_the_command(models_folder, make_model, picture, tmp_path, capsys):
     save(picture, tmp_path / "in.npz")
     arguments = ["explain", str(tmp_path / "in.npz"), "--model", str(models_folder / "tiny")]
     extra = ["--plot", str(tmp_path / "map.png"), "--out", str(tmp_path / "map.npz"), "--json"]
@@ -108,16 +109,10 @@ def test_the_command(models_folder, picture, tmp_path, capsys):
     assert len(printed["occlusion"]) == 6
     assert printed["occlusion"][1][2] is None
     assert load(tmp_path / "map.npz").intensity[0, 0] == pytest.approx(
-        explain(load_model_of(models_folder), picture).map.intensity[0, 0], nan_ok=True
+        make_model().explain(picture).map.intensity[0, 0], nan_ok=True
     )
     assert (tmp_path / "map.png").stat().st_size > 10_000
     assert main(arguments) == 0
     assert "panels that decide" in capsys.readouterr().out
     assert main([*arguments, "--plot", str(tmp_path / "map.txt")]) == 2
     assert main([*arguments, "--class", "Nobody"]) == 2
-
-
-def load_model_of(folder):
-    from mantid_exp2sim.model.bundle import load_bundle
-
-    return load_bundle(folder / "tiny")

@@ -15,19 +15,19 @@ def test_a_mosaic(model, picture):
     found = model.classify(picture)
     assert set(found.correlations) == {"Dimer", "Goodenough"}
     assert all(0 <= value <= 1 for value in found.correlations.values())
-    assert found.domain == "integrated"
+    assert found.data_kind == "integrated"
     assert found.certainty == max(found.correlations.values())
     assert found.correlations[found.prediction] == found.certainty
     assert json.loads(json.dumps(found.to_dict()))["prediction"] == found.prediction
 
 
 def test_far_from_every_class(model, picture):
-    found = model.classify(picture, domain="convolved")
-    assert (found.domain, found.prediction, found.threshold) == ("convolved", "none", 1.0)
+    found = model.classify(picture, data_kind="convolved")
+    assert (found.data_kind, found.prediction, found.threshold) == ("convolved", "none", 1.0)
 
 
 def test_deconvolved_first(model, picture):
-    direct = model.classify(model.deconvolve(picture, errors=False))
+    direct = model.classify(model.deconvolve(picture, uncertainty=False))
     found = model.classify(picture, deconvolve=True)
     assert found.deconvolved
     assert found.correlations == pytest.approx(direct.correlations, rel=1e-5)
@@ -35,7 +35,7 @@ def test_deconvolved_first(model, picture):
     assert [entry["command"] for entry in found.history] == ["deconvolve", "classify"]
     assert found.history[0]["checksum"] == model.checksum
     with pytest.raises(Exp2SimError, match="not measurement-like"):
-        model.classify(picture, deconvolve=True, domain="convolved")
+        model.classify(picture, deconvolve=True, data_kind="convolved")
 
 
 def test_auto_scale_is_chosen_once(model, picture):
@@ -54,15 +54,15 @@ def test_masked_values_have_no_influence(model, picture):
 def test_single_volumes(model, picture, volume):
     with pytest.raises(Exp2SimError, match="hold 1 of the incident energies"):
         model.classify(volume)
-    found = model.classify(volume, domain="convolved")
+    found = model.classify(volume, data_kind="convolved")
     turned = type(volume)(
         *(np.transpose(part, (2, 0, 1)) for part in (volume.intensity, volume.variance, volume.mask)),
         tuple(volume.axes[i] for i in (2, 0, 1)),
         volume.metadata,
     )
-    assert model.classify(turned, domain="convolved").correlations == found.correlations
-    parts = [model.classify(part, domain="convolved") for part in mosaic.split(picture)]
-    whole = model.classify(picture, domain="convolved")
+    assert model.classify(turned, data_kind="convolved").correlations == found.correlations
+    parts = [model.classify(part, data_kind="convolved") for part in mosaic.split(picture)]
+    whole = model.classify(picture, data_kind="convolved")
     mean = np.mean([part.correlations["Dimer"] for part in parts])
     assert whole.correlations["Dimer"] == pytest.approx(mean, rel=1e-5)
 
@@ -71,7 +71,7 @@ def test_models_without_the_classifier(make_model, model, picture):
     with pytest.raises(Exp2SimError, match="no classifier"):
         make_model("tiny-paper").classify(picture)
     with pytest.raises(Exp2SimError, match="It has integrated, convolved"):
-        model.classify(picture, domain="centre")
+        model.classify(picture, data_kind="centre")
 
 
 def test_nothing_measured(model, picture):

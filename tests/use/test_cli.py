@@ -64,24 +64,26 @@ def test_translate(room, run, command, model, picture):
 
 def test_published_array_with_mask_and_nexus(room, run, model, picture, volume):
     report = run("deconvolve", "in.npy", "out.npy", "--mask", "mask.npy", "--model", "tiny")
-    assert report["errors"] is False
+    assert report["uncertainty"] is False
     np.testing.assert_array_equal(np.isnan(np.load("out.npy")).reshape(240, 400), picture.mask)
     run("deconvolve", "volume.nxs", "out.nxs", "--model", "tiny", "--incident-energy", "50")
     np.testing.assert_allclose(load("out.nxs").intensity, model.deconvolve(volume).intensity)
 
 
 def test_in_place(room, run, model, picture):
-    run("deconvolve", "in.npz", "in.npz", "--model", "tiny", "--no-errors")
-    np.testing.assert_array_equal(load("in.npz").intensity, model.deconvolve(picture, errors=False).intensity)
+    run("deconvolve", "in.npz", "in.npz", "--model", "tiny", "--no-uncertainty")
+    np.testing.assert_array_equal(
+        load("in.npz").intensity, model.deconvolve(picture, uncertainty=False).intensity
+    )
 
 
 @pytest.mark.parametrize(
     "places",
     [
-        ("out.npz", "--errors-out", "out.npz"),
-        ("out.npz", "--errors-out", "../room/in.npz"),
+        ("out.npz", "--uncertainty-out", "out.npz"),
+        ("out.npz", "--uncertainty-out", "../room/in.npz"),
         ("mask.npy",),
-        ("out.npz", "--errors-out", "errors.npz", "--no-errors"),
+        ("out.npz", "--uncertainty-out", "errors.npz", "--no-uncertainty"),
     ],
 )
 def test_no_output_takes_the_place_of_another_file(room, places, capsys):
@@ -94,7 +96,7 @@ def test_no_output_takes_the_place_of_another_file(room, places, capsys):
 
 
 def test_plot(room, run):
-    run("deconvolve", "in.npz", "out.npz", "--model", "tiny", "--plot", "out.png", "--no-errors")
+    run("deconvolve", "in.npz", "out.npz", "--model", "tiny", "--plot", "out.png", "--no-uncertainty")
     assert Path("out.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -103,7 +105,9 @@ def test_classify(room, run, model, picture):
     assert found["correlations"] == pytest.approx(model.classify(picture).correlations)
     assert found["prediction"] in ("Dimer", "Goodenough")
     assert run("classify", "in.npz", "--model", "tiny", "--deconvolve")["deconvolved"] is True
-    assert run("classify", "volume.npz", "--model", "tiny", "--domain", "convolved")["prediction"] == "none"
+    assert (
+        run("classify", "volume.npz", "--model", "tiny", "--data-kind", "convolved")["prediction"] == "none"
+    )
 
 
 def test_models(room, run, models_folder, tmp_path, monkeypatch):
@@ -123,10 +127,10 @@ def test_models(room, run, models_folder, tmp_path, monkeypatch):
 def test_words_for_people(room, capsys):
     assert main(["classify", "in.npz", "--model", "tiny"]) == 0
     assert "Goodenough" in capsys.readouterr().out
-    assert main(["deconvolve", "in.npz", "out.npz", "--model", "tiny", "--no-errors"]) == 0
+    assert main(["deconvolve", "in.npz", "out.npz", "--model", "tiny", "--no-uncertainty"]) == 0
     assert "total intensity" in capsys.readouterr().out
     assert main(["deconvolve", "in.npz", "out.npy", "--model", "tiny"]) == 0
-    assert "--domain integrated" in capsys.readouterr().out
+    assert "--data-kind integrated" in capsys.readouterr().out
     assert main(["models"]) == 0
     assert "tiny" in capsys.readouterr().out
 
@@ -196,7 +200,7 @@ def test_bad_data(room, capsys, command, name):
         ["classify", "in.npz", "--model", "no-such-model"],
         ["classify", "in.npz", "--model", "tiny-3d"],
         ["classify", "volume.npz", "--model", "tiny"],
-        ["classify", "in.npz", "--model", "tiny", "--domain", "convolved", "--deconvolve"],
+        ["classify", "in.npz", "--model", "tiny", "--data-kind", "convolved", "--deconvolve"],
     ],
 )
 def test_bad_arguments(room, capsys, arguments):

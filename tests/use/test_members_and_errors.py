@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mantid_exp2sim.application.model import Model
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.inference.noise_replicas import noise_key, standard_normal_pair
-from mantid_exp2sim.inference.translate import translate
 from mantid_exp2sim.model.bundle import load_bundle, save_bundle
 from mantid_exp2sim.model.card import Card
 from mantid_exp2sim.model.error_model import ErrorModel
@@ -23,7 +23,7 @@ def alone(make_model):
     first, second = make_model(), make_model()
     torch.manual_seed(8)
     for role in second.card.weights:
-        network = second.network(role)
+        network = second.bundle.network(role)
         for parameter in network.parameters():
             parameter.data += 0.02 * torch.randn_like(parameter)
     return first, second
@@ -36,11 +36,11 @@ def save(alone, tmp_path):
     def write(**changes):
         networks = {}
         for role in alone[0].card.weights:
-            networks[role] = alone[0].network(role)
-            networks[f"{role}-2"] = alone[1].network(role)
+            networks[role] = alone[0].bundle.network(role)
+            networks[f"{role}-2"] = alone[1].bundle.network(role)
         card = alone[0].card.model_copy(update={"name": "both", **changes})
         save_bundle(tmp_path / "both", card, networks, overwrite=True)
-        return load_bundle(tmp_path / "both")
+        return Model(load_bundle(tmp_path / "both"))
 
     return write
 
@@ -48,7 +48,7 @@ def save(alone, tmp_path):
 def test_the_result_is_the_mean_of_the_members(alone, save, picture):
     both = save()
     assert (both.folder / "deconvolve-2.safetensors").is_file()
-    one, two, mean = (m.deconvolve(picture, errors=False).intensity for m in (*alone, both))
+    one, two, mean = (m.deconvolve(picture, uncertainty=False).intensity for m in (*alone, both))
     assert np.nanmax(np.abs(one - two)) > 0.01
     np.testing.assert_allclose(mean, (one + two) / 2, rtol=1e-6, atol=1e-6)
 
@@ -71,12 +71,12 @@ def test_members_are_numbered_without_gaps(model):
 
 def test_parts_add_up(save, picture):
     both = save()
-    made = translate(both, "deconvolve", picture, replicas=4, parts=True)
+    made = both.translate(picture, "deconvolve", replicas=4, parts=True)
     assert (made.model_known, made.calibrated) == (True, False)
     np.testing.assert_allclose(made.histogram.variance, made.input_variance + made.model_variance)
     total = both.deconvolve(picture, replicas=4)
     np.testing.assert_array_equal(total.variance, made.histogram.variance)
-    assert total.metadata["history"][-1]["errors"] == {
+    assert total.metadata["history"][-1]["uncertainty"] == {
         "input": "propagated",
         "model": "spread of 2 members, not calibrated",
         "members": 2,
@@ -86,28 +86,28 @@ def test_parts_add_up(save, picture):
 def test_uncalibrated_members_give_their_spread(alone, save, picture):
     exact = picture.replace(variance=np.zeros(picture.shape))
     one, two = (m.deconvolve(exact).intensity for m in alone)
-    made = translate(save(), "deconvolve", exact, parts=True)
+    made = save().translate(exact, "deconvolve", parts=True)
     np.testing.assert_allclose(made.model_variance, (one - two) ** 2 / 2, rtol=1e-5, atol=1e-8)
     assert not made.input_variance[~picture.mask].any()
 
 
 def test_one_member_without_calibration_does_not_know_its_error(model, picture):
-    made = translate(model, "deconvolve", picture, replicas=2, parts=True)
+    made = model.translate(picture, "deconvolve", replicas=2, parts=True)
     assert (made.model_known, made.calibrated) == (False, False)
     assert not made.model_variance[~picture.mask].any()
-    assert made.histogram.metadata["history"][-1]["errors"]["model"] == "not known"
+    assert made.histogram.metadata["history"][-1]["uncertainty"]["model"] == "not known"
 
 
 def test_calibration_on_the_card(save, picture):
     both = save(errors={"deconvolve": FLAT})
     assert both.card.errors["deconvolve"] == FLAT
     bins = ~picture.mask
-    made = translate(both, "deconvolve", picture.replace(variance=np.zeros(picture.shape)), parts=True)
+    made = both.translate(picture.replace(variance=np.zeros(picture.shape)), "deconvolve", parts=True)
     size = np.maximum(1.0, np.abs(made.histogram.intensity[bins]))
     np.testing.assert_allclose(np.sqrt(made.model_variance[bins]), size)
     np.testing.assert_allclose(made.half_95[bins], 3 * size)
     assert made.calibrated
-    noisy = translate(both, "deconvolve", picture, replicas=4, parts=True)
+    noisy = both.translate(picture, "deconvolve", replicas=4, parts=True)
     expected = np.sqrt(1.959964**2 * noisy.input_variance[bins] + 9 * size**2)
     np.testing.assert_allclose(noisy.half_95[bins], expected)
     assert np.isnan(noisy.half_95[picture.mask]).all()
@@ -171,11 +171,11 @@ def test_a_wholly_masked_region_costs_nothing(model, picture):
     mask = picture.mask.copy()
     mask[:200] = True
     calls: list[int] = []
-    network = model.network("deconvolve")
+    network = model.bundle.network("deconvolve")
     network.register_forward_pre_hook(lambda *_: calls.append(1))
     real = network.infer
     network.infer = lambda x, tick: calls.append(len(x)) or real(x, tick)
-    model.deconvolve(picture.replace(mask=mask), errors=False, tile=40)
+    model.deconvolve(picture.replace(mask=mask), uncertainty=False, tile=40)
     assert sum(calls) <= 6
     calls.clear()
     from mantid_exp2sim import mosaic
@@ -189,7 +189,7 @@ def test_the_fast_path_is_the_plain_path(make_model, name):
     import torch
 
     model = make_model(name)
-    network = model.network("deconvolve")
+    network = model.bundle.network("deconvolve")
     layout = model.card.layout
     x = torch.rand(2, layout.in_channels, *(20, 16, 12)[: layout.dimension])
     with torch.inference_mode():
@@ -201,7 +201,7 @@ def test_progress_moves_within_a_network_too(make_model, picture):
     model = make_model("tiny-paper")
     seen: list[tuple[float, str]] = []
     model.deconvolve(
-        picture, errors=False, progress=lambda done, total, message: seen.append((done / total, message))
+        picture, uncertainty=False, progress=lambda done, total, message: seen.append((done / total, message))
     )
     places = [place for place, _ in seen]
     assert places == sorted(places)
@@ -216,7 +216,7 @@ def test_the_command_writes_the_parts(models_folder, picture, tmp_path, capsys, 
 
     save(picture, tmp_path / "in.npz")
     command = ["deconvolve", str(tmp_path / "in.npz"), str(tmp_path / "out.npz"), "--replicas", "2"]
-    command += ["--model", str(models_folder / "tiny"), "--errors-out", str(tmp_path / "errors.npz")]
+    command += ["--model", str(models_folder / "tiny"), "--uncertainty-out", str(tmp_path / "errors.npz")]
     assert main(command) == 0
     assert "of the model not known" in capsys.readouterr().out
     with np.load(tmp_path / "errors.npz", allow_pickle=False) as parts:

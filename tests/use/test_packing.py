@@ -8,9 +8,11 @@ import zipfile
 import pytest
 
 from mantid_exp2sim import Exp2SimError
+from mantid_exp2sim.application.install import install_model
 from mantid_exp2sim.cli import main
-from mantid_exp2sim.model.archive import add_model, pack_model, remove_model
-from mantid_exp2sim.model.bundle import list_models, load_bundle
+from mantid_exp2sim.model.archive import pack_model, remove_model
+from mantid_exp2sim.model.bundle import load_bundle
+from mantid_exp2sim.model.registry import list_models
 from tests.fuzz import fuzz_bundles as fuzz
 
 
@@ -25,16 +27,16 @@ def test_packed_and_added_again_it_is_the_same(models_folder, tmp_path, own):
     pack_model(models_folder / "tiny", tmp_path / "a.zip")
     pack_model(models_folder / "tiny", tmp_path / "b.zip")
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
-    model = add_model(tmp_path / "a.zip")
+    model = install_model(tmp_path / "a.zip")
     assert model.folder == own / "tiny"
     assert model.checksum == load_bundle(models_folder / "tiny").checksum
-    assert add_model(models_folder / "tiny", name="other").folder == own / "other"
+    assert install_model(models_folder / "tiny", name="other").folder == own / "other"
     assert {"tiny", "other"} <= set(list_models())
     assert sorted(path.name for path in own.iterdir()) == ["other", "tiny"]
 
 
 def test_info_says_what_it_is_installed_as(models_folder, capsys):
-    add_model(models_folder / "tiny", name="mine")
+    install_model(models_folder / "tiny", name="mine")
     assert main(["info", "mine"]) == 0
     assert capsys.readouterr().out.startswith("tiny, installed as mine, version")
     assert main(["info", "mine", "--json"]) == 0
@@ -44,28 +46,28 @@ def test_info_says_what_it_is_installed_as(models_folder, capsys):
 
 def test_a_zipped_folder_is_taken(models_folder, tmp_path, own):
     shutil.make_archive(str(tmp_path / "tiny"), "zip", models_folder, "tiny")
-    assert add_model(tmp_path / "tiny.zip").folder == own / "tiny"
+    assert install_model(tmp_path / "tiny.zip").folder == own / "tiny"
 
 
 def test_names(models_folder, own):
-    add_model(models_folder / "tiny")
+    install_model(models_folder / "tiny")
     with pytest.raises(Exp2SimError, match="There is a 'tiny'"):
-        add_model(models_folder / "tiny")
-    add_model(models_folder / "tiny", overwrite=True)
+        install_model(models_folder / "tiny")
+    install_model(models_folder / "tiny", overwrite=True)
     with pytest.raises(Exp2SimError, match="would hide this one"):
-        add_model(models_folder / "tiny", name="pcsmo-maps")
+        install_model(models_folder / "tiny", name="pcsmo-maps")
     for name in ("../evil", "a/b", "", ".hidden", "A", "x" * 65):
         with pytest.raises(Exp2SimError, match="no name of a model"):
-            add_model(models_folder / "tiny", name=name)
+            install_model(models_folder / "tiny", name=name)
     (own / "notes").mkdir()
     with pytest.raises(Exp2SimError, match="There is a 'notes'"):
-        add_model(models_folder / "tiny", name="notes", overwrite=True)
+        install_model(models_folder / "tiny", name="notes", overwrite=True)
 
 
 def test_remove(models_folder, own):
-    add_model(models_folder / "tiny")
+    install_model(models_folder / "tiny")
     (own / "tiny" / "notes.txt").write_text("mine")
-    add_model(models_folder / "tiny", overwrite=True)
+    install_model(models_folder / "tiny", overwrite=True)
     with pytest.raises(Exp2SimError, match="holds other files"):
         remove_model("tiny")
     assert load_bundle(own / "tiny").card.name == "tiny"
@@ -111,16 +113,16 @@ def test_what_is_refused_leaves_nothing(models_folder, tmp_path, own, bundle_cop
     for message, content in cases.items():
         (tmp_path / "a.zip").write_bytes(fuzz.zipped(content))
         with pytest.raises(Exp2SimError, match=message):
-            add_model(tmp_path / "a.zip")
+            install_model(tmp_path / "a.zip")
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for i in range(3000):
             archive.writestr(f"{i}.safetensors", b"")
     with pytest.raises(Exp2SimError, match="lists more files"):
-        add_model(tmp_path / "a.zip")
+        install_model(tmp_path / "a.zip")
     (bundle_copy / "convolve.safetensors").unlink()
     (bundle_copy / "convolve.safetensors").symlink_to(models_folder / "tiny" / "convolve.safetensors")
     with pytest.raises(Exp2SimError, match="is a link or a folder"):
-        add_model(bundle_copy)
+        install_model(bundle_copy)
     assert not own.exists() or list(own.iterdir()) == []
 
 

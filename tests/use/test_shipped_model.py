@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import mantid_exp2sim
+from mantid_exp2sim.application.model import Model
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.inference.classify import NONE
-from mantid_exp2sim.model.bundle import Model
+from mantid_exp2sim.model.bundle import load_bundle
 from mantid_exp2sim.mosaic import mosaic_histogram, picture_from_volumes
 from mantid_exp2sim.training.synthetic.controls import antiferromagnet
 
@@ -34,18 +35,18 @@ def test_each_kind_of_data_meets_its_own_classifier(
 ) -> None:
     for data, domain, name in ((measured, "convolved", "Goodenough"), (ideal, "integrated", "Dimer")):
         found = shipped.classify(data)
-        assert (found.domain, found.prediction) == (domain, name)
+        assert (found.data_kind, found.prediction) == (domain, name)
         assert found.domain_check is not None
         assert found.domain_check["verdict"] == "trustworthy"
 
 
 def test_deconvolution_comes_nearer_to_the_truth(shipped: Model, measured: Histogram) -> None:
     truth = mantid_exp2sim.simulate("Goodenough", kind="integrated")
-    sharp = shipped.deconvolve(measured, errors=False)
+    sharp = shipped.deconvolve(measured, uncertainty=False)
     keep = ~measured.mask
     before, after = (np.linalg.norm(h.intensity[keep] - truth.intensity[keep]) for h in (measured, sharp))
     assert after < 0.85 * before
-    assert shipped.classify(sharp).domain == "integrated"
+    assert shipped.classify(sharp).data_kind == "integrated"
 
 
 def test_what_is_foreign_is_refused_unless_forced(shipped: Model, measured: Histogram) -> None:
@@ -55,8 +56,8 @@ def test_what_is_foreign_is_refused_unless_forced(shipped: Model, measured: Hist
     values.flat[bins] = values.flat[rng.permutation(bins)]
     shuffled = mosaic_histogram(values, mask=measured.mask)
     with pytest.raises(Exp2SimError, match="untrustworthy"):
-        shipped.deconvolve(shuffled, errors=False)
-    forced = shipped.deconvolve(shuffled, errors=False, force=True)
+        shipped.deconvolve(shuffled, uncertainty=False)
+    forced = shipped.deconvolve(shuffled, uncertainty=False, force=True)
     assert forced.metadata["history"][-1]["domain"]["verdict"] == "untrustworthy"
     answer = shipped.classify(shuffled)
     assert any("untrustworthy" in warning for warning in answer.warnings)
@@ -68,7 +69,7 @@ def test_models_of_fine_energy_bins_sharpen_a_volume(name, tmp_path):
     from mantid_exp2sim.__main__ import main
 
     model = mantid_exp2sim.load_model(name)
-    model.verify()
+    load_bundle(model.folder)  # checks size and checksum of every file
     assert model.card.domain is not None
     assert set(model.card.errors) == {"deconvolve", "convolve"}
     simulate = ["simulate", "spectrum", "--incident-energy", "50", "--bins", "40", "40", "60"]
@@ -76,7 +77,7 @@ def test_models_of_fine_energy_bins_sharpen_a_volume(name, tmp_path):
     for kind in ("convolved", "integrated"):
         assert main([*simulate, "--kind", kind, str(tmp_path / f"{kind}.nxs")]) == 0
     raw, truth = (mantid_exp2sim.load(tmp_path / f"{kind}.nxs") for kind in ("convolved", "integrated"))
-    sharp = model.deconvolve(raw, incident_energy=50.0, errors=False)
+    sharp = model.deconvolve(raw, incident_energy=50.0, uncertainty=False)
     known = ~(raw.mask | truth.mask | sharp.mask)
 
     def distance(one):
@@ -97,9 +98,9 @@ def test_another_magnet_is_of_no_class(shipped: Model, measured: Histogram, top:
     known = ~measured.mask
     made *= measured.intensity[known].mean() / made[known].mean()
     raw = mosaic_histogram(made, mask=measured.mask)
-    sharp = shipped.deconvolve(raw, errors=False, force=True)
-    read = [shipped.classify(data, domain="integrated") for data in (raw, sharp)]
-    for found in (*read, shipped.classify(raw, domain="convolved")):
+    sharp = shipped.deconvolve(raw, uncertainty=False, force=True)
+    read = [shipped.classify(data, data_kind="integrated") for data in (raw, sharp)]
+    for found in (*read, shipped.classify(raw, data_kind="convolved")):
         assert found.prediction == NONE
         assert max(found.correlations.values()) < 0.5
 
@@ -123,7 +124,7 @@ def test_models_of_cuts_sharpen_single_cuts(name, bins, axis, tmp_path, cut):
     for place in zip(*np.unravel_index(brightest, total.shape), strict=True):
         one, true = (cut(h, axis, *map(int, place)) for h in (raw, truth))
         verdicts.append(model.check_domain(one, incident_energy=50.0).verdict)
-        sharp = model.deconvolve(one, incident_energy=50.0, errors=False, force=True)
+        sharp = model.deconvolve(one, incident_energy=50.0, uncertainty=False, force=True)
         known = ~(one.mask | true.mask)
         size = np.linalg.norm(true.intensity[known])
         before.append(np.linalg.norm((one.intensity - true.intensity)[known]) / size)

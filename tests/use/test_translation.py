@@ -34,8 +34,8 @@ def _close(a: Histogram, b: Histogram) -> None:
 @shared
 @given(tile=st.integers(16, 50))
 def test_any_tile_size_gives_the_same(model, picture, tile):
-    whole = model.deconvolve(picture, errors=False)
-    _close(model.deconvolve(picture, errors=False, tile=tile), whole)
+    whole = model.deconvolve(picture, uncertainty=False)
+    _close(model.deconvolve(picture, uncertainty=False, tile=tile), whole)
 
 
 @shared
@@ -46,22 +46,22 @@ def test_any_tile_size_gives_the_same(model, picture, tile):
 )
 def test_any_tile_size_and_shape_in_other_layouts(make_model, free_volume, name, shape, tile):
     model, h = make_model(name), free_volume(shape)
-    _close(model.convolve(h, errors=False, tile=tile), model.convolve(h, errors=False))
+    _close(model.convolve(h, uncertainty=False, tile=tile), model.convolve(h, uncertainty=False))
 
 
 def test_a_big_image_is_cut_without_being_asked(make_model, free_volume):
     seen: list[int] = []
     model, h = make_model("tiny-separate"), free_volume((300, 300, 1))
-    cut = model.deconvolve(h, errors=False, progress=lambda done, total, message: seen.append(total))
-    assert seen[-1] == 9 * model.network("convolve").steps
-    _close(cut, model.deconvolve(h, errors=False, tile=300))
+    cut = model.deconvolve(h, uncertainty=False, progress=lambda done, total, message: seen.append(total))
+    assert seen[-1] == 9 * model.bundle.network("convolve").steps
+    _close(cut, model.deconvolve(h, uncertainty=False, tile=300))
 
 
 def test_a_network_that_sees_everything_is_not_tiled(make_model, picture):
     model = make_model("tiny-paper")
-    assert model.deconvolve(picture, errors=False).shape == (240, 400)
+    assert model.deconvolve(picture, uncertainty=False).shape == (240, 400)
     with pytest.raises(Exp2SimError, match="normalises over the whole image"):
-        model.deconvolve(picture, errors=False, tile=20)
+        model.deconvolve(picture, uncertainty=False, tile=20)
 
 
 @pytest.mark.parametrize("direction", ["deconvolve", "convolve"])
@@ -76,22 +76,23 @@ def test_what_lies_under_the_mask_has_no_influence(model, picture):
     wild = np.where(picture.mask, 1e6, picture.intensity)
     other = mosaic.mosaic_histogram(wild, variance=picture.variance, mask=picture.mask)
     np.testing.assert_array_equal(
-        model.deconvolve(picture, errors=False).intensity, model.deconvolve(other, errors=False).intensity
+        model.deconvolve(picture, uncertainty=False).intensity,
+        model.deconvolve(other, uncertainty=False).intensity,
     )
 
 
 def test_the_network_is_told_what_is_masked(model, picture):
     zeros = picture.replace(intensity=np.nan_to_num(picture.intensity), mask=np.zeros(picture.shape, bool),
                             variance=np.zeros(picture.shape))  # fmt: skip
-    a, b = model.deconvolve(picture, errors=False), model.deconvolve(zeros, errors=False)
+    a, b = model.deconvolve(picture, uncertainty=False), model.deconvolve(zeros, uncertainty=False)
     assert np.nanmax(np.abs(a.intensity - b.intensity)) > 1e-3
 
 
 def test_nothing_crosses_a_panel_border(model, picture):
     changed = picture.intensity.copy()
     changed[80:120, 120:160] += 3.0
-    before = model.deconvolve(picture, errors=False).intensity
-    after = model.deconvolve(picture.replace(intensity=changed), errors=False).intensity
+    before = model.deconvolve(picture, uncertainty=False).intensity
+    after = model.deconvolve(picture.replace(intensity=changed), uncertainty=False).intensity
     moved = mosaic.volumes_from_picture(np.nan_to_num(before - after)).any(axis=(1, 2, 3))
     assert moved.tolist() == [False, False, True, False, False, False]
 
@@ -125,26 +126,26 @@ def test_a_single_cut_is_a_row_of_the_volume(make_model, volume, cut):
     """Along h, or along k in its place; along neither it is refused."""
     model = make_model("tiny-cuts")
 
-    whole = model.deconvolve(volume, errors=False, force=True)
-    along_h = model.deconvolve(cut(volume, 0, 20, 3), errors=False, force=True)
+    whole = model.deconvolve(volume, uncertainty=False, force=True)
+    along_h = model.deconvolve(cut(volume, 0, 20, 3), uncertainty=False, force=True)
     assert along_h.intensity == pytest.approx(whole.intensity[:, 20, 3], rel=1e-5, nan_ok=True)
     turned = volume.replace(
         intensity=volume.intensity.swapaxes(0, 1),
         variance=volume.variance.swapaxes(0, 1),
         mask=volume.mask.swapaxes(0, 1),
     )
-    along_k = model.deconvolve(cut(turned, 1, 20, 3), errors=False, force=True)
+    along_k = model.deconvolve(cut(turned, 1, 20, 3), uncertainty=False, force=True)
     assert along_k.axes[0].name == "[0,K,0]"
     assert np.array_equal(along_k.intensity, along_h.intensity, equal_nan=True)
     with pytest.raises(Exp2SimError, match="no more than one bin along h"):
-        model.deconvolve(cut(volume, 2, 20, 20), errors=False, force=True)
+        model.deconvolve(cut(volume, 2, 20, 20), uncertainty=False, force=True)
     wide = Axis("[0,K,0]", [-1.0, 1.0], unit="r.l.u.", frame="HKL")
     one = cut(volume, 0, 20, 3)
     spread = Histogram(
         one.intensity[:, None], one.variance[:, None], one.mask[:, None], (*one.axes, wide), one.metadata
     )
     with pytest.raises(Exp2SimError, match="integrated over 2"):
-        model.deconvolve(spread, errors=False, force=True)
+        model.deconvolve(spread, uncertainty=False, force=True)
 
 
 def test_slices_with_an_integrated_axis(make_model, free_volume):
@@ -165,7 +166,7 @@ def test_slices_with_an_integrated_axis(make_model, free_volume):
 
 def test_an_array_is_no_histogram(model):
     values = np.ones((240, 400))
-    for use in (model.deconvolve, model.convolve, model.classify, model.check, model.check_domain):
+    for use in (model.deconvolve, model.convolve, model.classify, model.validate, model.check_domain):
         with pytest.raises(Exp2SimError, match=r"Got a ndarray.*mosaic_histogram"):
             use(values)
 
@@ -176,7 +177,7 @@ def test_the_result_is_in_the_units_that_went_in(model, picture):
     result = model.deconvolve(scaled, scale=1e-3, replicas=4)
     np.testing.assert_allclose(result.intensity, 1e3 * plain.intensity, rtol=1e-4, atol=1e-2)
     np.testing.assert_allclose(result.variance, 1e6 * plain.variance, rtol=1e-2, atol=1.0)
-    one, other = (model.deconvolve(h, scale="auto", errors=False) for h in (picture, scaled))
+    one, other = (model.deconvolve(h, scale="auto", uncertainty=False) for h in (picture, scaled))
     np.testing.assert_allclose(other.intensity, 1e3 * one.intensity, rtol=1e-4, atol=1e-2)
     assert one.metadata["history"][-1]["options"]["factor"] == pytest.approx(
         7.0 / np.nanmean(picture.intensity)
@@ -195,11 +196,11 @@ def test_a_constant_stays_constant_away_from_borders(make_model, free_volume):
 def test_errors(model, picture):
     result = model.deconvolve(picture, replicas=4, seed=1)
     assert np.nanmin(result.variance) > 0
-    assert not model.deconvolve(picture, errors=False).variance[~picture.mask].any()
+    assert not model.deconvolve(picture, uncertainty=False).variance[~picture.mask].any()
     exact = picture.replace(variance=np.zeros(picture.shape))
     assert not model.deconvolve(exact).variance[~picture.mask].any()
     np.testing.assert_array_equal(
-        model.deconvolve(exact).intensity, model.deconvolve(picture, errors=False).intensity
+        model.deconvolve(exact).intensity, model.deconvolve(picture, uncertainty=False).intensity
     )
 
 
@@ -209,7 +210,7 @@ def test_variance_is_right_where_the_truth_is_known(make_model, free_volume):
 
     model, h = make_model("tiny-separate"), free_volume((20, 20, 2))
     small = h.replace(variance=np.where(h.mask, 0, 1e-4 * (1 + h.intensity)))
-    network = model.network("deconvolve")
+    network = model.bundle.network("deconvolve")
     with torch.no_grad():
         network.last.weight.zero_()
         network.last.bias.zero_()
@@ -251,7 +252,7 @@ def test_progress_and_cancel(model, picture):
     model.deconvolve(
         picture, tile=20, replicas=2, progress=lambda done, total, _: calls.append((done, total))
     )
-    total = 72 * model.network("deconvolve").steps
+    total = 72 * model.bundle.network("deconvolve").steps
     assert calls[0] == (0, total)
     assert calls[-1] == (total, total)
     assert [done for done, _ in calls] == sorted(done for done, _ in calls)
@@ -270,7 +271,7 @@ def test_torch_threads_and_gradients_are_left_alone(model, picture):
     import torch
 
     threads, state = torch.get_num_threads(), torch.random.get_rng_state()
-    model.deconvolve(picture, errors=False)
+    model.deconvolve(picture, uncertainty=False)
     assert torch.get_num_threads() == threads
     assert torch.is_grad_enabled()
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -325,7 +326,9 @@ def test_options_out_of_range(model, picture, options):
 
 def test_intensities_that_no_network_can_take(model, picture):
     with pytest.raises(Exp2SimError, match="not finite"):
-        model.deconvolve(picture.replace(intensity=np.full(picture.shape, 1e300)), scale=1e200, errors=False)
+        model.deconvolve(
+            picture.replace(intensity=np.full(picture.shape, 1e300)), scale=1e200, uncertainty=False
+        )
 
 
 def test_data_the_model_does_not_take(model, volume):
@@ -375,9 +378,9 @@ def test_units_as_mantid_writes_them(model, volume):
 
 
 def test_data_are_checked_beforehand(model, volume):
-    model.check(volume)
+    model.validate(volume)
     with pytest.raises(Exp2SimError, match="not one that the model"):
-        model.check(volume, incident_energy=300.0)
+        model.validate(volume, incident_energy=300.0)
 
 
 def test_a_missing_axis_is_named(model, volume):
@@ -387,7 +390,7 @@ def test_a_missing_axis_is_named(model, volume):
 
 
 def test_what_a_missing_axis_was_integrated_over_counts(volume):
-    from mantid_exp2sim.model.bundle import load_model
+    from mantid_exp2sim import load_model
 
     card = load_model("pcsmo-maps-1d-energy").card
     energy = Axis("DeltaE", np.linspace(5.0, 35.0, 61), unit="meV", frame="General Frame")

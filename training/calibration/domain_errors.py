@@ -14,7 +14,7 @@ from mantid_exp2sim.training.datasets.volumes import Volumes
 
 if TYPE_CHECKING:
     from mantid_exp2sim.domain.features import Role
-    from mantid_exp2sim.model.bundle import Model
+    from mantid_exp2sim.model.bundle import Bundle
     from mantid_exp2sim.training.calibration.cuts import Cuts
     from mantid_exp2sim.training.datasets.dataset import DataSet
 
@@ -27,7 +27,7 @@ SHRINK = 1 / 3
 
 
 def draw_pairs(
-    model: Model, data: DataSet, direction: Role, split: str, settings: Settings, rng: np.random.Generator
+    model: Bundle, data: DataSet, direction: Role, split: str, settings: Settings, rng: np.random.Generator
 ) -> tuple[Volumes, Volumes] | None:
     """Spectra of a direction (with noise, as they are) and their counterparts, or None without pairs."""
     if not data.shares_mask:
@@ -40,7 +40,7 @@ def draw_pairs(
 
 
 def squared_errors(
-    model: Model, direction: Role, spectra: Volumes, truth: Volumes, *, cuts: Cuts | None = None
+    model: Bundle, direction: Role, spectra: Volumes, truth: Volumes, *, cuts: Cuts | None = None
 ) -> tuple[Floats, Floats]:
     """Σ (translated − truth)² and Σ truth² over the known bins of each volume, or cut: (n, G) both."""
     import torch

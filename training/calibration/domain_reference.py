@@ -21,7 +21,7 @@ from mantid_exp2sim.domain.features import Role
 from mantid_exp2sim.domain.likeness import Reference, extreme
 from mantid_exp2sim.domain.reference import reference_bytes, reference_name, rounded
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.model.bundle import Model, save_bundle
+from mantid_exp2sim.model.bundle import Bundle, save_bundle
 from mantid_exp2sim.model.card import Calibrated, Card, DirectionCard, DomainCard, WeightFile
 from mantid_exp2sim.training.calibration.cuts import Cuts, cut_axis, cut_out, rows_of
 from mantid_exp2sim.training.calibration.domain_errors import draw_pairs, fit_errors, squared_errors
@@ -53,7 +53,7 @@ CUT_FIT, CUT_HELD = 200, 300
 
 
 def make_reference(
-    model: Model,
+    model: Bundle,
     data: DataSet,
     direction: Role,
     settings: Settings,
@@ -149,7 +149,7 @@ def _limit(gauge: Gauge, foreign: dict[str, Volumes], settings: Settings) -> Dir
 
     scores: dict[str, Floats] = {}
     for name, spectra in foreign.items():
-        scores[name] = scored(parts_of(gauge, encode_spectra(gauge.model, gauge.role, spectra, settings)))
+        scores[name] = scored(parts_of(gauge, encode_spectra(gauge.bundle, gauge.role, spectra, settings)))
     nearest = float(np.quantile(np.concatenate(list(scores.values())), 0.05))
     worst = extreme(scored(reference.calibration))
     figures: dict[str, Any] = {f"median score, {name}": float(np.median(s)) for name, s in scores.items()}
@@ -164,7 +164,7 @@ def _limit(gauge: Gauge, foreign: dict[str, Volumes], settings: Settings) -> Dir
 
 
 def _calibrated(
-    model: Model,
+    model: Bundle,
     data: DataSet,
     settings: Settings,
     say: Callable[[str], None] | None,
@@ -189,7 +189,11 @@ def _calibrated(
 
 
 def add_domain(
-    model: Model, dataset: Path, *, settings: Settings | None = None, say: Callable[[str], None] | None = None
+    model: Bundle,
+    dataset: Path,
+    *,
+    settings: Settings | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Card:
     """Write the reference of the domain check into a model's folder, and the thresholds onto its card.
 

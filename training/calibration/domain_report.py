@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mantid_exp2sim.domain.check import Gauge, Verdict, calibrated, judge
 from mantid_exp2sim.domain.likeness import FAR, Reference, conformal_p, extreme, together
+from mantid_exp2sim.domain.reference import domain_card
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.training.calibration.cuts import Cuts, cut_axis, cut_out
 from mantid_exp2sim.training.calibration.domain_errors import draw_pairs, squared_errors
@@ -29,7 +30,7 @@ from mantid_exp2sim.training.trainers.scores import area_under_curve
 
 if TYPE_CHECKING:
     from mantid_exp2sim.domain.features import Role
-    from mantid_exp2sim.model.bundle import Model
+    from mantid_exp2sim.model.bundle import Bundle
     from mantid_exp2sim.training.datasets.dataset import DataSet
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -39,7 +40,7 @@ VERDICTS = ("trustworthy", "expert opinion", "untrustworthy")
 
 
 def control_report(
-    model: Model,
+    model: Bundle,
     dataset: DataSet,
     seed: int = 0,
     *,
@@ -61,7 +62,7 @@ def control_report(
     """
     from scipy.stats import ks_2samp, kstest
 
-    card = model.domain_card()
+    card = domain_card(model)
     if direction not in card.directions:
         raise Exp2SimError(f"The model {model.card.name!r} keeps no reference for {direction}.")
     settings = replace(Settings.recorded(card), paired=count)
@@ -134,8 +135,8 @@ class _Judge:
     limits: list[float]
 
     @classmethod
-    def of(cls, model: Model, direction: Role, settings: Settings, *, cuts: bool) -> _Judge:
-        card = model.domain_card()
+    def of(cls, model: Bundle, direction: Role, settings: Settings, *, cuts: bool) -> _Judge:
+        card = domain_card(model)
         if cuts and card.cuts is None:
             raise Exp2SimError(f"The model {model.card.name!r} keeps no reference of single cuts.")
         gauge, axis = Gauge.of(model, direction, cuts=cuts), cut_axis(model.card.layout) if cuts else None
@@ -149,7 +150,7 @@ class _Judge:
     def look(self, spectra: Volumes) -> _Found:
         """What is found of spectra, or of cuts: those of the first incident energy first."""
         reference = self.gauge.reference
-        features = encode_spectra(self.gauge.model, self.gauge.role, spectra, self.settings)
+        features = encode_spectra(self.gauge.bundle, self.gauge.role, spectra, self.settings)
         parts, errors = parts_of(self.gauge, features), _expected(reference, features.moments)
         score, plain = (
             np.concatenate([reference.scores(parts[:, own], own, gaps=gaps) for own in self.groups])
@@ -182,7 +183,7 @@ class _Judge:
 
     def verdicts(self, found: _Found, p_values: Floats) -> list[Verdict]:
         """By the thresholds on the card."""
-        card = self.gauge.model.domain_card()
+        card = domain_card(self.gauge.bundle)
         rows = zip(p_values, found.plain, found.which, strict=True)
         return [judge(card, p, score, self.limits[which]) for p, score, which in rows]
 
@@ -193,7 +194,7 @@ class _Judge:
 
     def errors(self, spectra: Volumes, truth: Volumes, cuts: Cuts | None) -> Floats:
         """The true relative L2 of what is made of spectra, in the order of `look`."""
-        wrong, true = squared_errors(self.gauge.model, self.gauge.role, spectra, truth, cuts=cuts)
+        wrong, true = squared_errors(self.gauge.bundle, self.gauge.role, spectra, truth, cuts=cuts)
         return np.concatenate(
             [
                 np.sqrt(wrong[:, own].sum(axis=1) / np.maximum(true[:, own].sum(axis=1), 1e-30))
@@ -234,7 +235,7 @@ def _error_correlation(
     """Spearman of the score and of the expected error with the true relative L2, where pairs exist."""
     from scipy.stats import spearmanr
 
-    pairs = draw_pairs(judge.gauge.model, dataset, judge.gauge.role, "test", settings, rng)
+    pairs = draw_pairs(judge.gauge.bundle, dataset, judge.gauge.role, "test", settings, rng)
     if pairs is None:
         return None
     inside, truth = pairs

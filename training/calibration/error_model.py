@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.inference.translate import Direction, translate_volumes
+from mantid_exp2sim.inference.translate import translate_volumes
 from mantid_exp2sim.inference.volumes import Volumes
-from mantid_exp2sim.model.bundle import Model, load_model
+from mantid_exp2sim.model.bundle import Bundle, open_bundle
 from mantid_exp2sim.model.error_model import NORMAL_95, ErrorModel
 from mantid_exp2sim.simulation.noise import TYPICAL_NOISE, MeasurementNoise
 from mantid_exp2sim.training.datasets.bins import require_bins
@@ -26,7 +26,7 @@ from mantid_exp2sim.training.datasets.pairs import open_pairs
 from mantid_exp2sim.training.datasets.sampler import DataSet
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.model.card import Card
+    from mantid_exp2sim.model.card import Card, Direction
 
 Floats = npt.NDArray[np.float64]
 _Tables = tuple[tuple[float, ...], tuple[float, ...]]
@@ -76,7 +76,7 @@ class Conditions:
 
 
 def measure(
-    model: Model,
+    model: Bundle,
     data: DataSet,
     direction: Direction,
     indices: npt.NDArray[np.int64],
@@ -127,7 +127,7 @@ def _inputs(
 
 
 def _records(
-    model: Model,
+    model: Bundle,
     volumes: Volumes,
     truth: Floats,
     made: tuple[Floats, Floats, Floats],
@@ -287,7 +287,7 @@ def _score(errors: ErrorModel, records: Records) -> float:
 
 
 def calibrate(
-    model: str | Path | Model,
+    model: str | Path | Bundle,
     dataset: str | Path,
     *,
     split: str = "validation",
@@ -301,7 +301,7 @@ def calibrate(
     """
     from mantid_exp2sim.training.trainers.bundle import change_card
 
-    loaded = model if isinstance(model, Model) else load_model(model)
+    loaded = model if isinstance(model, Bundle) else open_bundle(model)
     data = open_pairs(Path(dataset))
     require_bins(loaded, data)
     known = np.asarray(loaded.card.incident_energies)
@@ -325,7 +325,7 @@ def calibrate(
 
 
 def coverage(
-    model: str | Path | Model,
+    model: str | Path | Bundle,
     dataset: str | Path,
     *,
     split: str = "test",
@@ -339,7 +339,7 @@ def coverage(
     ``energies`` (per incident energy), ``bright`` (|I| above a tenth of the largest) and ``members``; each a
     dict with ``68`` and ``95``. ``{"not known": why}`` where the card has no calibration.
     """
-    loaded = model if isinstance(model, Model) else load_model(model)
+    loaded = model if isinstance(model, Bundle) else open_bundle(model)
     data = open_pairs(Path(dataset))
     require_bins(loaded, data)
     indices = data.split(split) if limit is None else _spread_over(data.split(split), limit)

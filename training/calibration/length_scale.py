@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mantid_exp2sim.model.bundle import Model, load_model, save_bundle
+from mantid_exp2sim.model.bundle import Bundle, open_bundle, save_bundle
 from mantid_exp2sim.model.card import Card, classifier_role
 from mantid_exp2sim.training.datasets.bins import require_bins
 from mantid_exp2sim.training.datasets.pairs import open_pairs
@@ -38,7 +38,7 @@ READ = 0.99
 
 
 def sharpen(
-    model: str | Path | Model,
+    model: str | Path | Bundle,
     dataset: str | Path,
     *,
     conditions: Conditions,
@@ -51,7 +51,7 @@ def sharpen(
     split is used. A
     classifier of a kind that the data set does not have, or has without labels, keeps its own.
     """
-    loaded = model if isinstance(model, Model) else load_model(model)
+    loaded = model if isinstance(model, Bundle) else open_bundle(model)
     data = open_pairs(Path(dataset))
     require_bins(loaded, data)
     networks = {key: loaded.network(key) for key in loaded.card.weights}
@@ -116,7 +116,7 @@ def best_factor(
 
 
 def _distances(
-    model: Model, domain: str, spectra: Spectra
+    model: Bundle, domain: str, spectra: Spectra
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """Distances of every spectrum, the members' length scales, and the labels."""
     parts: list[NDArray[np.float64]] = []

@@ -15,7 +15,7 @@ from mantid_exp2sim.training.datasets.augmentation import apply_symmetries, draw
 from mantid_exp2sim.training.datasets.volumes import Volumes
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.model.bundle import Model
+    from mantid_exp2sim.model.bundle import Bundle
     from mantid_exp2sim.model.card import Card, DomainCard
     from mantid_exp2sim.training.datasets.dataset import DataSet
 
@@ -117,7 +117,7 @@ def as_in_training(
     return Volumes(np.where(mask, np.float32(0), x), mask, spectra.energies)
 
 
-def encode_spectra(model: Model, direction: Role, spectra: Volumes, settings: Settings) -> Features:
+def encode_spectra(model: Bundle, direction: Role, spectra: Volumes, settings: Settings) -> Features:
     """Features of spectra: their arrays begin with (n, G)."""
     shape = spectra.values.shape
     with np.errstate(over="ignore"):

@@ -142,7 +142,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     """``exp2sim evaluate``."""
     from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.errors import Exp2SimError
-    from mantid_exp2sim.model.bundle import load_model
+    from mantid_exp2sim.model.bundle import open_bundle
     from mantid_exp2sim.simulation.noise import MeasurementNoise
     from mantid_exp2sim.training.datasets.pairs import open_pairs
     from mantid_exp2sim.training.evaluation import Settings, evaluate, tables, write_report
@@ -159,7 +159,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         classical=args.classical,
         foreign=args.foreign,
     )
-    with held(load_model(args.model).folder) if args.on_card else nullcontext():
+    with held(open_bundle(args.model).folder) if args.on_card else nullcontext():
         report, example = evaluate(
             args.model,
             args.dataset,
@@ -171,7 +171,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         if args.report is not None:
             write_report(args.report, report, example, open_pairs(args.dataset).mask)
         if args.on_card:
-            add_metrics(load_model(args.model).folder, report)
+            add_metrics(open_bundle(args.model).folder, report)
     emit(args, report, tables(report))
     return 0
 
@@ -196,13 +196,13 @@ def register_domain(subparsers: Subparsers) -> None:
 def run_domain(args: argparse.Namespace) -> int:
     """``exp2sim domain``."""
     from mantid_exp2sim.cli.output import emit
-    from mantid_exp2sim.model.bundle import load_model
+    from mantid_exp2sim.model.bundle import open_bundle
     from mantid_exp2sim.training.calibration.domain_reference import add_domain
     from mantid_exp2sim.training.calibration.spectra import Settings
     from mantid_exp2sim.training.trainers.bundle import held
 
-    with held(load_model(args.model).folder):
-        model = load_model(args.model)
+    with held(open_bundle(args.model).folder):
+        model = open_bundle(args.model)
         card = add_domain(
             model,
             args.dataset,

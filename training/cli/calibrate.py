@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """``exp2sim calibrate``."""
     from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.errors import Exp2SimError
-    from mantid_exp2sim.model.bundle import load_model
+    from mantid_exp2sim.model.bundle import open_bundle
     from mantid_exp2sim.simulation.noise import MeasurementNoise
     from mantid_exp2sim.training.calibration.error_model import Conditions, calibrate, coverage, table
     from mantid_exp2sim.training.calibration.length_scale import sharpen
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     for name in ("noise", "background", "seed"):
         if not 0 <= getattr(args, name) < float("inf"):
             raise Exp2SimError(f"--{name} is {getattr(args, name)}.", fix="Give a number from 0.")
-    folder = load_model(args.model).folder
+    folder = open_bundle(args.model).folder
     conditions = Conditions(
         noise=MeasurementNoise(counting=(args.noise, args.noise), background=args.background), seed=args.seed
     )

@@ -128,7 +128,7 @@ def run_build(args: argparse.Namespace) -> int:
 
 def run_inspect(args: argparse.Namespace) -> int:
     """``exp2sim data inspect``."""
-    from mantid_exp2sim.cli.options import check_picture
+    from mantid_exp2sim.cli.files import check_picture
     from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.training.datasets.inspect import draw, inspect_dataset, words
 

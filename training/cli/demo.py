@@ -47,10 +47,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _demo(args: argparse.Namespace) -> int:
-    from mantid_exp2sim.cli.output import emit
-    from mantid_exp2sim.cli.translate import draw, progress_bar
+    from mantid_exp2sim.application.model import load_model
+    from mantid_exp2sim.cli.files import draw
+    from mantid_exp2sim.cli.output import emit, progress_bar
     from mantid_exp2sim.io import save
-    from mantid_exp2sim.model.bundle import load_model
 
     model = load_model(args.model)
     measured, truth = simulate(args.spin_model, args.seed, target=model.card.target)

@@ -151,8 +151,7 @@ def run_spectrum(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse before the work what cannot be simulated or written."""
-    from mantid_exp2sim.cli.options import check_picture
-    from mantid_exp2sim.cli.translate import check_output
+    from mantid_exp2sim.cli.files import check_output, check_picture
     from mantid_exp2sim.errors import Exp2SimError
 
     infinite = float("inf")

@@ -8,10 +8,11 @@ import numpy as np
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Histogram
+from mantid_exp2sim.inference.volumes import open_volumes
 from mantid_exp2sim.training.datasets.description import BinEdges
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.model.bundle import Model
+    from mantid_exp2sim.model.bundle import Bundle
     from mantid_exp2sim.training.datasets.sampler import DataSet
 
 
@@ -29,7 +30,7 @@ def volume_axes(edges: BinEdges, incident_energy: float) -> tuple[Axis, Axis, Ax
     )
 
 
-def require_bins(model: Model, data: DataSet) -> None:
+def require_bins(model: Bundle, data: DataSet) -> None:
     """Refuse a data set whose volumes the model would not take as files; one that tells no edges passes.
 
     Raises
@@ -44,7 +45,8 @@ def require_bins(model: Model, data: DataSet) -> None:
         axes = volume_axes(edges, energy)
         empty = np.ones([axis.size for axis in axes])
         try:
-            model.check(Histogram.from_arrays(empty, axes, metadata={"incident_energy": energy}))
+            histogram = Histogram.from_arrays(empty, axes, metadata={"incident_energy": energy})
+            open_volumes(histogram, model.card)
         except Exp2SimError as error:
             raise Exp2SimError(
                 f"The data set {data.folder.name!r} is not of the model's bins: {error.summary}",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.model.card import AcceptedAxis, Domain, mosaic_axes
+from mantid_exp2sim.model.card import AcceptedAxis, DataKind, mosaic_axes
 from mantid_exp2sim.storage.atomic import atomic_path
 from mantid_exp2sim.storage.toml import validation_summary
 
@@ -111,8 +111,8 @@ class DatasetDescription(_Table):
             return self
         if set(self.domains) != set(self.kinds) or self.shape[0] != 1:
             raise ValueError("domains has an entry for each kind, and the shape begins with 1")
-        if not set(self.kinds) <= set(get_args(Domain)):  # they name shards
-            raise ValueError(f"kinds are of {', '.join(get_args(Domain))}")
+        if not set(self.kinds) <= set(get_args(DataKind)):  # they name shards
+            raise ValueError(f"kinds are of {', '.join(get_args(DataKind))}")
         if any(item.label >= len(self.classes) for kind in self.domains.values() for item in kind.items):
             raise ValueError("a label is the number of a class")
         return self

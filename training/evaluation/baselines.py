@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mantid_exp2sim.inference.deconvolution import choose_iterations, deconvolve_mosaics
-from mantid_exp2sim.model.bundle import Model, load_model
+from mantid_exp2sim.model.bundle import Bundle, open_bundle
 from mantid_exp2sim.model.registry import CARD_FILE
 from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.networks.layout import Layout
@@ -94,7 +94,7 @@ class Translator:
         return sum(p.numel() for p in self.networks["deconvolve"][0].parameters())
 
 
-def model_translator(model: Model, memory: Memory | None = None) -> Translator:
+def model_translator(model: Bundle, memory: Memory | None = None) -> Translator:
     """The generators of a model."""
     networks = {"deconvolve": model.members("deconvolve"), "convolve": model.members("convolve")}
     return Translator(networks, model.card.scaling, model.card.layout, memory)
@@ -104,7 +104,7 @@ def open_translator(path: str | Path, memory: Memory | None = None) -> Translato
     """The generators of a model (by name or folder) or of a training run (its folder)."""
     folder = Path(path)
     if not folder.is_dir() or (folder / CARD_FILE).is_file():
-        return model_translator(load_model(path), memory)
+        return model_translator(open_bundle(path), memory)
     from mantid_exp2sim.training.trainers.trained import load_generator
 
     networks = {}

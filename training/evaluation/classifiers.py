@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mantid_exp2sim.histogram import Floats
-from mantid_exp2sim.model.bundle import Model
+from mantid_exp2sim.model.bundle import Bundle
 from mantid_exp2sim.training.datasets.spectra import Spectra
 from mantid_exp2sim.training.trainers.scores import area_under_curve, correlations
 
@@ -42,7 +42,7 @@ def null_inputs(x: torch.Tensor, mask: torch.Tensor, level: float, seed: int) ->
     return {name: torch.where(mask, 0.0, values) for name, values in inputs.items()}
 
 
-def null_response(model: Model, spectra: Spectra, seed: int = 0) -> dict[str, dict[str, dict[str, float]]]:
+def null_response(model: Bundle, spectra: Spectra, seed: int = 0) -> dict[str, dict[str, dict[str, float]]]:
     """The largest correlation with every class of inputs that belong to none, for each classifier."""
     import torch
 
@@ -58,7 +58,7 @@ def null_response(model: Model, spectra: Spectra, seed: int = 0) -> dict[str, di
 
 
 def null_areas(
-    model: Model, spectra: Spectra, answers: Mapping[str, Floats], seed: int = 0
+    model: Bundle, spectra: Spectra, answers: Mapping[str, Floats], seed: int = 0
 ) -> dict[str, Any]:
     """AUROC of the largest correlation, for telling spectra of a class from shuffled bins and panels.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mantid_exp2sim.model.bundle import Model
+from mantid_exp2sim.model.bundle import Bundle
 from mantid_exp2sim.training.datasets.spectra import Batch, Spectra
 from mantid_exp2sim.training.evaluation.baselines import Baseline, Translator, blur
 from mantid_exp2sim.training.evaluation.metrics import panel_sums
@@ -35,7 +35,7 @@ OF_CUTS = "_of_cuts"
 class Reader:
     """A model whose classifiers read: all members of each, or one alone."""
 
-    model: Model
+    model: Bundle
     member: int | None = None
 
     def read(self, domain: str, x: torch.Tensor, mask: torch.Tensor) -> NDArray[np.float64] | None:

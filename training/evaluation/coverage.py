@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram
+from mantid_exp2sim.inference.options import TranslationOptions
+from mantid_exp2sim.inference.prepare import prepare
 from mantid_exp2sim.inference.translate import translate
-from mantid_exp2sim.model.bundle import Model
+from mantid_exp2sim.model.bundle import Bundle
 from mantid_exp2sim.model.card import classifier_role
 from mantid_exp2sim.model.error_model import NORMAL_95
 from mantid_exp2sim.training.calibration.error_model import Conditions, coverage
@@ -30,7 +32,7 @@ COVERAGE_BINS = 12 * 96_000
 """Bins whose errors are counted, two spectra at least; every member translates each replica of them."""
 
 
-def domain_reports(model: Model, data: DataSet, seed: int) -> dict[str, Any]:
+def domain_reports(model: Bundle, data: DataSet, seed: int) -> dict[str, Any]:
     """``domain``, and ``domain_of_cuts`` where the reference is one of single cuts."""
     reports = {"domain": domain_report(model, data, seed)}
     if model.card.domain is not None and model.card.domain.cuts is not None:
@@ -38,7 +40,7 @@ def domain_reports(model: Model, data: DataSet, seed: int) -> dict[str, Any]:
     return reports
 
 
-def domain_report(model: Model, data: DataSet, seed: int, *, cuts: bool = False) -> Any:
+def domain_report(model: Bundle, data: DataSet, seed: int, *, cuts: bool = False) -> Any:
     """The domain measure on every control set, or that it is not known."""
     from mantid_exp2sim.training.calibration.domain_report import control_report
 
@@ -51,7 +53,7 @@ def domain_report(model: Model, data: DataSet, seed: int, *, cuts: bool = False)
         return {NOT_KNOWN: str(error)}
 
 
-def coverage_report(model: Model, spectra: Spectra, split: str, count: int) -> dict[str, Any]:
+def coverage_report(model: Bundle, spectra: Spectra, split: str, count: int) -> dict[str, Any]:
     """Coverage of the errors: as a user meets them, and of the card's own calibration where it has one."""
     most = max(2, COVERAGE_BINS // int(np.prod(spectra.data.description.shape)))
     report = _coverage(model, spectra, min(count, most))
@@ -63,7 +65,7 @@ def coverage_report(model: Model, spectra: Spectra, split: str, count: int) -> d
     return {**report, "calibration": calibrated}
 
 
-def _coverage(model: Model, spectra: Spectra, count: int) -> dict[str, Any]:
+def _coverage(model: Bundle, spectra: Spectra, count: int) -> dict[str, Any]:
     """How often the truth lies within the errors of a deconvolution, over measured bins.
 
     Of measurement-like input, whose own variance is given: volume by volume, as a user would.
@@ -74,7 +76,8 @@ def _coverage(model: Model, spectra: Spectra, count: int) -> dict[str, Any]:
     inside: list[NDArray[Any]] = []
     for number, (histogram, truth) in enumerate(_volumes(spectra, edges, count)):
         try:
-            parts = translate(model, "deconvolve", histogram, seed=number, parts=True)
+            prepared = prepare(histogram, model, TranslationOptions(seed=number))
+            parts = translate(prepared, "deconvolve", parts=True)
         except Exp2SimError as error:
             return {NOT_KNOWN: str(error)}
         result = parts.histogram
@@ -116,7 +119,7 @@ def _volumes(
                 yield histogram, truth[number].astype(float)
 
 
-def panel_report(model: Model, spectra: Spectra, count: int) -> dict[str, Any]:
+def panel_report(model: Bundle, spectra: Spectra, count: int) -> dict[str, Any]:
     """Which panels the classifier of simulation-like data looks at, over spectra of the target.
 
     For each spectrum the score of its true class; see `mantid_exp2sim.inference.attribution`. ``weights`` and

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.model.bundle import Model, load_model
+from mantid_exp2sim.model.bundle import Bundle, open_bundle
 from mantid_exp2sim.networks.layout import AXES
 from mantid_exp2sim.simulation.noise import TYPICAL_NOISE, MeasurementNoise
 from mantid_exp2sim.training.datasets.bins import require_bins
@@ -61,11 +61,11 @@ class Settings:
 
 
 def evaluate(
-    model: str | Path | Model,
+    model: str | Path | Bundle,
     dataset: str | Path,
     *,
     settings: Settings | None = None,
-    also: Sequence[str | Path | Model] = (),
+    also: Sequence[str | Path | Bundle] = (),
     paired: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
@@ -81,7 +81,7 @@ def evaluate(
     Raises `Exp2SimError` where the data set lacks what the model needs.
     """
     settings, say = settings or Settings(), progress or (lambda _: None)
-    models = [name if isinstance(name, Model) else load_model(name) for name in (model, *also)]
+    models = [name if isinstance(name, Bundle) else open_bundle(name) for name in (model, *also)]
     data = open_pairs(Path(dataset))
     for loaded in models:
         _check(loaded, data)
@@ -146,7 +146,7 @@ def evaluate(
     }, record.example
 
 
-def _check(model: Model, data: DataSet) -> None:
+def _check(model: Bundle, data: DataSet) -> None:
     card, described = model.card, data.description
     if card.target not in described.kinds or "convolved" not in described.kinds:
         raise Exp2SimError(
@@ -163,12 +163,12 @@ def _check(model: Model, data: DataSet) -> None:
         )
 
 
-def _spectra(data: DataSet, model: Model, settings: Settings, split: str, limit: int | None) -> Spectra:
+def _spectra(data: DataSet, model: Bundle, settings: Settings, split: str, limit: int | None) -> Spectra:
     return Spectra(data, model.card.target, data.split(split, limit), settings.noise, settings.seed)
 
 
 def _baseline(
-    data: DataSet, model: Model, settings: Settings, say: Callable[[str], None], along: Sequence[str]
+    data: DataSet, model: Bundle, settings: Settings, say: Callable[[str], None], along: Sequence[str]
 ) -> tuple[Baseline | None, str]:
     """The classical baseline with the resolution along some axes, or why there is none."""
     try:
@@ -181,7 +181,7 @@ def _baseline(
 
 
 def _head(
-    models: Sequence[Model], data: DataSet, dataset: str | Path, spectra: Spectra, settings: Settings
+    models: Sequence[Bundle], data: DataSet, dataset: str | Path, spectra: Spectra, settings: Settings
 ) -> dict[str, Any]:
     return {
         "model": models[0].card.name,

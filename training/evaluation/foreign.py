@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mantid_exp2sim.domain.check import check_volumes
 from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.inference.volumes import Volumes
-from mantid_exp2sim.model.bundle import Model
+from mantid_exp2sim.model.bundle import Bundle
 from mantid_exp2sim.simulation.constants import ENERGY_PER_K2
 from mantid_exp2sim.simulation.manganite import LATTICE
 from mantid_exp2sim.training.datasets.spectra import Batch, Spectra
@@ -102,7 +102,7 @@ def _phonons(inside: Stack, rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 def foreign_report(
-    model: Model, spectra: Spectra, count: int, progress: Callable[[str], None] | None = None
+    model: Bundle, spectra: Spectra, count: int, progress: Callable[[str], None] | None = None
 ) -> dict[str, Any]:
     """The largest correlations of ``count`` spectra of each foreign kind, raw and deconvolved by force.
 
@@ -139,7 +139,7 @@ def foreign_report(
     }
 
 
-def _readings(model: Model, spectra: Spectra, x: NDArray[np.float32]) -> Iterator[tuple[str, NDArray[Any]]]:
+def _readings(model: Bundle, spectra: Spectra, x: NDArray[np.float32]) -> Iterator[tuple[str, NDArray[Any]]]:
     """The largest correlation (n,) by reading, and whether the domain check refuses."""
     import torch
 
@@ -154,11 +154,11 @@ def _readings(model: Model, spectra: Spectra, x: NDArray[np.float32]) -> Iterato
         yield "refused", np.array([verdict == "untrustworthy" for verdict in verdicts])
 
 
-def _largest(model: Model, domain: str, x: torch.Tensor, spectra: Spectra) -> Floats:
+def _largest(model: Bundle, domain: str, x: torch.Tensor, spectra: Spectra) -> Floats:
     return np.asarray(correlations(model, domain, x, spectra.mask).max(axis=1))
 
 
-def _verdict(model: Model, spectra: Spectra, x: NDArray[np.float32]) -> str:
+def _verdict(model: Bundle, spectra: Spectra, x: NDArray[np.float32]) -> str:
     """As a user meets it, in the data's own units."""
     mask = spectra.data.mask
     values = np.where(mask, np.nan, x).astype(float)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mantid_exp2sim.histogram import Floats
-from mantid_exp2sim.model.bundle import Model
+from mantid_exp2sim.model.bundle import Bundle
 from mantid_exp2sim.model.card import classifier_role
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ RELIABILITY_BINS = 10
 
 
 def correlations(
-    model: Model, domain: str, x: torch.Tensor, mask: torch.Tensor, *, member: int | None = None
+    model: Bundle, domain: str, x: torch.Tensor, mask: torch.Tensor, *, member: int | None = None
 ) -> Floats:
     """Correlations (n, classes) of mosaics (n, Ei, h, k, E) in physical units: the mean over the members, or
     of one alone (numbers beyond the last begin again).
@@ -42,7 +42,7 @@ def mean_correlations(distances: Floats, scales: Floats) -> Floats:
 
 
 def member_distances(
-    model: Model, domain: str, x: torch.Tensor, mask: torch.Tensor, *, member: int | None = None
+    model: Bundle, domain: str, x: torch.Tensor, mask: torch.Tensor, *, member: int | None = None
 ) -> tuple[Floats, Floats]:
     """Distances to the centroids (members, n, volumes, classes) and the length scales (members,).
 

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
-
-Floats = npt.NDArray[np.float64]
+from mantid_exp2sim.histogram import Floats
 
 REGULARISATION = 0.05
 """ε over the median cost."""

@@ -32,8 +32,8 @@ def domain_indices(dataset: DataSet, config: TranslatorConfig) -> tuple[Integers
     ]
     if config.losses.needs_pairs:
         both = [
-            found[dataset.counterparts(found, kind) >= 0] if len(found) else found
-            for found, kind in zip(both, (KIND, target), strict=True)
+            indices[dataset.counterparts(indices, kind) >= 0] if len(indices) else indices
+            for indices, kind in zip(both, (KIND, target), strict=True)
         ]
         if not len(both[0]):
             raise Exp2SimError(
@@ -54,8 +54,8 @@ def _disjoint(
     if not len(common):
         return first, second
     labels = dataset.labels(first, KIND)[[int(np.argmax(groups[0] == group)) for group in common]]
-    own, others = (common[half] for half in halves(labels, config.run.seed))
-    return first[~np.isin(groups[0], others)], second[~np.isin(groups[1], own)]
+    first_half, second_half = (common[half] for half in halves(labels, config.run.seed))
+    return first[~np.isin(groups[0], second_half)], second[~np.isin(groups[1], first_half)]
 
 
 def translator_sources(
@@ -72,11 +72,11 @@ def translator_sources(
     paired = config.losses.needs_pairs
     kinds = {"deconvolve": (KIND, config.data.target), "convolve": (config.data.target, KIND)}
     alone = config.data.measured is not None and config.data.measured.share == 1
-    found: dict[str, Batches] = {}
+    sources: dict[str, Batches] = {}
     for number, (name, (kind, other)) in enumerate(kinds.items()):
         is_first = name == "deconvolve"
         if is_first and alone and measurement is not None:
-            found[name] = _measured(measurement, config, scaling)
+            sources[name] = _measured(measurement, config, scaling)
             continue
         domain = Domain(
             dataset,
@@ -90,11 +90,11 @@ def translator_sources(
             noisy=is_first,
             other=other if paired else None,
         )
-        found[name] = domain
+        sources[name] = domain
         if is_first and measurement is not None and config.data.measured is not None:
             measured = _measured(measurement, config, scaling)
-            found[name] = Mixture(domain, measured, share=config.data.measured.share)
-    return found
+            sources[name] = Mixture(domain, measured, share=config.data.measured.share)
+    return sources
 
 
 def _measured(measurement: Measurement, config: TranslatorConfig, scaling: Scaling) -> Domain:

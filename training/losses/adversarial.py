@@ -58,6 +58,7 @@ def discriminator_loss(
 
     ``log``: −log σ(D(real)) − log(1 − σ(D(fake))); ``least_squares``: (D(real) − 1)² + D(fake)²; both halved.
 
+    >>> import torch
     >>> ones = torch.ones(1, 1, 2)
     >>> float(discriminator_loss("least_squares", ones, 0 * ones, (ones, ones)))
     0.0
@@ -74,6 +75,7 @@ def generator_loss(kind: AdversarialKind, fake: Tensor, weight: Tensor) -> Tenso
 
     ``log`` is the non-saturating −log σ(D(fake)), which has the fixed points of the min-max game.
 
+    >>> import torch
     >>> ones = torch.ones(1, 1, 2)
     >>> float(generator_loss("least_squares", 3 * ones, ones))
     4.0
@@ -88,6 +90,7 @@ def auxiliary_loss(predicted: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
 
     Samples of an unknown class (a label below 0) do not count.
 
+    >>> import torch
     >>> float(auxiliary_loss(torch.ones(2, 1, 3), torch.tensor([1, 0]), torch.ones(2, 1, 3)))
     0.5
     """

@@ -67,7 +67,11 @@ def load_checkpoint(
         for name, optimiser in optimisers.items():
             _restore(optimiser, _below(tensors, f"{OPTIMISER}/{name}/"))
     except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
-        raise Exp2SimError(f"The checkpoint {path} does not belong to this recipe: {error}.") from error
+        raise Exp2SimError(
+            f"The checkpoint {path} does not belong to this recipe.",
+            reason=f"{error}.",
+            fix="Give the recipe the networks of that run, or start from another one.",
+        ) from error
     return state
 
 

@@ -36,10 +36,10 @@ class Table:
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Append a row; it must have a ``step``."""
-        known = list(self.rows[0]) if self.rows else []
+        columns = list(self.rows[0]) if self.rows else []
         self.rows.append(dict(row))
-        if list(row) == known:
-            self._append(row, known)
+        if list(row) == columns:
+            self._append(row, columns)
         else:
             self._rewrite()
 
@@ -65,7 +65,9 @@ def _whole_rows(path: Path) -> list[dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise Exp2SimError(f"Cannot read {path}: {error.strerror or error}.") from error
+        raise Exp2SimError(
+            f"Cannot read {path}: {error.strerror or error}.", fix="Make the file readable, or remove it."
+        ) from error
     lines = io.StringIO(text[: text.rfind("\n") + 1], newline="")
     rows: list[dict[str, Any]] = []
     with suppress(csv.Error):
@@ -74,11 +76,11 @@ def _whole_rows(path: Path) -> list[dict[str, Any]]:
 
 
 class Board:
-    """Tensorboard scalars, or nothing where tensorboard is not installed or not wanted."""
+    """Tensorboard scalars, or nothing where tensorboard is not installed or not asked for."""
 
-    def __init__(self, folder: Path, *, step: int, wanted: bool) -> None:
+    def __init__(self, folder: Path, *, step: int, enabled: bool) -> None:
         self._writer: Any = None
-        if wanted:
+        if enabled:
             try:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError:

@@ -37,8 +37,8 @@ def flux_ratio(x: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> floa
 
 
 def sliced_distance(
-    one: torch.Tensor,
-    two: torch.Tensor,
+    x: torch.Tensor,
+    reference: torch.Tensor,
     mask: torch.Tensor,
     *,
     patch: int = 5,
@@ -62,29 +62,29 @@ def sliced_distance(
 
     rng = np.random.default_rng(seed)
     size, places = _measured_patches(mask, patch, windows)
-    chosen = places[torch.from_numpy(rng.integers(0, len(places), count))]
+    corners = places[torch.from_numpy(rng.integers(0, len(places), count))]
     spread = float(np.prod(size))
     vectors = torch.from_numpy(rng.standard_normal((int(spread), directions)).astype(np.float32))
     vectors = vectors / vectors.norm(dim=0)
     projected = []
-    for volumes in (one, two):
+    for volumes in (x, reference):
         which = torch.from_numpy(np.random.default_rng(seed).integers(0, len(volumes), count))
-        rows = [which[:, None, None, None], chosen[:, 0, None, None, None]]
+        rows = [which[:, None, None, None], corners[:, 0, None, None, None]]
         for axis, length in enumerate(size):
             shape = [1, 1, 1, 1]
             shape[axis + 1] = length
             steps = torch.arange(length).reshape(shape)
-            rows.append(chosen[:, axis + 1, None, None, None] + steps)
+            rows.append(corners[:, axis + 1, None, None, None] + steps)
         projected.append((volumes[tuple(rows)].flatten(1).float() @ vectors).sort(dim=0).values)
     deviation = projected[1].std(dim=0).clamp_min(1e-12)
     return float(((projected[0] - projected[1]).abs().mean(dim=0) / deviation).mean())
 
 
 def sliced_distance_of_sets(
-    one: torch.Tensor,
-    mask_one: torch.Tensor,
-    two: torch.Tensor,
-    mask_two: torch.Tensor,
+    x: torch.Tensor,
+    mask: torch.Tensor,
+    reference: torch.Tensor,
+    mask_reference: torch.Tensor,
     *,
     patch: int = 5,
     windows: int = 3,
@@ -104,19 +104,22 @@ def sliced_distance_of_sets(
     """
     import torch
 
-    bounds = [min(a, b) for a, b in zip(one.shape[2:], two.shape[2:], strict=True)]
-    found: list[torch.Tensor] = []
+    bounds = [min(a, b) for a, b in zip(x.shape[2:], reference.shape[2:], strict=True)]
+    patches: list[torch.Tensor] = []
     while True:
         size = [min(n, p) for n, p in zip(bounds, (patch, patch, windows), strict=True)]
-        found = [_draw_patches(x, mask, size, count, seed) for x, mask in ((one, mask_one), (two, mask_two))]
-        least = min(len(part) for part in found)
+        patches = [
+            _draw_patches(volumes, unknown, size, count, seed)
+            for volumes, unknown in ((x, mask), (reference, mask_reference))
+        ]
+        least = min(len(part) for part in patches)
         if least >= min(50, count) or patch == windows == 1:
             break
         patch, windows = max(1, patch - 2), max(1, windows - 1)
     rng = np.random.default_rng([seed, 1])
     vectors = torch.from_numpy(rng.standard_normal((int(np.prod(size)), directions)).astype(np.float32))
     vectors = vectors / vectors.norm(dim=0)
-    projected = [(part[:least] @ vectors).sort(dim=0).values for part in found]
+    projected = [(part[:least] @ vectors).sort(dim=0).values for part in patches]
     deviation = projected[1].std(dim=0).clamp_min(1e-12)
     return float(((projected[0] - projected[1]).abs().mean(dim=0) / deviation).mean())
 
@@ -136,8 +139,8 @@ def _draw_patches(
         shape[axis + 1] = length
         rows.append(corners[:, axis + 2, None, None, None] + torch.arange(length).reshape(shape))
     good = ~mask.expand_as(x)[tuple(rows)].flatten(1).any(1)
-    chosen = good.nonzero()[:count, 0]
-    return x[tuple(row[chosen] if len(row) == len(good) else row for row in rows)].flatten(1).float()
+    wholly = good.nonzero()[:count, 0]
+    return x[tuple(row[wholly] if len(row) == len(good) else row for row in rows)].flatten(1).float()
 
 
 def _measured_patches(mask: torch.Tensor, patch: int, windows: int) -> tuple[list[int], torch.Tensor]:

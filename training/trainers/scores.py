@@ -37,8 +37,8 @@ def mean_correlations(distances: Floats, scales: Floats) -> Floats:
     array([[1.   , 0.684]])
     """
     squares = 2 * scales[:, None, None, None] ** 2
-    found: Floats = np.exp(-distances / squares).mean(axis=(0, 2))
-    return found
+    means: Floats = np.exp(-distances / squares).mean(axis=(0, 2))
+    return means
 
 
 def member_distances(
@@ -58,7 +58,7 @@ def member_distances(
     card = model.card.classifiers[domain]  # type: ignore[index]
     scaling = card.scaling or model.card.scaling
     whole = card.network.panels == x.shape[1] * x.shape[4]
-    found = []
+    distances = []
     with torch.inference_mode():
         for part in torch.split(x, 32):
             scaled = torch.where(mask, 0.0, scaling.forward(part))
@@ -67,29 +67,29 @@ def member_distances(
                 stacked = stack_panels(scaled, unknown)
             else:
                 stacked = stack_panels(*(tensor.flatten(0, 1)[:, None] for tensor in (scaled, unknown)))
-            each = torch.stack([network.distances(network.embed(stacked)) for network in members])
-            found.append(each.reshape(len(members), len(part), -1, each.shape[2]))
+            batch = torch.stack([network.distances(network.embed(stacked)) for network in members])
+            distances.append(batch.reshape(len(members), len(part), -1, batch.shape[2]))
     scales = np.array([float(network.length_scale) for network in members])
-    return torch.cat(found, 1).double().numpy(), scales
+    return torch.cat(distances, 1).double().numpy(), scales
 
 
-def calibration(found: Floats, label: NDArray[np.int64]) -> dict[str, Any]:
+def calibration(answers: Floats, label: NDArray[np.int64]) -> dict[str, Any]:
     """NLL, ECE, AUROC and the reliability curve of correlations (n, classes).
 
     A class's probability is its share of the correlations. ``ece`` is of the largest share,
     ``ece_correlation`` of the largest correlation itself; in 10 bins of equal width. ``auroc`` is the mean
     over the classes, each against the others, of their shares.
     """
-    shares = (found + 1e-6) / (found + 1e-6).sum(axis=1, keepdims=True)
-    right = found.argmax(axis=1) == label
+    shares = (answers + 1e-6) / (answers + 1e-6).sum(axis=1, keepdims=True)
+    right = answers.argmax(axis=1) == label
     curve = reliability(shares.max(axis=1), right)
-    areas = [area_under_curve(shares[label == c, c], shares[label != c, c]) for c in range(found.shape[1])]
-    known = [area for area in areas if area is not None]
+    areas = [area_under_curve(shares[label == c, c], shares[label != c, c]) for c in range(answers.shape[1])]
+    defined = [area for area in areas if area is not None]
     return {
         "nll": float(-np.log(shares[np.arange(len(label)), label]).mean()),
         "ece": expected_error(curve),
-        "ece_correlation": expected_error(reliability(found.max(axis=1), right)),
-        "auroc": float(np.mean(known)) if known else None,
+        "ece_correlation": expected_error(reliability(answers.max(axis=1), right)),
+        "auroc": float(np.mean(defined)) if defined else None,
         "reliability": curve,
     }
 
@@ -124,8 +124,8 @@ def area_under_curve(positive: ArrayLike, negative: ArrayLike) -> float | None:
     """
     from scipy.stats import rankdata
 
-    one, two = np.ravel(positive), np.ravel(negative)
-    if not one.size or not two.size:
+    above, below = np.ravel(positive), np.ravel(negative)
+    if not above.size or not below.size:
         return None
-    ranks = rankdata(np.concatenate([one, two]))[: one.size]
-    return float((ranks.sum() - one.size * (one.size + 1) / 2) / (one.size * two.size))
+    ranks = rankdata(np.concatenate([above, below]))[: above.size]
+    return float((ranks.sum() - above.size * (above.size + 1) / 2) / (above.size * below.size))

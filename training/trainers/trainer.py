@@ -171,7 +171,7 @@ class Run:
         if self.writes:
             self.losses = Table(out / "losses.csv", step=step)
             self.metrics = Table(out / "metrics.csv", step=step)
-        self.board = Board(out / "tensorboard", step=step, wanted=tensorboard and self.writes)
+        self.board = Board(out / "tensorboard", step=step, enabled=tensorboard and self.writes)
         self._started, self._first = time.monotonic(), step
         self._saved = self._started
 

@@ -6,7 +6,6 @@ is one volume at one incident energy.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -18,6 +17,7 @@ from mantid_exp2sim import mosaic
 from mantid_exp2sim.errors import AxisError, Exp2SimError, IncidentEnergyError, OptionError
 from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram, require_histogram
 from mantid_exp2sim.inference.options import require_energy
+from mantid_exp2sim.io.axes import usual_unit
 from mantid_exp2sim.model.card import AcceptedAxis, Card
 from mantid_exp2sim.networks.layout import AXES, REFERENCE_ENERGY
 
@@ -278,7 +278,7 @@ def check_words(axis: Axis, rule: AcceptedAxis) -> None:
     """Raise `AxisError` where unit or frame of an axis is none that a rule accepts."""
     wrong: Literal["unit", "frame"]
     for wrong, got, accepted in (("unit", axis.unit, rule.units), ("frame", axis.frame, rule.frames)):
-        if accepted and _plain(got) not in {_plain(word) for word in accepted}:
+        if accepted and usual_unit(got).lower() not in {usual_unit(word).lower() for word in accepted}:
             raise AxisError(
                 f"The axis {axis.name!r} has the {wrong} {got!r}.",
                 reason=f"The model takes {' or '.join(repr(word) for word in accepted)}.",
@@ -286,12 +286,6 @@ def check_words(axis: Axis, rule: AcceptedAxis) -> None:
                 kind=rule.kind,
                 wrong=wrong,
             )
-
-
-def _plain(word: str) -> str:
-    """For comparison; Mantid also writes r.l.u. as ``in 1.162 A^-1``, the length of the reciprocal axis."""
-    plain = word.strip().rstrip(".").lower()
-    return "r.l.u" if re.fullmatch(r"in [0-9.]+ a\^-1", plain) else plain
 
 
 def _range(values: Floats) -> str:

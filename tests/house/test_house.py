@@ -27,23 +27,15 @@ VAGUE = {
     "seen",
 }
 """What no variable may be called: a name says which quantity it holds."""
-MAX_VAGUE = 0.02
+MAX_VAGUE = 0.013
 """Share of assigned names; 0.005 in the end."""
 MAX_LINES = 400
 MAX_RECIPES = 12
-MAX_CIRCLES = 2
-"""0 in the end."""
-STILL_LONG = {
-    "mantid_exp2sim/inference/translate.py",
-    "training/calibration/error_model.py",
-}
+STILL_LONG = {"training/calibration/error_model.py"}
 STILL_WITHOUT_FIX = (
     "mantid_exp2sim/cli",
-    "mantid_exp2sim/domain",
-    "mantid_exp2sim/inference",
     "mantid_exp2sim/mantid",
     "mantid_exp2sim/model",
-    "mantid_exp2sim/simulation",
     "training/calibration",
     "training/datasets/sampler.py",
     "training/trainers",
@@ -150,4 +142,4 @@ def test_no_circle_of_imports(tmp_path: Path) -> None:
     (package / "training").symlink_to(ROOT / "training")
     command = [sys.executable, "-c", CIRCLES, str(tmp_path)]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert len(result.stdout.splitlines()) <= MAX_CIRCLES, result.stdout
+    assert not result.stdout

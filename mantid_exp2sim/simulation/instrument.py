@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validato
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Booleans, Floats
 from mantid_exp2sim.mosaic import H_EDGES, INCIDENT_ENERGIES, K_EDGES, WINDOW_EDGES
-from mantid_exp2sim.simulation.constants import ENERGY_PER_K2
+from mantid_exp2sim.simulation.constants import ENERGY_PER_K2, SPEED_PER_K
 from mantid_exp2sim.storage.toml import read_toml
 
 
@@ -73,6 +73,8 @@ class Instrument(BaseModel):
     beam_width: PositiveFloat = 0.02
     """Width of the guide at a pair of discs."""
     frequencies: tuple[tuple[PositiveFloat, PositiveFloat], ...] = Field(min_length=1)
+    incident_energies: tuple[PositiveFloat, PositiveFloat] | None = None
+    """Least and largest incident energy in meV that the package of slits is made for; none: not known."""
     detector_depth: PositiveFloat
     detector_width: PositiveFloat
     detector_height: PositiveFloat
@@ -107,6 +109,32 @@ class Instrument(BaseModel):
     def moderator_to_chopper(self) -> float:
         """Distance x0 in m."""
         return self.moderator_to_sample - self.chopper_to_sample
+
+    def refuse_shut(self, incident_energy: float) -> None:
+        """Raise `Exp2SimError` where the chopper lets no neutrons of ``incident_energy`` (meV) through.
+
+        A Fermi chopper is shut where γ = (2R/pk)·|1/s − 1/v| is 4 or more, or outside its package's range.
+        """
+        low, high = self.incident_energies or (0.0, np.inf)
+        shut = self.chopper == "fermi" and self.slit_mismatch(incident_energy) >= 4
+        if shut or not low <= incident_energy <= high:
+            at = f"{self.frequency(incident_energy):g} Hz"
+            reason = f"At {at} the slits turn away before the neutrons are through."
+            if not shut:
+                reason = f"Its slits are for {low:g} to {high:g} meV."
+            raise Exp2SimError(
+                f"The chopper of {self.name} is shut for neutrons of {incident_energy:g} meV.",
+                reason=reason,
+                fix="Choose another incident energy, or give a file of the instrument with other slits.",
+            )
+
+    def slit_mismatch(self, incident_energy: float) -> float:
+        """Compute γ = (2R/pk)·|1/s − 1/v| of a Fermi chopper, with pk = w/(2RΩ) and s = 2Ωρ."""
+        omega = 2 * np.pi * self.frequency(incident_energy)
+        speed = SPEED_PER_K * np.sqrt(incident_energy / ENERGY_PER_K2)
+        pulse = self.chopper_slit / (2 * self.chopper_radius * omega)
+        slit_speed = 2 * omega * self.chopper_curvature
+        return float(2 * self.chopper_radius / pulse * abs(1 / slit_speed - 1 / speed))
 
     def frequency(self, incident_energy: float) -> float:
         """Look up the chopper frequency in Hz at ``incident_energy`` (meV): of the nearest listed energy."""

@@ -169,6 +169,7 @@ def simulate_volume(
     mask: Gaps = "coverage",
 ) -> Histogram:
     """Simulate one (h, k, E) volume of a solved model; arguments and result as in `simulate`."""
+    waves.options.instrument.refuse_shut(binning.incident_energy)
     values = waves.volume(binning, kind)
     variance = np.zeros_like(values)
     if not (noise >= 0 and np.isfinite(noise)):

@@ -31,19 +31,19 @@ def chopper_variance(instrument: Instrument, incident_energy: float) -> float:
     pk²/6 · (1 − γ⁴/10)/(1 − γ²/6) for γ < 1 and pk²/6 · 0.6 γ (√γ − 2)² (√γ + 8)/(√γ + 4) for 1 ≤ γ < 4, with
     pk = w/(2RΩ), γ = (2R/pk)|1/s − 1/v| and s = 2Ωρ, for a Fermi chopper; (w² + b²)/12 over the square of the
     relative speed of the slots for a pair of discs (a slot of width w sweeps over a beam of width b).
+    Raises `Exp2SimError` where the chopper is shut.
     """
+    instrument.refuse_shut(incident_energy)
     omega = 2 * np.pi * instrument.frequency(incident_energy)
     if instrument.chopper == "discs":
         crossing = 2 * omega * instrument.chopper_radius  # m/s at which one slot passes the other
         return float((instrument.chopper_slit**2 + instrument.beam_width**2) / 12 / crossing**2)
-    speed = SPEED_PER_K * np.sqrt(incident_energy / ENERGY_PER_K2)
     pulse = instrument.chopper_slit / (2 * instrument.chopper_radius * omega)
-    slit_speed = 2 * omega * instrument.chopper_curvature
-    gamma = 2 * instrument.chopper_radius / pulse * abs(1 / slit_speed - 1 / speed)
+    gamma = instrument.slit_mismatch(incident_energy)
     if gamma < 1:
         shape = (1 - gamma**4 / 10) / (1 - gamma**2 / 6)
     else:
-        root = np.sqrt(min(gamma, 4.0))
+        root = np.sqrt(gamma)
         shape = 0.6 * gamma * (root - 2) ** 2 * (root + 8) / (root + 4)
     return float(pulse**2 / 6 * shape)
 
@@ -136,12 +136,14 @@ def linear_map(
 
 
 def _lab_to_secondary(outgoing: Floats) -> Floats:
-    """Rotation (…, 3, 3) whose first row is ``outgoing`` (…, 3), its second horizontal."""
-    horizontal = (
-        np.stack([-outgoing[..., 1], outgoing[..., 0], np.zeros(outgoing.shape[:-1])], axis=-1)
-        / np.hypot(outgoing[..., 0], outgoing[..., 1])[..., None]
-    )
-    return np.stack([outgoing, horizontal, np.cross(outgoing, horizontal)], axis=-2)
+    """Rotation (…, 3, 3) to the frame of a detector: first row ``outgoing`` (…, 3), second in the plane of
+    scattering. So the width and the height of a detector turn with its azimuth, as in Tobyfit.
+    """
+    across = np.hypot(outgoing[..., 1], outgoing[..., 2])[..., None]
+    straight = np.broadcast_to([1.0, 0.0], outgoing[..., 1:].shape)  # at 2θ = 0 the plane is horizontal
+    azimuth = np.where(across > 1e-12, outgoing[..., 1:] / np.maximum(across, 1e-12), straight)
+    in_plane = np.concatenate([-across, outgoing[..., :1] * azimuth], axis=-1)
+    return np.stack([outgoing, in_plane, np.cross(outgoing, in_plane)], axis=-2)
 
 
 def covariance(

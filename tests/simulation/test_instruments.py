@@ -9,13 +9,16 @@ import pytest
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.simulation import resolution
+from mantid_exp2sim.simulation.binning import Binning, Kind
 from mantid_exp2sim.simulation.instrument import (
     MAPS,
+    Instrument,
     coverage_mask,
     load_instrument,
     reached,
     shipped_instruments,
 )
+from mantid_exp2sim.simulation.measurement import simulate
 
 EDGES = np.linspace(-1, 1, 11)
 
@@ -100,3 +103,57 @@ def test_own_instrument(tmp_path: Path) -> None:
             load_instrument(str(path))
     with pytest.raises(Exp2SimError, match="no instrument 'HET'"):
         load_instrument("HET")
+
+
+@pytest.mark.parametrize("azimuth", [0.0, 30.0, 90.0, 180.0, 270.0])
+def test_detectors_turn_with_their_azimuth(azimuth: float) -> None:
+    """About a beam that is round, the covariance turns with the detector, whose width is not its height."""
+    changes = {"chopper": "discs", "moderator_tilt": 0.0, "sample": (0.01, 0.01, 0.01)}
+    changes |= {"detector_width": 0.01, "detector_height": 0.05}
+    round_beam = MAPS.model_copy(update=changes)
+    turn = np.eye(3)
+    cosine, sine = np.cos(np.radians(azimuth)), np.sin(np.radians(azimuth))
+    turn[:2, :2] = [[cosine, -sine], [sine, cosine]]
+    beside = resolution.covariance(round_beam, 0.9, 0.0, 20.0, 50.0)
+    turned = resolution.covariance(round_beam, 0.9 * cosine, 0.9 * sine, 20.0, 50.0)
+    low = round_beam.model_copy(update={"detector_height": 0.01})
+    flat = resolution.covariance(low, 0.9, 0.0, 20.0, 50.0)
+    assert beside[1, 1] > 1.2 * flat[1, 1]  # so that the check can fail
+    np.testing.assert_allclose(turned, turn @ beside @ turn.T, rtol=1e-9, atol=1e-12)
+
+
+def energy_width(instrument: Instrument, energy: float, ei: float) -> float:
+    """FWHM in meV at Q = 0."""
+    return float(resolution.FWHM * np.sqrt(resolution.covariance(instrument, 0.0, 0.0, energy, ei)[2, 2]))
+
+
+@pytest.mark.parametrize(
+    ("name", "energy", "width"),
+    [("ARCS", 0.0, 4.12), ("ARCS", 50.0, 2.71), ("SEQUOIA", 0.0, 2.60)],
+)
+def test_widths_of_resins(name: str, energy: float, width: float) -> None:
+    """At 100 meV and 600 Hz, with the moderators of ResINS 'v2'. McVine has 3.97 and 2.25 meV for ARCS."""
+    assert energy_width(load_instrument(name), energy, 100.0) == pytest.approx(width, rel=0.03)
+
+
+@pytest.mark.parametrize("name", ["MAPS", *shipped_instruments()])
+def test_widths_are_continuous_in_the_incident_energy(name: str) -> None:
+    instrument = load_instrument(name)
+    low, high = instrument.incident_energies or (20.0, 150.0)
+    energies = np.geomspace(max(low, 20.0), min(high, 170.0), 200)
+    fixed = instrument.model_copy(update={"frequencies": ((100.0, 300.0),)})
+    widths = np.array([energy_width(fixed, 0.0, ei) / ei for ei in energies])
+    assert np.abs(np.diff(np.log(widths))).max() < 0.04
+
+
+@pytest.mark.parametrize(
+    ("name", "ei", "why"),
+    [("MAPS", 5.0, "turn away"), ("MERLIN", 400.0, "for 1 to 181 meV"), ("ARCS", 10.0, "for 20 to 1500 meV")],
+)
+@pytest.mark.parametrize("kind", ["convolved", "integrated", "centre"])
+def test_a_shut_chopper_is_refused(name: str, ei: float, why: str, kind: Kind) -> None:
+    binning = Binning.regular(ei, bins=(4, 4, 4))
+    with pytest.raises(Exp2SimError, match="is shut") as caught:
+        simulate("rb2mnf4", binning=binning, instrument=name, kind=kind, grid=6)
+    assert why in caught.value.reason
+    assert caught.value.fix

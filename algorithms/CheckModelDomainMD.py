@@ -17,10 +17,7 @@ class CheckModelDomainMD(PythonAlgorithm):  # type: ignore[misc]
 
     def PyInit(self) -> None:
         """Declare the properties."""
-        mdcheck.declare_input(self)
-        mdproperties.declare_model(self)
-        mdproperties.declare_data(self)
-        mdcheck.declare_answer(self)
+        mdcheck.declare(self)
 
     def validateInputs(self) -> dict[str, str]:
         """Check the properties, on the model's card alone."""

@@ -17,10 +17,7 @@ class ClassifySpinWavesMD(PythonAlgorithm):  # type: ignore[misc]
 
     def PyInit(self) -> None:
         """Declare the properties."""
-        mdclassify.declare_tables(self)
-        mdclassify.declare_choice(self)
-        mdproperties.declare_model(self)
-        mdproperties.declare_data(self, several=True)
+        mdclassify.declare(self)
 
     def validateInputs(self) -> dict[str, str]:
         """Check the properties, on the model's card alone."""

@@ -2,8 +2,8 @@
 
 from mantid.api import AlgorithmFactory, PythonAlgorithm
 
-from mantid_exp2sim.mantid import algorithm as mdalgorithm
 from mantid_exp2sim.mantid import properties as mdproperties
+from mantid_exp2sim.mantid import translate as mdtranslate
 
 
 class DeconvolveMD(PythonAlgorithm):  # type: ignore[misc]
@@ -17,15 +17,15 @@ class DeconvolveMD(PythonAlgorithm):  # type: ignore[misc]
 
     def PyInit(self) -> None:
         """Declare the properties."""
-        mdproperties.declare_translation(self)
+        mdtranslate.declare(self)
 
     def validateInputs(self) -> dict[str, str]:
         """Check the properties, on the model's card alone."""
-        return mdalgorithm.translation_issues(self)
+        return mdtranslate.issues(self)
 
     def PyExec(self) -> None:
         """Run it."""
-        mdalgorithm.translate(self, "deconvolve")
+        mdtranslate.execute(self, "deconvolve")
 
 
 AlgorithmFactory.subscribe(DeconvolveMD)

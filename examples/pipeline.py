@@ -1,7 +1,7 @@
 """Deconvolve and classify every MDHistoWorkspace file of a directory, in the Python of Mantid.
 
     python pipeline.py reduced/ results/ --model pcsmo-maps
-    python pipeline.py reduced/ results/ --pattern "MAP*.nxs" --incident-energy 50 --classifier convolved
+    python pipeline.py reduced/ results/ --pattern "MAP*.nxs" --incident-energy 50 --data-kind convolved
 
 Each result appears whole or not at all. Files that are done already (the result is newer) are left out, so a
 run that was stopped goes on where it was. One bad file does not stop the others.
@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
         "--model", default="", help="name of an installed model, or the folder of another one"
     )
     command.add_argument("--incident-energy", type=float, default=0.0, help="meV, where the files do not say")
-    command.add_argument("--classifier", help="also classify: auto, integrated, centre or convolved")
+    command.add_argument("--data-kind", help="also classify: auto, integrated, centre or convolved")
     command.add_argument("--seed", type=int, default=0, help="seed of the error propagation")
     command.add_argument("--log", type=Path, help="log file (default TARGET/pipeline.log)")
     return command
@@ -112,7 +112,7 @@ def process(file: Path, result: Path, args: argparse.Namespace) -> None:
     model = model or ({"Model": args.model} if args.model else {})
     try:
         api.LoadMD(Filename=str(file.resolve()), OutputWorkspace="data")
-        if args.classifier == "convolved":
+        if args.data_kind == "convolved":
             note(result, classify(api, args, model))
         api.DeconvolveMD(
             InputWorkspace="data",
@@ -125,7 +125,7 @@ def process(file: Path, result: Path, args: argparse.Namespace) -> None:
         log.info("%s: model %s", file.name, checksum)
         temporary = result.with_name(f".{result.stem}-unfinished.nxs")
         api.SaveMD(InputWorkspace="data", Filename=str(temporary.resolve()))
-        if args.classifier not in (None, "convolved"):
+        if args.data_kind not in (None, "convolved"):
             note(result, classify(api, args, model))
         os.replace(temporary, result)
     finally:
@@ -141,7 +141,7 @@ def classify(api: Any, args: argparse.Namespace, model: dict[str, str]) -> dict[
     api.ClassifySpinWavesMD(
         InputWorkspace="data",
         OutputWorkspace="verdict",
-        DataKind=args.classifier,
+        DataKind=args.data_kind,
         IncidentEnergies=energies,
         **model,
     )

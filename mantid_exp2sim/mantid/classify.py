@@ -1,13 +1,16 @@
-"""What ClassifySpinWavesMD does: workspaces to rows of a table."""
+"""Classify workspaces into the rows of a table: what ClassifySpinWavesMD does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mantid_exp2sim import mosaic
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram
+from mantid_exp2sim.inference.worker import Progress
 from mantid_exp2sim.mantid import algorithm as mdalgorithm
+from mantid_exp2sim.mantid import choice as mdchoice
 from mantid_exp2sim.mantid import inputs as mdinputs
 from mantid_exp2sim.mantid import maps as mdmaps
 from mantid_exp2sim.mantid import properties as mdproperties
@@ -16,27 +19,22 @@ from mantid_exp2sim.mantid import workspace as mdworkspace
 if TYPE_CHECKING:
     from mantid_exp2sim.application.model import Model
     from mantid_exp2sim.inference.classify import Classification
+    from mantid_exp2sim.model.card import Card
 
-FIXED = ("Workspace", "Prediction", "Certainty")
-"""The first columns of the table; one column of correlations for each spin-wave model follows."""
+FIXED = {"Workspace": "str", "Prediction": "str", "Certainty": "double"}
+"""The first columns of the table; a column of correlations for each spin-wave model follows."""
 
 
-def declare_tables(algorithm: Any) -> None:
-    """Declare the workspaces and the table of their classifications."""
+def declare(algorithm: Any) -> None:
+    """Declare the properties."""
     from mantid.api import ITableWorkspaceProperty
-    from mantid.kernel import Direction
+    from mantid.kernel import Direction, StringListValidator
 
     mdproperties.declare_inputs(algorithm)
     algorithm.declareProperty(
         ITableWorkspaceProperty("OutputWorkspace", "", Direction.Output),
         "A table with a row for each workspace: prediction, certainty, correlation with each model.",
     )
-
-
-def declare_choice(algorithm: Any) -> None:
-    """Declare the options of a classification."""
-    from mantid.kernel import StringListValidator
-
     algorithm.declareProperty(
         "Deconvolve",
         False,
@@ -55,109 +53,126 @@ def declare_choice(algorithm: Any) -> None:
         "Classify all workspaces together. Needs one workspace for each incident energy of the model.",
     )
     mdmaps.declare(algorithm)
+    mdproperties.declare_model(algorithm)
+    mdproperties.declare_data(algorithm, several=True)
 
 
-def histograms(algorithm: Any) -> list[tuple[str, Histogram]]:
-    """What makes a row each: its name and its data.
+def joined(histograms: Iterable[Histogram], card: Card) -> Histogram:
+    """Join volumes at several incident energies to one measurement, with the axes in any order."""
+    volumes = [mdworkspace.in_order(nominal(histogram, card)) for histogram in histograms]
+    energies = [volume.metadata.get("incident_energy") for volume in volumes]
+    if len(volumes) != len(mosaic.INCIDENT_ENERGIES) or set(energies) != set(mosaic.INCIDENT_ENERGIES):
+        raise Exp2SimError(
+            f"The workspaces are at {_listed(energies)} meV.",
+            reason=f"A measurement is one workspace at each of {_listed(mosaic.INCIDENT_ENERGIES)} meV.",
+            fix="Give these, set IncidentEnergies, or leave AsOneMeasurement out.",
+        )
+    try:
+        return mosaic.join(volumes)
+    except Exp2SimError as error:
+        raise Exp2SimError(
+            "The bins of the workspaces are not those of a measurement that the model takes as one.",
+            reason="It takes 40 bins of h and k from -40/39 to 40/39 and 10 of energy from 0.1 Ei to 0.7 Ei.",
+            fix="Bin the events so with BinMD, or leave AsOneMeasurement out.",
+        ) from error
 
-    Raises
-    ------
-    Exp2SimError
-        If the incident energies do not fit, or the workspaces are no whole measurement but should be.
-    """
-    named = mdinputs.workspaces(algorithm)
-    read = [
-        (name, mdworkspace.read(workspace, incident_energy=energy).histogram)
-        for (name, workspace), energy in zip(named.items(), mdinputs.given_energies(algorithm), strict=True)
-    ]
-    if not algorithm.getProperty("AsOneMeasurement").value:
-        return read
-    return [(", ".join(named), joined([histogram for _, histogram in read]))]
+
+def _listed(energies: Iterable[float | None]) -> str:
+    return ", ".join("unknown" if energy is None else f"{energy:g}" for energy in energies)
 
 
-def joined(volumes: Sequence[Histogram]) -> Histogram:
-    """One measurement of volumes at several incident energies, with the axes in any order."""
-    from mantid_exp2sim import mosaic
-
-    return mosaic.join([mdinputs.nominal(mdworkspace.in_order(volume)) for volume in volumes])
+def nominal(histogram: Histogram, card: Card) -> Histogram:
+    """Return the same data at the model's incident energy that is meant by the logged one."""
+    logged = histogram.metadata.get("incident_energy")
+    if logged is None:
+        return histogram
+    nearest = card.incident_energies[card.nearest(logged)]
+    if abs(nearest - logged) > card.incident_energy_tolerance * nearest:
+        return histogram
+    return histogram.replace(metadata={**histogram.metadata, "incident_energy": nearest})
 
 
 def issues(algorithm: Any) -> mdalgorithm.Issues:
-    """Messages of ``validateInputs``: everything is checked on the model's card, no weights are read."""
-    found, bundle = mdalgorithm.model_issues(algorithm)
-    found.update(mdalgorithm.number_issues(algorithm))
-    if not mdinputs.names_given(algorithm):
-        return found
+    """Return the messages of ``validateInputs``; the model's card is read, no weights."""
+    messages, bundle = mdchoice.validate_model(algorithm)
+    messages.update(mdalgorithm.number_issues(algorithm))
+    if not mdinputs.input_names(algorithm):
+        return messages
     try:
-        found.update(clashes(algorithm))
-        if bundle is None or found:
-            return found
+        workspaces = mdinputs.workspaces(algorithm)
+        messages.update(_clashes(algorithm, list(workspaces)))
+        if bundle is None or messages:
+            return messages
         if not bundle.card.classifiers:
-            found["Model"] = f"The model {bundle.card.name!r} has no classifier."
-        for name, histogram in histograms(algorithm):
-            mdinputs.validate(bundle, name, histogram)
+            messages["Model"] = f"The model {bundle.card.name!r} has no classifier. Choose another one."
+        data_messages, histograms = mdinputs.validate(algorithm, bundle, workspaces)
+        messages.update(data_messages)
+        if not messages and algorithm.getProperty("AsOneMeasurement").value:
+            joined(histograms.values(), bundle.card)
     except Exp2SimError as error:
-        found["InputWorkspace"] = str(error)
-    return found
+        messages["InputWorkspace"] = str(error)
+    return messages
 
 
-def clashes(algorithm: Any) -> mdalgorithm.Issues:
-    """Messages where the table or a map takes the place of an input, or of one another."""
-    names = list(mdinputs.workspaces(algorithm))
+def _clashes(algorithm: Any, names: Sequence[str]) -> mdalgorithm.Issues:
+    """Return messages where the table or a map takes the place of an input, or of one another."""
     outputs = [("OutputWorkspace", algorithm.getPropertyValue("OutputWorkspace"))]
     outputs += [(mdmaps.PROPERTY, name) for name in mdmaps.names(algorithm, names)]
-    return mdinputs.clashes([*mdinputs.names_given(algorithm), *names], outputs)
+    return mdinputs.clashes([*mdinputs.input_names(algorithm), *names], outputs)
 
 
 def execute(algorithm: Any) -> None:
-    """``PyExec``: classify every measurement, then make the table."""
-    data = histograms(algorithm)
-    load = mdalgorithm.loader(algorithm)
-    options = mdalgorithm.options(algorithm)
-    choice: dict[str, Any] = {
-        "deconvolve": bool(algorithm.getProperty("Deconvolve").value),
-        "data_kind": str(algorithm.getProperty("DataKind").value),
-    }
-    with_maps = mdmaps.wanted(algorithm)
+    """Classify every measurement, then make the table and the maps."""
+    workspaces = mdinputs.workspaces(algorithm)
+    snapshots = mdinputs.read(algorithm, workspaces)
+    load, options = mdchoice.loader(algorithm), mdalgorithm.options(algorithm)
+    deconvolve = bool(algorithm.getProperty("Deconvolve").value)
+    data_kind = str(algorithm.getProperty("DataKind").value)
+    together = bool(algorithm.getProperty("AsOneMeasurement").value)
+    with_maps = mdmaps.asked(algorithm)
 
-    def work(
-        progress: Callable[[int, int, str], None],
-    ) -> tuple[Model, list[Classification], list[Histogram]]:
+    def work(progress: Progress) -> tuple[Model, dict[str, Classification], list[Histogram]]:
         model = load()
-        results, maps = [], []
-        for number, (name, histogram) in enumerate(data):
-            parts = [_part(progress, 2 * number + half, 2 * len(data), name) for half in (0, 1)]
-            if choice["deconvolve"]:
-                parts = [mdalgorithm.telling(algorithm, part) for part in parts]
+        data = {name: snapshot.histogram for name, snapshot in snapshots.items()}
+        if together:
+            data = {", ".join(data): joined(data.values(), model.card)}
+        results, maps = {}, []
+        for number, (name, histogram) in enumerate(data.items()):
+            first, second = (_share(progress, 2 * number + half, 2 * len(data), name) for half in (0, 1))
             prepared = model.prepare(histogram, options)
-            results.append(model.classify(prepared, progress=parts[0], **choice))
+            results[name] = model.classify(
+                prepared,
+                data_kind=data_kind,
+                deconvolve=deconvolve,
+                progress=mdalgorithm.telling(algorithm, first) if deconvolve else first,
+            )
             if with_maps:
-                maps.append(model.explain(prepared, progress=parts[1], **choice).map)
+                attribution = model.explain(
+                    prepared, data_kind=data_kind, deconvolve=deconvolve, progress=second
+                )
+                maps.append(attribution.map)
         return model, results, maps
 
     model, results, maps = mdalgorithm.computed(algorithm, work)
     algorithm.setProperty("ModelChecksum", model.checksum)
-    rows = [(name, result) for (name, _), result in zip(data, results, strict=True)]
-    for name, result in rows:
+    for name, result in results.items():
         algorithm.log().notice(verdict(name, result))
-    algorithm.setProperty("OutputWorkspace", table(rows, model.card.classes))
+    algorithm.setProperty("OutputWorkspace", table(results, model.card.classes))
     if with_maps:
-        mdmaps.store(algorithm, mdinputs.workspaces(algorithm), mdinputs.given_energies(algorithm), maps)
+        mdmaps.store(algorithm, workspaces, snapshots, maps)
 
 
-def _part(
-    progress: Callable[[int, int, str], None], number: int, count: int, name: str
-) -> Callable[[int, int, str], None]:
-    """The progress of one of several measurements, as a part of the whole."""
+def _share(progress: Progress, number: int, count: int, name: str) -> Progress:
+    """Return the progress of one of several measurements, as a share of the whole."""
 
-    def part(done: int, total: int, message: str) -> None:
+    def share(done: int, total: int, message: str) -> None:
         progress(round(1000 * (number + (done / total if total else 0))), 1000 * count, f"{name}: {message}")
 
-    return part
+    return share
 
 
 def verdict(name: str, result: Classification) -> str:
-    """One line for the log.
+    """Return one line for the log.
 
     >>> from mantid_exp2sim.inference.classify import Classification
     >>> result = Classification({"Dimer": 0.125, "Goodenough": 0.75}, "Goodenough", 0.75, "integrated", 0.5)
@@ -166,20 +181,16 @@ def verdict(name: str, result: Classification) -> str:
     """
     ordered = sorted(result.correlations.items(), key=lambda item: -item[1])
     numbers = ", ".join(f"{model} {value:.3f}" for model, value in ordered)
-    first = "like no model that is known" if result.prediction == "none" else result.prediction
-    return f"{name}: {first} (correlations: {numbers}; classifier for {result.data_kind} data)"
+    prediction = "like no model of the training" if result.prediction == "none" else result.prediction
+    return f"{name}: {prediction} (correlations: {numbers}; classifier for {result.data_kind} data)"
 
 
-def table(rows: Sequence[tuple[str, Classification]], classes: Sequence[str]) -> Any:
-    """A TableWorkspace: a row for each measurement."""
-    from mantid.api import WorkspaceFactory
-
-    made = WorkspaceFactory.createTable()
-    for kind, title in zip(("str", "str", "double"), FIXED, strict=True):
-        made.addColumn(kind, title)
-    for name in classes:
-        made.addColumn("double", f"{name} correlation" if name in FIXED else name)
-    for name, result in rows:
-        numbers = [float(result.correlations[title]) for title in classes]
-        made.addRow([name, result.prediction, float(result.certainty), *numbers])
-    return made
+def table(results: Mapping[str, Classification], classes: Sequence[str]) -> Any:
+    """Return a TableWorkspace with a row for each measurement."""
+    columns = {**FIXED, **{f"{name} correlation" if name in FIXED else name: "double" for name in classes}}
+    rows = (
+        [name, result.prediction, float(result.certainty)]
+        + [float(result.correlations[title]) for title in classes]
+        for name, result in results.items()
+    )
+    return mdalgorithm.table(columns, rows)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.errors import Exp2SimError, IncidentEnergyError, OptionError
+from mantid_exp2sim.mantid import algorithm as mdalgorithm
 from mantid_exp2sim.mantid import properties as mdproperties
 from mantid_exp2sim.mantid import words as mdwords
+from mantid_exp2sim.mantid import workspace as mdworkspace
 
 if TYPE_CHECKING:
     from mantid_exp2sim.histogram import Histogram
+    from mantid_exp2sim.mantid.workspace import Snapshot
     from mantid_exp2sim.model.bundle import Bundle
-
-SAME_ENERGY = 0.05
-"""Relative distance within which an incident energy counts as one of a mosaic's."""
 
 
 def workspaces(algorithm: Any) -> dict[str, Any]:
-    """The workspaces that are named, groups replaced by their members, each once.
+    """Return the workspaces by name, groups replaced by their members, each once.
 
     Raises
     ------
@@ -27,35 +27,86 @@ def workspaces(algorithm: Any) -> dict[str, Any]:
     """
     from mantid.api import AnalysisDataService, IMDHistoWorkspace, WorkspaceGroup
 
-    found: dict[str, Any] = {}
-    names = names_given(algorithm)
+    by_name: dict[str, Any] = {}
+    names = input_names(algorithm)
     while names:
         name = names.pop(0)
         if not AnalysisDataService.doesExist(name):
-            raise Exp2SimError(f"There is no workspace {name!r}.")
+            raise Exp2SimError(f"There is no workspace {name!r}.", fix="Check the name.")
         workspace = AnalysisDataService.retrieve(name)
         if isinstance(workspace, WorkspaceGroup):
             names = [*(str(member) for member in workspace.getNames()), *names]
         elif isinstance(workspace, IMDHistoWorkspace):
-            found[name] = workspace
+            by_name[name] = workspace
         else:
             raise Exp2SimError(
                 f"The workspace {name!r} is a {workspace.id()}.",
                 reason="Models take MDHistoWorkspaces.",
                 fix="Bin event workspaces with BinMD first.",
             )
-    if not found:
-        raise Exp2SimError("No workspace is given.")
-    return found
+    if not by_name:
+        raise Exp2SimError("There is no input.", fix="Name a workspace, or a group with members.")
+    return by_name
 
 
-def names_given(algorithm: Any) -> list[str]:
-    """The names in ``InputWorkspace``, of workspaces or groups."""
+def input_names(algorithm: Any) -> list[str]:
+    """Return the names in ``InputWorkspace``, of workspaces or groups."""
     return [str(name) for name in algorithm.getProperty("InputWorkspace").value]
 
 
+def read(algorithm: Any, inputs: Mapping[str, Any]) -> dict[str, Snapshot]:
+    """Read workspaces, each with the incident energy that is set for it, or its log.
+
+    Raises
+    ------
+    Exp2SimError
+        If the incident energies do not fit the workspaces, or one cannot be read.
+    """
+    energies = _incident_energies(algorithm, len(inputs))
+    return {
+        name: mdworkspace.read(workspace, incident_energy=energy)
+        for (name, workspace), energy in zip(inputs.items(), energies, strict=True)
+    }
+
+
+def _incident_energies(algorithm: Any, count: int) -> Sequence[float | None]:
+    """Return the incident energy (meV) that is set for each workspace, None where its log is taken."""
+    if mdalgorithm.energy_property(algorithm) == "IncidentEnergy":
+        return [mdalgorithm.incident_energy(algorithm)] * count
+    energies = mdproperties.read_numbers(algorithm, "IncidentEnergies")
+    if len(energies) not in (0, 1, count) or not all(0 < energy < float("inf") for energy in energies):
+        raise OptionError(
+            f"{len(energies)} incident energies are set for {count} workspaces.",
+            fix="Set none, one for all, or a positive one for each.",
+            option="IncidentEnergies",
+        )
+    return energies * count if len(energies) == 1 else energies or [None] * count
+
+
+def validate(
+    algorithm: Any, bundle: Bundle, inputs: Mapping[str, Any]
+) -> tuple[dict[str, str], dict[str, Histogram]]:
+    """Read workspaces and return the message about the first that the model does not take, by property."""
+    from mantid_exp2sim.inference.volumes import open_volumes
+
+    property_name, histograms = mdalgorithm.energy_property(algorithm), {}
+    try:
+        energies = _incident_energies(algorithm, len(inputs))
+    except OptionError as error:
+        return {error.option: str(error)}, {}
+    for (name, workspace), energy in zip(inputs.items(), energies, strict=True):
+        try:
+            histograms[name] = mdworkspace.read(workspace, incident_energy=energy).histogram
+            open_volumes(histograms[name], bundle.card)
+        except Exp2SimError as error:
+            text = mdwords.data_words(error, bundle.card, histograms.get(name), name, property_name)
+            key = property_name if isinstance(error, IncidentEnergyError) else "InputWorkspace"
+            return {key: f"{name}: {text}" if name else text}, histograms
+    return {}, histograms
+
+
 def clashes(inputs: Iterable[str], outputs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Messages where an output takes the place of an input, or of another output.
+    """Return messages where an output takes the place of an input, or of another output.
 
     ``outputs`` holds pairs of a property and a name that it writes; an empty name is none. The data service
     finds names without regard to case.
@@ -64,48 +115,12 @@ def clashes(inputs: Iterable[str], outputs: Iterable[tuple[str, str]]) -> dict[s
     {'MapWorkspace': "'WS' would replace the input of that name. Give MapWorkspace another name."}
     """
     places = {name.lower(): "the input of that name" for name in inputs if name}
-    found: dict[str, str] = {}
+    messages: dict[str, str] = {}
     for key, name in outputs:
         if not name:
             continue
         if name.lower() in places:
             text = f"{name!r} would replace {places[name.lower()]}. Give {key} another name."
-            found.setdefault(key, text)
+            messages.setdefault(key, text)
         places.setdefault(name.lower(), f"the result of {key}")
-    return found
-
-
-def validate(bundle: Bundle, name: str, histogram: Histogram) -> None:
-    """Raise `Exp2SimError`, which tells the workspace, where the model does not take it."""
-    from mantid_exp2sim.inference.volumes import open_volumes
-
-    try:
-        open_volumes(histogram, bundle.card)
-    except Exp2SimError as error:
-        text = mdwords.data_words(error, bundle.card, histogram, name)
-        raise Exp2SimError(f"{name}: {text}" if name else text) from error
-
-
-def nominal(volume: Histogram) -> Histogram:
-    """The same volume, with the incident energy of the mosaic that is meant by its own one."""
-    from mantid_exp2sim.mosaic import INCIDENT_ENERGIES
-
-    logged = volume.metadata.get("incident_energy")
-    if logged is None:
-        return volume
-    nearest = min(INCIDENT_ENERGIES, key=lambda energy: abs(energy - logged))
-    if abs(nearest - logged) > SAME_ENERGY * nearest:
-        return volume
-    return volume.replace(metadata={**volume.metadata, "incident_energy": nearest})
-
-
-def given_energies(algorithm: Any) -> Sequence[float | None]:
-    """The incident energy that is given for each workspace, None where its log is taken."""
-    count = len(workspaces(algorithm))
-    given = mdproperties.read_numbers(algorithm, "IncidentEnergies")
-    if len(given) not in (0, 1, count) or not all(0 < value < float("inf") for value in given):
-        raise Exp2SimError(
-            f"{len(given)} incident energies are given for {count} workspaces.",
-            fix="Give none, one for all, or a positive one for each.",
-        )
-    return given * count if len(given) == 1 else given or [None] * count
+    return messages

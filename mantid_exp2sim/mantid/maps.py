@@ -1,19 +1,17 @@
-"""The maps of ClassifySpinWavesMD: what the classifier looked at, as workspaces like the inputs."""
+"""Make the maps of ClassifySpinWavesMD: what the classifier looked at, as workspaces like the inputs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mantid_exp2sim import mosaic
 from mantid_exp2sim.mantid import algorithm as mdalgorithm
-from mantid_exp2sim.mantid import inputs as mdinputs
 from mantid_exp2sim.mantid import workspace as mdworkspace
 
 if TYPE_CHECKING:
     from mantid_exp2sim.histogram import Floats, Histogram
+    from mantid_exp2sim.mantid.workspace import Snapshot
 
 PROPERTY = "MapWorkspace"
 
@@ -30,64 +28,57 @@ def declare(algorithm: Any) -> None:
     )
 
 
-def wanted(algorithm: Any) -> bool:
-    """Whether maps are asked for."""
+def asked(algorithm: Any) -> bool:
+    """Say whether maps are asked for."""
     return bool(algorithm.getPropertyValue(PROPERTY))
 
 
 def names(algorithm: Any, inputs: Sequence[str]) -> list[str]:
-    """The names that the maps of these workspaces take, their group's too.
+    """Return the names that the maps of these workspaces take, their group's too.
 
     A single map has the name that is asked for; of several each adds the name of its workspace.
     """
-    if not wanted(algorithm):
+    if not asked(algorithm):
         return []
     title = str(algorithm.getPropertyValue(PROPERTY))
     return [title] if len(inputs) == 1 else [title, *(f"{title}_{name}" for name in inputs)]
 
 
 def store(
-    algorithm: Any,
-    inputs: Mapping[str, Any],
-    energies: Sequence[float | None],
-    maps: Sequence[Histogram],
+    algorithm: Any, inputs: Mapping[str, Any], snapshots: Mapping[str, Snapshot], maps: Sequence[Histogram]
 ) -> None:
     """Make the maps the output of the algorithm, one for each of the workspaces ``inputs``.
 
-    ``energies`` holds the incident energy given for each, None where its log was taken. ``maps`` holds one
-    for each workspace, or one mosaic for all of them.
+    ``snapshots`` holds what was read of them, and ``maps`` one map for each, or one mosaic for all of them.
     """
     from mantid.api import AnalysisDataService
 
-    made = {}
-    for number, (name, workspace) in enumerate(inputs.items()):
-        snapshot = mdworkspace.read(workspace, incident_energy=energies[number])
-        made[name] = _workspace(algorithm, workspace, snapshot, _part(maps, number, snapshot.histogram))
-    if len(made) == 1:
-        algorithm.setProperty(PROPERTY, next(iter(made.values())))
+    outputs = []
+    for (name, workspace), values in zip(inputs.items(), _parts(snapshots, maps), strict=True):
+        output = mdalgorithm.clone(algorithm, workspace)
+        mdworkspace.write(output, *snapshots[name].fill(values))
+        outputs.append(output)
+    if len(outputs) == 1:
+        algorithm.setProperty(PROPERTY, outputs[0])
         return
-    members = names(algorithm, list(made))[1:]
-    for name, workspace in zip(members, made.values(), strict=True):
-        AnalysisDataService.addOrReplace(name, workspace)
+    members = names(algorithm, list(inputs))[1:]
+    for name, output in zip(members, outputs, strict=True):
+        AnalysisDataService.addOrReplace(name, output)
     group = mdalgorithm.child(algorithm, "GroupWorkspaces", {"InputWorkspaces": members})
     algorithm.setProperty(PROPERTY, group)
 
 
-def _part(maps: Sequence[Histogram], number: int, histogram: Histogram) -> Floats:
-    """The map of one workspace in its own axis order."""
+def _parts(snapshots: Mapping[str, Snapshot], maps: Sequence[Histogram]) -> list[Floats]:
+    """Return the map of each workspace in its own axis order."""
     if not mosaic.is_mosaic(maps[0]):
-        return maps[number].intensity
-    energy = mdinputs.nominal(histogram).metadata.get("incident_energy")
+        return [part.intensity for part in maps]
     volumes = {volume.metadata["incident_energy"]: volume for volume in mosaic.split(maps[0])}
-    return mdworkspace.out_of_order(volumes[energy].intensity, histogram)
-
-
-def _workspace(algorithm: Any, workspace: Any, snapshot: mdworkspace.Snapshot, values: Floats) -> Any:
-    """A copy of a workspace with the map as its signal; bins that were not measured keep theirs."""
-    output = mdalgorithm.clone(algorithm, workspace)
-    kept = snapshot.histogram.mask
-    output.setSignalArray(np.where(kept, snapshot.signal, values * snapshot.weight))
-    output.setErrorSquaredArray(np.where(kept, snapshot.error_squared, 0.0))
-    if hasattr(output, "clearOriginalWorkspaces"):
-        output.clearOriginalWorkspaces()  # else viewers rebin from the events and ignore the result
-    return output
+    histograms = [snapshot.histogram for snapshot in snapshots.values()]
+    energies = [
+        min(volumes, key=lambda energy: abs(energy - histogram.metadata["incident_energy"]))
+        for histogram in histograms
+    ]
+    return [
+        mdworkspace.from_volume(volumes[energy].intensity, histogram.axes)
+        for energy, histogram in zip(energies, histograms, strict=True)
+    ]

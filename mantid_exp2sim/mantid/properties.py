@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
-from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.errors import OptionError
 
 CATEGORY = "MDAlgorithms\\Transforms"
 MODEL, DATA, ERRORS = "Model", "Data", "Errors"
@@ -46,18 +46,6 @@ def find_page(name: str) -> str:
             if label.strip().lower() == "documentation":
                 return f"{address.strip().rstrip('/')}/algorithms/{name}.md"
     return ""
-
-
-def declare_translation(algorithm: Any) -> None:
-    """Declare the properties of a translation."""
-    declare_workspaces(algorithm)
-    declare_model(algorithm)
-    algorithm.declareProperty(
-        "Force", False, "Also translate data outside the model's domain. They are refused otherwise."
-    )
-    group(algorithm, MODEL, "Force")
-    declare_data(algorithm)
-    declare_errors(algorithm)
 
 
 def declare_workspaces(algorithm: Any) -> None:
@@ -115,37 +103,32 @@ def declare_model(algorithm: Any) -> None:
 
 def declare_data(algorithm: Any, *, several: bool = False, tiles: bool = True) -> None:
     """Declare what is to be said of the data, and the tiles; ``several`` takes several incident energies."""
-    from mantid.kernel import (
-        EnabledWhenProperty,
-        FloatBoundedValidator,
-        IntBoundedValidator,
-        PropertyCriterion,
-    )
+    from mantid.kernel import EnabledWhenProperty, IntBoundedValidator, PropertyCriterion
 
     name = "IncidentEnergies" if several else "IncidentEnergy"
     if several:
         text = "Incident energies in meV, one for all or one for each; empty takes the sample logs Ei."
         declare_numbers(algorithm, name, text)
     else:
-        text = "Incident energy in meV; 0 takes the sample log Ei."
-        algorithm.declareProperty(name, 0.0, FloatBoundedValidator(lower=0.0), text)
-    algorithm.declareProperty(
-        "ScaleFactor",
-        1.0,
-        FloatBoundedValidator(lower=0.0),
-        "Factor from the unit of the intensity to that of the model, undone in the result.",
-    )
-    algorithm.declareProperty(
-        "AutoScale", False, "Choose the factor from the mean intensity, for data in arbitrary units."
-    )
-    algorithm.setPropertySettings(
-        "ScaleFactor", EnabledWhenProperty("AutoScale", PropertyCriterion.IsDefault)
-    )
+        declare_positive(algorithm, name, 0.0, "Incident energy in meV; 0 takes the sample log Ei.")
+    text = "Factor from the unit of the intensity to that of the model, undone in the result."
+    declare_positive(algorithm, "ScaleFactor", 1.0, text)
+    text = "Choose the factor from the mean intensity, for data in arbitrary units."
+    algorithm.declareProperty("AutoScale", False, text)
+    automatic = EnabledWhenProperty("AutoScale", PropertyCriterion.IsDefault)
+    algorithm.setPropertySettings("ScaleFactor", automatic)
     group(algorithm, DATA, name, "ScaleFactor", "AutoScale")
     if tiles:
         text = "Bins of a tile along each axis, 16 or more; 0 chooses it."
         algorithm.declareProperty("TileSize", 0, IntBoundedValidator(lower=0), text)
         group(algorithm, DATA, "TileSize")
+
+
+def declare_positive(algorithm: Any, name: str, default: float, text: str) -> None:
+    """Declare a number of 0 or more."""
+    from mantid.kernel import FloatBoundedValidator
+
+    algorithm.declareProperty(name, default, FloatBoundedValidator(lower=0.0), text)
 
 
 def declare_numbers(algorithm: Any, name: str, doc: str, default: Iterable[float] = ()) -> None:
@@ -170,17 +153,18 @@ def read_numbers(algorithm: Any, name: str) -> list[float]:
 
     Raises
     ------
-    Exp2SimError
-        If one is no number.
+    OptionError
+        If there is anything but numbers.
     """
     texts = [str(text) for text in algorithm.getProperty(name).value if str(text).strip()]
     try:
         return [float(text) for text in texts]
     except ValueError:
-        raise Exp2SimError(
+        raise OptionError(
             f"{name} is {','.join(texts)}.",
             reason="These are not all numbers.",
             fix="Give numbers with commas between them, as text.",
+            option=name,
         ) from None
 
 
@@ -188,17 +172,14 @@ def declare_errors(algorithm: Any) -> None:
     """Declare error propagation and its seed."""
     from mantid.kernel import EnabledWhenProperty, IntBoundedValidator, PropertyCriterion
 
-    algorithm.declareProperty(
-        "PropagateErrors", True, "Propagate the errors of the input. Without, the errors of the result are 0."
-    )
-    algorithm.declareProperty(
-        "Replicas", 16, IntBoundedValidator(2, 1000), "Noise replicas from which the errors are estimated."
-    )
-    algorithm.declareProperty("Seed", 0, IntBoundedValidator(lower=0), "Seed of the noise replicas.")
+    add = algorithm.declareProperty
+    text = "Propagate the errors of the input. Without, the errors of the result are 0."
+    add("PropagateErrors", True, text)
+    add("Replicas", 16, IntBoundedValidator(2, 1000), "Noise replicas from which the errors are estimated.")
+    add("Seed", 0, IntBoundedValidator(lower=0), "Seed of the noise replicas.")
     for name in ("Replicas", "Seed"):
-        algorithm.setPropertySettings(
-            name, EnabledWhenProperty("PropagateErrors", PropertyCriterion.IsDefault)
-        )
+        propagated = EnabledWhenProperty("PropagateErrors", PropertyCriterion.IsDefault)
+        algorithm.setPropertySettings(name, propagated)
     group(algorithm, ERRORS, "PropagateErrors", "Replicas", "Seed")
 
 

@@ -1,4 +1,4 @@
-"""The errors of the package in the words of a Mantid dialog or log."""
+"""Tell the errors of the package in the words of a Mantid dialog or log."""
 
 from __future__ import annotations
 
@@ -31,23 +31,24 @@ _OPTIONS = {
     "scale": "Set ScaleFactor to a number, and leave AutoScale out.",
     "tile": "Set TileSize to 0, which chooses it, or to a larger number.",
 }
-_NO_ENERGY = (
-    "The workspace has no sample log Ei. Set IncidentEnergy in meV, or add the log with AddSampleLog before "
-    "the data are binned."
-)
 _UNITS_OF_HKL = re.compile(r"r\.l\.u|in [0-9.]+ A\^-1")
 """Units of an axis that SetMDFrame puts into the frame HKL."""
 
 
-def words(error: Exp2SimError) -> str:
-    """Tell an error with a fix that there is in Mantid.
+def words(error: Exp2SimError, energies: str = "IncidentEnergy") -> str:
+    """Return the text of an error with a fix that there is in Mantid.
+
+    ``energies`` is the algorithm's property for incident energies.
 
     >>> words(NotFiniteError("The network's result is not finite.", fix="Set `scale`."))
     "The network's result is not finite. Check the units of the data, or set ScaleFactor or AutoScale."
     """
     if isinstance(error, IncidentEnergyError):
-        missing = error.value is None
-        return str(Exp2SimError(error.summary, fix=_NO_ENERGY)) if missing else str(error)
+        if error.value is not None:
+            return str(error)
+        reason = "The workspace has no sample log Ei."
+        fix = f"Set {energies} in meV, or add the log with AddSampleLog before the data are binned."
+        return str(Exp2SimError(error.summary, reason=reason, fix=fix))
     if isinstance(error, AxisError) and (error.kind or error.wrong != "axes"):
         return str(error)
     option = error.option if isinstance(error, OptionError) else ""
@@ -55,14 +56,16 @@ def words(error: Exp2SimError) -> str:
     return str(Exp2SimError(error.summary, reason=error.reason, fix=fix))
 
 
-def data_words(error: Exp2SimError, card: Card, histogram: Histogram, name: str) -> str:
-    """As `words`; a frame that was refused is told with the call that sets it right.
+def data_words(
+    error: Exp2SimError, card: Card, histogram: Histogram | None, name: str, energies: str = "IncidentEnergy"
+) -> str:
+    """Return the text as `words` does; for a frame that was refused with the call that sets it right.
 
-    ``histogram`` is what the workspace ``name`` holds. SetMDFrame keeps the unit of an axis, and takes HKL
-    for one in reciprocal lattice units only.
+    ``histogram`` is what the workspace ``name`` holds, or None. SetMDFrame keeps the unit of an axis, and
+    takes HKL for one in reciprocal lattice units only.
     """
-    if not isinstance(error, AxisError) or error.wrong != "frame":
-        return words(error)
+    if histogram is None or not isinstance(error, AxisError) or error.wrong != "frame":
+        return words(error, energies)
     for rule in card.axes:
         position = histogram.find_axis(rule.kind)
         if position is None or not rule.frames or histogram.axes[position].frame in rule.frames:
@@ -73,4 +76,4 @@ def data_words(error: Exp2SimError, card: Card, histogram: Histogram, name: str)
             call = f'SetMDFrame(InputWorkspace="{name}", MDFrame="{frames[0]}", Axes=[{position}])'
             fix = f"If the axis is what its name says, {call} sets the frame."
             return str(Exp2SimError(error.summary, reason=error.reason, fix=fix))
-    return words(error)
+    return words(error, energies)

@@ -31,7 +31,7 @@ from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.networks import ClassifierSettings, GeneratorSettings
 from mantid_exp2sim.networks.layout import Layout
 
-REAL = not getattr(mantid, "IS_DOUBLE", False)
+REAL = "mantid_double" not in Path(mantid.__file__).parts
 
 
 def pytest_collection_modifyitems(items: Any) -> None:

@@ -6,7 +6,7 @@ import time
 import pytest
 from mantid.api import AlgorithmManager, AlgorithmObserver
 
-from mantid_exp2sim.inference import translate as translation
+from mantid_exp2sim.mantid import algorithm as mdalgorithm
 from mantid_exp2sim.mantid import workspace as mdworkspace
 
 NAMES = ("DeconvolveMD", "ConvolveMD")
@@ -60,14 +60,19 @@ def test_cancel_leaves_the_workspace_as_it_was(api, make, state, place, output):
 @pytest.mark.parametrize("name", NAMES)
 def test_failure_leaves_the_workspace_as_it_was(api, make, state, place, name, monkeypatch):
     before = state(make("hke"))
-    report = translation._Runner.report
+    telling = mdalgorithm.telling
 
-    def breaks(self, *arguments):
-        report(self, *arguments)
-        if self.total and self.done / self.total >= place:
-            raise MemoryError("no memory is left")
+    def breaking(algorithm, progress):
+        report = telling(algorithm, progress)
 
-    monkeypatch.setattr(translation._Runner, "report", breaks)
+        def breaks(done, total, message):
+            report(done, total, message)
+            if done / total >= place:
+                raise MemoryError("no memory is left")
+
+        return breaks
+
+    monkeypatch.setattr(mdalgorithm, "telling", breaking)
     with pytest.raises(RuntimeError, match="no memory is left"):
         getattr(api, name)(InputWorkspace="ws", OutputWorkspace="ws", Model="volumes", Replicas=9)
     assert state(api.mtd["ws"]) == before
@@ -111,7 +116,7 @@ def test_cancel_stops_within_a_second_also_where_a_step_takes_longer(api, make, 
         raise AssertionError("this run was cancelled")
 
     if slow == "a tile":
-        monkeypatch.setattr(translation._Runner, "_through", stuck)
+        monkeypatch.setattr("mantid_exp2sim.networks.generator.Generator.infer", stuck)
     else:
         monkeypatch.setattr("mantid_exp2sim.application.model.load_model", stuck)
     algorithm = prepared("DeconvolveMD", "ws")
@@ -149,13 +154,13 @@ def test_a_cancel_that_comes_while_the_result_is_written(api, make, state, outpu
     """No step is left at which the algorithm itself could see it: Mantid looks once more at the end."""
     before = state(make("hke"))
     algorithm = prepared("DeconvolveMD", output)
-    arrays = mdworkspace.Snapshot.arrays
+    fill = mdworkspace.Snapshot.fill
 
-    def cancelled(self, result):
+    def cancelled(*values):
         algorithm.cancel()
-        return arrays(self, result)
+        return fill(*values)
 
-    monkeypatch.setattr(mdworkspace.Snapshot, "arrays", cancelled)
+    monkeypatch.setattr(mdworkspace.Snapshot, "fill", cancelled)
     with pytest.raises((KeyboardInterrupt, RuntimeError)):
         algorithm.execute()
     assert state(api.mtd["ws"]) == before

@@ -1,5 +1,7 @@
 """ClassifySpinWavesMD: a row per workspace, or one for a whole measurement."""
 
+import importlib
+
 import numpy as np
 import pytest
 from mantid.api import AlgorithmManager
@@ -14,7 +16,7 @@ ENERGIES = mosaic.INCIDENT_ENERGIES
 def measurement(make, add_energy):
     """Six workspaces of a measurement, one for each incident energy, with the axes in the order given."""
 
-    def build(order="hke", shift=0.0):
+    def build(order="hke", shift=0.0, *, logged=True):
         size = {"h": 40, "k": 40, "e": 10}
         names = []
         for number, energy in enumerate(ENERGIES):
@@ -23,7 +25,8 @@ def measurement(make, add_energy):
             workspace = make(
                 order, name=name, seed=number, energy=energy, sizes=size, limits=limits, logged=False
             )
-            add_energy(workspace, energy + shift)
+            if logged:
+                add_energy(workspace, energy + shift)
             names.append(name)
         return names
 
@@ -86,9 +89,9 @@ def test_a_whole_measurement_is_one_row(api, measurement, order, deconvolve):
 def test_a_group_is_its_members(api, measurement):
     names = measurement()
     api.GroupWorkspaces(InputWorkspaces=names, OutputWorkspace="all")
-    for given in ("all", api.mtd["all"]):
+    for group in ("all", api.mtd["all"]):
         api.ClassifySpinWavesMD(
-            InputWorkspace=given, OutputWorkspace="t", Model="whole", AsOneMeasurement=True
+            InputWorkspace=group, OutputWorkspace="t", Model="whole", AsOneMeasurement=True
         )
         assert api.mtd["t"].rowCount() == 1
     api.ClassifySpinWavesMD(InputWorkspace="all", OutputWorkspace="t", Model="whole", DataKind="convolved")
@@ -109,12 +112,12 @@ def test_maps_of_what_it_looked_at(api, measurement, order):
     )
     assert list(api.mtd["maps"].getNames()) == [f"maps_{name}" for name in names]
     in_order = [mdworkspace.in_order(mdworkspace.read(api.mtd[name]).histogram) for name in names]
-    found = load_model("whole").explain(mosaic.join(in_order)).map
-    for name, volume, values in zip(names, in_order, mosaic.split(found), strict=True):
-        made = mdworkspace.in_order(mdworkspace.read(api.mtd[f"maps_{name}"]).histogram)
-        np.testing.assert_array_equal(made.mask, volume.mask)
-        np.testing.assert_allclose(made.intensity, values.intensity, atol=1e-12)
-        assert np.nanmin(made.intensity) < 0 < np.nanmax(made.intensity)
+    attribution = load_model("whole").explain(mosaic.join(in_order)).map
+    for name, volume, values in zip(names, in_order, mosaic.split(attribution), strict=True):
+        drawn = mdworkspace.in_order(mdworkspace.read(api.mtd[f"maps_{name}"]).histogram)
+        np.testing.assert_array_equal(drawn.mask, volume.mask)
+        np.testing.assert_allclose(drawn.intensity, values.intensity, atol=1e-12)
+        assert np.nanmin(drawn.intensity) < 0 < np.nanmax(drawn.intensity)
 
 
 def test_maps_where_the_logs_do_not_tell_the_energies(api, measurement):
@@ -139,9 +142,9 @@ def test_one_map_of_one_workspace(api, measurement):
         InputWorkspace=name, OutputWorkspace="t", Model="whole", DataKind="convolved", MapWorkspace="map"
     )
     histogram = mdworkspace.read(api.mtd[name]).histogram
-    found = load_model("whole").explain(histogram, data_kind="convolved").map
+    attribution = load_model("whole").explain(histogram, data_kind="convolved").map
     np.testing.assert_allclose(
-        mdworkspace.read(api.mtd["map"]).histogram.intensity, found.intensity, atol=1e-12
+        mdworkspace.read(api.mtd["map"]).histogram.intensity, attribution.intensity, atol=1e-12
     )
 
 
@@ -159,11 +162,31 @@ def test_wrong_inputs(api, make, measurement):
     assert "MDHistoWorkspaces" in messages(InputWorkspace="matrix")["InputWorkspace"]
     assert "small: The axis" in messages(InputWorkspace="small")["InputWorkspace"]
     assert "no classifier" in messages(InputWorkspace=names[0], Model="volumes")["Model"]
-    assert "2 incident energies" in messages(InputWorkspace=names, IncidentEnergies="25,35")["InputWorkspace"]
-    assert "A mosaic takes" in messages(InputWorkspace=names[:5], AsOneMeasurement=True)["InputWorkspace"]
+    text = messages(InputWorkspace=names, IncidentEnergies="25,35")["IncidentEnergies"]
+    assert "2 incident energies are set for 6 workspaces" in text
+    assert "not all numbers" in messages(InputWorkspace=names, IncidentEnergies="25,x")["IncidentEnergies"]
     assert messages(InputWorkspace=names) == {}
     with pytest.raises((ValueError, RuntimeError)):
         api.ClassifySpinWavesMD(InputWorkspace="nonsense", OutputWorkspace="t", Model="whole")
+
+
+def test_a_missing_incident_energy_names_the_property_of_this_algorithm(api, measurement):
+    name = measurement(logged=False)[0]
+    shown = messages(InputWorkspace=name)
+    assert list(shown) == ["IncidentEnergies"]
+    assert shown["IncidentEnergies"].startswith(f"{name}: The incident energy")
+    assert "Set IncidentEnergies in meV" in shown["IncidentEnergies"]
+
+
+def test_workspaces_that_are_no_whole_measurement(api, measurement, make):
+    names = measurement()
+    text = messages(InputWorkspace=names[:5], AsOneMeasurement=True)["InputWorkspace"]
+    assert "one workspace at each of 25, 35, 50, 70, 100, 140 meV" in text
+    limits = {"h": (-38 / 39, 38 / 39), "k": (-38 / 39, 38 / 39), "e": (5.0, 35.0)}
+    make("hke", name="ei25", energy=25.0, sizes={"h": 38, "k": 38, "e": 10}, limits=limits)
+    bins = messages(InputWorkspace=names, AsOneMeasurement=True)["InputWorkspace"]
+    assert "Bin the events so with BinMD" in bins
+    assert "mosaic" not in (text + bins).lower()
 
 
 def test_a_classifier_of_whole_measurements_says_what_it_needs(api, measurement):
@@ -209,9 +232,9 @@ def test_no_output_takes_the_place_of_an_input_or_of_another(api, measurement, s
     names = measurement()
     api.GroupWorkspaces(InputWorkspaces=names, OutputWorkspace="all")
     before = [state(api.mtd[name]) for name in names]
-    found = messages(InputWorkspace="all", AsOneMeasurement=True, **outputs)
-    assert list(found) == [blamed]
-    assert f"Give {blamed} another name" in found[blamed]
+    shown = messages(InputWorkspace="all", AsOneMeasurement=True, **outputs)
+    assert list(shown) == [blamed]
+    assert f"Give {blamed} another name" in shown[blamed]
     with pytest.raises(RuntimeError, match="invalid Properties"):
         api.ClassifySpinWavesMD(
             **{"InputWorkspace": "all", "OutputWorkspace": "t", "Model": "whole", **outputs},
@@ -224,18 +247,18 @@ def test_no_output_takes_the_place_of_an_input_or_of_another(api, measurement, s
 def test_a_derived_name_of_a_map_is_no_input(api, measurement):
     names = measurement()
     api.RenameWorkspace(InputWorkspace=names[1], OutputWorkspace="m_ei25")
-    found = messages(InputWorkspace=["ei25", "m_ei25"], DataKind="convolved", MapWorkspace="m")
-    assert list(found) == ["MapWorkspace"]
-    assert "'m_ei25' would replace the input" in found["MapWorkspace"]
+    shown = messages(InputWorkspace=["ei25", "m_ei25"], DataKind="convolved", MapWorkspace="m")
+    assert list(shown) == ["MapWorkspace"]
+    assert "'m_ei25' would replace the input" in shown["MapWorkspace"]
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_maps_say_where_they_come_from(api, measurement, count):
     names = measurement()[:count]
-    made = api.ClassifySpinWavesMD(
+    outputs = api.ClassifySpinWavesMD(
         InputWorkspace=names, OutputWorkspace="t", Model="whole", DataKind="convolved", MapWorkspace="map"
     )
-    assert made.MapWorkspace.name() == "map"
+    assert outputs.MapWorkspace.name() == "map"
     for name in ["map"] if count == 1 else [f"map_{name}" for name in names]:
         last = api.mtd[name].getHistory().getAlgorithmHistories()[-1]
         assert last.name() == "ClassifySpinWavesMD"
@@ -244,7 +267,35 @@ def test_maps_say_where_they_come_from(api, measurement, count):
         assert len(last.getPropertyValue("ModelChecksum")) == 64
 
 
-def test_the_way_out_is_one_of_mantid(api, measurement):
+def test_the_fix_is_one_of_mantid(api, measurement):
     names = measurement()
     with pytest.raises(RuntimeError, match="set AsOneMeasurement"):
         api.ClassifySpinWavesMD(InputWorkspace=names[0], OutputWorkspace="t", Model="whole")
+
+
+def test_a_run_with_maps_reads_and_translates_once(api, measurement, monkeypatch):
+    """Each workspace is read to validate it and to classify it; table and maps share one translation."""
+    names = measurement()
+    calls = {"read": [], "translate": []}
+
+    def count(module, function):
+        original = getattr(module, function)
+
+        def counting(*arguments, **options):
+            calls[function].append(arguments[0])
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(module, function, counting)
+
+    count(mdworkspace, "read")
+    count(importlib.import_module("mantid_exp2sim.inference.classify"), "translate")
+    api.ClassifySpinWavesMD(
+        InputWorkspace=names,
+        OutputWorkspace="t",
+        Model="whole",
+        AsOneMeasurement=True,
+        Deconvolve=True,
+        MapWorkspace="maps",
+    )
+    assert sorted(workspace.name() for workspace in calls["read"]) == sorted([*names, *names])
+    assert len(calls["translate"]) == 1

@@ -38,7 +38,7 @@ def arguments(source: Any, target: Any, *more: Any) -> Any:
 def test_all_files(pipeline: Any, source: Any, tmp_path: Path, api: Any) -> None:
     target = tmp_path / "out"
     assert (
-        pipeline.main(arguments(source, target, "--classifier", "convolved", "--incident-energy", "50")) == 0
+        pipeline.main(arguments(source, target, "--data-kind", "convolved", "--incident-energy", "50")) == 0
     )
     assert sorted(path.name for path in target.iterdir()) == [
         "a.nxs",

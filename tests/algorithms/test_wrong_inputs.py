@@ -62,9 +62,9 @@ def test_wrong_axes_units_bins_and_energies(
     api: Any, make: Any, order: str, options: dict[str, Any], message: str
 ) -> None:
     make(order, **options)
-    found = messages(InputWorkspace="ws")
-    assert len(found) == 1
-    assert re.search(message, " ".join(found.values())), found
+    shown = messages(InputWorkspace="ws")
+    assert len(shown) == 1
+    assert re.search(message, " ".join(shown.values())), shown
     with pytest.raises(RuntimeError, match="invalid Properties"):
         api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="o", Model="volumes")
     assert list(api.mtd.getObjectNames()) == ["ws"]
@@ -120,8 +120,8 @@ def test_no_model_is_installed(api: Any, make: Any, monkeypatch: pytest.MonkeyPa
 
 def test_a_model_file_that_is_missing(api: Any, make: Any, tmp_path: Path) -> None:
     make("hke")
-    found = messages(InputWorkspace="ws", ModelFile=str(tmp_path / "none" / "card.json"))
-    assert "There is no model" in found["ModelFile"]
+    shown = messages(InputWorkspace="ws", ModelFile=str(tmp_path / "none" / "card.json"))
+    assert "There is no model" in shown["ModelFile"]
 
 
 def test_a_folder_that_is_no_model(api: Any, make: Any, tmp_path: Path) -> None:
@@ -156,9 +156,9 @@ def test_weights_that_are_damaged(
 def test_torch_is_not_installed(api: Any, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     make("hke")
     monkeypatch.setitem(sys.modules, "torch", None)
-    found = messages(InputWorkspace="ws")
-    assert "PyTorch is not installed" in found["Model"]
-    assert "conda install" in found["Model"]
+    shown = messages(InputWorkspace="ws")
+    assert "PyTorch is not installed" in shown["Model"]
+    assert "conda install" in shown["Model"]
 
 
 def test_an_output_without_a_name(api: Any, make: Any) -> None:

@@ -1,0 +1,99 @@
+"""Deconvolve or convolve a workspace: what DeconvolveMD and ConvolveMD do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mantid_exp2sim.inference.worker import Progress
+from mantid_exp2sim.mantid import algorithm as mdalgorithm
+from mantid_exp2sim.mantid import choice as mdchoice
+from mantid_exp2sim.mantid import inputs as mdinputs
+from mantid_exp2sim.mantid import properties as mdproperties
+from mantid_exp2sim.mantid import workspace as mdworkspace
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.application.model import Model
+    from mantid_exp2sim.histogram import Histogram
+    from mantid_exp2sim.model.card import Direction
+
+
+def declare(algorithm: Any) -> None:
+    """Declare the properties."""
+    mdproperties.declare_workspaces(algorithm)
+    mdproperties.declare_model(algorithm)
+    algorithm.declareProperty(
+        "Force",
+        False,
+        "Also translate data outside the model's domain of application. They are refused otherwise.",
+    )
+    mdproperties.group(algorithm, mdproperties.MODEL, "Force")
+    mdproperties.declare_data(algorithm)
+    mdproperties.declare_errors(algorithm)
+
+
+def issues(algorithm: Any) -> mdalgorithm.Issues:
+    """Return the messages of ``validateInputs``: model and workspace, validated on the card alone."""
+    messages, bundle = mdchoice.validate_model(algorithm)
+    messages.update(mdalgorithm.number_issues(algorithm))
+    workspace = algorithm.getProperty("InputWorkspace").value
+    if workspace is None or bundle is None or messages:
+        return messages
+    messages, _ = mdinputs.validate(algorithm, bundle, {str(workspace.name()): workspace})
+    return {key: " ".join(filter(None, (text, _left_behind(algorithm)))) for key, text in messages.items()}
+
+
+def execute(algorithm: Any, direction: Direction) -> None:
+    """Translate; compute everything, then put the result into a clone of the input."""
+    try:
+        _execute(algorithm, direction)
+    except Exception:
+        if text := _left_behind(algorithm):
+            algorithm.log().error(text)
+        raise
+
+
+def _execute(algorithm: Any, direction: Direction) -> None:
+    workspace = algorithm.getProperty("InputWorkspace").value
+    snapshot = mdworkspace.read(workspace, incident_energy=mdalgorithm.incident_energy(algorithm))
+    load, options = mdchoice.loader(algorithm), mdalgorithm.options(algorithm)
+
+    def work(progress: Progress) -> tuple[Model, Histogram]:
+        model = load()
+        prepared = model.prepare(snapshot.histogram, options)
+        translation = model.translate(prepared, direction, progress=mdalgorithm.telling(algorithm, progress))
+        return model, translation.histogram
+
+    model, result = mdalgorithm.computed(algorithm, work)
+    arrays = snapshot.fill(result.intensity, result.variance)
+    output = mdalgorithm.clone(algorithm, workspace)
+    mdworkspace.write(output, *arrays)
+    _note(algorithm, model, result.metadata)
+    algorithm.setProperty("OutputWorkspace", output)
+
+
+def _left_behind(algorithm: Any) -> str:
+    """Say what is done and what is not where a member of a group fails; empty where there is no group."""
+    name = algorithm.getPropertyValue("InputWorkspace")
+    if not algorithm.isChild() or not name:
+        return ""
+    return (
+        f"Where a group is processed, the members before {name} are done and in the output group; "
+        f"{name} and those after it are as they were, and are not in it."
+    )
+
+
+def _note(algorithm: Any, model: Model, metadata: Mapping[str, Any]) -> None:
+    """Put what a repetition needs into the history (as properties), and the verdict into the log."""
+    algorithm.setProperty("ModelChecksum", model.checksum)
+    if metadata.get("incident_energy") is not None:
+        algorithm.setProperty("IncidentEnergy", float(metadata["incident_energy"]))
+    step = metadata["history"][-1]
+    domain, log = step["domain"], algorithm.log()
+    p_value = "" if domain["p_value"] is None else f" (p = {domain['p_value']:.2g})"
+    tell = log.notice if domain["verdict"] == "trustworthy" else log.warning
+    tell(f"Domain of the model: {domain['verdict']}{p_value}")
+    settings = ", ".join(f"{key} {value}" for key, value in step["options"].items())
+    log.information(
+        f"Model {model.card.name} {model.card.version} ({model.folder}, {model.checksum[:12]}): {settings}"
+    )

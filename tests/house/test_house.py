@@ -34,7 +34,6 @@ MAX_RECIPES = 12
 STILL_LONG = {"training/calibration/error_model.py"}
 STILL_WITHOUT_FIX = (
     "mantid_exp2sim/cli",
-    "mantid_exp2sim/mantid",
     "mantid_exp2sim/model",
     "training/calibration",
     "training/datasets/sampler.py",

@@ -171,7 +171,7 @@ class TestFileSets:
         for place, item in enumerate(found.order.at(0)):
             entry = found.dataset.items("convolved")[found.indices[item]]
             wanted = volume(int(Path(entry.file).stem), ei=entry.incident_energy)
-            np.testing.assert_array_equal(samples.mask[place].numpy() > 0, wanted.mask)
+            np.testing.assert_array_equal(samples.mask[place].numpy(), wanted.mask)
             back = found.scaling.inverse(samples.x[place].double()).numpy()
             np.testing.assert_allclose(back, np.where(wanted.mask, 0, wanted.intensity), rtol=1e-4, atol=1e-5)
             assert float(samples.ei[place]) == entry.incident_energy
@@ -300,7 +300,7 @@ class TestPatches:
         for step in range(5):
             samples = found.at(step)
             assert samples.x.shape == (20, 6, 5, 4)
-            assert (1 - samples.mask.flatten(1).mean(1) >= 0.5 - 1e-6).all()
+            assert (1 - samples.mask.float().flatten(1).mean(1) >= 0.5 - 1e-6).all()
 
     def test_the_one_good_place_is_found(self):
         mask = np.ones((30, 30, 8), bool)
@@ -384,7 +384,7 @@ class TestMeasured:
         for step in range(4):
             samples = mixture.at(step)
             assert (samples.label == -1).sum() == 2
-            one = samples.mask[-1].bool()
+            one = samples.mask[-1]
             assert any(torch.equal(one, m) for m in (mask, mask.flip(0), mask.flip(1), mask.flip(0, 1)))
         assert train(recipe, out=tmp_path / "run") == "finished"
         bundle(tmp_path, "run", paired_set)

@@ -109,7 +109,7 @@ class TestData:
         assert found.counterpart is not None
         assert float((found.counterpart * found.mask).abs().max()) == 0
         # smoothing along k and E keeps the sum along them: a moved counterpart still has the same total
-        measured = 1 - found.mask
+        measured = ~found.mask
         assert float((found.x * measured).sum()) > 0
         correlation = np.corrcoef(found.x.flatten(), found.counterpart.flatten())[0, 1]
         assert correlation > 0.6

@@ -100,9 +100,9 @@ class Order:
 class Samples:
     """A batch of scaled volumes: ``x`` and ``mask`` (B, h, k, E), ``ei`` (B,) in meV, ``label`` (B,).
 
-    ``x`` is 0 where ``mask`` is 1; a label of −1 is not known. ``counterpart`` is the same sample in the
-    other domain, if asked for, and ``counterpart_mask`` is 1 where one of the two is not known (None: the
-    mask of ``x``).
+    ``x`` is 0 where ``mask`` is True, not measured; a label of −1 is not known. ``counterpart`` is the same
+    sample of the other data kind, if asked for, and ``counterpart_mask`` is True where one of the two was not
+    measured (None: the mask of ``x``).
     """
 
     x: torch.Tensor
@@ -206,11 +206,11 @@ class Domain:
         joint = self.other is not None and not self.dataset.shares_mask
         return Samples(
             x=scaled[self.kind],
-            mask=unknown[self.kind].float(),
+            mask=unknown[self.kind],
             ei=torch.from_numpy(np.array(energies, dtype=np.float32)),
             label=torch.from_numpy(self.label[mosaics]),
             counterpart=None if self.other is None else scaled[self.other],
-            counterpart_mask=torch.stack(list(unknown.values())).any(0).float() if joint else None,
+            counterpart_mask=torch.stack(list(unknown.values())).any(0) if joint else None,
         )
 
     def _places(self, items: Integers, step: int) -> list[tuple[int, int, Region]]:

@@ -59,7 +59,7 @@ def stack(samples: Samples, layout: Layout, device: str = "cpu") -> Batch:
     label = samples.label.repeat_interleave(x.shape[0] // len(samples.label)).to(device)
     counterpart = None if samples.counterpart is None else layout.fold(samples.counterpart).to(device)
     mask, joint = x[:, n : 2 * n], samples.counterpart_mask
-    pair_mask = mask if joint is None else layout.fold(joint).to(device)
+    pair_mask = mask if joint is None else layout.fold(joint.to(x.dtype)).to(device)
     return Batch(x, x[:, :n], mask, label, samples.ei.to(device), counterpart, pair_mask)
 
 

@@ -20,7 +20,7 @@ from mantid_exp2sim.model.bundle import Bundle, open_bundle
 from mantid_exp2sim.model.registry import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.domain.check import DomainCheck
+    from mantid_exp2sim.domain.check import DomainReport
     from mantid_exp2sim.model.card import Card, Direction
 
 
@@ -111,7 +111,7 @@ class Model:
 
     def check_domain(
         self, data: Histogram | Prepared, direction: Direction = "deconvolve", **options: Any
-    ) -> DomainCheck:
+    ) -> DomainReport:
         """Say whether data are like the training data: see `mantid_exp2sim.domain.check.check_domain`."""
         return check_domain(self.prepare(data, **options), direction)
 

@@ -12,7 +12,7 @@ from mantid_exp2sim.inference.history import history_of
 from mantid_exp2sim.model.card import DIRECTIONS, Direction
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.domain.check import DomainCheck
+    from mantid_exp2sim.domain.check import DomainReport
     from mantid_exp2sim.inference.prepare import Prepared
 
 
@@ -36,7 +36,7 @@ def likelier_kind(prepared: Prepared, data_kind: str, *, deconvolve: bool) -> st
     return kinds[max(kinds, key=lambda direction: _likeness(check_domain(prepared, direction)))]
 
 
-def _likeness(report: DomainCheck) -> tuple[float, float]:
+def _likeness(report: DomainReport) -> tuple[float, float]:
     over = (report.score or 0.0) / report.limit if report.limit else 0.0
     return (-1.0 if report.p_value is None else report.p_value, -over)
 

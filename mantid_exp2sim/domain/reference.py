@@ -1,4 +1,4 @@
-"""``domain.safetensors``: the reference of the domain check, to bytes and back, bounded and checked."""
+"""Write the reference of the domain check to ``domain.safetensors``, and read and validate it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mantid_exp2sim.model.card import Calibrated, Direction, DirectionCard, DomainCard
 
 HALF = ("basis", "white", "points", "held", "fit", "calibration")
-"""Kept in half precision; the others in single, but for the bits of the gaps."""
+"""Stored in half precision; the others in single, but for the bits of the gaps."""
 NAMES = tuple(field.name for field in fields(Reference))
 _DIMENSIONS = {
     "energies": "G",
@@ -67,12 +67,12 @@ def load_reference(bundle: Bundle, direction: Direction, *, cuts: bool = False) 
 
 
 def rounded(reference: Reference) -> Reference:
-    """The reference as it will be read back: what is calibrated must have the precision of what is kept."""
+    """Round a reference as it will be read back: what is calibrated must have the stored precision."""
     return Reference(**{name: _used(_stored(name, getattr(reference, name))) for name in NAMES})
 
 
 def reference_bytes(references: Mapping[str, Reference]) -> bytes:
-    """The file's content, of at most 1 MiB; `Exp2SimError` where it would be more."""
+    """Write references as the file's content, of at most 1 MiB; `Exp2SimError` where it would be more."""
     from safetensors.numpy import save
 
     tensors = {
@@ -99,7 +99,7 @@ def _stored(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def read_reference(data: bytes, card: DomainCard) -> dict[str, Reference]:
-    """A reference for each direction on the card: names, shapes, types and finite values are checked."""
+    """Read a reference for each direction on the card; validate names, shapes, types and finite values."""
     from safetensors.numpy import load
 
     try:
@@ -107,14 +107,13 @@ def read_reference(data: bytes, card: DomainCard) -> dict[str, Reference]:
     except Exception as error:  # whatever the parser makes of foreign bytes
         raise _damaged(f"it cannot be read: {error!s:.200}") from error
     sections = _sections(card)
-    wanted = {f"{direction}.{name}" for direction in sections for name in NAMES}
-    if set(tensors) != wanted:
+    if set(tensors) != {f"{direction}.{name}" for direction in sections for name in NAMES}:
         raise _damaged("it does not hold the arrays of the directions on the card")
-    return {name: _one(tensors, name, *section, card.points) for name, section in sections.items()}
+    return {name: _validated(tensors, name, *section, card.points) for name, section in sections.items()}
 
 
 def reference_name(direction: str, *, cuts: bool) -> str:
-    """The name of a direction's reference in the file.
+    """Return the name of a direction's reference in the file.
 
     >>> reference_name("convolve", cuts=True)
     'convolve-cuts'
@@ -123,7 +122,7 @@ def reference_name(direction: str, *, cuts: bool) -> str:
 
 
 def _sections(card: DomainCard) -> dict[str, tuple[DirectionCard, tuple[int, ...]]]:
-    """What the card says of each reference, and the bins of what it was calibrated on."""
+    """Return what the card says of each reference, and the bins of what it was calibrated on."""
     kinds: list[tuple[Calibrated | None, bool]] = [(card, False), (card.cuts, True)]
     return {
         reference_name(direction, cuts=cuts): (section, kind.shape)
@@ -133,7 +132,7 @@ def _sections(card: DomainCard) -> dict[str, tuple[DirectionCard, tuple[int, ...
     }
 
 
-def _one(
+def _validated(
     tensors: Mapping[str, npt.NDArray[Any]],
     direction: str,
     section: DirectionCard,
@@ -171,8 +170,8 @@ def _one(
     return Reference(**arrays)
 
 
-def _damaged(why: str) -> Exp2SimError:
+def _damaged(reason: str) -> Exp2SimError:
     return Exp2SimError(
-        "The reference of the model's domain is damaged.", reason=f"In domain.safetensors {why}.",
+        "The reference of the model's domain is damaged.", reason=f"In domain.safetensors {reason}.",
         fix="Get the model again.",
     )  # fmt: skip

@@ -51,7 +51,7 @@ class Classification:
         Prediction and correlations of the model's other classifier on the data as they were given, if it has
         one that takes them.
     domain_check
-        Whether the data are inside the domain they are taken for (`DomainCheck.to_dict`).
+        Whether the data are inside the domain they are taken for (`DomainReport.to_dict`).
     warnings
         Sentences for the user, where the classifiers disagree or the data are not known to be trustworthy.
 

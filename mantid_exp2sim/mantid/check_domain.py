@@ -14,7 +14,7 @@ from mantid_exp2sim.mantid import properties as mdproperties
 
 if TYPE_CHECKING:
     from mantid_exp2sim.application.model import Model
-    from mantid_exp2sim.domain.check import DomainCheck
+    from mantid_exp2sim.domain.check import DomainReport
     from mantid_exp2sim.model.card import Direction
 
 VERDICTS = ("untrustworthy", "expert opinion", "not known", "trustworthy")
@@ -74,7 +74,7 @@ def execute(algorithm: Any) -> None:
     direction: Direction = algorithm.getProperty("ModelDirection").value
     load = mdchoice.loader(algorithm)
 
-    def work(progress: Progress) -> tuple[Model, dict[str, DomainCheck]]:
+    def work(progress: Progress) -> tuple[Model, dict[str, DomainReport]]:
         model, checks = load(), {}
         for number, (name, snapshot) in enumerate(snapshots.items()):
             progress(number, len(snapshots), f"{name}: compare with the training data")
@@ -95,11 +95,11 @@ def execute(algorithm: Any) -> None:
         algorithm.setProperty("ReportWorkspace", table(checks))
 
 
-def least_trustworthy(checks: Iterable[DomainCheck]) -> DomainCheck:
+def least_trustworthy(checks: Iterable[DomainReport]) -> DomainReport:
     """Return the check with the worst verdict; of several with the same verdict that of the smallest p-value.
 
-    >>> from mantid_exp2sim.domain.check import DomainCheck
-    >>> good, bad = DomainCheck(0.5, 1.0, "trustworthy"), DomainCheck(0.001, 9.0, "untrustworthy")
+    >>> from mantid_exp2sim.domain.check import DomainReport
+    >>> good, bad = DomainReport(0.5, 1.0, "trustworthy"), DomainReport(0.001, 9.0, "untrustworthy")
     >>> least_trustworthy([good, bad]).verdict
     'untrustworthy'
     """
@@ -113,7 +113,7 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else float(value)
 
 
-def table(checks: Mapping[str, DomainCheck]) -> Any:
+def table(checks: Mapping[str, DomainReport]) -> Any:
     """Return a TableWorkspace with a row for each workspace."""
     columns = dict.fromkeys(("Workspace", "Verdict", "Note"), "str")
     columns |= dict.fromkeys(("PValue", "Distance", "Score", "Limit"), "double")

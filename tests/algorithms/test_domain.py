@@ -8,7 +8,7 @@ from mantid.api import AlgorithmManager
 
 from mantid_exp2sim.application import model
 from mantid_exp2sim.domain import check as domain
-from mantid_exp2sim.domain.check import DomainCheck
+from mantid_exp2sim.domain.check import DomainReport
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def judged(monkeypatch):
     """Let every check come out as given."""
 
     def give(**values):
-        found = DomainCheck(**{"p_value": 0.4, "distance": 1.5, "verdict": "trustworthy", **values})
+        found = DomainReport(**{"p_value": 0.4, "distance": 1.5, "verdict": "trustworthy", **values})
         for module in (domain, model):
             monkeypatch.setattr(module, "check_domain", lambda *args, **options: found)
         return found
@@ -62,14 +62,14 @@ def test_untrustworthy_data_are_refused_unless_forced(api, make, judged, state, 
 
 
 def test_the_words_are_those_of_the_package():
-    assert SimpleNamespace(**DomainCheck(None, None, "not known").to_dict()).verdict == "not known"
+    assert SimpleNamespace(**DomainReport(None, None, "not known").to_dict()).verdict == "not known"
 
 
 def test_a_group_has_a_row_for_each_member(api, make, monkeypatch, capfd):
     found = {
-        50.0: DomainCheck(0.4, 1.5, "trustworthy"),
-        70.0: DomainCheck(0.001, 9.0, "untrustworthy"),
-        35.0: DomainCheck(0.02, 3.0, "expert opinion"),
+        50.0: DomainReport(0.4, 1.5, "trustworthy"),
+        70.0: DomainReport(0.001, 9.0, "untrustworthy"),
+        35.0: DomainReport(0.02, 3.0, "expert opinion"),
     }
     monkeypatch.setattr(
         model, "check_domain", lambda data, direction: found[data.volumes.incident_energies[0]]

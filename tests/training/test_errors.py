@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mantid_exp2sim.model.error_model import ErrorModel
-from mantid_exp2sim.training.calibration.error_model import Records, _covered, fit
+from mantid_exp2sim.training.calibration.coverage import covered
+from mantid_exp2sim.training.calibration.error_model import Records, fit
 
 
 def _records(seed: int, count: int = 60_000) -> Records:
@@ -25,7 +26,7 @@ def _records(seed: int, count: int = 60_000) -> Records:
 
 def test_intervals_cover_what_they_say_on_other_data() -> None:
     errors = fit(_records(0), 2)
-    report = _covered(errors, _records(1), ("clean", "noisy"), (25.0, 50.0))
+    report = covered(errors, _records(1), ("clean", "noisy"), (25.0, 50.0))
     for found in (report["overall"], *report["energies"].values()):
         assert found["68"] == pytest.approx(0.683, abs=0.015)
         assert found["95"] == pytest.approx(0.95, abs=0.01)
@@ -45,7 +46,7 @@ def test_the_spread_is_used_where_it_tells_something() -> None:
     spread = rng.gamma(0.5, 4.0, len(records.error))
     telling = Records(
         np.abs(2 * spread * rng.standard_normal(len(spread))),
-        records.intensity, 0 * records.given, spread, records.energy, records.condition,
+        records.intensity, 0 * records.propagated, spread, records.energy, records.condition,
     )  # fmt: skip
     bright, spreads = np.full((1, 2), 5.0), np.array([[1.0, 3.0]])
     narrow, wide = fit(telling, 2).halves(bright, spreads, [0])
@@ -53,7 +54,7 @@ def test_the_spread_is_used_where_it_tells_something() -> None:
     assert wide[0] == pytest.approx([1.96 * 2.0, 1.96 * 6.0], rel=0.1)
     useless = Records(
         np.abs(rng.standard_normal(len(spread))),
-        records.intensity, 0 * records.given, spread, records.energy, records.condition,
+        records.intensity, 0 * records.propagated, spread, records.energy, records.condition,
     )  # fmt: skip
     narrow, _ = fit(useless, 2).halves(bright, spreads, [0])
     assert narrow[0] == pytest.approx([1.0, 1.0], rel=0.1)
@@ -65,11 +66,11 @@ def test_every_class_of_intensity_is_covered_as_said() -> None:
     for one in records:
         one.error[:] *= np.clip(one.intensity / 5, 0.02, 1)
         one.spread[:] = one.error * np.random.default_rng(5).gamma(2.0, 0.2, len(one.error)) + 0.05
-        one.given[:] = 0
+        one.propagated[:] = 0
     errors = fit(records[0], 2)
     for low, high in ((0, 0.3), (0.3, 2), (2, 10), (10, 30), (30, 1000)):
-        part = records[1].taken((records[1].intensity >= low) & (records[1].intensity < high))
-        found = _covered(errors, part, ("clean",), (25.0, 50.0))["overall"]
+        part = records[1].select((records[1].intensity >= low) & (records[1].intensity < high))
+        found = covered(errors, part, ("clean",), (25.0, 50.0))["overall"]
         assert found["68"] == pytest.approx(0.683, abs=0.04)
         assert found["95"] == pytest.approx(0.95, abs=0.02)
 
@@ -77,8 +78,8 @@ def test_every_class_of_intensity_is_covered_as_said() -> None:
 def test_where_there_are_few_bins_the_error_is_not_nothing() -> None:
     """An energy whose spectra are dark: what is brighter than all of them has the others' error, or more."""
     records = _records(0)
-    records = records.taken((records.energy == 0) | (records.intensity < 10))
-    records = records.taken((records.given == 0) | (records.intensity < 20))
+    records = records.select((records.energy == 0) | (records.intensity < 10))
+    records = records.select((records.propagated == 0) | (records.intensity < 20))
     errors = fit(records, 2)
     assert isinstance(errors, ErrorModel)
     for row in (0, 1):
@@ -92,7 +93,7 @@ def test_where_there_are_few_bins_the_error_is_not_nothing() -> None:
 
 def test_an_energy_without_data_has_the_others_error() -> None:
     records = _records(0)
-    errors = fit(records.taken(records.energy == 0), 2)
+    errors = fit(records.select(records.energy == 0), 2)
     assert errors.sigma[1] == errors.sigma[0]
 
 

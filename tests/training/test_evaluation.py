@@ -20,8 +20,9 @@ from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.networks import ClassifierSettings, GeneratorSettings, build_classifier, build_generator
 from mantid_exp2sim.networks.layout import Layout
 from mantid_exp2sim.simulation.noise import MeasurementNoise
+from mantid_exp2sim.training.calibration.coverage import coverage
 from mantid_exp2sim.training.calibration.domain_reference import add_domain
-from mantid_exp2sim.training.calibration.error_model import Conditions, calibrate, coverage
+from mantid_exp2sim.training.calibration.error_model import Conditions, calibrate
 from mantid_exp2sim.training.calibration.length_scale import sharpen
 from mantid_exp2sim.training.datasets.sampler import open_dataset
 from mantid_exp2sim.training.datasets.spectra import Spectra

@@ -1,27 +1,30 @@
-"""What the domain check says of every control, and of held-out spectra of the domain."""
+"""Measure what the domain check says of every control, and of held-out spectra of the domain."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mantid_exp2sim.domain.check import Gauge, Verdict, calibrated, judge
+from mantid_exp2sim.domain.check import Verdict, judge
+from mantid_exp2sim.domain.comparison import Comparison, section_of
 from mantid_exp2sim.domain.likeness import FAR, Reference, conformal_p, extreme, together
 from mantid_exp2sim.domain.reference import domain_card
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.training.calibration.cuts import Cuts, cut_axis, cut_out
-from mantid_exp2sim.training.calibration.domain_errors import draw_pairs, squared_errors
-from mantid_exp2sim.training.calibration.domain_fit import parts_of
+from mantid_exp2sim.model.card import DIRECTIONS
+from mantid_exp2sim.training.calibration.domain_fit import parts_of, squared_errors
 from mantid_exp2sim.training.calibration.spectra import (
-    DIRECTIONS,
+    Cuts,
     Settings,
     as_in_training,
+    cut_axis,
+    cut_out,
+    draw_pairs,
     encode_spectra,
-    kind_of,
+    kinds_of,
     read_spectra,
 )
 from mantid_exp2sim.training.datasets.volumes import Volumes
@@ -29,26 +32,25 @@ from mantid_exp2sim.training.synthetic.controls import controls, exchanged_masks
 from mantid_exp2sim.training.trainers.scores import area_under_curve
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.domain.features import Role
     from mantid_exp2sim.model.bundle import Bundle
+    from mantid_exp2sim.model.card import Direction
     from mantid_exp2sim.training.datasets.dataset import DataSet
 
 Floats: TypeAlias = NDArray[np.float64]
-EACH = 2
-"""Cuts of each volume."""
+CUTS_OF_VOLUME = 2
 VERDICTS = ("trustworthy", "expert opinion", "untrustworthy")
 
 
 def control_report(
-    model: Bundle,
+    bundle: Bundle,
     dataset: DataSet,
     seed: int = 0,
     *,
     count: int = 100,
-    direction: Role = "deconvolve",
+    direction: Direction = "deconvolve",
     cuts: bool = False,
 ) -> dict[str, Any]:
-    """AUROC, p-values and verdicts of every control set against held-out in-domain spectra.
+    """Compare every control set with held-out in-domain spectra: AUROC, p-values and verdicts.
 
     ``count`` spectra of the test split and as many of each control, seeded. With ``cuts`` single cuts of
     them at every incident energy, each by itself, of a model that takes such. JSON: ``in_domain`` with the
@@ -62,30 +64,32 @@ def control_report(
     """
     from scipy.stats import ks_2samp, kstest
 
-    card = domain_card(model)
+    card = domain_card(bundle)
     if direction not in card.directions:
-        raise Exp2SimError(f"The model {model.card.name!r} keeps no reference for {direction}.")
-    settings = replace(Settings.recorded(card), paired=count)
+        raise Exp2SimError(
+            f"The model {bundle.card.name!r} keeps no reference for {direction}.",
+            fix="Make one with `exp2sim domain MODEL DATASET`.",
+        )
+    settings = Settings.recorded(card, paired=count)
     rng = np.random.default_rng([seed, 7, DIRECTIONS.index(direction)])
     noisy = direction == "deconvolve"
-    own = kind_of(model.card, direction)
-    wrong = kind_of(model.card, DIRECTIONS[1 - DIRECTIONS.index(direction)])
-    judge = _Judge.of(model, direction, settings, cuts=cuts)
-    clean = read_spectra(dataset, own, "test", 2 * count, rng)
+    kind, other_kind = kinds_of(bundle.card, direction)
+    judge = _Judge.of(bundle, direction, settings, cuts=cuts)
+    clean = read_spectra(dataset, kind, "test", 2 * count, rng)
     half = min(count, len(clean))
-    found = {
-        name: judge.look(cut_out(one, judge.axis, EACH, rng))
-        for name, one in _sets(dataset, clean, wrong, half, settings, rng, noisy=noisy)
+    sets = {
+        name: judge.look(cut_out(spectra, judge.axis, CUTS_OF_VOLUME, rng))
+        for name, spectra in _sets(dataset, clean, other_kind, half, settings, rng, noisy=noisy)
     }
-    p_values = {name: judge.p_values(one, rng) for name, one in found.items()}
-    shares = {name: _shares(judge.verdicts(one, p_values[name])) for name, one in found.items()}
-    inside = found["in domain"]
+    p_values = {name: judge.p_values(scores, rng) for name, scores in sets.items()}
+    shares = {name: _shares(judge.verdicts(scores, p_values[name])) for name, scores in sets.items()}
+    inside = sets["in domain"]
     uniform = kstest(p_values["in domain"][judge.apart(inside)], "uniform")
     return {
         "direction": direction,
         "cuts": cuts,
         "seed": seed,
-        "spectra": {name: len(one.score) for name, one in found.items()},
+        "spectra": {name: len(scores.score) for name, scores in sets.items()},
         "in_domain": {
             "ks_p": float(uniform.pvalue),
             "ks_statistic": float(uniform.statistic),
@@ -97,13 +101,13 @@ def control_report(
         },
         "controls": {
             name: {
-                "auroc": area_under_curve(one.score, inside.score),
-                "auroc_distance_alone": area_under_curve(one.distance, inside.distance),
+                "auroc": area_under_curve(scores.score, inside.score),
+                "auroc_distance_alone": area_under_curve(scores.distance, inside.distance),
                 "median_p": float(np.median(p_values[name])),
                 "share_below_0.05": float((p_values[name] < 0.05).mean()),
                 "verdicts": shares[name],
             }
-            for name, one in found.items()
+            for name, scores in sets.items()
             if name != "in domain"
         },
         "error_correlation": _error_correlation(judge, dataset, settings, rng),
@@ -111,7 +115,7 @@ def control_report(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Found:
+class _Scores:
     """Scores with and without the gaps and transport distances, (n,) each, and ``which`` of the judge's
     calibrations they are compared with. ``errors`` that are expected of each volume, (spectra, G).
     """
@@ -127,7 +131,7 @@ class _Found:
 class _Judge:
     """Scores as the check gives them: of whole spectra, or of cuts of one incident energy each."""
 
-    gauge: Gauge
+    comparison: Comparison
     settings: Settings
     axis: int | None
     groups: list[list[int]]
@@ -135,94 +139,103 @@ class _Judge:
     limits: list[float]
 
     @classmethod
-    def of(cls, model: Bundle, direction: Role, settings: Settings, *, cuts: bool) -> _Judge:
-        card = domain_card(model)
+    def of(cls, bundle: Bundle, direction: Direction, settings: Settings, *, cuts: bool) -> _Judge:
+        card = domain_card(bundle)
         if cuts and card.cuts is None:
-            raise Exp2SimError(f"The model {model.card.name!r} keeps no reference of single cuts.")
-        gauge, axis = Gauge.of(model, direction, cuts=cuts), cut_axis(model.card.layout) if cuts else None
-        reference, factor = gauge.reference, calibrated(card, cuts=cuts).directions[direction].limit
-        every = list(range(reference.fit.shape[1]))
-        groups = [[group] for group in every] if cuts else [every]
-        inside = [reference.scores(reference.calibration[:, own], own) for own in groups]
+            raise Exp2SimError(
+                f"The model {bundle.card.name!r} keeps no reference of single cuts.",
+                fix="Use a model of one dimension, or compare whole spectra.",
+            )
+        comparison = Comparison.of(bundle, direction, cuts=cuts)
+        axis = cut_axis(bundle.card.layout) if cuts else None
+        reference, factor = comparison.reference, section_of(card, cuts=cuts).directions[direction].limit
+        everything = list(range(reference.fit.shape[1]))
+        groups = [[group] for group in everything] if cuts else [everything]
+        inside = [reference.scores(reference.calibration[:, rows], rows) for rows in groups]
         limits = [factor * extreme(scores) for scores in inside]
-        return cls(gauge, settings, axis, groups, inside, limits)
+        return cls(comparison, settings, axis, groups, inside, limits)
 
-    def look(self, spectra: Volumes) -> _Found:
-        """What is found of spectra, or of cuts: those of the first incident energy first."""
-        reference = self.gauge.reference
-        features = encode_spectra(self.gauge.bundle, self.gauge.role, spectra, self.settings)
-        parts, errors = parts_of(self.gauge, features), _expected(reference, features.moments)
+    def look(self, spectra: Volumes) -> _Scores:
+        """Score spectra, or cuts: those of the first incident energy first."""
+        reference = self.comparison.reference
+        features = encode_spectra(self.comparison.bundle, self.comparison.direction, spectra, self.settings)
+        parts, errors = parts_of(self.comparison, features), _expected(reference, features.moments)
         score, plain = (
-            np.concatenate([reference.scores(parts[:, own], own, gaps=gaps) for own in self.groups])
+            np.concatenate([reference.scores(parts[:, rows], rows, gaps=gaps) for rows in self.groups])
             for gaps in (True, False)
         )
-        return _Found(
+        return _Scores(
             score,
             plain,
-            np.concatenate([np.exp(parts[:, own, FAR]).mean(axis=1) for own in self.groups]),
+            np.concatenate([np.exp(parts[:, rows, FAR]).mean(axis=1) for rows in self.groups]),
             errors,
             np.repeat(np.arange(len(self.groups)), len(parts)),
         )
 
-    def apart(self, found: _Found) -> NDArray[np.bool_]:
-        """Which of them are of spectra of their own: all, or one cut of each."""
-        count = len(found.which) // len(self.groups)
+    def apart(self, scores: _Scores) -> NDArray[np.bool_]:
+        """Select independent scores: all, or those of one cut of each spectrum."""
+        count = len(scores.which) // len(self.groups)
         row = np.tile(np.arange(count), len(self.groups))
-        if not self.gauge.cuts:
+        if not self.comparison.cuts:
             return np.ones(len(row), dtype=bool)
-        return np.asarray((row % EACH == 0) & (found.which == row // EACH % len(self.groups)))
+        return np.asarray(
+            (row % CUTS_OF_VOLUME == 0) & (scores.which == row // CUTS_OF_VOLUME % len(self.groups))
+        )
 
-    def p_values(self, found: _Found, rng: np.random.Generator) -> Floats:
-        """Ranks among the calibration's scores."""
+    def p_values(self, scores: _Scores, rng: np.random.Generator) -> Floats:
+        """Rank scores among those of the calibration."""
         return np.array(
             [
                 conformal_p(float(value), self.inside[which], float(rng.random()))
-                for value, which in zip(found.score, found.which, strict=True)
+                for value, which in zip(scores.score, scores.which, strict=True)
             ]
         )
 
-    def verdicts(self, found: _Found, p_values: Floats) -> list[Verdict]:
-        """By the thresholds on the card."""
-        card = domain_card(self.gauge.bundle)
-        rows = zip(p_values, found.plain, found.which, strict=True)
+    def verdicts(self, scores: _Scores, p_values: Floats) -> list[Verdict]:
+        """Judge scores by the thresholds on the card."""
+        card = domain_card(self.comparison.bundle)
+        rows = zip(p_values, scores.plain, scores.which, strict=True)
         return [judge(card, p, score, self.limits[which]) for p, score, which in rows]
 
-    def expected(self, found: _Found, spectra: Volumes) -> Floats:
-        """The relative L2 that the features foretell of what was found of spectra, in the order of `look`."""
+    def expected(self, scores: _Scores, spectra: Volumes) -> Floats:
+        """Return the relative L2 that the features foretell, in the order of `look`."""
         squares = np.where(spectra.mask, 0, spectra.values.astype(float) ** 2).sum(axis=(2, 3, 4))
-        return np.concatenate([together(found.errors[:, own], squares[:, own]) for own in self.groups])
+        return np.concatenate([together(scores.errors[:, rows], squares[:, rows]) for rows in self.groups])
 
     def errors(self, spectra: Volumes, truth: Volumes, cuts: Cuts | None) -> Floats:
-        """The true relative L2 of what is made of spectra, in the order of `look`."""
-        wrong, true = squared_errors(self.gauge.bundle, self.gauge.role, spectra, truth, cuts=cuts)
+        """Return the true relative L2 of translated spectra, in the order of `look`."""
+        wrong, true = squared_errors(
+            self.comparison.bundle, self.comparison.direction, spectra, truth, cuts=cuts
+        )
         return np.concatenate(
             [
-                np.sqrt(wrong[:, own].sum(axis=1) / np.maximum(true[:, own].sum(axis=1), 1e-30))
-                for own in self.groups
+                np.sqrt(wrong[:, rows].sum(axis=1) / np.maximum(true[:, rows].sum(axis=1), 1e-30))
+                for rows in self.groups
             ]
         )
 
 
 def _expected(reference: Reference, moments: Floats) -> Floats:
-    """The errors (n, G) that the features foretell, NaN where they are not known."""
+    """Return the errors (n, G) that the features foretell, NaN where they are not known."""
     groups = list(range(moments.shape[1]))
-    each = [reference.errors(row, groups) for row in moments]
-    return np.array([np.full(len(groups), np.nan) if found is None else found for found in each])
+    if reference.errors(moments[0], groups) is None:
+        return np.full(moments.shape[:2], np.nan)
+    return np.array([reference.errors(row, groups) for row in moments])
 
 
 def _sets(
-    dataset: DataSet, clean: Volumes, wrong: str, count: int, settings: Settings, rng: np.random.Generator,
+    data: DataSet, clean: Volumes, other: str, count: int, settings: Settings, rng: np.random.Generator,
     *, noisy: bool,
 ) -> Iterator[tuple[str, Volumes]]:  # fmt: skip
-    """In-domain spectra and all controls by name, one set after the other: together they fill the memory."""
+    """Give in-domain spectra and all controls by name, one set after the other: they fill the memory."""
     yield "in domain", as_in_training(clean, settings, rng, noisy=noisy)
-    away = read_spectra(dataset, wrong, "test", count, rng)
+    away = read_spectra(data, other, "test", count, rng)
     yield "wrong domain", as_in_training(away, settings, rng, noisy=noisy)
     yield "wrong domain, clean", as_in_training(away, settings, rng, noisy=False)
     del away
-    made = controls(clean[:count], rng, held_out=True)
-    for name in list(made):
-        yield name, as_in_training(made.pop(name), settings, rng, noisy=noisy, augment=False)
+    spectra = controls(clean[:count], rng, held_out=True)
+    for name in list(spectra):
+        yield name, as_in_training(spectra.pop(name), settings, rng, noisy=noisy, augment=False)
 
 
 def _shares(verdicts: list[Any]) -> dict[str, float]:
@@ -232,31 +245,31 @@ def _shares(verdicts: list[Any]) -> dict[str, float]:
 def _error_correlation(
     judge: _Judge, dataset: DataSet, settings: Settings, rng: np.random.Generator
 ) -> dict[str, float] | None:
-    """Spearman of the score and of the expected error with the true relative L2, where pairs exist."""
+    """Correlate (Spearman) score and expected error with the true relative L2, where pairs exist."""
     from scipy.stats import spearmanr
 
-    pairs = draw_pairs(judge.gauge.bundle, dataset, judge.gauge.role, "test", settings, rng)
+    pairs = draw_pairs(judge.comparison.bundle, dataset, judge.comparison.direction, "test", settings, rng)
     if pairs is None:
         return None
     inside, truth = pairs
     clean = inside.filled(inside.values)
     swapped = exchanged_masks(clean)["mask of another energy"]
-    errors, found, looked = [], [], []
+    errors, scores, sources = [], [], []
     for spectra in (inside, truth, swapped):
         cuts = None
         if judge.axis is not None:
-            cuts = Cuts.draw(spectra.mask, judge.axis, EACH, rng)
+            cuts = Cuts.draw(spectra.mask, judge.axis, CUTS_OF_VOLUME, rng)
         errors.append(judge.errors(spectra, truth, cuts))
-        looked.append(spectra if cuts is None else cuts.spectra(spectra))
-        found.append(judge.look(looked[-1]))
-    scores = [one.score for one in found]
+        sources.append(spectra if cuts is None else cuts.spectra(spectra))
+        scores.append(judge.look(sources[-1]))
+    ranked = [part.score for part in scores]
     correlations = {
-        "in_domain": float(spearmanr(scores[0], errors[0]).statistic),
+        "in_domain": float(spearmanr(ranked[0], errors[0]).statistic),
         "with_wrong_domain_and_masks": float(
-            spearmanr(np.concatenate(scores), np.concatenate(errors)).statistic
+            spearmanr(np.concatenate(ranked), np.concatenate(errors)).statistic
         ),
     }
-    expected = judge.expected(found[0], looked[0])
+    expected = judge.expected(scores[0], sources[0])
     if np.isfinite(expected).all():
         correlations["expected_error_in_domain"] = float(spearmanr(expected, errors[0]).statistic)
         correlations["expected_over_true_error"] = float(np.median(expected / errors[0]))
@@ -264,7 +277,7 @@ def _error_correlation(
 
 
 def words(report: Mapping[str, Any]) -> str:
-    """The report as Markdown."""
+    """Format the report as Markdown."""
     inside = report["in_domain"]
     lines = [
         f"{report['direction']}{', single cuts' if report['cuts'] else ''}: p-values of "
@@ -282,15 +295,15 @@ def words(report: Mapping[str, Any]) -> str:
             f"| {100 * entry['share_below_0.05']:.0f} % | {100 * entry['verdicts']['untrustworthy']:.0f} % |"
         )
     if report["error_correlation"] is not None:
-        found = report["error_correlation"]
+        rank = report["error_correlation"]
         lines += [
             "",
-            f"Spearman of the score with the true translation error: {found['in_domain']:.2f} in domain, "
-            f"{found['with_wrong_domain_and_masks']:.2f} with the wrong domain and exchanged masks.",
+            f"Spearman of the score with the true translation error: {rank['in_domain']:.2f} in domain, "
+            f"{rank['with_wrong_domain_and_masks']:.2f} with the wrong domain and exchanged masks.",
         ]
-        if "expected_error_in_domain" in found:
+        if "expected_error_in_domain" in rank:
             lines.append(
-                f"Spearman of the expected error with the true one {found['expected_error_in_domain']:.2f} "
-                f"in domain; median ratio {found['expected_over_true_error']:.2f}."
+                f"Spearman of the expected error with the true one {rank['expected_error_in_domain']:.2f} "
+                f"in domain; median ratio {rank['expected_over_true_error']:.2f}."
             )
     return "\n".join(lines)

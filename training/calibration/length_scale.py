@@ -1,4 +1,4 @@
-"""How sharp the classifiers of a model are: the length scale of all members together, from validation data.
+"""Fit how sharp the classifiers of a model are: one factor on the length scales of all members.
 
 Each member's length scale was chosen for itself, and the mean of several is less sure than each of them.
 As in temperature scaling (Guo et al., ICML 2017) one factor on all length scales of a classifier is chosen by
@@ -12,75 +12,67 @@ from the length scales of the training.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mantid_exp2sim.model.bundle import Bundle, open_bundle, save_bundle
+from mantid_exp2sim.model.bundle import Bundle, save_bundle
 from mantid_exp2sim.model.card import Card, classifier_role
-from mantid_exp2sim.training.datasets.bins import require_bins
-from mantid_exp2sim.training.datasets.pairs import open_pairs
+from mantid_exp2sim.training.calibration.error_model import Conditions, Progress, open_both
 from mantid_exp2sim.training.datasets.spectra import Spectra
 from mantid_exp2sim.training.trainers.scores import calibration, mean_correlations, member_distances
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mantid_exp2sim.training.calibration.error_model import Conditions
-
 FACTORS = tuple(float(f) for f in np.geomspace(0.5, 2.0, 21).round(4))
 SOURCES = {"convolved": ("convolved", "measured"), "integrated": ("target",), "centre": ("target",)}
 """What a classifier is calibrated on: measurement-like data without and with noise and background."""
-READ = 0.99
+MIN_SHARE = 0.99
 """Share of the spectra that is above the threshold, or that with the training's length scales if smaller."""
 
 
 def sharpen(
-    model: str | Path | Bundle,
+    bundle: str | Path | Bundle,
     dataset: str | Path,
     *,
     conditions: Conditions,
     split: str = "validation",
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Card:
-    """Choose the length scales of a model's classifiers and write them into the model.
+    """Fit the length scales of a model's classifiers on a whole split and write them into the model.
 
-    ``conditions`` are those of `mantid_exp2sim.training.calibration.error_model.calibrate`; the whole
-    split is used. A
-    classifier of a kind that the data set does not have, or has without labels, keeps its own.
+    A classifier of a kind that the data set does not have, or has without labels, stays as it is.
     """
-    loaded = model if isinstance(model, Bundle) else open_bundle(model)
-    data = open_pairs(Path(dataset))
-    require_bins(loaded, data)
-    networks = {key: loaded.network(key) for key in loaded.card.weights}
-    cards = dict(loaded.card.classifiers)
+    bundle, data = open_both(bundle, dataset)
+    networks = {key: bundle.network(key) for key in bundle.card.weights}
+    cards = dict(bundle.card.classifiers)
     for domain, card in cards.items():
         spectra = Spectra(
             data=data,
-            target=loaded.card.target if domain == "convolved" else domain,
+            target=bundle.card.target if domain == "convolved" else domain,
             indices=data.split(split),
             noise=conditions.noise,
             seed=conditions.seed,
         )
         if spectra.target not in data.description.kinds:
             continue
-        distances, scales, label = _distances(loaded, domain, spectra)
+        distances, scales, label = _distances(bundle, domain, spectra)
         if not len(label):
             continue
         scales /= (card.calibration or {}).get("factor", 1.0)
-        chosen, figures = best_factor(distances, scales, label, threshold=card.threshold)
-        members: list[Any] = loaded.members(classifier_role(domain))
+        factor, figures = best_factor(distances, scales, label, threshold=card.threshold)
+        members: list[Any] = bundle.members(classifier_role(domain))
         for network, scale in zip(members, scales, strict=True):
-            network.length_scale.fill_(float(scale * chosen))
+            network.length_scale.fill_(float(scale * factor))
         cards[domain] = card.model_copy(
-            update={"calibration": {"spectra": len(label), "factor": chosen, **figures}}
+            update={"calibration": {"spectra": len(label), "factor": factor, **figures}}
         )
         if progress is not None:
-            progress(f"classifier {domain}: length scales × {chosen:.2f}, ECE {figures['ece']:.3f}")
-    changed = loaded.card.model_copy(update={"classifiers": cards})
-    return save_bundle(loaded.folder, changed, networks, overwrite=True)
+            progress(f"classifier {domain}: length scales × {factor:.2f}, ECE {figures['ece']:.3f}")
+    changed = bundle.card.model_copy(update={"classifiers": cards})
+    return save_bundle(bundle.folder, changed, networks, overwrite=True)
 
 
 def best_factor(
@@ -90,7 +82,7 @@ def best_factor(
     *,
     threshold: float = 0.5,
 ) -> tuple[float, dict[str, float]]:
-    """The factor of the lowest negative log likelihood, and that and the ECE with it.
+    """Return the factor of the lowest negative log likelihood, and that and the ECE with it.
 
     ``distances`` (members, n, volumes, classes) to the centroids; ``scales`` (members,); ``label`` (n,);
     ``threshold`` of the correlations.
@@ -103,29 +95,29 @@ def best_factor(
     >>> best_factor(far, np.array([0.1]), label)[0]  # correlations of 0.61: not below the threshold
     0.8706
     """
-    found: dict[float, dict[str, float]] = {}
+    figures: dict[float, dict[str, float]] = {}
     above: dict[float, float] = {}
     for factor in FACTORS:
         correlations = mean_correlations(distances, scales * factor)
-        said = calibration(correlations, label)
-        found[factor] = {name: float(said[name]) for name in ("nll", "ece")}
+        scores = calibration(correlations, label)
+        figures[factor] = {name: float(scores[name]) for name in ("nll", "ece")}
         above[factor] = float((correlations.max(axis=1) >= threshold).mean())
-    allowed = [factor for factor in FACTORS if above[factor] >= min(READ, above[1.0])]
-    best = min(allowed, key=lambda factor: found[factor]["nll"])
-    return best, found[best]
+    allowed = [factor for factor in FACTORS if above[factor] >= min(MIN_SHARE, above[1.0])]
+    best = min(allowed, key=lambda factor: figures[factor]["nll"])
+    return best, figures[best]
 
 
 def _distances(
-    model: Bundle, domain: str, spectra: Spectra
+    bundle: Bundle, domain: str, spectra: Spectra
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Distances of every spectrum, the members' length scales, and the labels."""
+    """Return the distances of every spectrum, the members' length scales, and the labels."""
     parts: list[NDArray[np.float64]] = []
     labels: list[Any] = []
     scales: NDArray[np.float64] = np.zeros(0)
     for batch in spectra.batches():
         for source in SOURCES[domain]:
-            found, scales = member_distances(model, domain, batch.source(source), spectra.mask)
-            parts.append(found)
+            distances, scales = member_distances(bundle, domain, batch.source(source), spectra.mask)
+            parts.append(distances)
             labels.append(batch.label)
     label = np.concatenate(labels)
     return np.concatenate(parts, axis=1)[:, label >= 0], scales, label[label >= 0]

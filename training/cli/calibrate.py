@@ -48,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
     from mantid_exp2sim.errors import Exp2SimError
     from mantid_exp2sim.model.bundle import open_bundle
     from mantid_exp2sim.simulation.noise import MeasurementNoise
-    from mantid_exp2sim.training.calibration.error_model import Conditions, calibrate, coverage, table
+    from mantid_exp2sim.training.calibration.coverage import coverage, table
+    from mantid_exp2sim.training.calibration.error_model import Conditions, calibrate
     from mantid_exp2sim.training.calibration.length_scale import sharpen
     from mantid_exp2sim.training.trainers.bundle import held
 

@@ -16,7 +16,8 @@ from mantid_exp2sim.inference.translate import translate
 from mantid_exp2sim.model.bundle import Bundle
 from mantid_exp2sim.model.card import classifier_role
 from mantid_exp2sim.model.error_model import NORMAL_95
-from mantid_exp2sim.training.calibration.error_model import Conditions, coverage
+from mantid_exp2sim.training.calibration.coverage import coverage
+from mantid_exp2sim.training.calibration.error_model import Conditions
 from mantid_exp2sim.training.datasets.bins import volume_axes
 from mantid_exp2sim.training.datasets.description import BinEdges
 from mantid_exp2sim.training.datasets.sampler import DataSet

@@ -1,4 +1,4 @@
-"""Are the gaps of data where the training spectra have theirs?"""
+"""Compare the gaps of data with those of the training spectra."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ of its bins: another measurement on the same instrument may differ as much. (Rea
 
 
 def packed(mask: npt.NDArray[np.bool_]) -> Bits:
-    """Masks (V, …) as bits (V, bytes).
+    """Pack masks (V, …) into bits (V, bytes).
 
     >>> packed(np.array([[True, False, True]])).tolist()
     [[160]]
@@ -27,13 +27,13 @@ def packed(mask: npt.NDArray[np.bool_]) -> Bits:
 
 
 def usual_gaps(masks: npt.NDArray[np.bool_]) -> Bits:
-    """Of masks (n, G, …), True = not measured: bits (G, 2, bytes), bins never and bins always measured."""
+    """Find the bins that masks (n, G, …) never and always measure: bits (G, 2, bytes)."""
     missing = masks.reshape(*masks.shape[:2], -1).mean(axis=0)
     return np.stack([packed(missing > 1 - RARE), packed(missing < RARE)], axis=1)
 
 
 def departures(hidden: Bits, usual: Bits) -> npt.NDArray[np.float64]:
-    """Share (V,) of the bins that are measured against the habit, or missing against it.
+    """Return the share (V,) of the bins that are measured against the habit, or missing against it.
 
     ``hidden`` (V, bytes) of data; ``usual`` (V, 2, bytes), `usual_gaps` at their incident energies. The share
     is of the bins that the training set measures at all.
@@ -44,11 +44,11 @@ def departures(hidden: Bits, usual: Bits) -> npt.NDArray[np.float64]:
     """
     never, always = usual[:, 0], usual[:, 1]
     strange = (~hidden & never) | (hidden & always)
-    known = 8 * never.shape[1] - _count(never)
-    found: npt.NDArray[np.float64] = _count(strange) / np.maximum(known, 1)
-    return found
+    ever = 8 * never.shape[1] - _count(never)
+    shares: npt.NDArray[np.float64] = _count(strange) / np.maximum(ever, 1)
+    return shares
 
 
 def _count(bits: Bits) -> npt.NDArray[np.int64]:
-    found: npt.NDArray[np.int64] = np.unpackbits(bits, axis=1).sum(axis=1, dtype=np.int64)
-    return found
+    counts: npt.NDArray[np.int64] = np.unpackbits(bits, axis=1).sum(axis=1, dtype=np.int64)
+    return counts

@@ -1,4 +1,4 @@
-"""What a generator sees in a volume: the features of its own layers, summed up and as single points."""
+"""Compute what a generator sees in a volume: the features of its layers, summed up and as single points."""
 
 from __future__ import annotations
 
@@ -22,10 +22,8 @@ MAX_CHANNELS = 32
 """Channels of a layer that are looked at, evenly spaced over all of them."""
 BATCH_BINS = 65_536
 """At most so many bins go through the network at once (but always one sample)."""
-
-
 LEVEL_FLOOR = 0.01
-"""Added to the mean of scaled intensities before its logarithm: an empty volume has no level of its own."""
+"""Added to the mean of scaled intensities before its logarithm: an empty volume has no level."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,11 +44,11 @@ class Features:
     hidden: Bits
 
     def __getitem__(self, rows: Any) -> Features:
-        """Some of them."""
+        """Select volumes."""
         return Features(self.moments[rows], self.points[rows], self.levels[rows], self.hidden[rows])
 
     def reshape(self, *shape: int) -> Features:
-        """With the first axis in another shape."""
+        """Bring the first axis into another shape."""
         return Features(
             self.moments.reshape(*shape, *self.moments.shape[1:]),
             self.points.reshape(*shape, *self.points.shape[1:]),
@@ -69,21 +67,21 @@ def encode(
     points: int,
     seed: int = 0,
 ) -> Features:
-    """Features of volumes (V, h, k, E) in network units with their mask (True = not measured) and Ei (V,).
+    """Compute the features of volumes (V, h, k, E) in network units with their masks and Ei (V,).
 
-    What the network is given is what a translation gives it. Nothing is changed by values under the mask.
+    The network takes what a translation gives it. Nothing is changed by values under the mask.
     ``points`` positions are drawn with ``seed``, from measured ones.
     """
     import torch
 
-    found = []
+    features = []
     with short_waits(), torch.inference_mode():
         for values, hidden, energy in zip(scaled, mask, energies, strict=True):
             x = torch.from_numpy(np.where(hidden, 0.0, values).astype(np.float32))[None]
             gone = torch.from_numpy(np.array(hidden)).float()[None]
             stacked = layout.stack(x, gone, torch.tensor([float(energy)]))
-            found.append(_one(network, stacked, layout.channels, points, seed))
-    moments, clouds = (np.stack(part) for part in zip(*found, strict=True))
+            features.append(_encode_volume(network, stacked, layout.channels, points, seed))
+    moments, clouds = (np.stack(part) for part in zip(*features, strict=True))
     return Features(moments, clouds, _levels(scaled, mask), packed(mask))
 
 
@@ -93,7 +91,9 @@ def _levels(scaled: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> Floats:
     return np.asarray(np.log(np.maximum(total / np.maximum((~mask).sum(axis=inner), 1), 0) + LEVEL_FLOOR))
 
 
-def _one(network: Any, stacked: torch.Tensor, channels: int, count: int, seed: int) -> tuple[Floats, Floats]:
+def _encode_volume(
+    network: Any, stacked: torch.Tensor, channels: int, count: int, seed: int
+) -> tuple[Floats, Floats]:
     import torch
 
     bins = int(np.prod(stacked.shape[2:]))
@@ -102,21 +102,21 @@ def _one(network: Any, stacked: torch.Tensor, channels: int, count: int, seed: i
     for part in torch.split(stacked, max(1, BATCH_BINS // bins)):
         gate = (1 - part[:, channels : 2 * channels]).amax(1, keepdim=True)
         layers = [_thin(layer) for layer in network.forward_features(part)[1]]
-        made = [_sums(layer, _resized(gate, layer)) for layer in layers]
-        sums = made if not sums else [a + b for a, b in zip(sums, made, strict=True)]
+        more = [_sums(layer, _resized(gate, layer)) for layer in layers]
+        sums = more if not sums else [a + b for a, b in zip(sums, more, strict=True)]
         clouds.append(layers[-1].flatten(2).transpose(1, 2).reshape(-1, layers[-1].shape[1]))
         weights.append(_resized(gate, layers[-1]).flatten())
     measured = np.flatnonzero(torch.cat(weights).numpy() > 0)
     if measured.size == 0:
         measured = np.arange(sum(len(w) for w in weights))
     rng = np.random.default_rng([seed, count])
-    chosen = rng.choice(measured, count, replace=measured.size < count)
-    return np.concatenate([_moments(s.numpy()) for s in sums]), torch.cat(clouds)[chosen].double().numpy()
+    rows = rng.choice(measured, count, replace=measured.size < count)
+    return np.concatenate([_moments(s.numpy()) for s in sums]), torch.cat(clouds)[rows].double().numpy()
 
 
 def _thin(layer: torch.Tensor) -> torch.Tensor:
-    wanted = np.unique(np.linspace(0, layer.shape[1] - 1, min(layer.shape[1], MAX_CHANNELS)).round())
-    return layer if wanted.size == layer.shape[1] else layer[:, wanted.astype(int).tolist()]
+    rows = np.unique(np.linspace(0, layer.shape[1] - 1, min(layer.shape[1], MAX_CHANNELS)).round())
+    return layer if rows.size == layer.shape[1] else layer[:, rows.astype(int).tolist()]
 
 
 def _resized(gate: torch.Tensor, layer: torch.Tensor) -> torch.Tensor:
@@ -128,7 +128,7 @@ def _resized(gate: torch.Tensor, layer: torch.Tensor) -> torch.Tensor:
 
 
 def _sums(layer: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
-    """Rows: Σw, Σwf, Σwf², Σ pairs, Σ|difference| of pairs; a column for each channel, float64."""
+    """Sum up a layer: Σw, Σwf, Σwf², Σ pairs, Σ|difference| of pairs, with a column for each channel."""
     import torch
 
     def total(values: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What a direction's training set looks like, and how far spectra are from it."""
+"""Describe a direction's training set, and score how far spectra are from it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mantid_exp2sim.domain.transport import sinkhorn_divergence
 Floats = npt.NDArray[np.float64]
 
 TOP = 8
-"""Leading directions of the feature moments that are kept one by one."""
+"""Leading directions of the feature moments that are stored one by one."""
 RESIDUAL, AXIS, FAR, LEVEL, GAPS = range(TOP, TOP + 5)
-"""Further columns of the parts of a volume: residual, place on the domain axis, logarithms of the transport
-distance and of the intensity, departure of the gaps."""
+"""Further columns of the parts of a volume: residual, place on the axis that parts the kinds of data,
+logarithms of the transport distance and of the intensity, departure of the gaps."""
 COLUMNS = GAPS + 1
 FLOOR = 0.05
 CLIP = 2.0
@@ -36,10 +36,10 @@ class Reference:
 
     ``energies`` (G,) meV; ``center``, ``scale`` (G, D); ``basis`` (D, R) shared by all; ``white`` (G, R, R)
     from there to independent directions of unit variance, the widest first; ``axis`` (G, R) that parts the
-    domains; ``bend`` (G, 3) the residual expected at a given reach, ``bend_limit`` (G,); ``joint`` (G·J, G·J)
-    covariance of the leading directions over all energies; ``point_center`` (C,), ``point_basis`` (C, K)
-    whiten points; ``points``, ``held`` (G, P, K) of the training and of held-out spectra; ``gaps`` (G, 2,
-    bytes), `usual_gaps`; ``error`` (G, 3, Q) mean, width and weight of the features that foretell the
+    kinds of data; ``bend`` (G, 3) the residual expected at a given reach, ``bend_limit`` (G,); ``joint``
+    (G·J, G·J) covariance of the leading directions over all energies; ``point_center`` (C,), ``point_basis``
+    (C, K) whiten points; ``points``, ``held`` (G, P, K) of the training and of held-out spectra; ``gaps``
+    (G, 2, bytes), `usual_gaps`; ``error`` (G, 3, Q) mean, width and weight of the features that foretell the
     logarithm of the error, and its mean ``error_level`` (G,), Q = 0 where it is not known; ``fit`` and
     ``calibration`` (n, G, Y): parts of other training spectra, which set the scales, and of held-out ones,
     which the p-value ranks among. Y is `COLUMNS`.
@@ -65,30 +65,30 @@ class Reference:
     calibration: Floats
 
     def group(self, energies: npt.NDArray[Any]) -> list[int]:
-        """The number of the nearest incident energy (in its logarithm) of each."""
+        """Return the number of the nearest incident energy (in its logarithm) of each."""
         distances = np.abs(np.log(np.asarray(energies)[:, None] / self.energies[None]))
         return [int(index) for index in distances.argmin(axis=1)]
 
     def whiten(self, points: Floats) -> Floats:
-        """Feature points (…, C) to (…, K) of unit variance over the training set."""
+        """Bring feature points (…, C) to (…, K) of unit variance over the training set."""
         whitened: Floats = (points - self.point_center) @ self.point_basis
         return whitened
 
     def reduce(self, moments: Floats, groups: Sequence[int]) -> tuple[Floats, Floats]:
-        """Moments (V, D) to independent directions (V, R) and the place on the domain axis (V,)."""
+        """Bring moments (V, D) to independent directions (V, R) and the place on the axis (V,)."""
         g = list(groups)
         reduced = ((moments - self.center[g]) / self.scale[g]) @ self.basis
         return np.einsum("vi,vij->vj", reduced, self.white[g]), (reduced * self.axis[g]).sum(axis=1)
 
     def distances(self, points: Floats, groups: Sequence[int], regularisation: float) -> Floats:
-        """Debiased transport distance (V,) of points (V, N, C) to as many of the training set."""
+        """Return the debiased transport distance (V,) of points (V, N, C) to as many of the training set."""
         count = points.shape[1]
         return sinkhorn_divergence(
             self.whiten(points), self.points[list(groups), :count], regularisation=regularisation
         )
 
     def errors(self, moments: Floats, groups: Sequence[int]) -> Floats | None:
-        """The relative L2 error (V,) that a translation of volumes will have, from their moments (V, D)."""
+        """Foretell the relative L2 error (V,) of translated volumes from their moments (V, D)."""
         if not self.error.shape[-1]:
             return None
         g = list(groups)
@@ -100,7 +100,7 @@ class Reference:
     def parts(
         self, features: Features, groups: Sequence[int], regularisation: float, *, aligned: bool = True
     ) -> Floats:
-        """Per volume what the score is made of: (V, Y). ``aligned``: bins are those of the training set."""
+        """Return what the score is made of (V, Y). ``aligned``: bins are those of the training set."""
         g = list(groups)
         y, place = self.reduce(features.moments, g)
         reach, residual = spread(y)
@@ -114,7 +114,7 @@ class Reference:
         return np.column_stack(columns)
 
     def scores(self, parts: Floats, groups: Sequence[int], *, gaps: bool = True) -> Floats:
-        """Score (n,) of spectra whose volumes at ``groups`` have ``parts`` (n, len(groups), Y)."""
+        """Score spectra (n,) whose volumes at ``groups`` have ``parts`` (n, len(groups), Y)."""
         g = list(groups)
         raw = self._raw(parts, g, self.fit[:, g])
         usual = self._raw(self.fit[:, g], g, self.fit[:, g])
@@ -127,7 +127,7 @@ class Reference:
         return total
 
     def _raw(self, parts: Floats, groups: list[int], fit: Floats) -> Floats:
-        """The numbers (n, 7) of spectra."""
+        """Return the numbers (n, 7) of spectra."""
         columns = np.concatenate([np.arange(TOP) + TOP * group for group in groups])
         covariance = self.joint[np.ix_(columns, columns)]
         place = parts[..., AXIS]
@@ -146,37 +146,37 @@ class Reference:
 
 
 def mahalanobis(x: Floats, covariance: Floats) -> Floats:
-    """Logarithm (n,) of the squared Mahalanobis distance per dimension of rows (n, d)."""
+    """Return the logarithm (n,) of the squared Mahalanobis distance per dimension of rows (n, d)."""
     squared = (x * np.linalg.solve(covariance, x.T).T).sum(axis=1) / x.shape[1]
     return np.asarray(np.log(np.maximum(squared, 1e-12)))
 
 
 def together(errors: Floats, squares: Floats) -> Floats:
-    """The relative L2 (n,) of spectra of the ``errors`` (n, g) and Σ x² of their volumes."""
+    """Join the relative L2 ``errors`` (n, g) of volumes of Σ x² ``squares`` to those of spectra (n,)."""
     whole = np.maximum(squares.sum(axis=-1), 1e-30)
     return np.asarray(np.sqrt((squares * errors**2).sum(axis=-1) / whole))
 
 
 def sharing(levels: Floats, usual: Floats) -> Floats:
-    """How unusually intensity is shared between incident energies: of levels (n, g) given usual ones (m, g).
+    """Measure how unusually levels (n, g) of incident energies are shared, given usual ones (m, g).
 
     The levels are taken relative to their mean: the scale of the intensities is not looked at.
     """
-    own, usual = (x - x.mean(axis=1, keepdims=True) for x in (levels, usual))
+    levels, usual = (x - x.mean(axis=1, keepdims=True) for x in (levels, usual))
     middle, width = usual.mean(axis=0), np.maximum(usual.std(axis=0), 1e-6)
-    own, usual = (own - middle) / width, (usual - middle) / width
-    return mahalanobis(own, usual.T @ usual / len(usual) + 0.01 * np.eye(usual.shape[1]))
+    levels, usual = (levels - middle) / width, (usual - middle) / width
+    return mahalanobis(levels, usual.T @ usual / len(usual) + 0.01 * np.eye(usual.shape[1]))
 
 
 def spread(y: Floats) -> tuple[Floats, Floats]:
-    """Logarithmic reach within the leading directions and residual in the others, of whitened (V, R)."""
+    """Return the logarithms of reach (leading directions) and residual (others) of whitened (V, R)."""
     reach = np.log((y[:, :TOP] ** 2).mean(axis=1) + FLOOR)
-    rest = y[:, TOP:] if y.shape[1] > TOP else y
-    return reach, np.log((rest**2).mean(axis=1) + 1e-12)
+    others = y[:, TOP:] if y.shape[1] > TOP else y
+    return reach, np.log((others**2).mean(axis=1) + 1e-12)
 
 
 def extreme(scores: Floats) -> float:
-    """The 99 % quantile of in-domain scores: the limit is a multiple of it.
+    """Return the 99 % quantile of in-domain scores: the limit is a multiple of it.
 
     >>> extreme(np.arange(101.0))
     99.0
@@ -185,7 +185,7 @@ def extreme(scores: Floats) -> float:
 
 
 def conformal_p(score: float, calibration: Floats, uniform: float) -> float:
-    """Rank p-value of a score among n in-domain scores, ties broken by a uniform number.
+    """Rank a score among n in-domain scores, ties broken by a uniform number: a p-value.
 
     >>> round(conformal_p(2.5, np.array([1.0, 2.0, 3.0]), 0.5), 3)
     0.375

@@ -51,7 +51,7 @@ class Settings:
 
     @classmethod
     def of(cls, card: Card, **changes: Any) -> Settings:
-        """Take noise, background, jitter and symmetries from the last stage of the recipe on a model's card."""
+        """Take noise, background, jitter and symmetries from the last recipe on a model's card."""
         recipes: Any = card.training.get("recipes", {})
         stages = recipes.get("translator", ()) if isinstance(recipes, dict) else ()
         data = stages[-1].get("data", {}) if stages else {}

@@ -20,7 +20,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from mantid_exp2sim.domain.comparison import Comparison, regions, section_of
 from mantid_exp2sim.domain.likeness import conformal_p, extreme
@@ -30,13 +29,12 @@ from mantid_exp2sim.errors import Exp2SimError, OutsideDomainError
 from mantid_exp2sim.model.card import DIRECTIONS
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.histogram import Histogram
+    from mantid_exp2sim.histogram import Floats, Histogram
     from mantid_exp2sim.inference.prepare import Prepared
     from mantid_exp2sim.inference.volumes import Volumes
     from mantid_exp2sim.model.bundle import Bundle
     from mantid_exp2sim.model.card import Calibrated, Direction, DomainCard
 
-Floats = npt.NDArray[np.float64]
 Verdict = Literal["trustworthy", "expert opinion", "untrustworthy", "not known"]
 
 ENOUGH = 0.5

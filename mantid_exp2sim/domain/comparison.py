@@ -14,13 +14,13 @@ from mantid_exp2sim.domain.features import Features, encode
 from mantid_exp2sim.domain.likeness import FAR, Reference, together
 from mantid_exp2sim.domain.reference import domain_card, load_reference
 from mantid_exp2sim.domain.transport import NotConverged
+from mantid_exp2sim.histogram import Floats
 
 if TYPE_CHECKING:
     from mantid_exp2sim.inference.volumes import Volumes
     from mantid_exp2sim.model.bundle import Bundle
     from mantid_exp2sim.model.card import Calibrated, Direction, DomainCard
 
-Floats = npt.NDArray[np.float64]
 
 MAX_REGIONS = 16
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mantid_exp2sim.domain.detector_gaps import Bits, packed
+from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.inference.worker import short_waits
 from mantid_exp2sim.networks.layout import Layout
 
 if TYPE_CHECKING:
     import torch
 
-Floats = npt.NDArray[np.float64]
-Role = Literal["deconvolve", "convolve"]
 
 MAX_CHANNELS = 32
 """Channels of a layer that are looked at, evenly spaced over all of them."""

@@ -12,8 +12,7 @@ import numpy.typing as npt
 from mantid_exp2sim.domain.detector_gaps import TOLERANCE, Bits, departures
 from mantid_exp2sim.domain.features import Features
 from mantid_exp2sim.domain.transport import sinkhorn_divergence
-
-Floats = npt.NDArray[np.float64]
+from mantid_exp2sim.histogram import Floats
 
 TOP = 8
 """Leading directions of the feature moments that are stored one by one."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mantid_exp2sim.domain.comparison import Comparison
 from mantid_exp2sim.domain.detector_gaps import Bits
 from mantid_exp2sim.domain.features import Features
 from mantid_exp2sim.domain.likeness import CLIP, COLUMNS, FLOOR, TOP, ErrorFit, Reference, spread
 from mantid_exp2sim.domain.transport import REGULARISATION, squared_distances
+from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.training.calibration.spectra import Cuts
 from mantid_exp2sim.training.datasets.volumes import Volumes
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from mantid_exp2sim.model.bundle import Bundle
     from mantid_exp2sim.model.card import Direction
 
-Floats: TypeAlias = NDArray[np.float64]
 
 RANK, POINT_RANK, ERROR_RANK = 64, 8, 16
 """Directions of the feature moments, of the feature points, and of the moments that foretell an error."""

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mantid_exp2sim.domain.comparison import Comparison
 from mantid_exp2sim.domain.detector_gaps import usual_gaps
 from mantid_exp2sim.domain.likeness import Reference, extreme
 from mantid_exp2sim.domain.reference import reference_bytes, reference_name, rounded
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.model.bundle import Bundle, save_bundle
 from mantid_exp2sim.model.card import (
     DIRECTIONS,
@@ -59,7 +59,6 @@ from mantid_exp2sim.training.synthetic.controls import controls
 if TYPE_CHECKING:
     from torch import nn
 
-Floats: TypeAlias = NDArray[np.float64]
 Say: TypeAlias = Callable[[str], None]
 
 MIN_SPECTRA = 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from mantid_exp2sim.domain.comparison import Comparison, section_of
 from mantid_exp2sim.domain.likeness import FAR, Reference, conformal_p, extreme, together
 from mantid_exp2sim.domain.reference import domain_card
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.model.card import DIRECTIONS
 from mantid_exp2sim.training.calibration.domain_fit import parts_of, squared_errors
 from mantid_exp2sim.training.calibration.spectra import (
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from mantid_exp2sim.model.card import Direction
     from mantid_exp2sim.training.datasets.dataset import DataSet
 
-Floats: TypeAlias = NDArray[np.float64]
 CUTS_OF_VOLUME = 2
 VERDICTS = ("trustworthy", "expert opinion", "untrustworthy")
 

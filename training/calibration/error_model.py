@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.inference.translate import translate_volumes
 from mantid_exp2sim.inference.volumes import Volumes
 from mantid_exp2sim.model.bundle import Bundle, open_bundle
@@ -27,7 +28,6 @@ from mantid_exp2sim.training.datasets.sampler import DataSet
 if TYPE_CHECKING:
     from mantid_exp2sim.model.card import Card, Direction
 
-Floats = npt.NDArray[np.float64]
 Progress = Callable[[str], None]
 _Tables = tuple[tuple[float, ...], tuple[float, ...]]
 NORMAL_68 = 0.682689

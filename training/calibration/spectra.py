@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mantid_exp2sim.model.card import Card, DataKind, Direction, DomainCard
     from mantid_exp2sim.training.datasets.dataset import DataSet
 
-Floats: TypeAlias = NDArray[np.float64]
 
 NOISE = {
     "noise": "counting",

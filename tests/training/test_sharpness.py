@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mantid_exp2sim.inference.classify import mean_correlations
 from mantid_exp2sim.model.bundle import load_bundle
 from mantid_exp2sim.training.calibration.error_model import Conditions
 from mantid_exp2sim.training.calibration.length_scale import FACTORS, best_factor, sharpen
-from mantid_exp2sim.training.trainers.scores import calibration, mean_correlations
+from mantid_exp2sim.training.trainers.scores import calibration
 
 
 def test_members_that_are_unsure_together_become_sharper() -> None:

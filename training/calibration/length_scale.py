@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mantid_exp2sim.inference.classify import mean_correlations
 from mantid_exp2sim.model.bundle import Bundle, save_bundle
-from mantid_exp2sim.model.card import Card, classifier_role
+from mantid_exp2sim.model.card import Card, DataKind, classifier_role
 from mantid_exp2sim.training.calibration.error_model import Conditions, Progress, open_both
 from mantid_exp2sim.training.datasets.spectra import Spectra
-from mantid_exp2sim.training.trainers.scores import calibration, mean_correlations, member_distances
+from mantid_exp2sim.training.trainers.scores import calibration, member_distances
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,7 +109,7 @@ def best_factor(
 
 
 def _distances(
-    bundle: Bundle, domain: str, spectra: Spectra
+    bundle: Bundle, domain: DataKind, spectra: Spectra
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """Return the distances of every spectrum, the members' length scales, and the labels."""
     parts: list[NDArray[np.float64]] = []

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.model.bundle import Bundle
+from mantid_exp2sim.model.card import DataKind
 from mantid_exp2sim.training.datasets.spectra import Spectra
 from mantid_exp2sim.training.trainers.scores import area_under_curve, correlations
 
@@ -58,7 +59,7 @@ def null_response(model: Bundle, spectra: Spectra, seed: int = 0) -> dict[str, d
 
 
 def null_areas(
-    model: Bundle, spectra: Spectra, answers: Mapping[str, Floats], seed: int = 0
+    model: Bundle, spectra: Spectra, answers: Mapping[DataKind, Floats], seed: int = 0
 ) -> dict[str, Any]:
     """AUROC of the largest correlation, for telling spectra of a class from shuffled bins and panels.
 

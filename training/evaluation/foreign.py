@@ -19,6 +19,7 @@ from mantid_exp2sim.domain.check import check_volumes
 from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.inference.volumes import Volumes
 from mantid_exp2sim.model.bundle import Bundle
+from mantid_exp2sim.model.card import DataKind
 from mantid_exp2sim.simulation.constants import ENERGY_PER_K2
 from mantid_exp2sim.simulation.manganite import LATTICE
 from mantid_exp2sim.training.datasets.spectra import Batch, Spectra
@@ -154,7 +155,7 @@ def _readings(model: Bundle, spectra: Spectra, x: NDArray[np.float32]) -> Iterat
         yield "refused", np.array([verdict == "untrustworthy" for verdict in verdicts])
 
 
-def _largest(model: Bundle, domain: str, x: torch.Tensor, spectra: Spectra) -> Floats:
+def _largest(model: Bundle, domain: DataKind, x: torch.Tensor, spectra: Spectra) -> Floats:
     return np.asarray(correlations(model, domain, x, spectra.mask).max(axis=1))
 
 

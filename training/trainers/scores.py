@@ -8,69 +8,43 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.inference.classify import class_distances, mean_correlations
 from mantid_exp2sim.model.bundle import Bundle
-from mantid_exp2sim.model.card import classifier_role
+from mantid_exp2sim.model.card import DataKind, classifier_role
 
 if TYPE_CHECKING:
     import torch
+
+    from mantid_exp2sim.networks.duq import Duq
 
 RELIABILITY_BINS = 10
 
 
 def correlations(
-    model: Bundle, domain: str, x: torch.Tensor, mask: torch.Tensor, *, member: int | None = None
+    bundle: Bundle, data_kind: DataKind, x: torch.Tensor, mask: torch.Tensor, *, member: int | None = None
 ) -> Floats:
-    """Correlations (n, classes) of mosaics (n, Ei, h, k, E) in physical units: the mean over the members, or
-    of one alone (numbers beyond the last begin again).
+    """Return the correlations (n, classes) of mosaics (n, Ei, h, k, E) in physical units.
 
-    Of a classifier of single volumes: the mean over the incident energies, as `classify` gives.
+    They are the mean over the members, or of one alone (numbers beyond the last begin again), and, of a
+    classifier of single volumes, over the incident energies, as `classify` gives.
     """
-    return mean_correlations(*member_distances(model, domain, x, mask, member=member))
-
-
-def mean_correlations(distances: Floats, scales: Floats) -> Floats:
-    """Correlations (n, classes), the mean over members and volumes.
-
-    ``distances`` (members, n, volumes, classes) to the centroids; ``scales`` (members,) are length scales.
-
-    >>> mean_correlations(np.array([[[[0.0, 2.0]]], [[[0.0, 0.0]]]]), np.array([1.0, 1.0])).round(3)
-    array([[1.   , 0.684]])
-    """
-    squares = 2 * scales[:, None, None, None] ** 2
-    means: Floats = np.exp(-distances / squares).mean(axis=(0, 2))
-    return means
+    return mean_correlations(*member_distances(bundle, data_kind, x, mask, member=member))
 
 
 def member_distances(
-    model: Bundle, domain: str, x: torch.Tensor, mask: torch.Tensor, *, member: int | None = None
+    bundle: Bundle, data_kind: DataKind, x: torch.Tensor, mask: torch.Tensor, *, member: int | None = None
 ) -> tuple[Floats, Floats]:
-    """Distances to the centroids (members, n, volumes, classes) and the length scales (members,).
+    """Return the distances to the centroids (members, n, volumes, classes) and length scales (members,).
 
-    ``x`` (n, Ei, h, k, E) in physical units; a classifier of whole mosaics has one volume.
+    ``x`` (n, Ei, h, k, E) is in physical units; ``mask`` is True where not measured.
     """
+    networks: list[Duq] = bundle.members(classifier_role(data_kind))  # type: ignore[assignment]
+    if member is not None:
+        networks = [networks[member % len(networks)]]
     import torch
 
-    from mantid_exp2sim.networks.duq import stack_panels
-
-    members: list[Any] = model.members(classifier_role(domain))  # type: ignore[arg-type]
-    if member is not None:
-        members = [members[member % len(members)]]
-    card = model.card.classifiers[domain]  # type: ignore[index]
-    scaling = card.scaling or model.card.scaling
-    whole = card.network.panels == x.shape[1] * x.shape[4]
-    distances = []
-    with torch.inference_mode():
-        for part in torch.split(x, 32):
-            scaled = torch.where(mask, 0.0, scaling.forward(part))
-            unknown = mask.float().expand_as(scaled)
-            if whole:
-                stacked = stack_panels(scaled, unknown)
-            else:
-                stacked = stack_panels(*(tensor.flatten(0, 1)[:, None] for tensor in (scaled, unknown)))
-            batch = torch.stack([network.distances(network.embed(stacked)) for network in members])
-            distances.append(batch.reshape(len(members), len(part), -1, batch.shape[2]))
-    scales = np.array([float(network.length_scale) for network in members])
-    return torch.cat(distances, 1).double().numpy(), scales
+    scaling = bundle.card.classifiers[data_kind].scaling or bundle.card.scaling
+    return class_distances(networks, torch.where(mask, 0.0, scaling.forward(x)), mask)
 
 
 def calibration(answers: Floats, label: NDArray[np.int64]) -> dict[str, Any]:

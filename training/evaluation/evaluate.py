@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.bundle import Bundle, open_bundle
+from mantid_exp2sim.model.card import DataKind
 from mantid_exp2sim.networks.layout import AXES
 from mantid_exp2sim.simulation.noise import TYPICAL_NOISE, MeasurementNoise
 from mantid_exp2sim.training.datasets.bins import require_bins
@@ -131,7 +132,7 @@ def evaluate(
         for answers in report["members"]["calibration"].values():
             del answers["correlations"]
     say("inputs of no class, domain, errors, panels")
-    domains = {"target": models[0].card.target, "convolved": "convolved"}
+    domains: dict[str, DataKind] = {"target": models[0].card.target, "convolved": "convolved"}
     correlations = {
         domains[reader]: answers.pop("correlations") for reader, answers in report["calibration"].items()
     }

@@ -122,10 +122,10 @@ def test_evaluation_and_use_give_the_same_numbers(chain: Path, capsys: pytest.Ca
     model = mantid_exp2sim.load_model(chain / "tiny")
     data = open_dataset(chain / "data")
     settings = Settings(seed=1, classical=2, extras=1, panels=1)
-    report, _ = evaluate(model, chain / "data", settings=settings)
+    report, _ = evaluate(model.bundle, chain / "data", settings=settings)
     assert report["mosaics"] == 6
     assert set(report["gap_closed"]) == {"deconvolve", "deconvolve_measured", "convolve"}
-    again, _ = evaluate(model, chain / "data", settings=settings)
+    again, _ = evaluate(model.bundle, chain / "data", settings=settings)
     assert list(numbers(again)) == pytest.approx(list(numbers(report)), rel=1e-4, abs=1e-6)
 
     values = data.read("convolved", data.split("test", 1))
@@ -136,11 +136,11 @@ def test_evaluation_and_use_give_the_same_numbers(chain: Path, capsys: pytest.Ca
     class Set:
         mask, energies = torch.from_numpy(data.mask), torch.from_numpy(data.energies)
 
-    translated = model_translator(model)("deconvolve", torch.from_numpy(values), Set)  # type: ignore[arg-type]
+    translated = model_translator(model.bundle)("deconvolve", torch.from_numpy(values), Set)  # type: ignore[arg-type]
     batch = translated[0].numpy()
     keep = ~data.mask
     assert np.allclose(volumes_from_picture(used.intensity)[keep], batch[keep], rtol=1e-4, atol=1e-4)
-    found = correlations(model, "integrated", torch.from_numpy(values), Set.mask)[0]
+    found = correlations(model.bundle, "integrated", torch.from_numpy(values), Set.mask)[0]
     assert np.allclose(list(model.classify(measured).correlations.values()), found, atol=1e-5)
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -14,19 +17,19 @@ L = Axis("[0,0,L]", np.array([-10.0, 10.0]), unit="r.l.u.", frame="HKL")
 E = Axis("DeltaE", np.linspace(0, 10, 21), unit="meV", frame="General Frame")
 
 
-def histogram(*axes):
+def histogram(*axes: Axis) -> Histogram:
     rng = np.random.default_rng(0)
     shape = tuple(axis.size for axis in axes)
     mask = rng.random(shape) < 0.1
     return Histogram(rng.normal(size=shape), rng.random(shape), mask, axes)
 
 
-def mosaic():
+def mosaic() -> Histogram:
     rng = np.random.default_rng(0)
     return mosaic_histogram(rng.random(SHAPE), mask=rng.random(SHAPE) < 0.2)
 
 
-def texts(figure):
+def texts(figure: Any) -> str:
     return " ".join(
         [axes.get_xlabel() + axes.get_ylabel() + axes.get_title() for axes in figure.axes]
         + [text.get_text() for text in figure.texts]
@@ -38,7 +41,7 @@ def texts(figure):
     "axes",
     [(E,), (H, E), (E, H), (H, K), (H, K, E), (E, H, K), (H, K, L), (H, K, L, E), (H, K, E, K, E), (L,)],
 )
-def test_any_number_of_axes(tmp_path, axes):
+def test_any_number_of_axes(tmp_path: Path, axes: tuple[Axis, ...]) -> None:
     figure = plot(histogram(*axes), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     shown = texts(figure)
@@ -48,7 +51,7 @@ def test_any_number_of_axes(tmp_path, axes):
         assert f"({MAX_SLICES} of {E.size} bins)" in shown
 
 
-def test_energy_goes_up_and_values_are_where_they_belong():
+def test_energy_goes_up_and_values_are_where_they_belong() -> None:
     for axes in ((H, E), (E, H)):
         h = histogram(*axes)
         mesh = plot(h).axes[0].collections[0]
@@ -57,7 +60,7 @@ def test_energy_goes_up_and_values_are_where_they_belong():
         np.testing.assert_array_equal(drawn, expected)
 
 
-def test_mosaic_as_it_is_published():
+def test_mosaic_as_it_is_published() -> None:
     h = mosaic()
     figure = plot(h, title="Title")
     drawn = np.ma.filled(figure.axes[0].images[0].get_array(), np.nan)
@@ -67,7 +70,7 @@ def test_mosaic_as_it_is_published():
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_compare_uses_one_scale(tmp_path, count):
+def test_compare_uses_one_scale(tmp_path: Path, count: int) -> None:
     for h in (mosaic(), split(mosaic())[0], histogram(H, E), histogram(E)):
         together = {f"number {i}": h for i in range(count)}
         figure = compare(together, tmp_path / "a.png", title="All")
@@ -77,14 +80,14 @@ def test_compare_uses_one_scale(tmp_path, count):
         assert figure.get_suptitle() == "All"
 
 
-def test_different_kinds_are_refused():
+def test_different_kinds_are_refused() -> None:
     with pytest.raises(Exp2SimError, match="together"):
         compare({"a": mosaic(), "b": histogram(E)})
     with pytest.raises(Exp2SimError, match="together"):
         compare({})
 
 
-def test_axes_of_other_kinds_or_units_are_refused():
+def test_axes_of_other_kinds_or_units_are_refused() -> None:
     inverse = Axis("[H,0,0]", H.edges, unit="A^-1", frame="HKL")
     for one, other in (((H,), (E,)), ((H,), (inverse,)), ((H, E), (K, E)), ((H, K, E), (H, K, L))):
         with pytest.raises(Exp2SimError, match=r"different kinds.*alone"):
@@ -94,18 +97,18 @@ def test_axes_of_other_kinds_or_units_are_refused():
 
 
 @pytest.mark.parametrize("vmax", [float("nan"), float("inf"), 0.0, -5.0])
-def test_an_impossible_scale_is_refused(vmax):
+def test_an_impossible_scale_is_refused(vmax: float) -> None:
     with pytest.raises(Exp2SimError, match="positive number"):
         plot(histogram(H, E), vmax=vmax)
 
 
-def test_nothing_to_draw():
+def test_nothing_to_draw() -> None:
     h = histogram(H, E)
     with pytest.raises(Exp2SimError, match="masked"):
         plot(h.replace(mask=np.ones(h.shape)))
 
 
-def test_constant_data_and_unknown_ending(tmp_path):
+def test_constant_data_and_unknown_ending(tmp_path: Path) -> None:
     h = histogram(H, E)
     plot(h.replace(intensity=np.zeros(h.shape)), tmp_path / "a.png")
     with pytest.raises(Exp2SimError, match="png"):

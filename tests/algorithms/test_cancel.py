@@ -1,7 +1,10 @@
 """Failure and cancel at every tenth of a run: the input stays bit for bit, and nothing is left behind."""
 
+from __future__ import annotations
+
 import threading
 import time
+from typing import Any
 
 import pytest
 from mantid.api import AlgorithmManager, AlgorithmObserver
@@ -16,18 +19,18 @@ TENTHS = [number / 10 for number in range(10)]
 class Steps(AlgorithmObserver):
     """Cancels the algorithm when its bar has come to a place."""
 
-    def __init__(self, algorithm, place=None):
+    def __init__(self, algorithm: Any, place: Any = None) -> None:
         super().__init__()
         self.algorithm, self.place, self.seen = algorithm, place, []
         self.observeProgress(algorithm)
 
-    def progressHandle(self, p, message, *more):
+    def progressHandle(self, p: Any, message: Any, *more: Any) -> None:
         self.seen.append(p)
         if self.place is not None and p >= self.place:
             self.algorithm.cancel()
 
 
-def prepared(name, output, **properties):
+def prepared(name: Any, output: Any, **properties: Any) -> Any:
     algorithm = AlgorithmManager.create(name)
     algorithm.setRethrows(True)
     values = {
@@ -44,7 +47,9 @@ def prepared(name, output, **properties):
 
 @pytest.mark.parametrize("place", TENTHS)
 @pytest.mark.parametrize("output", ["ws", "out"])
-def test_cancel_leaves_the_workspace_as_it_was(api, make, state, place, output):
+def test_cancel_leaves_the_workspace_as_it_was(
+    api: Any, make: Any, state: Any, place: Any, output: str
+) -> None:
     before = state(make("hke"))
     algorithm = prepared("DeconvolveMD", output)
     steps = Steps(algorithm, place)
@@ -58,14 +63,16 @@ def test_cancel_leaves_the_workspace_as_it_was(api, make, state, place, output):
 
 @pytest.mark.parametrize("place", TENTHS)
 @pytest.mark.parametrize("name", NAMES)
-def test_failure_leaves_the_workspace_as_it_was(api, make, state, place, name, monkeypatch):
+def test_failure_leaves_the_workspace_as_it_was(
+    api: Any, make: Any, state: Any, place: Any, name: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = state(make("hke"))
     telling = mdalgorithm.telling
 
-    def breaking(algorithm, progress):
+    def breaking(algorithm: Any, progress: Any) -> Any:
         report = telling(algorithm, progress)
 
-        def breaks(done, total, message):
+        def breaks(done: Any, total: Any, message: Any) -> None:
             report(done, total, message)
             if done / total >= place:
                 raise MemoryError("no memory is left")
@@ -79,11 +86,13 @@ def test_failure_leaves_the_workspace_as_it_was(api, make, state, place, name, m
     assert list(api.mtd.getObjectNames()) == ["ws"]
 
 
-def test_a_failure_while_the_result_is_written_leaves_the_workspace_as_it_was(api, make, state, monkeypatch):
+def test_a_failure_while_the_result_is_written_leaves_the_workspace_as_it_was(
+    api: Any, make: Any, state: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = state(make("hke"))
     kind = type(api.mtd["ws"])
 
-    def breaks(self, values):
+    def breaks(self: Any, values: Any) -> None:
         raise ValueError("cannot be written")
 
     if "setErrorSquaredArray" not in dir(kind):
@@ -94,7 +103,7 @@ def test_a_failure_while_the_result_is_written_leaves_the_workspace_as_it_was(ap
     assert state(api.mtd["ws"]) == before
 
 
-def test_progress_comes_for_every_tile_and_never_goes_back(api, make):
+def test_progress_comes_for_every_tile_and_never_goes_back(api: Any, make: Any) -> None:
     make("hke", sizes={"h": 40, "k": 40})
     algorithm = prepared("DeconvolveMD", "out", TileSize=16, PropagateErrors=False)
     steps = Steps(algorithm)
@@ -106,11 +115,13 @@ def test_progress_comes_for_every_tile_and_never_goes_back(api, make):
 
 
 @pytest.mark.parametrize("slow", ["a tile", "loading"])
-def test_cancel_stops_within_a_second_also_where_a_step_takes_longer(api, make, state, slow, monkeypatch):
+def test_cancel_stops_within_a_second_also_where_a_step_takes_longer(
+    api: Any, make: Any, state: Any, slow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = state(make("hke"))
     started, go_on = threading.Event(), threading.Event()
 
-    def stuck(*arguments, **keywords):
+    def stuck(*arguments: Any, **keywords: Any) -> None:
         started.set()
         go_on.wait(10)
         raise AssertionError("this run was cancelled")
@@ -122,7 +133,7 @@ def test_cancel_stops_within_a_second_also_where_a_step_takes_longer(api, make, 
     algorithm = prepared("DeconvolveMD", "ws")
     asked = []
 
-    def cancel():
+    def cancel() -> None:
         started.wait(10)
         asked.append(time.perf_counter())
         algorithm.cancel()
@@ -138,7 +149,7 @@ def test_cancel_stops_within_a_second_also_where_a_step_takes_longer(api, make, 
     assert list(api.mtd.getObjectNames()) == ["ws"]
 
 
-def test_an_algorithm_can_be_used_again_after_a_cancel(api, make):
+def test_an_algorithm_can_be_used_again_after_a_cancel(api: Any, make: Any) -> None:
     make("hke")
     algorithm = prepared("DeconvolveMD", "ws")
     steps = Steps(algorithm, 0.0)  # Mantid does not keep it
@@ -150,13 +161,15 @@ def test_an_algorithm_can_be_used_again_after_a_cancel(api, make):
 
 
 @pytest.mark.parametrize("output", ["ws", "out"])
-def test_a_cancel_that_comes_while_the_result_is_written(api, make, state, output, monkeypatch):
+def test_a_cancel_that_comes_while_the_result_is_written(
+    api: Any, make: Any, state: Any, output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No step is left at which the algorithm itself could see it: Mantid looks once more at the end."""
     before = state(make("hke"))
     algorithm = prepared("DeconvolveMD", output)
     fill = mdworkspace.Snapshot.fill
 
-    def cancelled(*values):
+    def cancelled(*values: Any) -> Any:
         algorithm.cancel()
         return fill(*values)
 
@@ -167,7 +180,7 @@ def test_a_cancel_that_comes_while_the_result_is_written(api, make, state, outpu
     assert list(api.mtd.getObjectNames()) == ["ws"]
 
 
-def test_the_log_tells_the_cost(api, make, capfd):
+def test_the_log_tells_the_cost(api: Any, make: Any, capfd: pytest.CaptureFixture[str]) -> None:
     make("hke", sizes={"h": 20, "k": 20})
     prepared("DeconvolveMD", "out", PropagateErrors=False).execute()
     assert "deconvolve whole: 1 passes" in "".join(capfd.readouterr())

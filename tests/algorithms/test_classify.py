@@ -1,6 +1,9 @@
 """ClassifySpinWavesMD: a row per workspace, or one for a whole measurement."""
 
+from __future__ import annotations
+
 import importlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +16,10 @@ ENERGIES = mosaic.INCIDENT_ENERGIES
 
 
 @pytest.fixture
-def measurement(make, add_energy):
+def measurement(make: Any, add_energy: Any) -> Any:
     """Six workspaces of a measurement, one for each incident energy, with the axes in the order given."""
 
-    def build(order="hke", shift=0.0, *, logged=True):
+    def build(order: str = "hke", shift: float = 0.0, *, logged: bool = True) -> Any:
         size = {"h": 40, "k": 40, "e": 10}
         names = []
         for number, energy in enumerate(ENERGIES):
@@ -33,7 +36,7 @@ def measurement(make, add_energy):
     return build
 
 
-def expected(api, names, data_kind="auto", deconvolve=False):
+def expected(api: Any, names: Any, data_kind: str = "auto", deconvolve: bool = False) -> Any:
     volumes = [mdworkspace.read(api.mtd[name]).histogram for name in names]
     model = load_model("whole")
     if data_kind == "convolved":
@@ -41,7 +44,7 @@ def expected(api, names, data_kind="auto", deconvolve=False):
     return [model.classify(mosaic.join(volumes), data_kind=data_kind, deconvolve=deconvolve)]
 
 
-def test_a_row_for_each_workspace(api, measurement, capfd):
+def test_a_row_for_each_workspace(api: Any, measurement: Any, capfd: pytest.CaptureFixture[str]) -> None:
     names = measurement()
     api.ClassifySpinWavesMD(
         InputWorkspace=names[:2], OutputWorkspace="t", Model="whole", DataKind="convolved"
@@ -60,7 +63,7 @@ def test_a_row_for_each_workspace(api, measurement, capfd):
 
 @pytest.mark.parametrize("order", ["hke", "ekh"])
 @pytest.mark.parametrize("deconvolve", [False, True])
-def test_a_whole_measurement_is_one_row(api, measurement, order, deconvolve):
+def test_a_whole_measurement_is_one_row(api: Any, measurement: Any, order: str, deconvolve: bool) -> None:
     names = measurement(order)
     api.ClassifySpinWavesMD(
         InputWorkspace=",".join(reversed(names)),
@@ -86,7 +89,7 @@ def test_a_whole_measurement_is_one_row(api, measurement, order, deconvolve):
     assert api.mtd["t"].rowCount() == 1
 
 
-def test_a_group_is_its_members(api, measurement):
+def test_a_group_is_its_members(api: Any, measurement: Any) -> None:
     names = measurement()
     api.GroupWorkspaces(InputWorkspaces=names, OutputWorkspace="all")
     for group in ("all", api.mtd["all"]):
@@ -98,14 +101,14 @@ def test_a_group_is_its_members(api, measurement):
     assert api.mtd["t"].rowCount() == 6
 
 
-def test_logged_energies_need_not_be_exact(api, measurement):
+def test_logged_energies_need_not_be_exact(api: Any, measurement: Any) -> None:
     names = measurement(shift=0.01)
     api.ClassifySpinWavesMD(InputWorkspace=names, OutputWorkspace="t", Model="whole", AsOneMeasurement=True)
     assert api.mtd["t"].rowCount() == 1
 
 
 @pytest.mark.parametrize("order", ["hke", "ekh"])
-def test_maps_of_what_it_looked_at(api, measurement, order):
+def test_maps_of_what_it_looked_at(api: Any, measurement: Any, order: str) -> None:
     names = measurement(order)
     api.ClassifySpinWavesMD(
         InputWorkspace=names, OutputWorkspace="t", Model="whole", AsOneMeasurement=True, MapWorkspace="maps"
@@ -120,7 +123,7 @@ def test_maps_of_what_it_looked_at(api, measurement, order):
         assert np.nanmin(drawn.intensity) < 0 < np.nanmax(drawn.intensity)
 
 
-def test_maps_where_the_logs_do_not_tell_the_energies(api, measurement):
+def test_maps_where_the_logs_do_not_tell_the_energies(api: Any, measurement: Any) -> None:
     names = measurement(shift=7.0)
     energies = ",".join(repr(energy * 1.00001234567) for energy in ENERGIES)
     api.ClassifySpinWavesMD(
@@ -136,7 +139,7 @@ def test_maps_where_the_logs_do_not_tell_the_energies(api, measurement):
     assert list(api.mtd["maps"].getNames()) == [f"maps_{name}" for name in names]
 
 
-def test_one_map_of_one_workspace(api, measurement):
+def test_one_map_of_one_workspace(api: Any, measurement: Any) -> None:
     name = measurement()[0]
     api.ClassifySpinWavesMD(
         InputWorkspace=name, OutputWorkspace="t", Model="whole", DataKind="convolved", MapWorkspace="map"
@@ -148,14 +151,14 @@ def test_one_map_of_one_workspace(api, measurement):
     )
 
 
-def messages(**properties):
+def messages(**properties: Any) -> Any:
     algorithm = AlgorithmManager.create("ClassifySpinWavesMD")
     for key, value in {"OutputWorkspace": "t", "Model": "whole", **properties}.items():
         algorithm.setProperty(key, value)
     return algorithm.validateInputs()
 
 
-def test_wrong_inputs(api, make, measurement):
+def test_wrong_inputs(api: Any, make: Any, measurement: Any) -> None:
     names = measurement()
     api.CreateSampleWorkspace(OutputWorkspace="matrix")
     make("hke", name="small")
@@ -170,7 +173,7 @@ def test_wrong_inputs(api, make, measurement):
         api.ClassifySpinWavesMD(InputWorkspace="nonsense", OutputWorkspace="t", Model="whole")
 
 
-def test_a_missing_incident_energy_names_the_property_of_this_algorithm(api, measurement):
+def test_a_missing_incident_energy_names_the_property_of_this_algorithm(api: Any, measurement: Any) -> None:
     name = measurement(logged=False)[0]
     shown = messages(InputWorkspace=name)
     assert list(shown) == ["IncidentEnergies"]
@@ -178,7 +181,7 @@ def test_a_missing_incident_energy_names_the_property_of_this_algorithm(api, mea
     assert "Set IncidentEnergies in meV" in shown["IncidentEnergies"]
 
 
-def test_workspaces_that_are_no_whole_measurement(api, measurement, make):
+def test_workspaces_that_are_no_whole_measurement(api: Any, measurement: Any, make: Any) -> None:
     names = measurement()
     text = messages(InputWorkspace=names[:5], AsOneMeasurement=True)["InputWorkspace"]
     assert "one workspace at each of 25, 35, 50, 70, 100, 140 meV" in text
@@ -189,14 +192,14 @@ def test_workspaces_that_are_no_whole_measurement(api, measurement, make):
     assert "mosaic" not in (text + bins).lower()
 
 
-def test_a_classifier_of_whole_measurements_says_what_it_needs(api, measurement):
+def test_a_classifier_of_whole_measurements_says_what_it_needs(api: Any, measurement: Any) -> None:
     names = measurement()
     with pytest.raises(RuntimeError, match="set AsOneMeasurement"):
         api.ClassifySpinWavesMD(InputWorkspace=names[0], OutputWorkspace="t", Model="whole")
     assert "t" not in api.mtd
 
 
-def test_the_inputs_stay_as_they_were(api, measurement, state):
+def test_the_inputs_stay_as_they_were(api: Any, measurement: Any, state: Any) -> None:
     names = measurement()
     before = [state(api.mtd[name]) for name in names]
     api.ClassifySpinWavesMD(InputWorkspace=names, OutputWorkspace="t", Model="whole", DataKind="convolved")
@@ -204,7 +207,7 @@ def test_the_inputs_stay_as_they_were(api, measurement, state):
     assert sorted(api.mtd.getObjectNames()) == sorted([*names, "t"])
 
 
-def test_a_cell_that_is_not_measured_counts_as_such(api, measurement):
+def test_a_cell_that_is_not_measured_counts_as_such(api: Any, measurement: Any) -> None:
     names = measurement()
     workspace = api.mtd[names[0]]
     signal = np.array(workspace.getSignalArray())
@@ -228,7 +231,9 @@ def test_a_cell_that_is_not_measured_counts_as_such(api, measurement):
         ({"MapWorkspace": "ei25"}, "MapWorkspace"),
     ],
 )
-def test_no_output_takes_the_place_of_an_input_or_of_another(api, measurement, state, outputs, blamed):
+def test_no_output_takes_the_place_of_an_input_or_of_another(
+    api: Any, measurement: Any, state: Any, outputs: dict[str, str], blamed: str
+) -> None:
     names = measurement()
     api.GroupWorkspaces(InputWorkspaces=names, OutputWorkspace="all")
     before = [state(api.mtd[name]) for name in names]
@@ -244,7 +249,7 @@ def test_no_output_takes_the_place_of_an_input_or_of_another(api, measurement, s
     assert sorted(api.mtd.getObjectNames()) == sorted([*names, "all"])
 
 
-def test_a_derived_name_of_a_map_is_no_input(api, measurement):
+def test_a_derived_name_of_a_map_is_no_input(api: Any, measurement: Any) -> None:
     names = measurement()
     api.RenameWorkspace(InputWorkspace=names[1], OutputWorkspace="m_ei25")
     shown = messages(InputWorkspace=["ei25", "m_ei25"], DataKind="convolved", MapWorkspace="m")
@@ -253,7 +258,7 @@ def test_a_derived_name_of_a_map_is_no_input(api, measurement):
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_maps_say_where_they_come_from(api, measurement, count):
+def test_maps_say_where_they_come_from(api: Any, measurement: Any, count: int) -> None:
     names = measurement()[:count]
     outputs = api.ClassifySpinWavesMD(
         InputWorkspace=names, OutputWorkspace="t", Model="whole", DataKind="convolved", MapWorkspace="map"
@@ -267,21 +272,23 @@ def test_maps_say_where_they_come_from(api, measurement, count):
         assert len(last.getPropertyValue("ModelChecksum")) == 64
 
 
-def test_the_fix_is_one_of_mantid(api, measurement):
+def test_the_fix_is_one_of_mantid(api: Any, measurement: Any) -> None:
     names = measurement()
     with pytest.raises(RuntimeError, match="set AsOneMeasurement"):
         api.ClassifySpinWavesMD(InputWorkspace=names[0], OutputWorkspace="t", Model="whole")
 
 
-def test_a_run_with_maps_reads_and_translates_once(api, measurement, monkeypatch):
+def test_a_run_with_maps_reads_and_translates_once(
+    api: Any, measurement: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each workspace is read to validate it and to classify it; table and maps share one translation."""
     names = measurement()
     calls = {"read": [], "translate": []}
 
-    def count(module, function):
+    def count(module: Any, function: Any) -> None:
         original = getattr(module, function)
 
-        def counting(*arguments, **options):
+        def counting(*arguments: Any, **options: Any) -> Any:
             calls[function].append(arguments[0])
             return original(*arguments, **options)
 

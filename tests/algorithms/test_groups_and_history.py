@@ -1,5 +1,9 @@
 """A group loads the model once; a history is enough to repeat a result."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 from mantid.api import AlgorithmManager
@@ -8,16 +12,16 @@ from mantid_exp2sim.model import bundle
 
 
 @pytest.fixture
-def loads(monkeypatch):
+def loads(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Count how often weights are read to be checked, and networks are built."""
     seen = {"verify": 0, "network": 0}
     read, build = bundle.read_weights, bundle.load_network
 
-    def counted_read(folder, card, key):
+    def counted_read(folder: Any, card: Any, key: Any) -> Any:
         seen["verify"] += key == "deconvolve"
         return read(folder, card, key)
 
-    def counted_build(folder, card, key):
+    def counted_build(folder: Any, card: Any, key: Any) -> Any:
         seen["network"] += 1
         return build(folder, card, key)
 
@@ -28,7 +32,7 @@ def loads(monkeypatch):
 
 
 @pytest.mark.parametrize("output", ["group", "results"])
-def test_a_group_of_ten_loads_the_model_once(api, make, loads, output):
+def test_a_group_of_ten_loads_the_model_once(api: Any, make: Any, loads: Any, output: str) -> None:
     names = [f"run{number}" for number in range(10)]
     for number, name in enumerate(names):
         make("hke", name=name, seed=number)
@@ -43,13 +47,13 @@ def test_a_group_of_ten_loads_the_model_once(api, make, loads, output):
     assert changed == (output == "group")
 
 
-def _properties(workspace):
+def _properties(workspace: Any) -> Any:
     """The last record of the history: `lastAlgorithm` gives an algorithm instead, whose properties dangle."""
     histories = workspace.getHistory().getAlgorithmHistories()
     return {p.name(): p.value() for p in histories[-1].getProperties()}
 
 
-def test_the_history_says_all_that_a_repetition_needs(api, make):
+def test_the_history_says_all_that_a_repetition_needs(api: Any, make: Any) -> None:
     make("hke")
     api.DeconvolveMD(
         InputWorkspace="ws",
@@ -73,7 +77,7 @@ def test_the_history_says_all_that_a_repetition_needs(api, make):
     assert found["PropagateErrors"] == "1"
 
 
-def test_a_run_from_the_history_gives_the_same_bytes(api, make):
+def test_a_run_from_the_history_gives_the_same_bytes(api: Any, make: Any) -> None:
     make("hke")
     api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="out", Model="volumes", Seed=11, Replicas=3)
     again = AlgorithmManager.create("DeconvolveMD")
@@ -85,7 +89,7 @@ def test_a_run_from_the_history_gives_the_same_bytes(api, make):
         np.testing.assert_array_equal(first, second)
 
 
-def test_a_history_of_another_model_is_refused(api, make):
+def test_a_history_of_another_model_is_refused(api: Any, make: Any) -> None:
     make("hke")
     wrong = AlgorithmManager.create("DeconvolveMD")
     values = {"InputWorkspace": "ws", "OutputWorkspace": "o", "Model": "volumes", "ModelChecksum": "0" * 64}
@@ -96,7 +100,7 @@ def test_a_history_of_another_model_is_refused(api, make):
         wrong.execute()
 
 
-def test_the_history_goes_on(api, make):
+def test_the_history_goes_on(api: Any, make: Any) -> None:
     make("hke")
     api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="ws", Model="volumes", PropagateErrors=False)
     api.ConvolveMD(InputWorkspace="ws", OutputWorkspace="ws", Model="volumes", PropagateErrors=False)
@@ -106,7 +110,9 @@ def test_the_history_goes_on(api, make):
 
 @pytest.mark.parametrize("output", ["group", "results"])
 @pytest.mark.parametrize("fault", ["bins", "values"])
-def test_what_a_member_that_fails_leaves_behind(api, make, state, output, fault, capfd):
+def test_what_a_member_that_fails_leaves_behind(
+    api: Any, make: Any, state: Any, output: str, fault: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     names = ["run0", "run1", "run2"]
     for number, name in enumerate(names):
         make(

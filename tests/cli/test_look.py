@@ -103,14 +103,13 @@ def test_help_has_examples(capsys: pytest.CaptureFixture[str], command: str) -> 
     ("trouble", "status"),
     [(KeyboardInterrupt, 130), (Cancelled, 130), (MemoryError, 2), (PermissionError(13, "no", "file"), 2)],
 )
-def test_exit_status(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], trouble: Any, status: int
-) -> None:
-    def broken(args: Any) -> None:
+def test_exit_status(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Any, status: int) -> None:
+    def broken(*arguments: Any) -> None:
         raise trouble
 
-    monkeypatch.setattr("mantid_exp2sim.cli.look._info", broken)
-    assert main(["info", "x"]) == status
+    monkeypatch.setattr("mantid_exp2sim.cli.look.read", broken)
+    (tmp_path / "x").touch()
+    assert main(["info", str(tmp_path / "x")]) == status
 
 
 def test_a_broken_add_on_leaves_the_rest(
@@ -189,15 +188,16 @@ def test_help_of_actions_has_examples(capsys: pytest.CaptureFixture[str], action
 
 
 def test_memory_that_ran_out_blames_an_option_that_there_is(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(args: Any) -> None:
+    def broken(*arguments: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("mantid_exp2sim.cli.look._info", broken)
-    assert main(["info", "x"]) == 2
+    (tmp_path / "x").touch()
+    monkeypatch.setattr("mantid_exp2sim.cli.look.read", broken)
+    assert main(["info", str(tmp_path / "x")]) == 2
     assert "--tile" not in capsys.readouterr().err
-    monkeypatch.setattr("mantid_exp2sim.cli.translate._classify", broken)
+    monkeypatch.setattr("mantid_exp2sim.application.model.load_model", broken)
     assert main(["classify", "x"]) == 2
     assert "--tile" in capsys.readouterr().err
 

@@ -6,14 +6,18 @@ import errno
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mantid_exp2sim import Exp2SimError, save
+from mantid_exp2sim.application.model import Model
 from mantid_exp2sim.cli import main
+from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.storage.atomic import atomic_path
 
 NUMBER = {"full": errno.ENOSPC, "quota": errno.EDQUOT, "read-only": errno.EROFS}
@@ -61,7 +65,7 @@ def _shard(path: Path, n: int) -> None:
 
 
 @pytest.fixture
-def writers(volume, picture, model):
+def writers(volume: Histogram, picture: Histogram, model: Model) -> dict[str, Callable[..., Any]]:
     """Name of a file and a function (path, n) that writes something else for every n."""
     from mantid_exp2sim.model.archive import pack_model
     from mantid_exp2sim.model.bundle import save_bundle
@@ -72,7 +76,7 @@ def writers(volume, picture, model):
         card = model.card.model_copy(update={"version": str(n)})
         save_bundle(path, card, networks, overwrite=True)
 
-    def histogram(h):
+    def histogram(h: Any) -> Any:
         return lambda path, n: save(h.replace(intensity=h.intensity * n), path)
 
     def pack(path: Path, n: int) -> None:
@@ -103,7 +107,13 @@ NAMES = [
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits on the size of files there")
 @pytest.mark.parametrize("name", NAMES)
-def test_a_disk_that_is_really_full(tmp_path, writers, name, full_disk, content):
+def test_a_disk_that_is_really_full(
+    tmp_path: Path,
+    writers: dict[str, Callable[..., Any]],
+    name: str,
+    full_disk: Callable[..., Any],
+    content: Callable[..., Any],
+) -> None:
     write = writers[name]
     write(tmp_path / name, 1)
     before = content(tmp_path)
@@ -120,7 +130,16 @@ def test_a_disk_that_is_really_full(tmp_path, writers, name, full_disk, content)
     ("call", "kind"),
     [("fsync", "full"), ("replace", "quota"), ("replace", "read-only"), ("fsync", "read-only")],
 )
-def test_every_step_may_fail(tmp_path, writers, name, call, kind, refuse, content, monkeypatch):
+def test_every_step_may_fail(
+    tmp_path: Path,
+    writers: dict[str, Callable[..., Any]],
+    name: str,
+    call: str,
+    kind: str,
+    refuse: Callable[..., Any],
+    content: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     write = writers[name]
     write(tmp_path / name, 1)
     before = content(tmp_path)
@@ -135,7 +154,9 @@ def test_every_step_may_fail(tmp_path, writers, name, call, kind, refuse, conten
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_folder_that_cannot_be_written(tmp_path, writers, name, monkeypatch):
+def test_a_folder_that_cannot_be_written(
+    tmp_path: Path, writers: dict[str, Callable[..., Any]], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The system's answer to making a file there, whoever asks, root too."""
 
     def refuse(*_: object, **__: object) -> None:
@@ -148,7 +169,9 @@ def test_a_folder_that_cannot_be_written(tmp_path, writers, name, monkeypatch):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_file_in_place_of_the_folder(tmp_path, writers, name):
+def test_a_file_in_place_of_the_folder(
+    tmp_path: Path, writers: dict[str, Callable[..., Any]], name: str
+) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises((Exp2SimError, NotADirectoryError) if name == "shards" else Exp2SimError):
         writers[name](tmp_path / "file" / name, 1)
@@ -156,19 +179,26 @@ def test_a_file_in_place_of_the_folder(tmp_path, writers, name):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_the_right_to_write(tmp_path):
+def test_a_folder_without_the_right_to_write(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(Exp2SimError, match="read-only"):
         _write_text(tmp_path / "a.txt", 1)
 
 
-def test_trouble_with_another_file_is_not_taken_for_a_full_disk(tmp_path):
+def test_trouble_with_another_file_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "a.txt"):
         (tmp_path / "other.txt").read_text()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_says_it_and_exits_with_2(tmp_path, picture, model, full_disk, capsys, content):
+def test_the_command_says_it_and_exits_with_2(
+    tmp_path: Path,
+    picture: Histogram,
+    model: Model,
+    full_disk: Callable[..., Any],
+    capsys: pytest.CaptureFixture[str],
+    content: Callable[..., Any],
+) -> None:
     save(picture, tmp_path / "in.npz")
     (tmp_path / "out.npz").write_text("old")
     before = content(tmp_path)
@@ -182,7 +212,12 @@ def test_the_command_says_it_and_exits_with_2(tmp_path, picture, model, full_dis
     assert content(tmp_path) == before
 
 
-def test_training_goes_on_after_the_disk_was_full(tmp_path, duq_recipe, content, monkeypatch):
+def test_training_goes_on_after_the_disk_was_full(
+    tmp_path: Path,
+    duq_recipe: Callable[..., Path],
+    content: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The last checkpoint is kept, and the run ends with the same bytes as one that had room all the time."""
     from mantid_exp2sim.training.trainers import checkpoint
     from mantid_exp2sim.training.trainers.train import train
@@ -208,7 +243,9 @@ def test_training_goes_on_after_the_disk_was_full(tmp_path, duq_recipe, content,
     assert whole == resumed
 
 
-def test_a_dataset_goes_on_after_the_disk_was_full(tmp_path, full_disk, content):
+def test_a_dataset_goes_on_after_the_disk_was_full(
+    tmp_path: Path, full_disk: Callable[..., Any], content: Callable[..., Any]
+) -> None:
     from mantid_exp2sim.training.datasets.simulate import simulate_dataset
     from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
 
@@ -230,7 +267,7 @@ def test_a_dataset_goes_on_after_the_disk_was_full(tmp_path, full_disk, content)
     assert content(tmp_path / "full") == content(tmp_path / "whole")
 
 
-def test_two_writers_of_one_file_leave_one_whole(tmp_path):
+def test_two_writers_of_one_file_leave_one_whole(tmp_path: Path) -> None:
     """Threads that write one file at once: at every moment it is what one of them wrote."""
     from concurrent.futures import ThreadPoolExecutor
 

@@ -9,18 +9,25 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from mantid_exp2sim import Exp2SimError, save
+from mantid_exp2sim.application.model import Model
 from mantid_exp2sim.cli import TERMINATED, main
+from mantid_exp2sim.histogram import Histogram
+from mantid_exp2sim.training.datasets.simulate import Recipe
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
 
-def recipe(**changes: object):
+def recipe(**changes: object) -> Recipe:
     from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
 
     settings = {"train": 1, "validation": 1, "test": 1, "name": "a", "seed": 1, "classes": ("Dimer",)}
@@ -45,7 +52,14 @@ def without(files: dict[str, bytes], *names: str) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", ["gan", "duq"])
-def test_a_queue_that_stops_a_training(kind, request, tmp_path, content, monkeypatch, capsys):
+def test_a_queue_that_stops_a_training(
+    kind: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    content: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """Exit status 143 after a checkpoint; resumed, the run ends with the same bytes, tables too."""
     from mantid_exp2sim.training.trainers import trainer as loop
 
@@ -71,8 +85,13 @@ def test_a_queue_that_stops_a_training(kind, request, tmp_path, content, monkeyp
 
 
 def test_a_translation_that_is_stopped_while_it_writes(
-    tmp_path, picture, model, content, monkeypatch, capsys
-):
+    tmp_path: Path,
+    picture: Histogram,
+    model: Model,
+    content: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     save(picture, tmp_path / "in.npz")
     (tmp_path / "out.npz").write_text("old")
     before = content(tmp_path)
@@ -98,7 +117,9 @@ def test_a_translation_that_is_stopped_while_it_writes(
     assert main(["deconvolve", *arguments]) == 0
 
 
-def test_a_simulation_that_is_stopped(tmp_path, content, monkeypatch):
+def test_a_simulation_that_is_stopped(
+    tmp_path: Path, content: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from mantid_exp2sim.training.datasets import simulate as dataset
 
     path = recipe_file(tmp_path / "recipe.toml")
@@ -119,7 +140,9 @@ def test_a_simulation_that_is_stopped(tmp_path, content, monkeypatch):
     assert content(tmp_path / "stopped") == content(tmp_path / "whole")
 
 
-def test_the_workers_of_a_simulation_that_is_stopped_end_too(tmp_path, content):
+def test_the_workers_of_a_simulation_that_is_stopped_end_too(
+    tmp_path: Path, content: Callable[..., Any]
+) -> None:
     path = recipe_file(tmp_path / "recipe.toml", train=400)
     out = tmp_path / "out"
     start = "from mantid_exp2sim.cli import main; raise SystemExit(main())"
@@ -147,7 +170,7 @@ def test_the_workers_of_a_simulation_that_is_stopped_end_too(tmp_path, content):
 # ------------------------------------------------------------------------------------------------ workers
 
 
-def kill_workers(times: int):
+def kill_workers(times: int) -> Callable[..., Any]:
     """A report of progress that kills all workers, so many times."""
     left = [times]
 
@@ -160,7 +183,7 @@ def kill_workers(times: int):
     return progress
 
 
-def test_a_worker_that_dies_is_replaced(tmp_path, content):
+def test_a_worker_that_dies_is_replaced(tmp_path: Path, content: Callable[..., Any]) -> None:
     from mantid_exp2sim.training.datasets.simulate import simulate_dataset
 
     more = recipe(train=4)
@@ -170,7 +193,9 @@ def test_a_worker_that_dies_is_replaced(tmp_path, content):
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
 
 
-def test_workers_that_keep_dying_end_the_simulation_and_what_is_done_stays(tmp_path, content):
+def test_workers_that_keep_dying_end_the_simulation_and_what_is_done_stays(
+    tmp_path: Path, content: Callable[..., Any]
+) -> None:
     from mantid_exp2sim.training.datasets.simulate import simulate_dataset
 
     more = recipe(
@@ -186,7 +211,7 @@ def test_workers_that_keep_dying_end_the_simulation_and_what_is_done_stays(tmp_p
     assert all((tmp_path / "killed" / "shards" / name).read_bytes() == data for name, data in kept.items())
 
 
-def test_a_damaged_shard_is_named(tmp_path):
+def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
     from mantid_exp2sim.training.datasets.simulate import simulate_dataset
 
     simulate_dataset(recipe(), tmp_path)
@@ -205,7 +230,9 @@ def test_a_damaged_shard_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["gan", "duq"])
-def test_a_batch_that_is_not_finite_is_skipped_and_counted(kind, request, tmp_path, monkeypatch):
+def test_a_batch_that_is_not_finite_is_skipped_and_counted(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing of the networks changes at that step; the others are as they would have been."""
     from mantid_exp2sim.training.datasets import sampler as datasets
     from mantid_exp2sim.training.trainers import checkpoint
@@ -222,7 +249,7 @@ def test_a_batch_that_is_not_finite_is_skipped_and_counted(kind, request, tmp_pa
     assert all(bool((before[key] == skipped[key]).all()) for key in before)
 
 
-def weights_after(path, out, monkeypatch):
+def weights_after(path: Path, out: Path, monkeypatch: Any) -> dict[str, torch.Tensor]:
     """Everything in the checkpoint of the same run, stopped after six steps."""
     from mantid_exp2sim.training.trainers import checkpoint
     from mantid_exp2sim.training.trainers import trainer as loop
@@ -241,10 +268,10 @@ def weights_after(path, out, monkeypatch):
     return checkpoint.read_tensors(out / "checkpoint.safetensors")[0]
 
 
-def spoil(monkeypatch, datasets, steps) -> None:
+def spoil(monkeypatch: Any, datasets: ModuleType, steps: Any) -> None:
     real = datasets.Domain.at
 
-    def at(domain, step):
+    def at(domain: Any, step: Any) -> Any:
         batch = real(domain, step)
         if step in steps:
             batch.x.view(-1)[3] = float("nan")
@@ -255,8 +282,8 @@ def spoil(monkeypatch, datasets, steps) -> None:
 
 @pytest.mark.parametrize("kind", ["gan", "duq"])
 def test_a_training_that_diverges_ends_and_keeps_its_last_good_checkpoint(
-    kind, request, tmp_path, monkeypatch
-):
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from mantid_exp2sim.training.datasets import sampler as datasets
     from mantid_exp2sim.training.trainers import checkpoint
     from mantid_exp2sim.training.trainers.train import train
@@ -275,7 +302,12 @@ def test_a_training_that_diverges_ends_and_keeps_its_last_good_checkpoint(
 # --------------------------------------------------------------------------------------------------- time
 
 
-def test_a_clock_that_goes_backwards_changes_nothing(tmp_path, duq_recipe, content, monkeypatch):
+def test_a_clock_that_goes_backwards_changes_nothing(
+    tmp_path: Path,
+    duq_recipe: Callable[..., Path],
+    content: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from mantid_exp2sim.training.datasets.simulate import simulate_dataset
     from mantid_exp2sim.training.trainers.train import train
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,7 +104,7 @@ def duq_recipe(tiny_dataset: Path, tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def tiny_model(tmp_path):
+def tiny_model(tmp_path: Path) -> Any:
     """Folder of an untrained model for the tiny data set: members in one direction, and one classifier."""
     import torch
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ EI = 50.0
 EDGES = (np.linspace(-1, 1, 9), np.linspace(-1, 1, 9), np.linspace(5, 25, 5))
 
 
-def axes_of(h, k, energy):
+def axes_of(h: Any, k: Any, energy: Any) -> Any:
     return (
         Axis("[H,0,0]", h, unit="r.l.u.", frame="HKL"),
         Axis("[0,K,0]", k, unit="r.l.u.", frame="HKL"),
@@ -44,7 +45,7 @@ def axes_of(h, k, energy):
     )
 
 
-def volume(seed=0, *, edges=EDGES, ei=EI, mask=None):
+def volume(seed: int = 0, *, edges: Any = EDGES, ei: Any = EI, mask: Any = None) -> Any:
     rng = np.random.default_rng(seed)
     shape = tuple(len(e) - 1 for e in edges)
     metadata = {} if ei is None else {"incident_energy": ei}
@@ -53,7 +54,7 @@ def volume(seed=0, *, edges=EDGES, ei=EI, mask=None):
     )
 
 
-def model_axes(text=AXES):
+def model_axes(text: str = AXES) -> Any:
     import tomllib
 
     return axes_of_recipe(AxesRecipe.model_validate(tomllib.loads(text)["axes"]))
@@ -74,7 +75,7 @@ files = ["simulated"]
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Any:
     """Six measured and eight simulated volumes; stems 0 to 5 are in both."""
     for name, count in (("measured", 6), ("simulated", 8)):
         (tmp_path / name).mkdir()
@@ -85,25 +86,25 @@ def folder(tmp_path):
 
 
 class TestRebin:
-    def random(self, edges, seed=0):
+    def random(self, edges: Any, seed: int = 0) -> Any:
         rng = np.random.default_rng(seed)
         shape = tuple(len(e) - 1 for e in edges)
         return rng.normal(3, 1, shape), rng.gamma(2, 1, shape), np.zeros(shape, bool)
 
-    def test_counts_and_their_variances_are_conserved(self):
+    def test_counts_and_their_variances_are_conserved(self) -> None:
         source = [np.sort(np.random.default_rng(i).uniform(0, 4, 9 + i)) for i in range(3)]
         target = [np.linspace(e[0] - 0.1, e[-1] + 0.1, 5 + i) for i, e in enumerate(source)]
         intensity, variance, mask = self.random(source)
         found = rebin(intensity, variance, mask, source, target, minimum_measured=1e-9)
 
-        def volumes(edges):
+        def volumes(edges: Any) -> Any:
             return np.einsum("i,j,k->ijk", *(np.diff(e) for e in edges))
 
         before, measured = volumes(source), found.share * volumes(target)
         assert (found.intensity * measured).sum() == pytest.approx((intensity * before).sum())
         assert (found.variance * measured**2).sum() == pytest.approx((variance * before**2).sum())
 
-    def test_a_constant_stays_constant_where_something_was_measured(self):
+    def test_a_constant_stays_constant_where_something_was_measured(self) -> None:
         source = [np.linspace(0, 1, 11)] * 3
         target = [np.linspace(0.03, 0.93, 4)] * 3
         _, variance, _ = self.random(source)
@@ -113,7 +114,7 @@ class TestRebin:
         np.testing.assert_allclose(found.intensity[~found.mask], 2.5)
         assert (found.intensity[found.mask] == 0).all()
 
-    def test_masked_bins_have_no_influence(self):
+    def test_masked_bins_have_no_influence(self) -> None:
         source, target = [np.linspace(0, 1, 9)] * 3, [np.linspace(0, 1, 4)] * 3
         intensity, variance, mask = self.random(source)
         mask[2:5, 1:4, ::3] = True
@@ -121,7 +122,7 @@ class TestRebin:
         one, two = (rebin(x, variance, mask, source, target) for x in (intensity, other))
         np.testing.assert_array_equal(one.intensity, two.intensity)
 
-    def test_the_threshold_masks_what_was_hardly_measured(self):
+    def test_the_threshold_masks_what_was_hardly_measured(self) -> None:
         edges = [np.linspace(0, 1, 5), np.array([0.0, 1.0]), np.array([0.0, 1.0])]
         mask = np.array([True, False, True, True])[:, None, None]
         half = [np.array([0.0, 0.5, 1.0]), *edges[1:]]
@@ -130,7 +131,7 @@ class TestRebin:
         assert found.mask.ravel().tolist() == [False, True]
         assert rebin(ones, ones, mask, edges, half, minimum_measured=0.6).mask.all()
 
-    def test_sums_stay_sums(self):
+    def test_sums_stay_sums(self) -> None:
         edges, half = [np.linspace(0, 1, 5)], [np.linspace(0, 1, 3)]
         counts = np.array([1.0, 2.0, 3.0, 4.0])
         found = rebin(counts, counts, np.zeros(4, bool), edges, half, values="sum")
@@ -139,14 +140,14 @@ class TestRebin:
 
 
 class TestAxes:
-    def test_the_models_own_bins_come_through_as_they_are(self):
+    def test_the_models_own_bins_come_through_as_they_are(self) -> None:
         histogram = volume()
         (found,) = volumes_on(histogram, model_axes(), RebinRecipe())
         assert found.exact
         np.testing.assert_allclose(found.binned.intensity, histogram.intensity, rtol=1e-12)
         np.testing.assert_allclose(found.binned.variance, histogram.variance, rtol=1e-12)
 
-    def test_axes_are_found_by_what_they_measure(self):
+    def test_axes_are_found_by_what_they_measure(self) -> None:
         histogram = volume()
         turned = Histogram.from_arrays(
             histogram.intensity.transpose(2, 0, 1),
@@ -157,13 +158,13 @@ class TestAxes:
         (found,) = volumes_on(turned, model_axes(), RebinRecipe())
         np.testing.assert_allclose(found.binned.intensity, histogram.intensity, rtol=1e-12)
 
-    def test_energies_relative_to_the_incident_one(self):
+    def test_energies_relative_to_the_incident_one(self) -> None:
         edges = (*EDGES[:2], EDGES[2] * 2)
         (found,) = volumes_on(volume(edges=edges, ei=100.0), model_axes(), RebinRecipe())
         assert found.exact
         assert found.incident_energy == 100.0
 
-    def test_finer_bins_are_averaged_and_beyond_the_range_cut_off(self):
+    def test_finer_bins_are_averaged_and_beyond_the_range_cut_off(self) -> None:
         fine = (np.linspace(-2, 2, 33), np.linspace(-2, 2, 33), np.linspace(5, 25, 5))
         histogram = volume(edges=fine)
         (found,) = volumes_on(histogram, model_axes(), RebinRecipe())
@@ -173,7 +174,7 @@ class TestAxes:
         errors = histogram.variance[8:24, 8:24].reshape(8, 2, 8, 2, 4).sum((1, 3)) / 16
         np.testing.assert_allclose(found.binned.variance, errors)
 
-    def test_what_a_file_does_not_cover_is_masked(self):
+    def test_what_a_file_does_not_cover_is_masked(self) -> None:
         edges = (np.linspace(-1, 0, 5), *EDGES[1:])
         (found,) = volumes_on(volume(edges=edges), model_axes(), RebinRecipe())
         assert found.exact
@@ -190,19 +191,19 @@ class TestAxes:
             ({"mask": np.ones((8, 8, 4), bool)}, "were measured"),
         ],
     )
-    def test_what_cannot_match_is_refused(self, change, words):
+    def test_what_cannot_match_is_refused(self, change: dict[str, None], words: str) -> None:
         rules = RebinRecipe(allowed=False)
         with pytest.raises(Exp2SimError, match=words):
             volumes_on(volume(**change), model_axes(), rules)
 
-    def test_axes_that_a_model_has_not(self):
+    def test_axes_that_a_model_has_not(self) -> None:
         edges = EDGES[0]
         slanted = Axis("[H,H,0]", edges, unit="r.l.u.", frame="HKL")
         histogram = Histogram.from_arrays(np.ones((8, 4)), [slanted, axes_of(*EDGES)[2]])
         with pytest.raises(Exp2SimError, match=r"\[H,H,0\]"):
             volumes_on(histogram, model_axes(), RebinRecipe(), incident_energy=EI)
 
-    def test_an_axis_that_was_integrated(self):
+    def test_an_axis_that_was_integrated(self) -> None:
         text = AXES.replace(
             "[axes.k]\nwidth = 0.25\nrange = [-1.0, 1.0]", "[axes.k]\nintegrated = [-0.1, 0.1]"
         )
@@ -222,7 +223,7 @@ class TestAxes:
         said = text.replace("integrated = [-0.1, 0.1]", "integrated = [-0.1, 0.1]\nmissing = true")
         assert len(volumes_on(silent, model_axes(said), RebinRecipe())) == 1
 
-    def test_a_mosaic_is_its_six_volumes(self):
+    def test_a_mosaic_is_its_six_volumes(self) -> None:
         from mantid_exp2sim.mosaic import volumes_from_picture
         from mantid_exp2sim.training.datasets.from_files.axes import axes_of_description
         from mantid_exp2sim.training.datasets.simulate import describe
@@ -241,7 +242,7 @@ class TestAxes:
 
 
 class TestBuild:
-    def test_files_come_back_from_the_data_set(self, folder, tmp_path):
+    def test_files_come_back_from_the_data_set(self, folder: Path, tmp_path: Path) -> None:
         build_dataset(recipe_file(folder, SOURCES), tmp_path / "out")
         dataset = open_dataset(tmp_path / "out")
         for kind, seed in (("convolved", 0), ("integrated", 100)):
@@ -253,7 +254,7 @@ class TestBuild:
                 assert item.exact
         assert (len(dataset.items("convolved")), len(dataset.items("integrated"))) == (6, 8)
 
-    def test_a_parameter_set_is_in_one_split(self, folder, tmp_path):
+    def test_a_parameter_set_is_in_one_split(self, folder: Path, tmp_path: Path) -> None:
         top = "seed = 3\n[split]\nvalidation = 0.25\ntest = 0.25"
         build_dataset(recipe_file(folder, SOURCES, top=top), tmp_path / "out")
         splits: dict[str, set[str]] = {}
@@ -264,7 +265,7 @@ class TestBuild:
         assert all(len(found) == 1 for found in splits.values())
         assert {next(iter(found)) for found in splits.values()} == {"train", "validation", "test"}
 
-    def test_labels_groups_and_pairs_of_a_file(self, folder, tmp_path):
+    def test_labels_groups_and_pairs_of_a_file(self, folder: Path, tmp_path: Path) -> None:
         rows = ["file,class,group,pair,J1"]
         rows += [f"run{n}.nxs,{'AB'[n % 4 // 2]},g{n // 2},,{n}.5" for n in range(0, 8, 2)]
         rows += [f"run{n}.npz,{'AB'[n % 4 // 2]},g{n // 2},," for n in range(1, 8, 2)]
@@ -283,16 +284,16 @@ class TestBuild:
         lonely = dataset.counterparts(np.arange(8), "integrated")
         assert (lonely >= 0).sum() == 6
 
-    def test_pairs_are_kept_only_where_asked_for(self, folder, tmp_path):
+    def test_pairs_are_kept_only_where_asked_for(self, folder: Path, tmp_path: Path) -> None:
         build_dataset(recipe_file(folder, SOURCES), tmp_path / "out")
         assert (open_dataset(tmp_path / "out").counterparts(np.arange(6), "convolved") == -1).all()
 
-    def test_two_counterparts_are_refused(self, folder, tmp_path):
+    def test_two_counterparts_are_refused(self, folder: Path, tmp_path: Path) -> None:
         save(volume(7), folder / "simulated" / "run0.npz")
         with pytest.raises(Exp2SimError, match="more than one counterpart"):
             build_dataset(recipe_file(folder, SOURCES, top="pairs = true"), tmp_path / "out")
 
-    def test_classes_of_folders(self, tmp_path):
+    def test_classes_of_folders(self, tmp_path: Path) -> None:
         for name in ("Dimer", "Goodenough"):
             (tmp_path / "s" / name).mkdir(parents=True)
             for number in range(3):
@@ -309,7 +310,7 @@ class TestBuild:
         ]
         assert sum(counts) == 6
 
-    def test_spinw_parameters_make_classes_and_parameter_sets(self, tmp_path):
+    def test_spinw_parameters_make_classes_and_parameter_sets(self, tmp_path: Path) -> None:
         h, k = np.meshgrid(np.linspace(-1, 1, 9), np.linspace(-1, 1, 9), indexing="ij")
         hkl = np.stack([h.ravel(), k.ravel(), 0 * h.ravel()])
         for name, strong in (("one", -11.0), ("two", -11.0), ("three", -2.0)):
@@ -336,7 +337,7 @@ class TestBuild:
         assert items["one.mat"].label == items["two.mat"].label == 0
         assert items["three.mat"].label == 1
 
-    def test_what_does_not_fit_is_recorded_by_its_name_alone(self, folder, tmp_path):
+    def test_what_does_not_fit_is_recorded_by_its_name_alone(self, folder: Path, tmp_path: Path) -> None:
         save(volume(edges=(np.linspace(3, 5, 9), *EDGES[1:])), folder / "measured" / "far.nxs")
         (folder / "measured" / "broken.nxs").write_bytes(b"nothing")
         build_dataset(recipe_file(folder, SOURCES), tmp_path / "out")
@@ -346,7 +347,7 @@ class TestBuild:
         assert set(refused) == {"far.nxs", "broken.nxs"}
         assert "no bin in common" in refused["far.nxs"]
 
-    def test_nothing_that_fits_is_an_error(self, folder, tmp_path):
+    def test_nothing_that_fits_is_an_error(self, folder: Path, tmp_path: Path) -> None:
         text = SOURCES.replace("measured", "other")
         (folder / "other").mkdir()
         (folder / "other" / "x.nxs").write_bytes(b"nothing")
@@ -354,12 +355,14 @@ class TestBuild:
             build_dataset(recipe_file(folder, text), tmp_path / "out")
         assert not (tmp_path / "out" / "dataset.json").exists()
 
-    def test_a_stopped_build_goes_on(self, folder, tmp_path, monkeypatch):
+    def test_a_stopped_build_goes_on(
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         path, out = recipe_file(folder, SOURCES), tmp_path / "out"
         build_dataset(path, tmp_path / "whole")
         real, calls = shards_module.read_volumes, []
 
-        def stopped(entry, *args):
+        def stopped(entry: Any, *args: Any) -> Any:
             if len(calls) == 4:
                 raise KeyboardInterrupt
             calls.append(entry.path.name)
@@ -378,7 +381,9 @@ class TestBuild:
         assert (out / "dataset.json").read_bytes() == (tmp_path / "whole" / "dataset.json").read_bytes()
         assert not [p for p in (out / "shards").iterdir() if not p.name.endswith(".h5")]
 
-    def test_a_changed_file_is_read_again_and_other_folders_are_left_alone(self, folder, tmp_path):
+    def test_a_changed_file_is_read_again_and_other_folders_are_left_alone(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
         path, out = recipe_file(folder, SOURCES), tmp_path / "out"
         build_dataset(path, out)
         save(volume(55), folder / "measured" / "run0.nxs")
@@ -399,7 +404,7 @@ class TestBuild:
             (('name = "mine"', ""), "name"),
         ],
     )
-    def test_bad_recipes(self, folder, tmp_path, change, words):
+    def test_bad_recipes(self, folder: Path, tmp_path: Path, change: tuple[str, str], words: str) -> None:
         path = recipe_file(folder, SOURCES)
         text = path.read_text()
         assert change[0] in text
@@ -407,7 +412,7 @@ class TestBuild:
         with pytest.raises(Exp2SimError, match=words):
             build_dataset(path, tmp_path / "out")
 
-    def test_names_in_a_data_set_are_never_paths(self, folder, tmp_path):
+    def test_names_in_a_data_set_are_never_paths(self, folder: Path, tmp_path: Path) -> None:
         build_dataset(recipe_file(folder, SOURCES), tmp_path / "out")
         path = tmp_path / "out" / "dataset.json"
         found = json.loads(path.read_text())
@@ -417,7 +422,7 @@ class TestBuild:
         with pytest.raises(Exp2SimError, match="kinds are of"):
             open_dataset(tmp_path / "out")
 
-    def test_real_files(self, reference_data, tmp_path):
+    def test_real_files(self, reference_data: Path, tmp_path: Path) -> None:
         text = f"""
 [[convolved]]
 files = ["{reference_data}/pcsmo/measured_4K_clipped_120.npy"]
@@ -447,7 +452,7 @@ lattice = [5.4, 5.4]
 
 
 class TestInspect:
-    def run(self, capsys, *words):
+    def run(self, capsys: pytest.CaptureFixture[str], *words: Any) -> Any:
         from mantid_exp2sim.training.cli import register
 
         parser = argparse.ArgumentParser()
@@ -456,7 +461,9 @@ class TestInspect:
         assert args.run(args) == 0
         return capsys.readouterr().out
 
-    def test_build_and_inspect(self, folder, tmp_path, capsys):
+    def test_build_and_inspect(
+        self, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         out = tmp_path / "out"
         path = recipe_file(folder, SOURCES)
         built = json.loads(self.run(capsys, "build", path, "--out", out, "--json"))
@@ -467,12 +474,14 @@ class TestInspect:
         assert picture.read_bytes().startswith(b"\x89PNG")
         assert "6 samples" in self.run(capsys, "inspect", out)
 
-    def test_simulated_sets(self, tiny_dataset, tmp_path, capsys):
+    def test_simulated_sets(
+        self, tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         text = self.run(capsys, "inspect", tiny_dataset, "--plot", tmp_path / "p.png")
         assert "convolved: 28 samples" in text
         assert "Dimer 10, Goodenough 10" in text
 
-    def test_the_recipe_in_the_help_is_one(self, tmp_path):
+    def test_the_recipe_in_the_help_is_one(self, tmp_path: Path) -> None:
         import textwrap
 
         from mantid_exp2sim.training.cli.data import BUILD_EXAMPLES
@@ -483,7 +492,7 @@ class TestInspect:
         assert read_recipe(path).name == "mine"
 
 
-def test_the_recipes_of_the_documentation_can_be_read(tmp_path):
+def test_the_recipes_of_the_documentation_can_be_read(tmp_path: Path) -> None:
     import re
     import tomllib
 

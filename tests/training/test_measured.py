@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -90,7 +92,7 @@ CHANNELS = '{ dimension = 2, energy = "channels", windows = 4 }'
 CUBES = '{ dimension = 3, energy = "axis" }'
 
 
-def volume(seed: int, *, ei: float = 50.0, shape=SHAPE, centre: float = 0.0) -> Histogram:
+def volume(seed: int, *, ei: float = 50.0, shape: Any = SHAPE, centre: float = 0.0) -> Histogram:
     rng = np.random.default_rng(seed)
     h, k = (np.arange(n + 1) * 0.2 - 0.1 * n + centre for n in shape[:2])
     energy = np.linspace(0.1, 0.1 + 0.1 * shape[2], shape[2] + 1) * ei
@@ -119,16 +121,18 @@ def build(folder: Path, *, top: str = "", more: str = "", measured: int = 5, sim
 
 
 @pytest.fixture(scope="module")
-def paired_set(tmp_path_factory) -> Path:
+def paired_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tmp_path_factory.mktemp("paired"), top="pairs = true", more="measurement = true")
 
 
 @pytest.fixture(scope="module")
-def unpaired_set(tmp_path_factory) -> Path:
+def unpaired_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tmp_path_factory.mktemp("unpaired"), more="labelled = false")
 
 
-def gan_recipe(path: Path, folder: Path, *, data="", layout=CHANNELS, losses=DUAL_GAN, run="") -> Path:
+def gan_recipe(
+    path: Path, folder: Path, *, data: str = "", layout: Any = CHANNELS, losses: Any = DUAL_GAN, run: str = ""
+) -> Path:
     path.write_text(GAN.format(folder=folder, data=data, layout=layout, losses=losses, run=run))
     return path
 
@@ -145,7 +149,16 @@ def open_data(recipe: Path, folder: Path) -> TranslatorData:
     return read_translator_data(open_dataset(folder), config, recipe)
 
 
-def domain(folder: Path, *, kind="convolved", other=None, batch=6, seed=1, whole=False, **settings) -> Domain:
+def domain(
+    folder: Path,
+    *,
+    kind: str = "convolved",
+    other: Any = None,
+    batch: int = 6,
+    seed: int = 1,
+    whole: bool = False,
+    **settings: Any,
+) -> Domain:
     dataset = open_dataset(folder)
     data = DataSettings(folder=folder, **{"augment": (), **settings})
     indices = dataset.split("train", kind=kind)
@@ -165,7 +178,7 @@ def domain(folder: Path, *, kind="convolved", other=None, batch=6, seed=1, whole
 
 
 class TestFileSets:
-    def test_a_sample_is_its_file_with_its_own_mask(self, paired_set):
+    def test_a_sample_is_its_file_with_its_own_mask(self, paired_set: Callable[..., Path]) -> None:
         found = domain(paired_set)
         samples = found.at(0)
         for place, item in enumerate(found.order.at(0)):
@@ -177,7 +190,7 @@ class TestFileSets:
             assert float(samples.ei[place]) == entry.incident_energy
             assert int(samples.label[place]) == entry.label
 
-    def test_the_counterpart_comes_with_the_joint_mask(self, paired_set):
+    def test_the_counterpart_comes_with_the_joint_mask(self, paired_set: Callable[..., Path]) -> None:
         found = domain(paired_set, other="integrated", augment=("h", "k"))
         samples = found.at(2)
         assert samples.counterpart is not None
@@ -188,13 +201,15 @@ class TestFileSets:
             partner = dataset.items("integrated")[dataset.counterparts(np.array([index]), "convolved")[0]]
             assert partner.file == dataset.items("convolved")[index].file
 
-    def test_disk_and_memory_agree(self, paired_set):
+    def test_disk_and_memory_agree(self, paired_set: Callable[..., Path]) -> None:
         settings = {"other": "integrated", "augment": ("h", "k"), "intensity_jitter": 0.2, "patch": (6, 6, 4)}
         one, two = (domain(paired_set, memory=memory, **settings).at(3) for memory in (True, False))
         for name in ("x", "mask", "ei", "label", "counterpart", "counterpart_mask"):
             assert torch.equal(getattr(one, name), getattr(two, name)), name
 
-    def test_domains_of_different_counts_share_no_parameter_set(self, paired_set):
+    def test_domains_of_different_counts_share_no_parameter_set(
+        self, paired_set: Callable[..., Path]
+    ) -> None:
         dataset = open_dataset(paired_set)
         for disjoint in (True, False):
             losses = {"cycle" if disjoint else "paired": {"weight": 1.0}}
@@ -206,7 +221,9 @@ class TestFileSets:
             assert bool(groups[0] & groups[1]) is not disjoint
             assert all(groups)
 
-    def test_only_what_is_needed_is_read(self, paired_set, monkeypatch):
+    def test_only_what_is_needed_is_read(
+        self, paired_set: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         asked = []
         real = shards_module.Shards.read
         monkeypatch.setattr(
@@ -223,7 +240,7 @@ class TestFileSets:
         for _, _, *region in asked:
             assert [part.stop - part.start for part in region] == [4, 4, 4]
 
-    def test_few_files_are_open_at_once(self, tmp_path):
+    def test_few_files_are_open_at_once(self, tmp_path: Path) -> None:
         (tmp_path / "shards").mkdir()
         for number in range(shards_module.OPEN_FILES + 9):
             with h5py.File(tmp_path / "shards" / f"{number}.h5", "w") as file:
@@ -233,14 +250,18 @@ class TestFileSets:
             assert shards.read(f"{number}.h5", "values", (0,), (2,)).tolist() == [number] * 2
         assert len(shards._open) == shards_module.OPEN_FILES
 
-    def test_more_than_memory_is_refused_with_the_way_out(self, paired_set, monkeypatch):
+    def test_more_than_memory_is_refused_with_the_way_out(
+        self, paired_set: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(store, "MAX_BYTES", 1000)
         with pytest.raises(Exp2SimError, match="memory = false"):
             domain(paired_set)
 
     @pytest.mark.parametrize("kind", ["paired_set", "unpaired_set"])
     @pytest.mark.parametrize("memory", [True, False])
-    def test_the_gan_trains(self, kind, memory, request, tmp_path):
+    def test_the_gan_trains(
+        self, kind: str, memory: bool, request: pytest.FixtureRequest, tmp_path: Path
+    ) -> None:
         folder = request.getfixturevalue(kind)
         recipe = gan_recipe(tmp_path / "r.toml", folder, data=f"memory = {str(memory).lower()}")
         assert train(recipe, out=tmp_path / "run") == "finished"
@@ -249,7 +270,9 @@ class TestFileSets:
         assert paired == (kind == "paired_set")
         assert (tmp_path / "run" / "pictures" / "0000003.png").is_file()
 
-    def test_paired_losses_need_pairs(self, paired_set, unpaired_set, tmp_path):
+    def test_paired_losses_need_pairs(
+        self, paired_set: Callable[..., Path], unpaired_set: Callable[..., Path], tmp_path: Path
+    ) -> None:
         losses = f"{PAIRED}\npaired_square = {{ weight = 1.0 }}"
         recipe = gan_recipe(tmp_path / "r.toml", paired_set, losses=losses)
         assert train(recipe, out=tmp_path / "run") == "finished"
@@ -257,7 +280,7 @@ class TestFileSets:
         with pytest.raises(Exp2SimError, match="has no pairs"):
             train(recipe, out=tmp_path / "other")
 
-    def test_a_classifier_trains(self, paired_set, tmp_path):
+    def test_a_classifier_trains(self, paired_set: Callable[..., Path], tmp_path: Path) -> None:
         (tmp_path / "duq.toml").write_text(
             f'kind = "classifier"\n[data]\nfolder = "{paired_set}"\nkind = "integrated"\n'
             "[network]\nwidth = 4\n[schedule]\nsteps = 3\nbatch = 4\n[validation]\nchecks = 1\n"
@@ -269,7 +292,9 @@ class TestFileSets:
         with pytest.raises(Exp2SimError, match="energies of a mosaic's panels"):
             train(recipe, out=tmp_path / "magnets")
 
-    def test_the_card_tells_axes_energies_and_the_measurement(self, paired_set, tmp_path):
+    def test_the_card_tells_axes_energies_and_the_measurement(
+        self, paired_set: Callable[..., Path], tmp_path: Path
+    ) -> None:
         recipe = gan_recipe(tmp_path / "r.toml", paired_set)
         train(recipe, out=tmp_path / "run")
         bundle(tmp_path, "run", paired_set)
@@ -287,7 +312,7 @@ class TestFileSets:
 
 
 class TestPatches:
-    def test_patches_are_a_function_of_seed_and_step(self, paired_set):
+    def test_patches_are_a_function_of_seed_and_step(self, paired_set: Callable[..., Path]) -> None:
         settings = {"patch": (5, 5, 4), "augment": ("h", "k", "swap")}
         one, two = (domain(paired_set, **settings) for _ in range(2))
         two.at(0)  # what was drawn before does not matter
@@ -295,21 +320,21 @@ class TestPatches:
         assert not torch.equal(one.at(8).x, one.at(7).x)
         assert not torch.equal(domain(paired_set, seed=2, **settings).at(7).x, one.at(7).x)
 
-    def test_patches_have_enough_measured_bins(self, paired_set):
+    def test_patches_have_enough_measured_bins(self, paired_set: Callable[..., Path]) -> None:
         found = domain(paired_set, patch=(6, 5, 4), batch=20)
         for step in range(5):
             samples = found.at(step)
             assert samples.x.shape == (20, 6, 5, 4)
             assert (1 - samples.mask.float().flatten(1).mean(1) >= 0.5 - 1e-6).all()
 
-    def test_the_one_good_place_is_found(self):
+    def test_the_one_good_place_is_found(self) -> None:
         mask = np.ones((30, 30, 8), bool)
         mask[20:24, 3:7] = False
         region = find_patch(np.random.default_rng(0), mask.shape, (4, 4, 8), lambda r: mask[r], 1.0)
         assert region == (slice(20, 24), slice(3, 7), slice(0, 8))
         assert find_patch(np.random.default_rng(0), mask.shape, (5, 5, 8), lambda r: mask[r], 1.0) is None
 
-    def test_shares_are_those_of_the_patches(self):
+    def test_shares_are_those_of_the_patches(self) -> None:
         mask = np.random.default_rng(1).random((6, 5, 4)) < 0.4
         shares = measured_shares(mask, (2, 3, 2))
         wanted = [
@@ -318,25 +343,27 @@ class TestPatches:
         ]
         np.testing.assert_allclose(shares, wanted)
 
-    def test_no_patch_is_large_enough(self, paired_set):
+    def test_no_patch_is_large_enough(self, paired_set: Callable[..., Path]) -> None:
         with pytest.raises(Exp2SimError, match="No patch of"):
             domain(paired_set, patch=(40, 5, 4)).at(0)
 
-    def test_the_energy_is_cut_only_where_the_layout_allows(self, paired_set, tmp_path):
+    def test_the_energy_is_cut_only_where_the_layout_allows(
+        self, paired_set: Callable[..., Path], tmp_path: Path
+    ) -> None:
         recipe = gan_recipe(tmp_path / "r.toml", paired_set, data="patch = [6, 6, 2]")
         with pytest.raises(Exp2SimError, match="energy bins are channels"):
             train(recipe, out=tmp_path / "run")
         recipe = gan_recipe(tmp_path / "r.toml", paired_set, data="patch = [6, 6, 2]", layout=CUBES)
         assert train(recipe, out=tmp_path / "other") == "finished"
 
-    def test_patches_of_simulated_sets(self, tiny_dataset):
+    def test_patches_of_simulated_sets(self, tiny_dataset: Path) -> None:
         found = domain(tiny_dataset, patch=(4, 4, 3), other="integrated")
         samples = found.at(0)
         assert samples.x.shape == (6, 4, 4, 3)
         assert samples.counterpart_mask is None
         assert float((samples.counterpart * samples.mask).abs().max()) == 0
 
-    def test_a_step_goes_through_a_pixel_of_every_symmetry(self, paired_set):
+    def test_a_step_goes_through_a_pixel_of_every_symmetry(self, paired_set: Callable[..., Path]) -> None:
         plain = domain(paired_set, patch=(5, 5, 4), batch=40).at(1)
         moved = domain(paired_set, patch=(5, 5, 4), batch=40, augment=("h", "k", "swap")).at(1)
         kinds = set()
@@ -352,7 +379,7 @@ class TestPatches:
             kinds |= set(found)
         assert len(kinds) == 8
 
-    def test_h_and_k_are_not_exchanged_where_their_bins_differ(self, paired_set):
+    def test_h_and_k_are_not_exchanged_where_their_bins_differ(self, paired_set: Callable[..., Path]) -> None:
         dataset = open_dataset(paired_set)
         assert allowed_symmetries(dataset, ("h", "swap")) == ("h", "swap")
         h, *rest = dataset.description.axes
@@ -360,19 +387,19 @@ class TestPatches:
         dataset.description = dataset.description.model_copy(update={"axes": wider})
         assert allowed_symmetries(dataset, ("h", "swap")) == ("h",)
 
-    def turned(self, x, h, k, swap):
+    def turned(self, x: Any, h: Any, k: Any, swap: Any) -> Any:
         x = x.flip(0) if h else x
         x = x.flip(1) if k else x
         return x.transpose(0, 1) if swap else x
 
 
 class TestMeasured:
-    def measurement(self, tmp_path, **more) -> Path:
+    def measurement(self, tmp_path: Any, **more: Any) -> Path:
         path = tmp_path / "real.npz"
         save(volume(77, **more), path)
         return path
 
-    def test_half_of_the_samples_are_measured(self, paired_set, tmp_path):
+    def test_half_of_the_samples_are_measured(self, paired_set: Callable[..., Path], tmp_path: Path) -> None:
         path = self.measurement(tmp_path)
         recipe = gan_recipe(tmp_path / "r.toml", paired_set, data=f'measured = "{path}"')
         data = open_data(recipe, paired_set)
@@ -394,7 +421,7 @@ class TestMeasured:
         assert "50 % of the measurement-like samples are from real.npz" in card.description
         assert str(tmp_path) not in card.model_dump_json()
 
-    def test_any_share_of_a_batch_on_the_whole(self, paired_set, tmp_path):
+    def test_any_share_of_a_batch_on_the_whole(self, paired_set: Callable[..., Path], tmp_path: Path) -> None:
         path = self.measurement(tmp_path)
         data = f'measured = {{ files = "{path}", share = 0.3, scale = "auto" }}'
         recipe = gan_recipe(tmp_path / "r.toml", paired_set, data=data, losses=PAIRED)
@@ -407,7 +434,9 @@ class TestMeasured:
         values = found.dataset.values[0]
         assert values[~found.dataset.hidden[0]].mean() == pytest.approx(mean, rel=0.05)
 
-    def test_the_measurement_alone_and_large_with_patches(self, paired_set, tmp_path):
+    def test_the_measurement_alone_and_large_with_patches(
+        self, paired_set: Callable[..., Path], tmp_path: Path
+    ) -> None:
         path = self.measurement(tmp_path, shape=(40, 30, 4), centre=2.0)
         data = f'patch = [8, 8, 4]\nmeasured = {{ files = ["{path}"], share = 1 }}'
         recipe = gan_recipe(tmp_path / "r.toml", paired_set, data=data)
@@ -417,18 +446,22 @@ class TestMeasured:
         assert (domains["deconvolve"].at(0).label == -1).all()
         assert train(recipe, out=tmp_path / "run") == "finished"
 
-    def test_a_measurement_with_other_bins_is_refused(self, paired_set, tmp_path):
+    def test_a_measurement_with_other_bins_is_refused(
+        self, paired_set: Callable[..., Path], tmp_path: Path
+    ) -> None:
         path = self.measurement(tmp_path, centre=10.0)
         recipe = gan_recipe(tmp_path / "r.toml", paired_set, data=f'measured = "{path}"')
         with pytest.raises(Exp2SimError, match=r"The measurement real.npz: .* no bin|real.npz: Its axis"):
             train(recipe, out=tmp_path / "run")
 
-    def test_a_built_set_is_a_measurement_too(self, paired_set, unpaired_set, tmp_path):
+    def test_a_built_set_is_a_measurement_too(
+        self, paired_set: Callable[..., Path], unpaired_set: Callable[..., Path], tmp_path: Path
+    ) -> None:
         recipe = gan_recipe(tmp_path / "r.toml", paired_set, data=f'measured = "{unpaired_set}"')
         found = open_data(recipe, paired_set).measurement
         assert found.about["volumes"] == len(found.indices) >= 3
 
-    def test_the_published_measurement(self, reference_data, tmp_path):
+    def test_the_published_measurement(self, reference_data: Path, tmp_path: Path) -> None:
         folder = Path(__file__).parents[2] / "data" / "pcsmo-maps"
         if not (folder / "dataset.json").is_file():
             pytest.skip(
@@ -450,12 +483,18 @@ class TestMeasured:
 
 
 class TestStart:
-    def model(self, folder, tmp_path) -> Path:
+    def model(self, folder: Path, tmp_path: Any) -> Path:
         train(gan_recipe(tmp_path / "first.toml", folder), out=tmp_path / "first")
         bundle(tmp_path, "first", folder)
         return tmp_path / "model"
 
-    def test_from_a_model(self, paired_set, unpaired_set, tmp_path, monkeypatch):
+    def test_from_a_model(
+        self,
+        paired_set: Callable[..., Path],
+        unpaired_set: Callable[..., Path],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
         model = self.model(paired_set, tmp_path)
         recipe = gan_recipe(tmp_path / "r.toml", unpaired_set, run=f'start = "{model}"')
         seen = {}
@@ -481,7 +520,9 @@ class TestStart:
             (("steps = 3", "steps = 2"), ""),
         ],
     )
-    def test_other_networks_are_refused(self, change, words, paired_set, tmp_path):
+    def test_other_networks_are_refused(
+        self, change: tuple[str, str], words: str, paired_set: Callable[..., Path], tmp_path: Path
+    ) -> None:
         model = self.model(paired_set, tmp_path)
         recipe = gan_recipe(tmp_path / "r.toml", paired_set, run=f'start = "{model}"')
         recipe.write_text(recipe.read_text().replace(*change))
@@ -491,13 +532,13 @@ class TestStart:
         with pytest.raises(Exp2SimError, match=words):
             train(recipe, out=tmp_path / "run")
 
-    def test_what_is_not_there(self, paired_set, tmp_path):
+    def test_what_is_not_there(self, paired_set: Callable[..., Path], tmp_path: Path) -> None:
         recipe = gan_recipe(tmp_path / "r.toml", paired_set, run='start = "no-such-model"')
         with pytest.raises(Exp2SimError, match="no run and no model"):
             train(recipe, out=tmp_path / "run")
 
 
-def test_labels_that_are_not_known_do_not_count():
+def test_labels_that_are_not_known_do_not_count() -> None:
     from mantid_exp2sim.training.losses.adversarial import auxiliary_loss
 
     ones = torch.ones(2, 1, 3)

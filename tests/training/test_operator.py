@@ -138,7 +138,7 @@ def test_wrong_shapes_and_energies_are_refused(mosaic: ResolutionOperator) -> No
         ResolutionOperator([mosaic_binnings()[0], FINE])
 
 
-def test_instrument_and_lattice_are_those_of_the_recipe():
+def test_instrument_and_lattice_are_those_of_the_recipe() -> None:
     from mantid_exp2sim.training.datasets.resolution import where_simulated
     from mantid_exp2sim.training.datasets.simulation_recipe import read_recipe
 

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -93,7 +95,9 @@ sys.exit(cli.main(sys.argv[1:]))
 
 @needs_gloo
 @pytest.mark.parametrize("kind", ["gan", "duq"])
-def test_two_processes_equal_one_with_the_whole_batch(kind, request, tmp_path):
+def test_two_processes_equal_one_with_the_whole_batch(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     recipe = edited(request.getfixturevalue(f"{kind}_recipe")(steps=2, checks=1), ("ema = 0.9", "ema = 0.0"))
     if kind == "gan":
         edited(recipe, ("batch = 3", "batch = 4"))
@@ -110,7 +114,9 @@ def test_two_processes_equal_one_with_the_whole_batch(kind, request, tmp_path):
 
 
 @needs_gloo
-def test_a_signal_to_any_process_stops_all_after_the_same_step(gan_recipe, tmp_path):
+def test_a_signal_to_any_process_stops_all_after_the_same_step(
+    gan_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
     out = tmp_path / "run"
     recipe = edited(gan_recipe(steps=100_000, checks=10_000), ("batch = 3", "batch = 4"))
     process = start(*training(recipe, out), processes=PROCESSES)
@@ -153,7 +159,7 @@ Path(__file__).with_name("left-" + os.environ["RANK"]).write_text(left)
 
 @needs_gloo
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the threads are counted by /proc")
-def test_no_thread_of_the_group_is_left(tmp_path):
+def test_no_thread_of_the_group_is_left(tmp_path: Path) -> None:
     """It could drop a tensor while Python shuts down, which aborts the process now and then."""
     script = tmp_path / "leaving.py"
     script.write_text(LEAVING)
@@ -175,7 +181,7 @@ def _ranks(parent: int) -> list[int]:
     return [found[rank] for rank in sorted(found)]
 
 
-def test_shares_are_all_of_the_batch_and_nothing_twice():
+def test_shares_are_all_of_the_batch_and_nothing_twice() -> None:
     whole = torch.arange(24).reshape(12, 2)
     parts = [Share(number, 3, batch=6).rows(whole) for number in range(3)]
     assert torch.cat(parts)[:, 0].sort().values.tolist() == whole[:, 0].tolist()
@@ -186,7 +192,7 @@ def test_shares_are_all_of_the_batch_and_nothing_twice():
     assert Share().draw(5, torch.arange).tolist() == list(range(5))
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
+def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from mantid_exp2sim.training.trainers import distributed as parallel
 
     monkeypatch.setattr(parallel, "processes", lambda: 2)
@@ -194,7 +200,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
         Share.of_this_process(5)
 
 
-def test_scalars_come_together_and_the_first_bad_one_is_named():
+def test_scalars_come_together_and_the_first_bad_one_is_named() -> None:
     found = means({"a": torch.tensor(1.0), "b": torch.tensor(float("nan"))})
     assert found["a"] == 1.0
     assert not_finite(found) == "b is nan"
@@ -202,7 +208,7 @@ def test_scalars_come_together_and_the_first_bad_one_is_named():
 
 
 class TestPrefetch:
-    def test_order_and_bytes_are_those_without_it(self, gan_recipe):
+    def test_order_and_bytes_are_those_without_it(self, gan_recipe: Callable[..., Path]) -> None:
         from mantid_exp2sim.training.datasets.sampler import open_dataset
         from mantid_exp2sim.training.trainers.train import read_translator_data
 
@@ -218,12 +224,12 @@ class TestPrefetch:
                 assert torch.equal(ours.mask, plain.mask)
                 assert torch.equal(ours.label, plain.label)
 
-    def test_the_next_is_made_ahead_by_one_thread_and_errors_arrive(self):
+    def test_the_next_is_made_ahead_by_one_thread_and_errors_arrive(self) -> None:
         class Source:
-            def __init__(self):
+            def __init__(self) -> None:
                 self.made, self.busy, self.ahead = [], threading.Lock(), threading.Event()
 
-            def at(self, step):
+            def at(self, step: Any) -> Any:
                 assert self.busy.acquire(blocking=False)
                 self.made.append(step)
                 self.busy.release()

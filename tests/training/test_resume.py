@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -60,7 +62,9 @@ def weights(out: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", ["gan", "duq"])
-def test_kill_9_and_resume_equals_uninterrupted(kind, request, tmp_path):
+def test_kill_9_and_resume_equals_uninterrupted(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     recipe = request.getfixturevalue(f"{kind}_recipe")(steps=60, checks=10)
     whole = start(recipe, tmp_path / "whole")
     killed = start(recipe, tmp_path / "killed")
@@ -77,7 +81,7 @@ def test_kill_9_and_resume_equals_uninterrupted(kind, request, tmp_path):
         assert steps == [line.split(",")[0] for line in (tmp_path / "whole" / table).read_text().splitlines()]
 
 
-def test_sigterm_writes_a_checkpoint_and_says_so(gan_recipe, tmp_path):
+def test_sigterm_writes_a_checkpoint_and_says_so(gan_recipe: Callable[..., Path], tmp_path: Path) -> None:
     out = tmp_path / "run"
     process = start(gan_recipe(steps=100_000, checks=10_000), out)
     wait_for_checkpoint(process, out)
@@ -90,7 +94,9 @@ def test_sigterm_writes_a_checkpoint_and_says_so(gan_recipe, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["gan", "duq"])
-def test_a_run_that_could_not_begin_is_none(kind, request, tmp_path):
+def test_a_run_that_could_not_begin_is_none(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     """The data set is not there: the same command works once it is, with stages too."""
     recipe, out = request.getfixturevalue(f"{kind}_recipe")(steps=2), tmp_path / "run"
     whole = recipe.read_text() + STAGES
@@ -103,7 +109,7 @@ def test_a_run_that_could_not_begin_is_none(kind, request, tmp_path):
     assert train(recipe, out=out) == "finished"
 
 
-def test_a_run_is_not_mixed_with_another(gan_recipe, tmp_path):
+def test_a_run_is_not_mixed_with_another(gan_recipe: Callable[..., Path], tmp_path: Path) -> None:
     out = tmp_path / "run"
     train(gan_recipe(steps=2), out=out)
     before = weights(out)
@@ -120,7 +126,7 @@ def test_a_run_is_not_mixed_with_another(gan_recipe, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["gan", "duq"])
-def test_stages_are_a_chain_of_runs(kind, request, tmp_path):
+def test_stages_are_a_chain_of_runs(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Each stage begins with the last weights of the one before, as a run that names it in ``start`` does."""
     recipe = request.getfixturevalue(f"{kind}_recipe")(steps=3)
     text = recipe.read_text()
@@ -135,13 +141,15 @@ def test_stages_are_a_chain_of_runs(kind, request, tmp_path):
         assert weights(previous) == weights(tmp_path / "chain" / f"stage-{number}")
 
 
-def test_stages_go_on_where_they_were_stopped(gan_recipe, tmp_path, monkeypatch):
+def test_stages_go_on_where_they_were_stopped(
+    gan_recipe: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = gan_recipe(steps=4)
     recipe.write_text(recipe.read_text() + STAGES)
     train(recipe, out=tmp_path / "whole")
     real, steps = TranslatorTrainer.train_step, iter(range(100))
 
-    def stop_at_seventh(trainer, step):
+    def stop_at_seventh(trainer: Any, step: Any) -> Any:
         if next(steps) == 6:
             os.kill(os.getpid(), signal.SIGTERM)
         return real(trainer, step)
@@ -155,7 +163,7 @@ def test_stages_go_on_where_they_were_stopped(gan_recipe, tmp_path, monkeypatch)
     assert weights(out) == weights(tmp_path / "whole")
 
 
-def test_what_a_chain_ships_is_its_last_stage(gan_recipe, tmp_path):
+def test_what_a_chain_ships_is_its_last_stage(gan_recipe: Callable[..., Path], tmp_path: Path) -> None:
     recipe = gan_recipe(steps=3)
     recipe.write_text(recipe.read_text() + STAGES)
     train(recipe, out=tmp_path / "chain")
@@ -164,7 +172,7 @@ def test_what_a_chain_ships_is_its_last_stage(gan_recipe, tmp_path):
     assert all(torch.equal(network.state_dict()[key], best[key]) for key in best)
 
 
-def test_a_run_starts_from_anothers_weights(gan_recipe, tmp_path):
+def test_a_run_starts_from_anothers_weights(gan_recipe: Callable[..., Path], tmp_path: Path) -> None:
     """Weights of all networks come over, and the scaling; optimisers and step do not."""
     first = tmp_path / "first"
     train(gan_recipe(steps=2), out=first)

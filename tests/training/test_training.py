@@ -4,7 +4,9 @@ import json
 import math
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -41,7 +43,7 @@ def translator_config(recipe: Path) -> TranslatorConfig:
     return config
 
 
-def bytes_of(networks):
+def bytes_of(networks: Any) -> Any:
     return {
         (name, key): tensor.numpy().tobytes()
         for name, network in networks.items()
@@ -50,7 +52,7 @@ def bytes_of(networks):
 
 
 class TestData:
-    def test_domains_share_no_parameter_set(self, gan_recipe):
+    def test_domains_share_no_parameter_set(self, gan_recipe: Callable[..., Path]) -> None:
         config = translator_config(gan_recipe())
         dataset = open_dataset(config.data.folder)
         convolved, target = domain_indices(dataset, config)
@@ -59,7 +61,7 @@ class TestData:
         for part in (convolved, target):
             assert (dataset.labels(part) == 0).sum() == 5
 
-    def test_order_is_state_free_and_complete(self):
+    def test_order_is_state_free_and_complete(self) -> None:
         order = Order(7, batch=3, seed=4, stream=1)
         steps = [order.at(step).tolist() for step in range(7)]
         assert steps == [Order(7, 3, 4, 1).at(step).tolist() for step in range(7)]
@@ -68,7 +70,7 @@ class TestData:
         assert flat[:7] != flat[7:14]
         assert steps != [Order(7, 3, 4, 2).at(step).tolist() for step in range(7)]
 
-    def samples(self, folder, *, step=0, **settings):
+    def samples(self, folder: Path, *, step: int = 0, **settings: Any) -> Any:
         dataset = open_dataset(folder)
         data = DataSettings(folder=folder, **settings)
         indices = dataset.split("train")
@@ -87,7 +89,7 @@ class TestData:
         )
         return dataset, scaling, domain, domain.at(step)
 
-    def test_a_sample_is_its_volume(self, tiny_dataset):
+    def test_a_sample_is_its_volume(self, tiny_dataset: Path) -> None:
         dataset, scaling, domain, found = self.samples(tiny_dataset, augment=())
         items = domain.order.at(0)
         volumes = dataset.read("convolved", items // 2)[np.arange(6), items % 2]
@@ -96,7 +98,7 @@ class TestData:
         assert found.label.tolist() == (items // 2 % 2).tolist()
         assert float((found.x * found.mask).abs().max()) == 0
 
-    def test_disk_and_memory_agree_and_a_step_repeats(self, tiny_dataset):
+    def test_disk_and_memory_agree_and_a_step_repeats(self, tiny_dataset: Path) -> None:
         one = self.samples(tiny_dataset, step=5, noise=MeasurementNoise(counting=(0.1, 0.3)))[3]
         two = self.samples(tiny_dataset, step=5, noise=MeasurementNoise(counting=(0.1, 0.3)), memory=False)[3]
         assert torch.equal(one.x, two.x)
@@ -104,7 +106,7 @@ class TestData:
         other = self.samples(tiny_dataset, step=6, noise=MeasurementNoise(counting=(0.1, 0.3)))[3]
         assert not torch.equal(one.x, other.x)
 
-    def test_symmetries_move_mask_and_counterpart_along(self, tiny_dataset):
+    def test_symmetries_move_mask_and_counterpart_along(self, tiny_dataset: Path) -> None:
         found = self.samples(tiny_dataset, augment=("h", "k", "swap"))[3]
         assert found.counterpart is not None
         assert float((found.counterpart * found.mask).abs().max()) == 0
@@ -114,13 +116,13 @@ class TestData:
         correlation = np.corrcoef(found.x.flatten(), found.counterpart.flatten())[0, 1]
         assert correlation > 0.6
 
-    def test_noise_has_the_variance_it_says(self):
+    def test_noise_has_the_variance_it_says(self) -> None:
         volumes = np.full((2, 40, 40, 40), 4.0, dtype=np.float32)
         noisy = MeasurementNoise(counting=(0.25, 0.25)).apply(np.random.default_rng(0), volumes)
         assert noisy.std() == pytest.approx(1.0, rel=0.01)
         assert MeasurementNoise().apply(np.random.default_rng(0), volumes) is volumes
 
-    def test_noise_of_a_subtracted_background_is_blind_to_the_intensity(self):
+    def test_noise_of_a_subtracted_background_is_blind_to_the_intensity(self) -> None:
         volumes = np.zeros((200, 16, 16, 5), dtype=np.float32)
         volumes[:, :8] = 100
         subtracted = MeasurementNoise(subtraction=6.0, subtraction_share=0.4)
@@ -133,12 +135,12 @@ class TestData:
         assert 5 < dark[:, 0].max() < 7
         assert (dark[:, 0] > dark[:, -1]).mean() > 0.9
 
-    def test_halves_need_no_equal_counts(self):
+    def test_halves_need_no_equal_counts(self) -> None:
         one, two = halves(np.array([0, 0, 0, 1, 1]), 0)
         assert sorted([*one, *two]) == [0, 1, 2, 3, 4]
 
     @pytest.mark.parametrize("damage", ["description", "mask", "shard"])
-    def test_damaged_data_are_refused(self, damage, tiny_dataset, tmp_path):
+    def test_damaged_data_are_refused(self, damage: str, tiny_dataset: Path, tmp_path: Path) -> None:
         folder = tmp_path / "set"
         shutil.copytree(tiny_dataset, folder)
         if damage == "description":
@@ -152,17 +154,17 @@ class TestData:
 
 
 class TestGanStep:
-    def test_auxiliary_loss_reaches_the_generator(self, gan_recipe):
+    def test_auxiliary_loss_reaches_the_generator(self, gan_recipe: Callable[..., Path]) -> None:
         report = make_translator(gan_recipe(losses="auxiliary = { weight = 1.0 }")).train_step(0)
         assert report["generator_gradient"] > 0
         assert set(report) >= {"deconvolve_auxiliary", "convolve_auxiliary"}
         assert report["deconvolve_discriminator_class"] > 0
 
-    def test_flux_loss_reaches_the_generator(self, gan_recipe):
+    def test_flux_loss_reaches_the_generator(self, gan_recipe: Callable[..., Path]) -> None:
         trainer = make_translator(gan_recipe(losses="flux = { weight = 1.0 }"))
         assert set(trainer.train_step(0)) == {"deconvolve_flux", "convolve_flux", "generator_gradient"}
 
-    def test_a_weight_scales_the_gradient(self, gan_recipe):
+    def test_a_weight_scales_the_gradient(self, gan_recipe: Callable[..., Path]) -> None:
         """A loss counts as much as its weight says."""
         gradients = []
         for weight in (1.0, 3.0):
@@ -170,7 +172,9 @@ class TestGanStep:
             gradients.append(make_translator(recipe).train_step(0)["generator_gradient"])
         assert gradients[1] == pytest.approx(3 * gradients[0], rel=1e-4)
 
-    def test_masked_bins_have_no_influence_on_any_loss(self, gan_recipe, tiny_dataset, tmp_path):
+    def test_masked_bins_have_no_influence_on_any_loss(
+        self, gan_recipe: Callable[..., Path], tiny_dataset: Path, tmp_path: Path
+    ) -> None:
         reports = []
         for junk in (0.0, 1e3):
             folder = shutil.copytree(tiny_dataset, tmp_path / f"{junk:g}")
@@ -184,13 +188,13 @@ class TestGanStep:
             reports.append(make_translator(recipe).train_step(0))
         assert reports[0] == reports[1]
 
-    def test_paired_training_needs_no_discriminator_and_learns(self, gan_recipe):
+    def test_paired_training_needs_no_discriminator_and_learns(self, gan_recipe: Callable[..., Path]) -> None:
         gan = make_translator(gan_recipe(losses="paired = { weight = 1.0 }"))
         assert not gan.discriminators
         values = [gan.train_step(step)["convolve_paired"] for step in range(200)]
         assert np.mean(values[-20:]) < 0.6 * np.mean(values[:20])
 
-    def test_networks_see_zero_where_nothing_was_measured(self, gan_recipe):
+    def test_networks_see_zero_where_nothing_was_measured(self, gan_recipe: Callable[..., Path]) -> None:
         gan = make_translator(gan_recipe())
         batch = stack(gan.sources["deconvolve"].at(0), gan.layout)
         again = batch.with_intensity(torch.full_like(batch.intensity, 7.0))
@@ -205,7 +209,7 @@ class TestGanStep:
             {"dimension": 1, "energy": "axis"},
         ],
     )
-    def test_every_layout_trains(self, layout, gan_recipe):
+    def test_every_layout_trains(self, layout: dict[str, Any], gan_recipe: Callable[..., Path]) -> None:
         recipe = gan_recipe()
         text = recipe.read_text().replace(
             'layout = { dimension = 2, energy = "channels", windows = 3 }',
@@ -215,7 +219,7 @@ class TestGanStep:
         report = make_translator(recipe).train_step(0)
         assert all(math.isfinite(value) for value in report.values())
 
-    def test_paper_preset_trains(self, gan_recipe):
+    def test_paper_preset_trains(self, gan_recipe: Callable[..., Path]) -> None:
         recipe = gan_recipe()
         recipe.write_text(
             recipe.read_text()
@@ -225,7 +229,7 @@ class TestGanStep:
         report = make_translator(recipe).train_step(0)
         assert all(math.isfinite(value) for value in report.values())
 
-    def test_checks_report_both_directions_and_raw(self, gan_recipe):
+    def test_checks_report_both_directions_and_raw(self, gan_recipe: Callable[..., Path]) -> None:
         gan = make_translator(gan_recipe())
         metrics = gan.check()
         for name in DIRECTIONS:
@@ -234,17 +238,17 @@ class TestGanStep:
             )
         assert set(gan.scores(metrics)) == set(DIRECTIONS)
 
-    def test_pictures(self, gan_recipe, tmp_path):
+    def test_pictures(self, gan_recipe: Callable[..., Path], tmp_path: Path) -> None:
         gan = make_translator(gan_recipe())
         gan.picture(tmp_path / "one.png")
         assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
 
 
 class TestGuard:
-    def poison(self, gan, at):
+    def poison(self, gan: Any, at: Any) -> None:
         original = gan.sources["deconvolve"].at
 
-        def poisoned(step):
+        def poisoned(step: Any) -> Any:
             samples = original(step)
             if step in at:
                 samples.x[:] = float("nan")
@@ -252,10 +256,10 @@ class TestGuard:
 
         gan.sources["deconvolve"].at = poisoned
 
-    def run(self, gan, out):
+    def run(self, gan: Any, out: Any) -> Any:
         return Run(gan, out=out, schedule=gan.config.schedule, checks=1, log=lambda text: None)
 
-    def test_a_bad_step_changes_nothing(self, gan_recipe):
+    def test_a_bad_step_changes_nothing(self, gan_recipe: Callable[..., Path]) -> None:
         gan = make_translator(gan_recipe())
         self.poison(gan, {1})
         gan.train_step(0)
@@ -264,7 +268,9 @@ class TestGuard:
             gan.train_step(1)
         assert bytes_of(gan.networks()) == before
 
-    def test_bad_steps_are_counted_and_passed_over(self, gan_recipe, tmp_path):
+    def test_bad_steps_are_counted_and_passed_over(
+        self, gan_recipe: Callable[..., Path], tmp_path: Path
+    ) -> None:
         gan = make_translator(gan_recipe(steps=6))
         self.poison(gan, {1, 2, 4})
         run = self.run(gan, tmp_path)
@@ -272,7 +278,7 @@ class TestGuard:
         assert run.state["skipped"] == 3
         assert json.loads((tmp_path / "status.json").read_text())["skipped"] == 3
 
-    def test_many_in_a_row_end_the_run(self, gan_recipe, tmp_path):
+    def test_many_in_a_row_end_the_run(self, gan_recipe: Callable[..., Path], tmp_path: Path) -> None:
         gan = make_translator(gan_recipe(steps=30))
         self.poison(gan, set(range(2, 22)))
         with pytest.raises(Exp2SimError, match="20 steps in a row"):
@@ -282,29 +288,29 @@ class TestGuard:
 
 class TestRecipes:
     @pytest.mark.parametrize("text", ["[data]\nfolder = 'x'\n", "nonsense", "kind = 'translator'\n"])
-    def test_bad_recipes(self, text, tmp_path):
+    def test_bad_recipes(self, text: str, tmp_path: Path) -> None:
         path = tmp_path / "bad.toml"
         path.write_text(text)
         with pytest.raises(Exp2SimError):
             read_recipe(path)
 
-    def test_unknown_keys_are_refused(self, gan_recipe):
+    def test_unknown_keys_are_refused(self, gan_recipe: Callable[..., Path]) -> None:
         path = gan_recipe()
         path.write_text(path.read_text().replace("noise =", "noize ="))
         with pytest.raises(Exp2SimError, match="noize"):
             read_recipe(path)
 
-    def test_what_is_trained_must_be_said(self, gan_recipe):
+    def test_what_is_trained_must_be_said(self, gan_recipe: Callable[..., Path]) -> None:
         path = gan_recipe()
         path.write_text(path.read_text().replace('kind = "translator"', ""))
         with pytest.raises(Exp2SimError, match="does not say what it trains"):
             read_recipe(path)
 
-    def test_a_translator_needs_a_loss(self, gan_recipe):
+    def test_a_translator_needs_a_loss(self, gan_recipe: Callable[..., Path]) -> None:
         with pytest.raises(Exp2SimError, match="at least one loss"):
             read_recipe(gan_recipe(losses=""))
 
-    def test_a_stage_changes_settings_of_the_stage_before(self, gan_recipe):
+    def test_a_stage_changes_settings_of_the_stage_before(self, gan_recipe: Callable[..., Path]) -> None:
         path = gan_recipe(steps=12)
         changes = "[[stage]]\n[stage.schedule]\nsteps = 5\n[[stage]]\n[stage.data.noise]\nbackground = 2.0\n"
         path.write_text(path.read_text() + changes)
@@ -315,13 +321,15 @@ class TestRecipes:
         assert {stage.run.seed for stage in stages} == {9}
 
     @pytest.mark.parametrize("seed", [-1, 2**32])
-    def test_seeds_out_of_range_are_refused(self, seed, gan_recipe):
+    def test_seeds_out_of_range_are_refused(self, seed: int, gan_recipe: Callable[..., Path]) -> None:
         with pytest.raises(Exp2SimError, match="The seed is"):
             read_recipe(gan_recipe(), seed=seed)
 
 
 class TestDuqRun:
-    def test_learns_and_is_far_from_what_it_does_not_know(self, duq_recipe, tmp_path):
+    def test_learns_and_is_far_from_what_it_does_not_know(
+        self, duq_recipe: Callable[..., Path], tmp_path: Path
+    ) -> None:
         recipe = duq_recipe(steps=150, losses="softmax = { weight = 0.5 }")
         assert train(recipe, out=tmp_path / "run") == "finished"
         best = json.loads((tmp_path / "run" / "best" / "best.json").read_text())["classifier"]
@@ -335,7 +343,7 @@ class TestDuqRun:
         x = model.scaling.forward(torch.from_numpy(dataset.read("integrated", test)))
         assert (network(stack_panels(x, mask)).argmax(1).numpy() == dataset.labels(test)).all()
 
-    def test_penalty_has_a_gradient(self):
+    def test_penalty_has_a_gradient(self) -> None:
         from mantid_exp2sim.training.losses.classifier import gradient_penalty
 
         x = torch.tensor([[1.0, 2.0], [0.5, 0.0]], requires_grad=True)
@@ -345,7 +353,9 @@ class TestDuqRun:
         penalty.backward()
         assert weight.grad.abs().sum() > 0
 
-    def test_meets_other_magnets(self, tiny_dataset, duq_recipe, tmp_path):
+    def test_meets_other_magnets(
+        self, tiny_dataset: Path, duq_recipe: Callable[..., Path], tmp_path: Path
+    ) -> None:
         folder = shutil.copytree(tiny_dataset, tmp_path / "data")
         description = json.loads((folder / "dataset.json").read_text())
         axes = [axis.model_dump(mode="json") for axis in mosaic_axes(windows_fixed=True)]
@@ -358,7 +368,9 @@ class TestDuqRun:
         best = json.loads((tmp_path / "run" / "best" / "best.json").read_text())["classifier"]
         assert 0 <= best["metrics"]["null_magnet"] <= 1
 
-    def test_panels_and_classes_are_those_of_the_data(self, duq_recipe, tmp_path):
+    def test_panels_and_classes_are_those_of_the_data(
+        self, duq_recipe: Callable[..., Path], tmp_path: Path
+    ) -> None:
         train(duq_recipe(steps=1, checks=1), out=tmp_path / "run")
         _, model = load_classifier(tmp_path / "run")
         assert (model.network.panels, model.network.classes) == (6, 2)
@@ -367,7 +379,9 @@ class TestDuqRun:
             load_generator(tmp_path / "run", "deconvolve")
 
 
-def test_command_line(gan_recipe, tmp_path, capsys):
+def test_command_line(
+    gan_recipe: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     import argparse
 
     from mantid_exp2sim.training.cli import register

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from mantid_exp2sim import mosaic
+from mantid_exp2sim.application.model import Model
 from mantid_exp2sim.cli import main
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.inference.attribution import by_energy, panel_attention
 from mantid_exp2sim.io import load, save
 
 
-def test_the_map_has_the_bins_of_the_data(model, picture):
+def test_the_map_has_the_bins_of_the_data(model: Model, picture: Histogram) -> None:
     found = model.explain(picture)
     assert found.name == model.classify(picture).prediction
     assert found.map.axes == picture.axes
@@ -29,14 +34,14 @@ def test_the_map_has_the_bins_of_the_data(model, picture):
     assert json.loads(json.dumps(found.to_dict()))["class"] == found.name
 
 
-def test_the_score_is_that_of_the_correlations(model, picture):
+def test_the_score_is_that_of_the_correlations(model: Model, picture: Histogram) -> None:
     for name, other in (("Dimer", "Goodenough"), ("Goodenough", "Dimer")):
         correlations = model.classify(picture).correlations
         expected = np.log(correlations[name] / correlations[other])
         assert model.explain(picture, name=name).score == pytest.approx(expected, abs=1e-5)
 
 
-def test_occlusion_is_what_masking_the_panel_does(model, picture):
+def test_occlusion_is_what_masking_the_panel_does(model: Model, picture: Histogram) -> None:
     found = model.explain(picture, name="Dimer")
     mask = picture.mask.copy()
     mask[120:160, 200:240] = True
@@ -44,17 +49,17 @@ def test_occlusion_is_what_masking_the_panel_does(model, picture):
     assert found.occlusion[3, 5] == pytest.approx(found.score - without.score, abs=1e-5)
 
 
-def test_a_score_that_reads_one_panel(model):
+def test_a_score_that_reads_one_panel(model: Model) -> None:
     """A network of which only one channel matters looks at that one alone."""
     network = model.bundle.network("classifier_integrated")
 
     class OnePanel:
         length_scale = torch.tensor(1.0)
 
-        def embed(self, stacked):
+        def embed(self, stacked: Any) -> Any:
             return stacked[:, 17].mean(dim=(1, 2))
 
-        def distances(self, value):
+        def distances(self, value: Any) -> Any:
             return torch.stack([-value, value], 1)
 
     assert network is not None
@@ -72,7 +77,7 @@ def test_a_score_that_reads_one_panel(model):
     )
 
 
-def test_single_volumes(model, volume):
+def test_single_volumes(model: Model, volume: Histogram) -> None:
     found = model.explain(volume, data_kind="convolved")
     assert found.map.shape == volume.shape
     assert found.weights.shape == (1, 10)
@@ -82,7 +87,7 @@ def test_single_volumes(model, volume):
         model.explain(volume, name="Nobody", data_kind="convolved")
 
 
-def test_volumes_that_were_not_measured_have_no_part_in_the_score(model, picture):
+def test_volumes_that_were_not_measured_have_no_part_in_the_score(model: Model, picture: Histogram) -> None:
     mask = picture.mask.copy()
     mask[200:] = True  # the highest incident energy
     found = model.explain(picture.replace(mask=mask), data_kind="convolved", name="Dimer")
@@ -93,14 +98,20 @@ def test_volumes_that_were_not_measured_have_no_part_in_the_score(model, picture
     assert found.score == pytest.approx(np.mean(alone), abs=1e-5)
 
 
-def test_panels_nowhere_count_nowhere():
+def test_panels_nowhere_count_nowhere() -> None:
     weights = np.array([[1.0, np.nan], [3.0, 5.0]])
     low, high = np.array([[0.0, 2.0], [0.0, 4.0]]), np.array([[2.0, 4.0], [4.0, 6.0]])
     found = by_energy(weights, low, high)
     assert found["weight"].tolist() == [2.0, 3.0, 5.0]
 
 
-def test_the_command(models_folder, make_model, picture, tmp_path, capsys):
+def test_the_command(
+    models_folder: Path,
+    make_model: Callable[..., Model],
+    picture: Histogram,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     save(picture, tmp_path / "in.npz")
     arguments = ["explain", str(tmp_path / "in.npz"), "--model", str(models_folder / "tiny")]
     extra = ["--plot", str(tmp_path / "map.png"), "--out", str(tmp_path / "map.npz"), "--json"]

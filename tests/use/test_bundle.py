@@ -7,7 +7,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ import pytest
 import mantid_exp2sim
 from mantid_exp2sim import Model
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.model import bundle
 from mantid_exp2sim.model.bundle import load_bundle, open_bundle, save_bundle
 from mantid_exp2sim.model.card import MAX_CARD_BYTES, Card, read_card
@@ -40,7 +43,7 @@ def _exchange(folder: Path, role: str, data: bytes) -> None:
     _edit(folder, **{f"weights__{role}": entry})
 
 
-def test_round_trip(model, bundle_copy, tmp_path, picture):
+def test_round_trip(model: Model, bundle_copy: Path, tmp_path: Path, picture: Histogram) -> None:
     networks = {role: model.bundle.network(role) for role in model.card.weights}
     card = save_bundle(tmp_path / "again", model.card, networks)
     again = load_bundle(tmp_path / "again")
@@ -54,7 +57,7 @@ def test_round_trip(model, bundle_copy, tmp_path, picture):
         assert (tmp_path / "again" / name).read_bytes() == (bundle_copy / name).read_bytes()
 
 
-def test_saving_replaces_only_a_model_and_only_if_asked(model, tmp_path):
+def test_saving_replaces_only_a_model_and_only_if_asked(model: Model, tmp_path: Path) -> None:
     networks = {"deconvolve": model.bundle.network("deconvolve")}
     target = tmp_path / "m"
     save_bundle(target, model.card, networks)
@@ -68,7 +71,7 @@ def test_saving_replaces_only_a_model_and_only_if_asked(model, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m", "mine"]
 
 
-def test_what_lies_beside_a_model_stays_when_it_is_written_again(model, tmp_path):
+def test_what_lies_beside_a_model_stays_when_it_is_written_again(model: Model, tmp_path: Path) -> None:
     networks = {role: model.bundle.network(role) for role in model.card.weights}
     target = tmp_path / "m"
     save_bundle(target, model.card, networks)
@@ -89,7 +92,7 @@ def test_what_lies_beside_a_model_stays_when_it_is_written_again(model, tmp_path
     assert sorted(each.name for each in tmp_path.iterdir()) == ["m"]
 
 
-def test_a_model_that_cannot_be_read_back_is_not_saved(model, tmp_path):
+def test_a_model_that_cannot_be_read_back_is_not_saved(model: Model, tmp_path: Path) -> None:
     import torch
 
     wrong = {"deconvolve": torch.nn.Linear(2, 2)}
@@ -98,7 +101,9 @@ def test_a_model_that_cannot_be_read_back_is_not_saved(model, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_lists_and_finds_models(models_folder, bundle_copy, monkeypatch):
+def test_lists_and_finds_models(
+    models_folder: Path, bundle_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("EXP2SIM_MODELS", str(models_folder))
     assert set(list_models()) >= {"tiny", "tiny-3d"}
     assert open_bundle("tiny") is open_bundle("tiny")
@@ -114,7 +119,9 @@ def test_lists_and_finds_models(models_folder, bundle_copy, monkeypatch):
             open_bundle(odd)
 
 
-def test_ten_histograms_load_the_networks_once(models_folder, monkeypatch, volume):
+def test_ten_histograms_load_the_networks_once(
+    models_folder: Path, monkeypatch: pytest.MonkeyPatch, volume: Histogram
+) -> None:
     monkeypatch.setenv("EXP2SIM_MODELS", str(models_folder))
     monkeypatch.setattr(bundle, "_cache", {})
     reads: list[str] = []
@@ -127,7 +134,7 @@ def test_ten_histograms_load_the_networks_once(models_folder, monkeypatch, volum
     assert reads == ["deconvolve"]
 
 
-def test_a_card_is_read_without_torch_and_its_absence_is_explained(models_folder):
+def test_a_card_is_read_without_torch_and_its_absence_is_explained(models_folder: Path) -> None:
     code = """
 import sys, numpy as np
 sys.modules["torch"] = None
@@ -180,34 +187,36 @@ except Exp2SimError as error:
         ({"unknown": 1}, "unknown"),
     ],
 )
-def test_a_card_with_wrong_entries_is_refused(bundle_copy, changes, message):
+def test_a_card_with_wrong_entries_is_refused(
+    bundle_copy: Path, changes: dict[str, Any], message: str
+) -> None:
     _edit(bundle_copy, **changes)
     with pytest.raises(Exp2SimError, match=message):
         load_bundle(bundle_copy)
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"a":' * 5000, b"{}"])
-def test_a_card_that_is_none_is_refused(bundle_copy, text):
+def test_a_card_that_is_none_is_refused(bundle_copy: Path, text: bytes) -> None:
     (bundle_copy / "card.json").write_bytes(text)
     with pytest.raises(Exp2SimError, match="no valid model card"):
         load_bundle(bundle_copy)
 
 
-def test_a_card_of_endless_size_is_not_read(bundle_copy):
+def test_a_card_of_endless_size_is_not_read(bundle_copy: Path) -> None:
     with (bundle_copy / "card.json").open("r+b") as file:
         file.truncate(MAX_CARD_BYTES + 1)
     with pytest.raises(Exp2SimError, match="At most"):
         load_bundle(bundle_copy)
 
 
-def test_weights_of_endless_size_are_not_read(bundle_copy):
+def test_weights_of_endless_size_are_not_read(bundle_copy: Path) -> None:
     with (bundle_copy / "deconvolve.safetensors").open("r+b") as file:
         file.truncate(2**40)
     with pytest.raises(Exp2SimError, match="At most"):
         load_bundle(bundle_copy)
 
 
-def test_damaged_and_missing_weights(bundle_copy):
+def test_damaged_and_missing_weights(bundle_copy: Path) -> None:
     path = bundle_copy / "convolve.safetensors"
     whole = path.read_bytes()
     for damaged in (whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1]), b""):
@@ -222,7 +231,7 @@ def test_damaged_and_missing_weights(bundle_copy):
         model.network("convolve")
 
 
-def test_weights_exchanged_after_loading_are_noticed(bundle_copy):
+def test_weights_exchanged_after_loading_are_noticed(bundle_copy: Path) -> None:
     model = load_bundle(bundle_copy)
     path = bundle_copy / "deconvolve.safetensors"
     path.write_bytes(path.read_bytes()[:-4] + b"abcd")
@@ -236,7 +245,7 @@ def _tensors(folder: Path) -> dict[str, np.ndarray]:
     return dict(load((folder / "deconvolve.safetensors").read_bytes()))
 
 
-def test_foreign_tensors_are_refused(bundle_copy):
+def test_foreign_tensors_are_refused(bundle_copy: Path) -> None:
     from safetensors.numpy import save
 
     good = _tensors(bundle_copy)
@@ -260,18 +269,18 @@ def test_foreign_tensors_are_refused(bundle_copy):
             load_bundle(bundle_copy).network("deconvolve")
 
 
-def test_a_card_that_asks_for_a_giant_network_allocates_nothing(bundle_copy):
+def test_a_card_that_asks_for_a_giant_network_allocates_nothing(bundle_copy: Path) -> None:
     _edit(bundle_copy, generator__width=1024, generator__blocks=64)
     with pytest.raises(Exp2SimError, match=r"do not fit|takes"):
         load_bundle(bundle_copy).network("deconvolve")
 
 
-def test_a_role_the_model_does_not_have(make_model):
+def test_a_role_the_model_does_not_have(make_model: Callable[..., Model]) -> None:
     with pytest.raises(Exp2SimError, match="no network for classifier_centre"):
         make_model().bundle.network("classifier_centre")
 
 
-def test_a_card_survives_json(model):
+def test_a_card_survives_json(model: Model) -> None:
     text = model.card.model_dump_json().encode()
     assert read_card(text, where="here") == model.card
     assert isinstance(model.card, Card)

@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 
 from mantid_exp2sim import load, mosaic, save
+from mantid_exp2sim.application.model import Model
 from mantid_exp2sim.cli import main
+from mantid_exp2sim.histogram import Histogram
 
 
 @pytest.fixture(autouse=True)
-def _models(models_folder, monkeypatch):
+def _models(models_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXP2SIM_MODELS", str(models_folder))
 
 
 @pytest.fixture
-def room(tmp_path, monkeypatch, picture) -> Path:
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: Histogram) -> Path:
     """A folder with a measurement in each format; the current one."""
     monkeypatch.chdir(tmp_path)
     save(picture, "in.npz")
@@ -32,7 +34,7 @@ def room(tmp_path, monkeypatch, picture) -> Path:
 
 
 @pytest.fixture
-def run(capsys) -> Callable[..., dict[str, Any]]:
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
     """Run a command that succeeds, with --json: exactly one object on stdout."""
 
     def command(*arguments: str) -> dict[str, Any]:
@@ -51,7 +53,9 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("command", ["deconvolve", "convolve"])
-def test_translate(room, run, command, model, picture):
+def test_translate(
+    room: Path, run: Callable[..., Any], command: str, model: Model, picture: Histogram
+) -> None:
     report = run(command, "in.npz", "out.npz", "--model", "tiny", "--seed", "3", "--replicas", "2")
     result = load("out.npz")
     wanted = getattr(model, command)(picture, seed=3, replicas=2)
@@ -62,7 +66,9 @@ def test_translate(room, run, command, model, picture):
     assert report["measured_bins"] == int((~picture.mask).sum())
 
 
-def test_published_array_with_mask_and_nexus(room, run, model, picture, volume):
+def test_published_array_with_mask_and_nexus(
+    room: Path, run: Callable[..., Any], model: Model, picture: Histogram, volume: Histogram
+) -> None:
     report = run("deconvolve", "in.npy", "out.npy", "--mask", "mask.npy", "--model", "tiny")
     assert report["uncertainty"] is False
     np.testing.assert_array_equal(np.isnan(np.load("out.npy")).reshape(240, 400), picture.mask)
@@ -70,7 +76,7 @@ def test_published_array_with_mask_and_nexus(room, run, model, picture, volume):
     np.testing.assert_allclose(load("out.nxs").intensity, model.deconvolve(volume).intensity)
 
 
-def test_in_place(room, run, model, picture):
+def test_in_place(room: Path, run: Callable[..., Any], model: Model, picture: Histogram) -> None:
     run("deconvolve", "in.npz", "in.npz", "--model", "tiny", "--no-uncertainty")
     np.testing.assert_array_equal(
         load("in.npz").intensity, model.deconvolve(picture, uncertainty=False).intensity
@@ -86,7 +92,9 @@ def test_in_place(room, run, model, picture):
         ("out.npz", "--uncertainty-out", "errors.npz", "--no-uncertainty"),
     ],
 )
-def test_no_output_takes_the_place_of_another_file(room, places, capsys):
+def test_no_output_takes_the_place_of_another_file(
+    room: Path, places: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
     places = [place.replace("../room", f"../{room.name}") for place in places]
     before = _files(room)
     assert main(["deconvolve", "in.npz", *places, "--mask", "mask.npy", "--model", "tiny"]) == 2
@@ -95,12 +103,12 @@ def test_no_output_takes_the_place_of_another_file(room, places, capsys):
     assert _files(room) == before
 
 
-def test_plot(room, run):
+def test_plot(room: Path, run: Callable[..., Any]) -> None:
     run("deconvolve", "in.npz", "out.npz", "--model", "tiny", "--plot", "out.png", "--no-uncertainty")
     assert Path("out.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_classify(room, run, model, picture):
+def test_classify(room: Path, run: Callable[..., Any], model: Model, picture: Histogram) -> None:
     found = run("classify", "in.npz", "--model", "tiny")
     assert found["correlations"] == pytest.approx(model.classify(picture).correlations)
     assert found["prediction"] in ("Dimer", "Goodenough")
@@ -110,7 +118,9 @@ def test_classify(room, run, model, picture):
     )
 
 
-def test_models(room, run, models_folder, tmp_path, monkeypatch):
+def test_models(
+    room: Path, run: Callable[..., Any], models_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import shutil
 
     found = {row["name"]: row for row in run("models")["models"]}
@@ -124,7 +134,7 @@ def test_models(room, run, models_folder, tmp_path, monkeypatch):
     assert "damaged" in found["broken"]["error"]
 
 
-def test_words_for_people(room, capsys):
+def test_words_for_people(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["classify", "in.npz", "--model", "tiny"]) == 0
     assert "Goodenough" in capsys.readouterr().out
     assert main(["deconvolve", "in.npz", "out.npz", "--model", "tiny", "--no-uncertainty"]) == 0
@@ -166,7 +176,7 @@ def _bad_data(room: Path) -> None:
 
 @pytest.mark.parametrize("name", BAD_DATA)
 @pytest.mark.parametrize("command", ["deconvolve", "convolve", "classify"])
-def test_bad_data(room, capsys, command, name):
+def test_bad_data(room: Path, capsys: pytest.CaptureFixture[str], command: str, name: str) -> None:
     _bad_data(room)
     _refused(
         room, capsys, [command, name, *(["out.npz"] if command != "classify" else []), "--model", "tiny"]
@@ -203,7 +213,7 @@ def test_bad_data(room, capsys, command, name):
         ["classify", "in.npz", "--model", "tiny", "--data-kind", "convolved", "--deconvolve"],
     ],
 )
-def test_bad_arguments(room, capsys, arguments):
+def test_bad_arguments(room: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     _damaged_model(room)
     _refused(room, capsys, arguments)
 
@@ -218,13 +228,13 @@ def _refused(room: Path, capsys: pytest.CaptureFixture[str], arguments: list[str
     assert _files(room) == before
 
 
-def test_cancelled_in_place_leaves_the_file_as_it_was(room, monkeypatch):
+def test_cancelled_in_place_leaves_the_file_as_it_was(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mantid_exp2sim.inference import translate as translation
 
     before = _files(room)
     calls = []
 
-    def stop(self, *arguments):
+    def stop(self: Any, *arguments: Any) -> None:
         calls.append(arguments)
         if len(calls) > 5:
             raise KeyboardInterrupt
@@ -235,12 +245,12 @@ def test_cancelled_in_place_leaves_the_file_as_it_was(room, monkeypatch):
 
 
 @pytest.mark.parametrize("command", ["deconvolve", "convolve", "classify", "models", "demo"])
-def test_help_has_examples(command, capsys):
+def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     assert f"exp2sim {command}" in capsys.readouterr().out.split("examples:")[1]
 
 
-def test_demo(tmp_path, run):
+def test_demo(tmp_path: Path, run: Callable[..., Any]) -> None:
     report = run("demo", "--out", str(tmp_path / "demo"), "--model", "tiny")
     assert sorted(p.name for p in (tmp_path / "demo").iterdir()) == [
         "deconvolved.npz",

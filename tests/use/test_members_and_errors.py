@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 from mantid_exp2sim.application.model import Model
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.inference.noise_replicas import noise_key, standard_normal_pair
 from mantid_exp2sim.model.bundle import load_bundle, save_bundle
 from mantid_exp2sim.model.card import Card
@@ -16,7 +21,7 @@ FLAT = ErrorModel(spread=0.0, intensity=(0.0, 1.0), sigma=((1.0, 1.0),) * 6, wid
 
 
 @pytest.fixture
-def alone(make_model):
+def alone(make_model: Callable[..., Model]) -> tuple[Model, Model]:
     """Two models of one member with other weights."""
     import torch
 
@@ -30,10 +35,10 @@ def alone(make_model):
 
 
 @pytest.fixture
-def save(alone, tmp_path):
+def save(alone: tuple[Model, Model], tmp_path: Path) -> Callable[..., Any]:
     """A function that writes the two as members of one model."""
 
-    def write(**changes):
+    def write(**changes: Any) -> Any:
         networks = {}
         for role in alone[0].card.weights:
             networks[role] = alone[0].bundle.network(role)
@@ -45,7 +50,9 @@ def save(alone, tmp_path):
     return write
 
 
-def test_the_result_is_the_mean_of_the_members(alone, save, picture):
+def test_the_result_is_the_mean_of_the_members(
+    alone: tuple[Model, Model], save: Callable[..., Any], picture: Histogram
+) -> None:
     both = save()
     assert (both.folder / "deconvolve-2.safetensors").is_file()
     one, two, mean = (m.deconvolve(picture, uncertainty=False).intensity for m in (*alone, both))
@@ -53,14 +60,16 @@ def test_the_result_is_the_mean_of_the_members(alone, save, picture):
     np.testing.assert_allclose(mean, (one + two) / 2, rtol=1e-6, atol=1e-6)
 
 
-def test_the_classification_is_the_mean_of_the_members(alone, save, picture):
+def test_the_classification_is_the_mean_of_the_members(
+    alone: tuple[Model, Model], save: Callable[..., Any], picture: Histogram
+) -> None:
     each = [m.classify(picture).correlations for m in alone]
     mean = save().classify(picture).correlations
     for name, value in mean.items():
         assert value == pytest.approx(np.mean([found[name] for found in each]), rel=1e-6)
 
 
-def test_members_are_numbered_without_gaps(model):
+def test_members_are_numbered_without_gaps(model: Model) -> None:
     weights = model.card.model_dump()["weights"]
     for key in ("deconvolve-3", "deconvolve-1", "deconvolve-99", "deconvolve-2/../x"):
         with pytest.raises(ValueError, match=r"numbered|weights"):
@@ -69,7 +78,7 @@ def test_members_are_numbered_without_gaps(model):
             )
 
 
-def test_parts_add_up(save, picture):
+def test_parts_add_up(save: Callable[..., Any], picture: Histogram) -> None:
     both = save()
     made = both.translate(picture, "deconvolve", replicas=4, parts=True)
     assert (made.model_known, made.calibrated) == (True, False)
@@ -83,7 +92,9 @@ def test_parts_add_up(save, picture):
     }
 
 
-def test_uncalibrated_members_give_their_spread(alone, save, picture):
+def test_uncalibrated_members_give_their_spread(
+    alone: tuple[Model, Model], save: Callable[..., Any], picture: Histogram
+) -> None:
     exact = picture.replace(variance=np.zeros(picture.shape))
     one, two = (m.deconvolve(exact).intensity for m in alone)
     made = save().translate(exact, "deconvolve", parts=True)
@@ -91,14 +102,14 @@ def test_uncalibrated_members_give_their_spread(alone, save, picture):
     assert not made.input_variance[~picture.mask].any()
 
 
-def test_one_member_without_calibration_does_not_know_its_error(model, picture):
+def test_one_member_without_calibration_does_not_know_its_error(model: Model, picture: Histogram) -> None:
     made = model.translate(picture, "deconvolve", replicas=2, parts=True)
     assert (made.model_known, made.calibrated) == (False, False)
     assert not made.model_variance[~picture.mask].any()
     assert made.histogram.metadata["history"][-1]["uncertainty"]["model"] == "not known"
 
 
-def test_calibration_on_the_card(save, picture):
+def test_calibration_on_the_card(save: Callable[..., Any], picture: Histogram) -> None:
     both = save(errors={"deconvolve": FLAT})
     assert both.card.errors["deconvolve"] == FLAT
     bins = ~picture.mask
@@ -113,7 +124,7 @@ def test_calibration_on_the_card(save, picture):
     assert np.isnan(noisy.half_95[picture.mask]).all()
 
 
-def test_the_error_has_the_units_that_went_in(save, picture):
+def test_the_error_has_the_units_that_went_in(save: Callable[..., Any], picture: Histogram) -> None:
     both = save(errors={"deconvolve": FLAT})
     exact = picture.replace(variance=np.zeros(picture.shape))
     plain = both.deconvolve(exact)
@@ -132,18 +143,20 @@ def test_the_error_has_the_units_that_went_in(save, picture):
         {"wide": ((1.0, float("nan")),) * 6},
     ],
 )
-def test_calibrations_that_make_no_sense(changes):
+def test_calibrations_that_make_no_sense(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"spread|intensity|row|number|finite"):
         ErrorModel.model_validate({**FLAT.model_dump(), **changes})
 
 
-def test_a_calibration_has_a_row_for_each_incident_energy(model):
+def test_a_calibration_has_a_row_for_each_incident_energy(model: Model) -> None:
     short = FLAT.model_copy(update={"sigma": ((1.0, 1.0),), "wide": ((1.0, 1.0),)})
     with pytest.raises(ValueError, match="row for each"):
         Card.model_validate({**model.card.model_dump(), "errors": {"convolve": short.model_dump()}})
 
 
-def test_replicas_do_not_depend_on_tiles_or_on_how_many_go_at_once(model, picture, monkeypatch):
+def test_replicas_do_not_depend_on_tiles_or_on_how_many_go_at_once(
+    model: Model, picture: Histogram, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from mantid_exp2sim.inference import sliding_window as tiles
 
     whole = model.deconvolve(picture, replicas=5)
@@ -153,7 +166,7 @@ def test_replicas_do_not_depend_on_tiles_or_on_how_many_go_at_once(model, pictur
         np.testing.assert_allclose(other.variance, whole.variance, rtol=2e-3, atol=1e-5)
 
 
-def test_noise_is_white_and_the_same_wherever_it_starts():
+def test_noise_is_white_and_the_same_wherever_it_starts() -> None:
     numbers = np.arange(200_000, dtype=np.uint64)
     keys = [noise_key(3, 0, 5), noise_key(3, 2, 5)]
     fields = np.concatenate(standard_normal_pair(keys, numbers))
@@ -166,7 +179,7 @@ def test_noise_is_white_and_the_same_wherever_it_starts():
     np.testing.assert_array_equal(part, fields[:, 777:888])
 
 
-def test_a_wholly_masked_region_costs_nothing(model, picture):
+def test_a_wholly_masked_region_costs_nothing(model: Model, picture: Histogram) -> None:
     """Volumes of which nothing was measured are not sent through the network."""
     mask = picture.mask.copy()
     mask[:200] = True
@@ -185,7 +198,7 @@ def test_a_wholly_masked_region_costs_nothing(model, picture):
 
 
 @pytest.mark.parametrize("name", ["tiny", "tiny-paper", "tiny-3d", "tiny-slices"])
-def test_the_fast_path_is_the_plain_path(make_model, name):
+def test_the_fast_path_is_the_plain_path(make_model: Callable[..., Model], name: str) -> None:
     import torch
 
     model = make_model(name)
@@ -197,7 +210,7 @@ def test_the_fast_path_is_the_plain_path(make_model, name):
         assert torch.allclose(network.prepare().infer(x), plain, rtol=1e-4, atol=1e-5)
 
 
-def test_progress_moves_within_a_network_too(make_model, picture):
+def test_progress_moves_within_a_network_too(make_model: Callable[..., Model], picture: Histogram) -> None:
     model = make_model("tiny-paper")
     seen: list[tuple[float, str]] = []
     model.deconvolve(
@@ -210,7 +223,13 @@ def test_progress_moves_within_a_network_too(make_model, picture):
     assert seen[-1] == (1.0, "done")
 
 
-def test_the_command_writes_the_parts(models_folder, picture, tmp_path, capsys, monkeypatch):
+def test_the_command_writes_the_parts(
+    models_folder: Path,
+    picture: Histogram,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from mantid_exp2sim.__main__ import main
     from mantid_exp2sim.io import save
 
@@ -225,7 +244,9 @@ def test_the_command_writes_the_parts(models_folder, picture, tmp_path, capsys, 
     assert main([*command[:-1], str(tmp_path / "errors.txt")]) != 0
 
 
-def test_memory_does_not_grow_with_the_volume(make_model, free_volume, monkeypatch):
+def test_memory_does_not_grow_with_the_volume(
+    make_model: Callable[..., Model], free_volume: Callable[..., Histogram], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Beyond the result itself: of what numpy allocates, which is where whole copies would show."""
     import tracemalloc
 

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -17,13 +18,13 @@ from tests.fuzz import fuzz_bundles as fuzz
 
 
 @pytest.fixture(autouse=True)
-def own(tmp_path, monkeypatch):
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the user's models."""
     monkeypatch.setenv("EXP2SIM_MODELS", str(tmp_path / "own"))
     return tmp_path / "own"
 
 
-def test_packed_and_added_again_it_is_the_same(models_folder, tmp_path, own):
+def test_packed_and_added_again_it_is_the_same(models_folder: Path, tmp_path: Path, own: Path) -> None:
     pack_model(models_folder / "tiny", tmp_path / "a.zip")
     pack_model(models_folder / "tiny", tmp_path / "b.zip")
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
@@ -35,7 +36,7 @@ def test_packed_and_added_again_it_is_the_same(models_folder, tmp_path, own):
     assert sorted(path.name for path in own.iterdir()) == ["other", "tiny"]
 
 
-def test_info_says_what_it_is_installed_as(models_folder, capsys):
+def test_info_says_what_it_is_installed_as(models_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     install_model(models_folder / "tiny", name="mine")
     assert main(["info", "mine"]) == 0
     assert capsys.readouterr().out.startswith("tiny, installed as mine, version")
@@ -44,12 +45,12 @@ def test_info_says_what_it_is_installed_as(models_folder, capsys):
     assert (about["model"], about["name"]) == ("tiny", "mine")
 
 
-def test_a_zipped_folder_is_taken(models_folder, tmp_path, own):
+def test_a_zipped_folder_is_taken(models_folder: Path, tmp_path: Path, own: Path) -> None:
     shutil.make_archive(str(tmp_path / "tiny"), "zip", models_folder, "tiny")
     assert install_model(tmp_path / "tiny.zip").folder == own / "tiny"
 
 
-def test_names(models_folder, own):
+def test_names(models_folder: Path, own: Path) -> None:
     install_model(models_folder / "tiny")
     with pytest.raises(Exp2SimError, match="There is a 'tiny'"):
         install_model(models_folder / "tiny")
@@ -64,7 +65,7 @@ def test_names(models_folder, own):
         install_model(models_folder / "tiny", name="notes", overwrite=True)
 
 
-def test_remove(models_folder, own):
+def test_remove(models_folder: Path, own: Path) -> None:
     install_model(models_folder / "tiny")
     (own / "tiny" / "notes.txt").write_text("mine")
     install_model(models_folder / "tiny", overwrite=True)
@@ -82,7 +83,7 @@ def test_remove(models_folder, own):
     assert (models_folder / "tiny" / "card.json").is_file()
 
 
-def test_commands(models_folder, tmp_path, own, capsys):
+def test_commands(models_folder: Path, tmp_path: Path, own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "pack", str(models_folder / "tiny"), str(tmp_path / "a.zip"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["bytes"] == (tmp_path / "a.zip").stat().st_size
     assert main(["models", "add", str(tmp_path / "a.zip"), "--name", "mine", "--json"]) == 0
@@ -95,7 +96,9 @@ def test_commands(models_folder, tmp_path, own, capsys):
     assert main(["models", "add", str(tmp_path / "none.zip")]) == 2
 
 
-def test_what_is_refused_leaves_nothing(models_folder, tmp_path, own, bundle_copy):
+def test_what_is_refused_leaves_nothing(
+    models_folder: Path, tmp_path: Path, own: Path, bundle_copy: Path
+) -> None:
     files = {path.name: path.read_bytes() for path in (models_folder / "tiny").iterdir()}
     card = json.loads(files["card.json"])
     huge = {**card, "generator": {**card["generator"], "preset": "paper", "width": 1024, "blocks": 64}}
@@ -127,7 +130,9 @@ def test_what_is_refused_leaves_nothing(models_folder, tmp_path, own, bundle_cop
 
 
 @pytest.mark.parametrize("kind", [*fuzz.MODELS, *fuzz.OTHERS])
-def test_hostile_models_raise_only_our_error(tmp_path, kind, monkeypatch):
+def test_hostile_models_raise_only_our_error(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "environ", dict(os.environ))
     found = fuzz.run(kind, 50_000, 25, tmp_path)
     assert found["wrong"] == []

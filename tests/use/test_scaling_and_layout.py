@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -29,12 +31,12 @@ scalings = st.builds(
 )
 
 
-def _layout(dimension, energy, windows):
+def _layout(dimension: int, energy: str, windows: int) -> Layout:
     return Layout(dimension=dimension, energy=energy, windows=windows if energy == "channels" else 1)
 
 
 @given(scaling=scalings, x=st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=20))
-def test_scaling_is_invertible_and_odd(scaling, x):
+def test_scaling_is_invertible_and_odd(scaling: Any, x: Any) -> None:
     x = np.array(x)
     y = scaling.forward(x)
     np.testing.assert_allclose(scaling.inverse(y), x, rtol=1e-9, atol=1e-9)
@@ -42,7 +44,7 @@ def test_scaling_is_invertible_and_odd(scaling, x):
 
 
 @given(scaling=scalings)
-def test_tensors_are_treated_as_arrays_are(scaling):
+def test_tensors_are_treated_as_arrays_are(scaling: Any) -> None:
     x = np.linspace(-20, 20, 11)
     for method in (scaling.forward, scaling.inverse):
         values = x if method != scaling.inverse else scaling.forward(x)
@@ -51,14 +53,14 @@ def test_tensors_are_treated_as_arrays_are(scaling):
 
 
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), 1e40])
-def test_scaling_refuses(value):
+def test_scaling_refuses(value: float) -> None:
     with pytest.raises(ValidationError):
         Scaling(intensity_scale=value)
 
 
 @pytest.mark.parametrize(("dimension", "energy"), LAYOUTS)
 @given(shape=st.tuples(*[st.integers(1, 6)] * 4))
-def test_unstack_undoes_fold(dimension, energy, shape):
+def test_unstack_undoes_fold(dimension: Any, energy: Any, shape: Any) -> None:
     layout = _layout(dimension, energy, shape[3])
     x = torch.arange(float(np.prod(shape))).reshape(shape)
     folded = layout.fold(x)
@@ -70,7 +72,7 @@ def test_unstack_undoes_fold(dimension, energy, shape):
 
 
 @pytest.mark.parametrize(("dimension", "energy"), LAYOUTS)
-def test_every_sample_is_told_its_own_incident_energy_and_mask(dimension, energy):
+def test_every_sample_is_told_its_own_incident_energy_and_mask(dimension: int, energy: str) -> None:
     layout = _layout(dimension, energy, 5)
     ei = torch.tensor([25.0, 50.0, 140.0])
     x = torch.log(ei / 50)[:, None, None, None].expand(3, 2, 4, 5)
@@ -82,7 +84,7 @@ def test_every_sample_is_told_its_own_incident_energy_and_mask(dimension, energy
     assert torch.equal(layout.unstack(stacked[:, c : 2 * c], x.shape), mask)
 
 
-def test_layouts_that_cannot_be():
+def test_layouts_that_cannot_be() -> None:
     for wrong in ({"dimension": 3}, {"dimension": 2, "energy": "axis", "windows": 3}, {"dimension": 4}):
         with pytest.raises(ValidationError):
             Layout(**wrong)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -64,7 +68,7 @@ def test_what_is_foreign_is_refused_unless_forced(shipped: Model, measured: Hist
 
 
 @pytest.mark.parametrize("name", ["pcsmo-maps-3d", "pcsmo-maps-1d-energy"])
-def test_models_of_fine_energy_bins_sharpen_a_volume(name, tmp_path):
+def test_models_of_fine_energy_bins_sharpen_a_volume(name: str, tmp_path: Path) -> None:
     """A simulated volume lies in their domain and comes nearer to its truth; pcsmo-maps refuses it."""
     from mantid_exp2sim.__main__ import main
 
@@ -80,7 +84,7 @@ def test_models_of_fine_energy_bins_sharpen_a_volume(name, tmp_path):
     sharp = model.deconvolve(raw, incident_energy=50.0, uncertainty=False)
     known = ~(raw.mask | truth.mask | sharp.mask)
 
-    def distance(one):
+    def distance(one: Any) -> Any:
         off = one.intensity[known] - truth.intensity[known]
         return np.linalg.norm(off) / np.linalg.norm(truth.intensity[known])
 
@@ -108,7 +112,9 @@ def test_another_magnet_is_of_no_class(shipped: Model, measured: Histogram, top:
 @pytest.mark.parametrize(
     ("name", "bins", "axis"), [("pcsmo-maps-1d-energy", 60, 2), ("pcsmo-maps-1d-q", 10, 0)]
 )
-def test_models_of_cuts_sharpen_single_cuts(name, bins, axis, tmp_path, cut):
+def test_models_of_cuts_sharpen_single_cuts(
+    name: str, bins: int, axis: int, tmp_path: Path, cut: Callable[..., Any]
+) -> None:
     """Bright cuts of a simulated volume lie in their domain and come nearer to their truth."""
     from mantid_exp2sim.__main__ import main
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mantid_exp2sim import mosaic
+from mantid_exp2sim.application.model import Model
 from mantid_exp2sim.errors import Cancelled, Exp2SimError
 from mantid_exp2sim.histogram import Axis, Histogram
 from mantid_exp2sim.inference.volumes import open_volumes
@@ -33,7 +38,7 @@ def _close(a: Histogram, b: Histogram) -> None:
 
 @shared
 @given(tile=st.integers(16, 50))
-def test_any_tile_size_gives_the_same(model, picture, tile):
+def test_any_tile_size_gives_the_same(model: Any, picture: Any, tile: int) -> None:
     whole = model.deconvolve(picture, uncertainty=False)
     _close(model.deconvolve(picture, uncertainty=False, tile=tile), whole)
 
@@ -44,12 +49,16 @@ def test_any_tile_size_gives_the_same(model, picture, tile):
     shape=st.tuples(st.integers(2, 40), st.integers(2, 12), st.integers(2, 20)),
     tile=st.integers(16, 24),
 )
-def test_any_tile_size_and_shape_in_other_layouts(make_model, free_volume, name, shape, tile):
+def test_any_tile_size_and_shape_in_other_layouts(
+    make_model: Callable[..., Model], free_volume: Callable[..., Histogram], name: str, shape: Any, tile: int
+) -> None:
     model, h = make_model(name), free_volume(shape)
     _close(model.convolve(h, uncertainty=False, tile=tile), model.convolve(h, uncertainty=False))
 
 
-def test_a_big_image_is_cut_without_being_asked(make_model, free_volume):
+def test_a_big_image_is_cut_without_being_asked(
+    make_model: Callable[..., Model], free_volume: Callable[..., Histogram]
+) -> None:
     seen: list[int] = []
     model, h = make_model("tiny-separate"), free_volume((300, 300, 1))
     cut = model.deconvolve(h, uncertainty=False, progress=lambda done, total, message: seen.append(total))
@@ -57,7 +66,9 @@ def test_a_big_image_is_cut_without_being_asked(make_model, free_volume):
     _close(cut, model.deconvolve(h, uncertainty=False, tile=300))
 
 
-def test_a_network_that_sees_everything_is_not_tiled(make_model, picture):
+def test_a_network_that_sees_everything_is_not_tiled(
+    make_model: Callable[..., Model], picture: Histogram
+) -> None:
     model = make_model("tiny-paper")
     assert model.deconvolve(picture, uncertainty=False).shape == (240, 400)
     with pytest.raises(Exp2SimError, match="normalises over the whole image"):
@@ -65,14 +76,14 @@ def test_a_network_that_sees_everything_is_not_tiled(make_model, picture):
 
 
 @pytest.mark.parametrize("direction", ["deconvolve", "convolve"])
-def test_nan_in_nan_out_and_nowhere_else(model, picture, direction):
+def test_nan_in_nan_out_and_nowhere_else(model: Model, picture: Histogram, direction: str) -> None:
     result = getattr(model, direction)(picture, replicas=2)
     for array in (result.intensity, result.variance):
         np.testing.assert_array_equal(np.isnan(array), picture.mask)
     np.testing.assert_array_equal(result.mask, picture.mask)
 
 
-def test_what_lies_under_the_mask_has_no_influence(model, picture):
+def test_what_lies_under_the_mask_has_no_influence(model: Model, picture: Histogram) -> None:
     wild = np.where(picture.mask, 1e6, picture.intensity)
     other = mosaic.mosaic_histogram(wild, variance=picture.variance, mask=picture.mask)
     np.testing.assert_array_equal(
@@ -81,14 +92,14 @@ def test_what_lies_under_the_mask_has_no_influence(model, picture):
     )
 
 
-def test_the_network_is_told_what_is_masked(model, picture):
+def test_the_network_is_told_what_is_masked(model: Model, picture: Histogram) -> None:
     zeros = picture.replace(intensity=np.nan_to_num(picture.intensity), mask=np.zeros(picture.shape, bool),
                             variance=np.zeros(picture.shape))  # fmt: skip
     a, b = model.deconvolve(picture, uncertainty=False), model.deconvolve(zeros, uncertainty=False)
     assert np.nanmax(np.abs(a.intensity - b.intensity)) > 1e-3
 
 
-def test_nothing_crosses_a_panel_border(model, picture):
+def test_nothing_crosses_a_panel_border(model: Model, picture: Histogram) -> None:
     changed = picture.intensity.copy()
     changed[80:120, 120:160] += 3.0
     before = model.deconvolve(picture, uncertainty=False).intensity
@@ -97,7 +108,7 @@ def test_nothing_crosses_a_panel_border(model, picture):
     assert moved.tolist() == [False, False, True, False, False, False]
 
 
-def test_a_volume_alone_equals_its_part_of_the_mosaic(model, picture):
+def test_a_volume_alone_equals_its_part_of_the_mosaic(model: Model, picture: Histogram) -> None:
     together = mosaic.split(model.deconvolve(picture, replicas=3))
     for part, whole in zip(mosaic.split(picture), together, strict=True):
         alone = model.deconvolve(part, replicas=3)
@@ -106,14 +117,16 @@ def test_a_volume_alone_equals_its_part_of_the_mosaic(model, picture):
 
 
 @pytest.mark.parametrize("order", [(0, 2, 1), (1, 0, 2), (2, 0, 1), (2, 1, 0)])
-def test_axes_are_found_by_what_they_are(model, volume, order):
+def test_axes_are_found_by_what_they_are(
+    model: Model, volume: Histogram, order: tuple[int, int, int]
+) -> None:
     straight, turned = model.deconvolve(volume), model.deconvolve(_transposed(volume, order))
     np.testing.assert_array_equal(turned.intensity, np.transpose(straight.intensity, order))
     np.testing.assert_array_equal(turned.variance, np.transpose(straight.variance, order))
     assert [axis.name for axis in turned.axes] == [volume.axes[i].name for i in order]
 
 
-def test_an_integrated_fourth_axis_stays_where_it_was(model, volume):
+def test_an_integrated_fourth_axis_stays_where_it_was(model: Model, volume: Histogram) -> None:
     l_axis = Axis("[0,0,L]", np.array([-10.0, 10.0]), unit="r.l.u.", frame="HKL")
     axes = (volume.axes[0], l_axis, *volume.axes[1:])
     parts = (part[:, None] for part in (volume.intensity, volume.variance, volume.mask))
@@ -122,7 +135,9 @@ def test_an_integrated_fourth_axis_stays_where_it_was(model, volume):
     np.testing.assert_array_equal(result.intensity[:, 0], model.deconvolve(volume).intensity)
 
 
-def test_a_single_cut_is_a_row_of_the_volume(make_model, volume, cut):
+def test_a_single_cut_is_a_row_of_the_volume(
+    make_model: Callable[..., Model], volume: Histogram, cut: Callable[..., Any]
+) -> None:
     """Along h, or along k in its place; along neither it is refused."""
     model = make_model("tiny-cuts")
 
@@ -148,7 +163,9 @@ def test_a_single_cut_is_a_row_of_the_volume(make_model, volume, cut):
         model.deconvolve(spread, uncertainty=False, force=True)
 
 
-def test_slices_with_an_integrated_axis(make_model, free_volume):
+def test_slices_with_an_integrated_axis(
+    make_model: Callable[..., Model], free_volume: Callable[..., Histogram]
+) -> None:
     model = make_model("tiny-slices")
     h = free_volume((30, 1, 12))
     flat = Histogram(h.intensity[:, 0], h.variance[:, 0], h.mask[:, 0], (h.axes[0], h.axes[2]), h.metadata)
@@ -164,14 +181,14 @@ def test_slices_with_an_integrated_axis(make_model, free_volume):
         model.deconvolve(_with_axis(h, 2, fine))
 
 
-def test_an_array_is_no_histogram(model):
+def test_an_array_is_no_histogram(model: Model) -> None:
     values = np.ones((240, 400))
     for use in (model.deconvolve, model.convolve, model.classify, model.validate, model.check_domain):
         with pytest.raises(Exp2SimError, match=r"Got a ndarray.*mosaic_histogram"):
             use(values)
 
 
-def test_the_result_is_in_the_units_that_went_in(model, picture):
+def test_the_result_is_in_the_units_that_went_in(model: Model, picture: Histogram) -> None:
     plain = model.deconvolve(picture, scale=1.0, replicas=4)
     scaled = picture.replace(intensity=1e3 * picture.intensity, variance=1e6 * picture.variance)
     result = model.deconvolve(scaled, scale=1e-3, replicas=4)
@@ -184,7 +201,9 @@ def test_the_result_is_in_the_units_that_went_in(model, picture):
     )
 
 
-def test_a_constant_stays_constant_away_from_borders(make_model, free_volume):
+def test_a_constant_stays_constant_away_from_borders(
+    make_model: Callable[..., Model], free_volume: Callable[..., Histogram]
+) -> None:
     model, h = make_model("tiny-separate"), free_volume((30, 30, 2))
     flat = h.replace(
         intensity=np.full(h.shape, 4.0), variance=np.zeros(h.shape), mask=np.zeros(h.shape, bool)
@@ -193,7 +212,7 @@ def test_a_constant_stays_constant_away_from_borders(make_model, free_volume):
     np.testing.assert_allclose(inside, inside[0, 0], rtol=1e-5)
 
 
-def test_errors(model, picture):
+def test_errors(model: Model, picture: Histogram) -> None:
     result = model.deconvolve(picture, replicas=4, seed=1)
     assert np.nanmin(result.variance) > 0
     assert not model.deconvolve(picture, uncertainty=False).variance[~picture.mask].any()
@@ -204,7 +223,9 @@ def test_errors(model, picture):
     )
 
 
-def test_variance_is_right_where_the_truth_is_known(make_model, free_volume):
+def test_variance_is_right_where_the_truth_is_known(
+    make_model: Callable[..., Model], free_volume: Callable[..., Histogram]
+) -> None:
     """With a zero last layer a generator is the identity, and so variance out = variance in."""
     import torch
 
@@ -221,21 +242,21 @@ def test_variance_is_right_where_the_truth_is_known(make_model, free_volume):
     assert ratio.std() == pytest.approx(np.sqrt(2 / 199), rel=0.2)
 
 
-def test_variance_stays_zero_in_an_exact_volume(model, picture):
+def test_variance_stays_zero_in_an_exact_volume(model: Model, picture: Histogram) -> None:
     exact = mosaic.split(picture)
     some = [h.replace(variance=h.variance * (i == 1)) for i, h in enumerate(exact)]
     result = mosaic.split(model.deconvolve(mosaic.join(some), replicas=2))
     assert [bool(np.nansum(h.variance) > 0) for h in result] == [i == 1 for i in range(6)]
 
 
-def test_the_same_seed_gives_the_same_bytes(model, picture):
+def test_the_same_seed_gives_the_same_bytes(model: Model, picture: Histogram) -> None:
     first, again, other = (model.deconvolve(picture, replicas=2, seed=seed) for seed in (4, 4, 5))
     assert first.variance.tobytes() == again.variance.tobytes()
     assert first.intensity.tobytes() == other.intensity.tobytes()
     assert first.variance.tobytes() != other.variance.tobytes()
 
 
-def test_history_is_enough_to_repeat_it(model, picture):
+def test_history_is_enough_to_repeat_it(model: Model, picture: Histogram) -> None:
     result = model.convolve(model.deconvolve(picture, seed=7, replicas=2, tile=30))
     first, second = result.metadata["history"]
     assert (first["command"], second["command"]) == ("deconvolve", "convolve")
@@ -247,7 +268,7 @@ def test_history_is_enough_to_repeat_it(model, picture):
     assert "history" not in picture.metadata
 
 
-def test_progress_and_cancel(model, picture):
+def test_progress_and_cancel(model: Model, picture: Histogram) -> None:
     calls: list[tuple[int, int]] = []
     model.deconvolve(
         picture, tile=20, replicas=2, progress=lambda done, total, _: calls.append((done, total))
@@ -259,7 +280,7 @@ def test_progress_and_cancel(model, picture):
 
     for error in (Cancelled, KeyboardInterrupt):
 
-        def stop(done, total, message, error=error):
+        def stop(done: Any, total: Any, message: str, error: Any = error) -> None:
             if done > total / 2:
                 raise error
 
@@ -267,7 +288,7 @@ def test_progress_and_cancel(model, picture):
             model.deconvolve(picture, tile=20, replicas=2, progress=stop)
 
 
-def test_torch_threads_and_gradients_are_left_alone(model, picture):
+def test_torch_threads_and_gradients_are_left_alone(model: Model, picture: Histogram) -> None:
     import torch
 
     threads, state = torch.get_num_threads(), torch.random.get_rng_state()
@@ -277,7 +298,7 @@ def test_torch_threads_and_gradients_are_left_alone(model, picture):
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_two_torch_threads_give_the_same_and_leave_no_thread(model, picture):
+def test_two_torch_threads_give_the_same_and_leave_no_thread(model: Model, picture: Histogram) -> None:
     import threading
 
     import torch
@@ -287,7 +308,7 @@ def test_two_torch_threads_give_the_same_and_leave_no_thread(model, picture):
     during: set[threading.Thread] = set()
     torch.set_num_threads(2)
 
-    def stop(done, total, message):
+    def stop(done: Any, total: Any, message: str) -> None:
         raise Cancelled("no")
 
     try:
@@ -319,19 +340,19 @@ def test_two_torch_threads_give_the_same_and_leave_no_thread(model, picture):
         {"scale": "automatic"},
     ],
 )
-def test_options_out_of_range(model, picture, options):
+def test_options_out_of_range(model: Model, picture: Histogram, options: dict[str, Any]) -> None:
     with pytest.raises(Exp2SimError, match=f"{next(iter(options))}|tile size"):
         model.deconvolve(picture, **options)
 
 
-def test_intensities_that_no_network_can_take(model, picture):
+def test_intensities_that_no_network_can_take(model: Model, picture: Histogram) -> None:
     with pytest.raises(Exp2SimError, match="not finite"):
         model.deconvolve(
             picture.replace(intensity=np.full(picture.shape, 1e300)), scale=1e200, uncertainty=False
         )
 
 
-def test_data_the_model_does_not_take(model, volume):
+def test_data_the_model_does_not_take(model: Model, volume: Histogram) -> None:
     q = volume.axes[0]
     wrong = {
         "bins 0.1": Axis(q.name, np.linspace(-2, 2, 41), unit=q.unit, frame=q.frame),
@@ -351,7 +372,7 @@ def test_data_the_model_does_not_take(model, volume):
         model.deconvolve(nothing)
 
 
-def test_incident_energy(model, volume):
+def test_incident_energy(model: Model, volume: Histogram) -> None:
     unknown = volume.replace(metadata={})
     with pytest.raises(Exp2SimError, match="incident energy of the data is not known"):
         model.deconvolve(unknown)
@@ -366,30 +387,30 @@ def test_incident_energy(model, volume):
             model.deconvolve(unknown, incident_energy=value)
 
 
-def test_a_mosaic_has_its_own_incident_energies(model, picture):
+def test_a_mosaic_has_its_own_incident_energies(model: Model, picture: Histogram) -> None:
     with pytest.raises(Exp2SimError, match="Leave it out"):
         model.deconvolve(picture, incident_energy=50.0)
 
 
-def test_units_as_mantid_writes_them(model, volume):
+def test_units_as_mantid_writes_them(model: Model, volume: Histogram) -> None:
     q = volume.axes[0]
     odd = _with_axis(volume, 0, Axis(q.name, q.edges.astype(np.float32), unit="in 1.162 A^-1", frame="HKL"))
     np.testing.assert_array_equal(model.deconvolve(odd).intensity, model.deconvolve(volume).intensity)
 
 
-def test_data_are_checked_beforehand(model, volume):
+def test_data_are_checked_beforehand(model: Model, volume: Histogram) -> None:
     model.validate(volume)
     with pytest.raises(Exp2SimError, match="not one that the model"):
         model.validate(volume, incident_energy=300.0)
 
 
-def test_a_missing_axis_is_named(model, volume):
+def test_a_missing_axis_is_named(model: Model, volume: Histogram) -> None:
     flat = Histogram.from_arrays(np.ones((40, 40)), volume.axes[:2], metadata={"incident_energy": 50.0})
     with pytest.raises(Exp2SimError, match="no axis for energy transfer"):
         model.deconvolve(flat)
 
 
-def test_what_a_missing_axis_was_integrated_over_counts(volume):
+def test_what_a_missing_axis_was_integrated_over_counts(volume: Histogram) -> None:
     from mantid_exp2sim import load_model
 
     card = load_model("pcsmo-maps-1d-energy").card
@@ -412,7 +433,7 @@ def test_what_a_missing_axis_was_integrated_over_counts(volume):
     reach=st.integers(0, 12),
     step=st.sampled_from([1, 2, 4]),
 )
-def test_every_bin_is_in_the_core_of_one_tile(shape, tile, reach, step):
+def test_every_bin_is_in_the_core_of_one_tile(shape: Any, tile: int, reach: int, step: Any) -> None:
     from mantid_exp2sim.inference.sliding_window import cut
 
     total = np.zeros(shape, dtype=int)
@@ -426,7 +447,7 @@ def test_every_bin_is_in_the_core_of_one_tile(shape, tile, reach, step):
     assert (total == 1).all()
 
 
-def test_the_real_measurement(reference_data, model):
+def test_the_real_measurement(reference_data: Path, model: Model) -> None:
     from mantid_exp2sim import load
 
     folder = reference_data / "pcsmo"
@@ -436,11 +457,11 @@ def test_the_real_measurement(reference_data, model):
     assert set(model.classify(measured, deconvolve=True).correlations) == {"Dimer", "Goodenough"}
 
 
-def test_heavy_networks_go_in_small_batches():
+def test_heavy_networks_go_in_small_batches() -> None:
     from mantid_exp2sim.inference.sliding_window import blocks
     from mantid_exp2sim.networks.layout import Layout
 
-    def count(parameters):
+    def count(parameters: Any) -> Any:
         layout = Layout(energy="separate")
         return len(blocks((6, 40, 40, 10), layout, tile=None, reach=(1, 1), parameters=parameters))
 

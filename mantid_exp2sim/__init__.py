@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mantid_exp2sim.plotting import compare, plot
     from mantid_exp2sim.simulation.binning import Binning
     from mantid_exp2sim.simulation.measurement import simulate
+    from mantid_exp2sim.simulation.widths import Resolution, resolution
 
 _HOMES = {
     "Attribution": "inference.attribution",
@@ -35,6 +36,7 @@ _HOMES = {
     "Exp2SimError": "errors",
     "Histogram": "histogram",
     "Model": "application.model",
+    "Resolution": "simulation.widths",
     "Translation": "inference.translate",
     "TranslationOptions": "inference.options",
     "compare": "plotting",
@@ -44,6 +46,7 @@ _HOMES = {
     "load_model": "application.model",
     "plot": "plotting",
     "register_algorithms": "mantid.install",
+    "resolution": "simulation.widths",
     "save": "io",
     "simulate": "simulation.measurement",
 }
@@ -57,6 +60,7 @@ __all__ = [
     "Exp2SimError",
     "Histogram",
     "Model",
+    "Resolution",
     "Translation",
     "TranslationOptions",
     "__version__",
@@ -67,6 +71,7 @@ __all__ = [
     "load_model",
     "plot",
     "register_algorithms",
+    "resolution",
     "save",
     "simulate",
 ]

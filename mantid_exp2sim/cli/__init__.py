@@ -29,6 +29,7 @@ COMMANDS = (
     "mantid_exp2sim.cli.explain",
     "mantid_exp2sim.cli.look",
     "mantid_exp2sim.cli.models",
+    "mantid_exp2sim.cli.resolution",
     "mantid_exp2sim.cli.workbench",
 )
 GROUP = "mantid_exp2sim.commands"

@@ -64,6 +64,8 @@ class Instrument(BaseModel):
     """Instead of it: pairs (incident energy in meV, ascending; τ in µs), interpolated on logarithmic scales,
     continued as 1/√Ei outside."""
     aperture: tuple[PositiveFloat, PositiveFloat]
+    package: str = ""
+    """Name of the slit package."""
     chopper_radius: PositiveFloat
     chopper_slit: PositiveFloat
     chopper_curvature: PositiveFloat = 1e6
@@ -175,6 +177,7 @@ MAPS = Instrument(
     moderator_tilt=32.0,
     moderator_tau=70.0,
     aperture=(0.07013, 0.07013),
+    package="S",
     chopper_radius=0.049,
     chopper_slit=0.002899,
     chopper_curvature=1.300,

@@ -14,6 +14,7 @@ COMMANDS = {
     "deconvolve": ["deconvolve", "none.npy", "result.npz", "--plot", "out.doc"],
     "check": ["check", "none.npy", "--plot", "out.doc"],
     "explain": ["explain", "none.npy", "--plot", "out.doc"],
+    "resolution": ["resolution", "none.toml", "--incident-energy", "9", "--plot", "out.doc"],
     "simulate": ["simulate", "spectrum", "spectrum.npz", "--plot", "out.doc"],
     "inspect": ["data", "inspect", "none", "--plot", "out.doc"],
 }

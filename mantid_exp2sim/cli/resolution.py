@@ -1,0 +1,82 @@
+"""``exp2sim resolution``: how wide does a spectrometer make a line?"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mantid_exp2sim.cli.files import check_picture
+from mantid_exp2sim.cli.options import add_command
+from mantid_exp2sim.cli.output import emit
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.simulation.widths import Resolution
+
+EXAMPLES = """\
+INSTRUMENT   MAPS, MERLIN, LET, MARI, ARCS, SEQUOIA or a TOML file
+
+Full widths at half maximum in energy (meV) and in Q (1/Angstrom: along ki, horizontal, vertical). --json has
+the covariance of these four quantities for each energy transfer, too. Without --hkl, of neutrons that go
+straight on; with it, the crystal is turned so that Q lies in the horizontal plane.
+
+examples:
+  exp2sim resolution MAPS --incident-energy 70
+  exp2sim resolution MERLIN --incident-energy 50 --frequency 300 --energy 0 10 20 --json
+  exp2sim resolution MAPS --incident-energy 70 --energy 20 --hkl 1 0 0 --lattice 5.41 5.46 19.27
+  exp2sim resolution LET --incident-energy 5 --plot let.png
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``resolution``."""
+    about = "compute the widths of a spectrometer in energy and Q"
+    parser = add_command(subparsers, "resolution", about, EXAMPLES)
+    parser.add_argument("instrument", metavar="INSTRUMENT", help="name of an instrument, or a TOML file")
+    parser.add_argument("--incident-energy", type=float, required=True, metavar="MEV", help="incident energy")
+    parser.add_argument(
+        "--frequency", type=float, metavar="HZ", help="of the chopper (default: the instrument's table)"
+    )
+    parser.add_argument("--package", metavar="NAME", help="slit package (default: the instrument's)")
+    parser.add_argument(
+        "--energy", type=float, nargs="+", metavar="MEV", help="energy transfers (default: 0 to 0.9 Ei)"
+    )
+    parser.add_argument(
+        "--hkl", type=float, nargs=3, metavar=("H", "K", "L"), help="where, in r.l.u. of --lattice"
+    )
+    parser.add_argument(
+        "--lattice", type=float, nargs="+", metavar="X", help="a b c in Å, or a b c α β γ with degrees"
+    )
+    parser.add_argument("--plot", metavar="PNG", type=Path, help="draw the width in energy")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run ``exp2sim resolution``."""
+    from mantid_exp2sim import resolution
+
+    check_picture(args.plot)
+    names = ("energy", "hkl", "lattice", "frequency", "package")
+    widths = resolution(
+        args.instrument, args.incident_energy, **{name: getattr(args, name) for name in names}
+    )
+    if args.plot is not None:
+        from mantid_exp2sim.plotting.widths import draw_widths
+
+        draw_widths(widths, args.plot)
+    emit(args, widths.to_dict(), _text(widths))
+    return 0
+
+
+def _text(widths: Resolution) -> str:
+    package = f", package {widths.package}" if widths.package else ""
+    setting = f"Ei {widths.incident_energy:g} meV, {widths.frequency:g} Hz{package}"
+    lines = [
+        f"{widths.instrument}, {setting}: full widths at half maximum",
+        f"{'energy':>10} {'energy':>10} {'':>7} {'Q along ki':>12} {'horizontal':>12} {'vertical':>12}",
+        f"{'meV':>10} {'meV':>10} {'% of Ei':>7}" + f" {'1/Å':>12}" * 3,
+    ]
+    for energy, width, q in zip(widths.energy, widths.fwhm_energy, widths.fwhm_q, strict=True):
+        share = 100 * width / widths.incident_energy
+        lines.append(f"{energy:10.4g} {width:10.4g} {share:7.2f}" + "".join(f" {value:12.4g}" for value in q))
+    return "\n".join(lines)

@@ -1,0 +1,183 @@
+"""The resolution of a spectrometer as numbers: widths in energy and along Q, and their covariance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.simulation.constants import ENERGY_PER_K2
+from mantid_exp2sim.simulation.instrument import Instrument, load_instrument
+from mantid_exp2sim.simulation.resolution import FWHM, linear_map, variable_variances
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The resolution at one incident energy, for each of n energy transfers.
+
+    ``covariance`` (n, 4, 4) is that of (Q along ki, Q horizontal, Q vertical, E) in Å⁻¹, Å⁻¹, Å⁻¹ and meV.
+    ``fwhm_energy`` (n,) in meV and ``fwhm_q`` (n, 3) in Å⁻¹ are the full widths at half maximum of one
+    quantity whatever the others are.
+    """
+
+    instrument: str
+    incident_energy: float
+    frequency: float
+    package: str
+    energy: Floats
+    covariance: Floats
+
+    @property
+    def fwhm_energy(self) -> Floats:
+        """Full width at half maximum in energy (n,), in meV."""
+        return np.asarray(FWHM * np.sqrt(self.covariance[:, 3, 3]))
+
+    @property
+    def fwhm_q(self) -> Floats:
+        """Full widths at half maximum (n, 3) along ki, horizontal and vertical, in Å⁻¹."""
+        return np.asarray(FWHM * np.sqrt(np.diagonal(self.covariance, axis1=1, axis2=2)[:, :3]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        setting = {name: getattr(self, name) for name in ("instrument", "incident_energy", "frequency")}
+        arrays = ("energy", "fwhm_energy", "fwhm_q", "covariance")
+        return {**setting, "package": self.package, **{name: getattr(self, name).tolist() for name in arrays}}
+
+
+def resolution(
+    instrument: str | Instrument,
+    incident_energy: float,
+    *,
+    energy: ArrayLike | None = None,
+    hkl: Sequence[float] | None = None,
+    lattice: Sequence[float] | None = None,
+    frequency: float | None = None,
+    package: str | None = None,
+) -> Resolution:
+    """Compute the resolution of a spectrometer in energy and Q.
+
+    Parameters
+    ----------
+    instrument
+        Name of a shipped instrument, path of a TOML file, or an `Instrument`.
+    incident_energy
+        In meV.
+    energy
+        Energy transfers in meV, below the incident energy; by default 0 to 0.9 of it.
+    hkl
+        Where in reciprocal space, in r.l.u. of ``lattice``: the crystal is turned so that Q lies in the
+        horizontal plane. By default neutrons that go straight on.
+    lattice
+        a, b, c in Å, and α, β, γ in degrees (default 90).
+    frequency
+        Chopper frequency in Hz; by default that of the instrument's table.
+    package
+        Name of the slit package, or whole parts of it ("100-1.5"); by default the instrument's.
+
+    Raises
+    ------
+    Exp2SimError
+        If a setting cannot be used, the chopper is shut, or a point cannot be reached.
+
+    Examples
+    --------
+    >>> resolution("MAPS", 70.0, energy=[0.0, 35.0]).fwhm_energy.round(2).tolist()
+    [3.6, 2.51]
+    """
+    if not isinstance(instrument, Instrument):
+        instrument = load_instrument(instrument)
+    incident_energy = _positive(incident_energy, "incident energy", "meV")
+    if package is not None and f"-{package}-".lower() not in f"-{instrument.package}-".lower():
+        raise Exp2SimError(
+            f"{instrument.name} has no package {package!r}.",
+            reason=f"It has: {instrument.package or 'one without a name'}.",
+            fix="Leave the package out, or give a file of the instrument with other slits.",
+        )
+    if frequency is not None:
+        table = ((incident_energy, _positive(frequency, "chopper frequency", "Hz")),)
+        instrument = instrument.model_copy(update={"frequencies": table})
+    transfers = _transfers(energy, incident_energy)
+    across = _across(transfers, incident_energy, _length(hkl, lattice))
+    matrix = linear_map(instrument, across, 0.0, transfers, incident_energy)
+    covariance = (matrix * variable_variances(instrument, incident_energy)) @ np.swapaxes(matrix, -1, -2)
+    used = instrument.frequency(incident_energy)
+    return Resolution(instrument.name, incident_energy, used, instrument.package, transfers, covariance)
+
+
+def _positive(value: float, name: str, unit: str) -> float:
+    if not 0 < value < np.inf:
+        raise Exp2SimError(f"The {name} is {value:g}.", fix=f"Give a positive number of {unit}.")
+    return float(value)
+
+
+def _transfers(energy: ArrayLike | None, incident_energy: float) -> Floats:
+    """The energy transfers (n,) in meV, or an error for those that no neutron can lose."""
+    if energy is None:
+        return np.linspace(0.0, 0.9, 10) * incident_energy
+    transfers = np.atleast_1d(np.asarray(energy, dtype=float)).ravel()
+    if not transfers.size or not np.isfinite(transfers).all() or transfers.max() >= incident_energy:
+        raise Exp2SimError(
+            "The energy transfers cannot be used.",
+            reason=f"They are {transfers.tolist()} meV, the incident energy is {incident_energy:g} meV.",
+            fix="Give numbers below the incident energy; those below 0 are energy gain.",
+        )
+    return transfers
+
+
+def _length(hkl: Sequence[float] | None, lattice: Sequence[float] | None) -> float | None:
+    """Compute |Q| in Å⁻¹ of a point of a lattice."""
+    if hkl is None:
+        return None
+    if lattice is None:
+        raise Exp2SimError(
+            "The lattice of hkl is missing.",
+            reason="The resolution depends on Q in Å⁻¹.",
+            fix="Give a, b, c in Å (and α, β, γ in degrees where they are not 90) as lattice.",
+        )
+    cell = np.array([*lattice, 90.0, 90.0, 90.0][:6] if len(lattice) == 3 else lattice, dtype=float)
+    cosines = np.cos(np.radians(cell[3:]))
+    metric = np.eye(3)
+    if cell.size == 6:
+        metric[[1, 0, 0], [2, 2, 1]] = metric[[2, 2, 1], [1, 0, 0]] = cosines
+        metric *= np.outer(cell[:3], cell[:3])
+    if (
+        cell.size != 6
+        or not (np.isfinite(cell) & (cell > 0)).all()
+        or not np.linalg.det(metric) > 0
+        or not _is_point(hkl)
+    ):
+        raise Exp2SimError(
+            "hkl or its lattice cannot be used.",
+            reason=f"They are {list(hkl)} and {list(lattice)}.",
+            fix="Give three numbers for hkl; three lengths in Å, or these and three angles, for the lattice.",
+        )
+    point = np.asarray(hkl, dtype=float)
+    return float(2 * np.pi * np.sqrt(point @ np.linalg.solve(metric, point)))
+
+
+def _is_point(hkl: Sequence[float]) -> bool:
+    return len(hkl) == 3 and bool(np.isfinite(hkl).all())
+
+
+def _across(energy: Floats, incident_energy: float, length: float | None) -> Floats:
+    """Compute the part of Q across the beam in Å⁻¹ for |Q| = ``length``, or an error out of reach."""
+    if length is None:
+        return np.zeros_like(energy)
+    ki2, kf2 = incident_energy / ENERGY_PER_K2, (incident_energy - energy) / ENERGY_PER_K2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        along = (ki2 + length**2 - kf2) / (2 * np.sqrt(ki2))
+        across2 = length**2 - along**2
+    backwards = along >= np.sqrt(ki2)
+    if (across2 < -1e-9 * ki2).any() or backwards.any():
+        first = float(energy[(across2 < -1e-9 * ki2) | backwards][0])
+        raise Exp2SimError(
+            f"hkl cannot be measured at {first:g} meV with neutrons of {incident_energy:g} meV.",
+            reason=f"|Q| is {length:.4g} Å⁻¹; scattering angles from 0 to 90 degrees are computed.",
+            fix="Choose another energy transfer or point, or a higher incident energy.",
+        )
+    return np.asarray(np.sqrt(np.maximum(across2, 0.0)))

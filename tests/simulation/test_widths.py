@@ -1,0 +1,91 @@
+"""The resolution as numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mantid_exp2sim import Exp2SimError, resolution
+from mantid_exp2sim.simulation import resolution as eleven_variables
+from mantid_exp2sim.simulation.instrument import MAPS
+
+
+@pytest.mark.parametrize(("ei", "frequency"), [(25.0, 150.0), (25.0, 300.0), (100.0, 250.0), (140.0, 400.0)])
+def test_energy_widths_of_tobyfit(ei: float, frequency: float) -> None:
+    """MAPS, in % of Ei at E/Ei = 0, 0.3, 0.5, 0.7: the check values of the published analysis."""
+    percent = {
+        (25.0, 150.0): [5.14, 4.12, 3.59, 3.18],
+        (25.0, 300.0): [3.84, 3.32, 3.04, 2.82],
+        (100.0, 250.0): [5.76, 4.53, 3.88, 3.38],
+        (140.0, 400.0): [4.83, 3.93, 3.45, 3.09],
+    }[ei, frequency]
+    widths = resolution("maps", ei, energy=np.array([0.0, 0.3, 0.5, 0.7]) * ei, frequency=frequency)
+    assert widths.frequency == frequency
+    np.testing.assert_allclose(100 * widths.fwhm_energy / ei, percent, atol=0.03)
+
+
+def test_covariance_is_that_of_the_eleven_variables() -> None:
+    """A million draws of them, at Q = 2π/a in the horizontal plane."""
+    widths = resolution("MAPS", 70.0, energy=20.0, hkl=[1, 0, 0], lattice=[3.0, 4.0, 5.0])
+    ki, kf = np.sqrt(70.0 / 2.0721), np.sqrt(50.0 / 2.0721)
+    along = (ki**2 + (2 * np.pi / 3.0) ** 2 - kf**2) / (2 * ki)
+    across = np.sqrt((2 * np.pi / 3.0) ** 2 - along**2)
+    draws = eleven_variables.draw_variables(MAPS, 70.0, 1_000_000, np.random.default_rng(1))
+    sample = draws @ eleven_variables.linear_map(MAPS, across, 0.0, 20.0, 70.0).T
+    covariance = widths.covariance[0]
+    scale = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose(
+        np.cov(sample.T) / np.outer(scale, scale), covariance / np.outer(scale, scale), atol=0.01
+    )
+    np.testing.assert_allclose(widths.fwhm_q[0], 2.3548 * scale[:3], rtol=1e-4)
+    assert np.linalg.eigvalsh(covariance).min() > 0
+
+
+@pytest.mark.parametrize(
+    ("hkl", "lattice", "same"),
+    [
+        ([0, 0, 2], [3.0, 4.0, 10.0], [1, 0, 0]),
+        ([1, 1, 0], [3.0 * 2, 3.0 * 2, 5.0, 90, 90, 120], [1, 0, 0]),  # |a* + b*| = 2·2π/(2·3)
+    ],
+)
+def test_only_the_length_of_q_counts(hkl: list[float], lattice: list[float], same: list[float]) -> None:
+    got = resolution("MERLIN", 50.0, energy=[0.0, 10.0], hkl=hkl, lattice=lattice)
+    length = {10.0: 5.0}.get(lattice[2], 3.0)
+    expected = resolution("MERLIN", 50.0, energy=[0.0, 10.0], hkl=same, lattice=[length, 9.0, 9.0])
+    np.testing.assert_allclose(got.covariance, expected.covariance, rtol=1e-9)
+
+
+def test_a_package_is_named_as_a_whole_or_by_its_parts() -> None:
+    expected = resolution("ARCS", 100.0).covariance
+    for name in ("ARCS-100-1.5-AST", "100-1.5", "arcs-100-1.5-ast"):
+        np.testing.assert_array_equal(resolution("ARCS", 100.0, package=name).covariance, expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "summary"),
+    [
+        ({"instrument": "HET"}, "no instrument"),
+        ({"package": "A"}, "no package 'A'"),
+        ({"incident_energy": -1.0}, "incident energy is -1"),
+        ({"incident_energy": float("nan")}, "incident energy is nan"),
+        ({"frequency": 0.0}, "frequency is 0"),
+        ({"incident_energy": 5.0}, "shut"),
+        ({"energy": [0.0, 70.0]}, "cannot be used"),
+        ({"energy": []}, "cannot be used"),
+        ({"energy": [float("nan")]}, "cannot be used"),
+        ({"hkl": [1, 0, 0]}, "lattice of hkl is missing"),
+        ({"hkl": [1, 0, 0], "lattice": [3.0, 4.0]}, "lattice cannot be used"),
+        ({"hkl": [1, 0, 0], "lattice": [3, 4, 5, 10, 20, 90]}, "lattice cannot be used"),
+        ({"hkl": [1, 0], "lattice": [3, 4, 5]}, "lattice cannot be used"),
+        ({"hkl": [float("inf"), 0, 0], "lattice": [3, 4, 5]}, "lattice cannot be used"),
+        ({"hkl": [9, 0, 0], "lattice": [3, 4, 5]}, "cannot be measured"),
+        ({"hkl": [0.01, 0, 0], "lattice": [3, 4, 5], "energy": 60.0}, "cannot be measured"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused_with_the_fix(settings: dict[str, Any], summary: str) -> None:
+    usual: dict[str, Any] = {"instrument": "MAPS", "incident_energy": 70.0}
+    with pytest.raises(Exp2SimError, match=summary) as caught:
+        resolution(**{**usual, **settings})
+    assert caught.value.fix

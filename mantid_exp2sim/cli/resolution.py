@@ -47,6 +47,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--lattice", type=float, nargs="+", metavar="X", help="a b c in Å, or a b c α β γ with degrees"
     )
+    parser.add_argument("--width-scale", type=float, default=1.0, metavar="X", help="factor on all widths")
     parser.add_argument("--plot", metavar="PNG", type=Path, help="draw the width in energy")
     parser.set_defaults(run=run)
 
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from mantid_exp2sim import resolution
 
     check_picture(args.plot)
-    names = ("energy", "hkl", "lattice", "frequency", "package")
+    names = ("energy", "hkl", "lattice", "frequency", "package", "width_scale")
     widths = resolution(
         args.instrument, args.incident_energy, **{name: getattr(args, name) for name in names}
     )

@@ -83,6 +83,8 @@ class Instrument(BaseModel):
     sample: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.01, 0.05, 0.01)
     time_bin: float = Field(default=0.0, ge=0.0)
     """Width of a time-of-flight bin in µs."""
+    width_scale: PositiveFloat = 1.0
+    """Factor on all widths of the resolution: calculated ones are 10 to 20 % too narrow against vanadium."""
     banks: tuple[Bank, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -111,6 +113,20 @@ class Instrument(BaseModel):
     def moderator_to_chopper(self) -> float:
         """Distance x0 in m."""
         return self.moderator_to_sample - self.chopper_to_sample
+
+    def scaled(self, width_scale: float) -> Self:
+        """Return the instrument with all widths of its resolution times ``width_scale``.
+
+        >>> MAPS.scaled(1.1).scaled(2.0).width_scale
+        2.2
+        """
+        if not 0 < width_scale < np.inf:
+            raise Exp2SimError(
+                f"The width scale is {width_scale:g}.",
+                reason="It is the factor on all widths of the resolution.",
+                fix="Give a positive number; 1 leaves the widths as they are.",
+            )
+        return self.model_copy(update={"width_scale": self.width_scale * width_scale})
 
     def refuse_shut(self, incident_energy: float) -> None:
         """Raise `Exp2SimError` where the chopper lets no neutrons of ``incident_energy`` (meV) through.

@@ -42,6 +42,7 @@ def simulate(
     mask: Gaps = "coverage",
     physics: Physics = "physical",
     grid: int = 30,
+    width_scale: float = 1.0,
 ) -> Histogram:
     """Simulate what a spectrometer measures of the spin waves of a model.
 
@@ -70,6 +71,8 @@ def simulate(
         "paper_compatible" for the artefacts of the published simulation (`Options`).
     grid
         Half the number of points per r.l.u. on which the Hamiltonian is solved.
+    width_scale
+        Factor on all widths of the resolution, in energy and in Q.
 
     Returns
     -------
@@ -92,6 +95,7 @@ def simulate(
     """
     if not isinstance(instrument, Instrument):
         instrument = load_instrument(instrument)
+    instrument = instrument.scaled(width_scale)
     material = find_model(model)
     constants = list(model_parameters(material, parameters).values())
     if binning is None and not isinstance(material, str):
@@ -192,6 +196,7 @@ def simulate_volume(
         Axis(names[1], binning.k_edges, unit="r.l.u.", frame="HKL"),
         Axis("DeltaE", binning.energy_edges, unit="meV", frame="General Frame"),
     )
+    width_scale = waves.options.instrument.width_scale
     metadata = {
         "title": f"{waves.model} {kind}",
         "incident_energy": binning.incident_energy,
@@ -206,6 +211,7 @@ def simulate_volume(
                 "instrument": waves.options.instrument.name,
                 "noise": noise,
                 "seed": seed,
+                **({"width_scale": width_scale} if width_scale != 1 else {}),
             }
         ],
     }

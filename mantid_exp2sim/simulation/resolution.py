@@ -57,7 +57,7 @@ def variable_variances(instrument: Instrument, incident_energy: float) -> Floats
         instrument.detector_width,
         instrument.detector_height,
     ]
-    return np.array(
+    return instrument.width_scale**2 * np.array(
         [
             3 * tau**2,
             instrument.aperture[0] ** 2 / 12,
@@ -80,8 +80,8 @@ def draw_variables(
     scale = np.sqrt(12 * variable_variances(instrument, incident_energy))
     draws = rng.uniform(-0.5, 0.5, (size, 11)) * scale
     tau = instrument.pulse(incident_energy)
-    draws[:, 0] = rng.gamma(3.0, tau, size) - 3 * tau
-    half_base = np.sqrt(6 * chopper_variance(instrument, incident_energy))
+    draws[:, 0] = instrument.width_scale * (rng.gamma(3.0, tau, size) - 3 * tau)
+    half_base = instrument.width_scale * np.sqrt(6 * chopper_variance(instrument, incident_energy))
     draws[:, 3] = rng.triangular(-half_base, 0.0, half_base, size)
     return draws
 

@@ -58,6 +58,7 @@ def resolution(
     lattice: Sequence[float] | None = None,
     frequency: float | None = None,
     package: str | None = None,
+    width_scale: float = 1.0,
 ) -> Resolution:
     """Compute the resolution of a spectrometer in energy and Q.
 
@@ -78,6 +79,8 @@ def resolution(
         Chopper frequency in Hz; by default that of the instrument's table.
     package
         Name of the slit package, or whole parts of it ("100-1.5"); by default the instrument's.
+    width_scale
+        Factor on all widths.
 
     Raises
     ------
@@ -91,6 +94,7 @@ def resolution(
     """
     if not isinstance(instrument, Instrument):
         instrument = load_instrument(instrument)
+    instrument = instrument.scaled(width_scale)
     incident_energy = _positive(incident_energy, "incident energy", "meV")
     if package is not None and f"-{package}-".lower() not in f"-{instrument.package}-".lower():
         raise Exp2SimError(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mantid_exp2sim import load
 from mantid_exp2sim.cli import main
 
 
@@ -46,3 +47,15 @@ def test_what_is_wrong_is_said_with_the_fix(tmp_path: Path, capsys: pytest.Captu
     assert error["reason"] == "It has: S."
     assert error["fix"]
     assert not picture.exists()
+
+
+def test_width_scale(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    widths = []
+    for scale in ("1", "1.25"):
+        assert main(f"resolution LET --incident-energy 5 --width-scale {scale} --json".split()) == 0
+        widths.append(json.loads(capsys.readouterr().out)["fwhm_energy"])
+    np.testing.assert_allclose(widths[1], 1.25 * np.array(widths[0]))
+    out = tmp_path / "wide.npz"
+    command = f"simulate spectrum {out} --incident-energy 50 --bins 4 4 4 --grid 8 --width-scale 1.25"
+    assert main(command.split()) == 0
+    assert load(out).metadata["history"][0]["width_scale"] == 1.25

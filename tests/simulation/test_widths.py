@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mantid_exp2sim import Exp2SimError, resolution
+from mantid_exp2sim import Binning, Exp2SimError, resolution, simulate
 from mantid_exp2sim.simulation import resolution as eleven_variables
 from mantid_exp2sim.simulation.instrument import MAPS
+from mantid_exp2sim.training.datasets.simulation_recipe import read_recipe
 
 
 @pytest.mark.parametrize(("ei", "frequency"), [(25.0, 150.0), (25.0, 300.0), (100.0, 250.0), (140.0, 400.0)])
@@ -89,3 +91,48 @@ def test_what_cannot_be_computed_is_refused_with_the_fix(settings: dict[str, Any
     with pytest.raises(Exp2SimError, match=summary) as caught:
         resolution(**{**usual, **settings})
     assert caught.value.fix
+
+
+def test_width_scale_is_a_factor_on_all_widths() -> None:
+    point: dict[str, Any] = {"energy": [0.0, 20.0], "hkl": [1, 0, 0], "lattice": [3.0, 4.0, 5.0]}
+    for name in ("MAPS", "LET"):
+        usual, wide = resolution(name, 25.0, **point), resolution(name, 25.0, width_scale=1.2, **point)
+        np.testing.assert_allclose(wide.fwhm_energy, 1.2 * usual.fwhm_energy, rtol=1e-12)
+        np.testing.assert_allclose(wide.covariance, 1.44 * usual.covariance, rtol=1e-9, atol=1e-15)
+
+
+def test_width_scale_of_the_draws() -> None:
+    usual, wide = (
+        eleven_variables.draw_variables(MAPS.scaled(scale), 70.0, 100, np.random.default_rng(3))
+        for scale in (1.0, 1.5)
+    )
+    np.testing.assert_allclose(wide, 1.5 * usual, rtol=1e-12)
+
+
+def test_simulations_widen_and_say_so() -> None:
+    binning = Binning.regular(24.0, bins=(8, 8, 40), energy=(1.0, 12.0))
+    settings: dict[str, Any] = {"binning": binning, "mask": None, "grid": 10, "instrument": "MERLIN"}
+    usual, same, wide, sharp = (
+        simulate("rb2mnf4", **settings, **extra)
+        for extra in ({}, {"width_scale": 1.0}, {"width_scale": 2.0}, {"kind": "integrated"})
+    )
+    np.testing.assert_array_equal(same.intensity, usual.intensity)
+    assert same.metadata == usual.metadata
+    assert wide.metadata["history"][0]["width_scale"] == 2.0
+    peaks = [volume.intensity.max() for volume in (wide, usual, sharp)]
+    assert peaks[0] < 0.8 * peaks[1] < 0.8 * peaks[2]
+    for width_scale in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(Exp2SimError, match="width scale is"):
+            simulate("rb2mnf4", **settings, width_scale=width_scale)
+
+
+def test_recipes_scale_the_widths(tmp_path: Path) -> None:
+    text = 'name = "scaled"\nseed = 1\ntrain = 1\nvalidation = 1\ntest = 1\ninstrument = "MERLIN"\n'
+    path = tmp_path / "recipe.toml"
+    path.write_text(text, encoding="utf-8")
+    assert read_recipe(path).options.instrument.width_scale == 1.0
+    path.write_text(text + "width_scale = 1.15\n", encoding="utf-8")
+    assert read_recipe(path).options.instrument.width_scale == 1.15
+    path.write_text(text + "width_scale = -1\n", encoding="utf-8")
+    with pytest.raises(Exp2SimError, match="cannot be used"):
+        read_recipe(path)

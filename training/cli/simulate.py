@@ -73,6 +73,9 @@ def _register_spectrum(kinds: Subparsers) -> None:
         metavar="NAME",
         help="MAPS, MERLIN, LET, MARI, ARCS, SEQUOIA or a TOML file",
     )
+    parser.add_argument(
+        "--width-scale", type=float, default=1.0, metavar="X", help="factor on all widths of the resolution"
+    )
     parser.add_argument("--kind", choices=("convolved", "integrated", "centre"), default="convolved")
     parser.add_argument("--physics", choices=("physical", "paper_compatible"), default="physical")
     parser.add_argument("--noise", type=float, default=0.0, metavar="X", help="variance X times intensity")
@@ -196,6 +199,7 @@ def _simulated(
             mask=None if args.no_gaps else "coverage",
             physics=args.physics,
             grid=args.grid,
+            width_scale=args.width_scale,
         )
     except MemoryError as error:
         raise Exp2SimError(

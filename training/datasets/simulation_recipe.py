@@ -91,6 +91,8 @@ class Recipe(_Settings):
     """Default: the published mosaic."""
     instrument: Instrument | None = None
     """Default: MAPS."""
+    width_scale: Annotated[float, Field(gt=0, lt=100)] | None = None
+    """Factor on all widths of the resolution; default: 1."""
     shard_size: int = Field(default=20, ge=1, le=1000)
 
     @model_validator(mode="after")
@@ -115,7 +117,8 @@ class Recipe(_Settings):
     @property
     def options(self) -> Options:
         """How each sample is simulated."""
-        return Options(instrument=self.instrument or MAPS, physics=self.physics, grid=self.grid)
+        instrument = (self.instrument or MAPS).scaled(self.width_scale or 1.0)
+        return Options(instrument=instrument, physics=self.physics, grid=self.grid)
 
     @property
     def lattice(self) -> tuple[float, float]:

@@ -69,11 +69,12 @@ def _card(name: str, layout: Layout) -> Card:
         )
         for kind, width in widths.items()
     )
-    recipe = {"data": {"noise": [0.0, 0.02], "background": 0.1, "intensity_jitter": 0.1, "augment": ["h"]}}
+    noise = {"counting": [0.0, 0.02], "background": 0.1}
+    stage = {"data": {"noise": noise, "intensity_jitter": 0.1, "augment": ["h"]}}
     return Card(
         name=name, scaling=Scaling(intensity_scale=2.0), layout=layout, axes=axes, incident_energies=ENERGIES,
         generator=GeneratorSettings(width=8, blocks=1),
-        mean_intensity=2.0, training={"recipes": {"gan": recipe}},
+        mean_intensity=2.0, training={"recipes": {"translator": [stage]}},
     )  # fmt: skip
 
 

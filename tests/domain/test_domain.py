@@ -93,7 +93,7 @@ def test_the_same_data_give_the_same_answer(
 def test_a_translation_in_between_changes_no_digit(
     domain_models: Path, inside: list[Histogram], name: str
 ) -> None:
-    model = load_bundle(domain_models / name)
+    model = load_model(domain_models / name)
     before = model.check_domain(inside[0])
     model.deconvolve(inside[0], uncertainty=False)
     assert model.check_domain(inside[0]) == before

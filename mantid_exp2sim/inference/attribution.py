@@ -19,8 +19,9 @@ import numpy as np
 from mantid_exp2sim import mosaic
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Booleans, Floats, Histogram
+from mantid_exp2sim.histogram.history import with_history
 from mantid_exp2sim.inference.classify import choose_kind, deconvolved, samples
-from mantid_exp2sim.inference.history import history_entry, with_history
+from mantid_exp2sim.inference.history import history_entry
 from mantid_exp2sim.inference.prepare import Prepared
 from mantid_exp2sim.inference.translate import Progress
 from mantid_exp2sim.inference.volumes import Volumes
@@ -119,9 +120,11 @@ def explain(
         intensity=volumes.close(np.where(measured, bins, np.nan)),
         variance=volumes.close(np.where(measured, 0.0, np.nan)),
         metadata={
-            **with_history(data.histogram, entry), "intensity_unit": "gradient × input", "signed": True
+            **with_history(data.histogram.metadata, entry),
+            "intensity_unit": "gradient × input",
+            "signed": True,
         },
-    )  # fmt: skip
+    )
     return Attribution(
         name=classes[number],
         score=float(panels.score[~mask.flatten(1).all(1).numpy()].mean()),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
+
+from mantid_exp2sim.histogram.history import software_version
 
 if TYPE_CHECKING:
     from mantid_exp2sim.histogram import Histogram
@@ -12,10 +13,6 @@ if TYPE_CHECKING:
 
 def history_entry(bundle: Bundle, command: str, seed: int | None, options: dict[str, Any]) -> dict[str, Any]:
     """Describe a step of a model, in JSON."""
-    try:
-        software = version("mantid_exp2sim")
-    except PackageNotFoundError:
-        software = "unknown"
     return {
         "command": command,
         "model": bundle.card.name,
@@ -23,7 +20,7 @@ def history_entry(bundle: Bundle, command: str, seed: int | None, options: dict[
         "checksum": bundle.checksum,
         "seed": seed,
         "options": options,
-        "software": software,
+        "software": software_version(),
     }
 
 
@@ -31,10 +28,3 @@ def history_of(histogram: Histogram) -> list[dict[str, Any]]:
     """Return the steps in a histogram's metadata, the first one first; what is no step is left out."""
     history = histogram.metadata.get("history")
     return [step for step in history if isinstance(step, dict)] if isinstance(history, list) else []
-
-
-def with_history(histogram: Histogram, entry: dict[str, Any]) -> dict[str, Any]:
-    """Return the metadata of a histogram with one more step in its history."""
-    history = histogram.metadata.get("history")
-    steps = history if isinstance(history, list) else []
-    return {**histogram.metadata, "history": [*steps, entry]}

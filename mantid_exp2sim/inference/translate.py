@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from mantid_exp2sim.errors import NotFiniteError
 from mantid_exp2sim.histogram import Booleans, Floats, Histogram
-from mantid_exp2sim.inference.history import history_entry, with_history
+from mantid_exp2sim.histogram.history import with_history
+from mantid_exp2sim.inference.history import history_entry
 from mantid_exp2sim.inference.noise_replicas import noise_key, standard_normal_pair
 from mantid_exp2sim.inference.prepare import Prepared
 from mantid_exp2sim.inference.sliding_window import Block, blocks, samples_at_once
@@ -112,7 +113,7 @@ def translate(
     entry = history_entry(prepared.bundle, direction, options.seed, _recorded(prepared))
     if options.uncertainty:
         entry["uncertainty"] = runner.about_uncertainty()
-    metadata = with_history(histogram, entry)
+    metadata = with_history(histogram.metadata, entry)
     if options.incident_energy is not None:
         metadata["incident_energy"] = float(options.incident_energy)
     result = histogram.replace(

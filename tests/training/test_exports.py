@@ -12,12 +12,12 @@ from scipy.io import savemat
 from mantid_exp2sim import save
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Histogram
+from mantid_exp2sim.histogram.rebinning import rebin
 from mantid_exp2sim.mosaic import mosaic_histogram
 from mantid_exp2sim.training.datasets.dataset import open_dataset
 from mantid_exp2sim.training.datasets.from_files import shards as shards_module
 from mantid_exp2sim.training.datasets.from_files.axes import axes_of_recipe, volumes_on
 from mantid_exp2sim.training.datasets.from_files.build import build_dataset
-from mantid_exp2sim.training.datasets.from_files.rebin import rebin
 from mantid_exp2sim.training.datasets.from_files.recipe import AxesRecipe, RebinRecipe, read_recipe
 from mantid_exp2sim.training.datasets.inspect import inspect_dataset
 

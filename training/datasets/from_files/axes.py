@@ -11,11 +11,11 @@ import numpy as np
 from mantid_exp2sim import mosaic
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Floats, Histogram
+from mantid_exp2sim.histogram.rebinning import Binned, rebin, snap
 from mantid_exp2sim.inference.volumes import check_words, integrated_axis
 from mantid_exp2sim.model.card import AcceptedAxis
 from mantid_exp2sim.networks.layout import AXES
 from mantid_exp2sim.training.datasets.description import MAKE_AGAIN, DatasetDescription
-from mantid_exp2sim.training.datasets.from_files.rebin import Binned, rebin, snap
 from mantid_exp2sim.training.datasets.from_files.recipe import AxesRecipe, RebinRecipe
 
 Kind = Literal["h", "k", "energy"]

@@ -1,0 +1,122 @@
+"""One axis of a histogram: its bins, and what it measures."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram.checks import frozen_copy
+
+Floats = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
+AxisKind = Literal["h", "k", "l", "energy", "modQ"]
+
+_ENERGY_NAMES = {"deltae", "e", "en", "energy", "energy transfer", "energytransfer", "omega", "dele"}
+_MODQ_NAMES = {"|q|", "modq", "q", "mod_q"}
+_COMPONENTS = {"h", "k", "l", "zeta", "eta", "xi", "0", "1"}
+_UNIT_VECTORS = {(1, 0, 0): "h", (0, 1, 0): "k", (0, 0, 1): "l"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Axis:
+    """One dimension of a histogram, given by its bin edges.
+
+    Parameters
+    ----------
+    name
+        The dimension's name, such as ``[H,0,0]`` or ``DeltaE``.
+    edges
+        Bin edges, float64 (n + 1,), finite and strictly increasing.
+    unit
+        Unit of the edges, such as ``r.l.u.`` or ``meV``.
+    frame
+        Mantid's MD frame: ``HKL``, ``QSample``, ``QLab``, ``General Frame`` or ``Unknown frame``.
+    label
+        Text for pictures; empty means the name.
+
+    Raises
+    ------
+    Exp2SimError
+        If the edges are no increasing sequence of at least two finite numbers.
+
+    Examples
+    --------
+    >>> axis = Axis("DeltaE", np.array([0.0, 1.0, 3.0]), unit="meV")
+    >>> axis.size, axis.centres, axis.widths
+    (2, array([0.5, 2. ]), array([1., 2.]))
+    """
+
+    name: str
+    edges: Floats
+    unit: str = ""
+    frame: str = "Unknown frame"
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        edges = frozen_copy(self.edges, np.float64, f"The edges of axis {self.name!r}")
+        if edges.ndim != 1 or edges.size < 2:
+            raise Exp2SimError(
+                f"Axis {self.name!r} has edges of shape {edges.shape}.",
+                fix="Give the n + 1 edges of n bins, n at least 1.",
+            )
+        if not np.all(np.isfinite(edges)) or not np.all(np.diff(edges) > 0):
+            raise Exp2SimError(
+                f"The edges of axis {self.name!r} are not finite and strictly increasing.",
+                fix="Sort them, and leave out what is no number or stands twice.",
+            )
+        object.__setattr__(self, "edges", edges)
+
+    @property
+    def size(self) -> int:
+        """Number of bins."""
+        return int(self.edges.size) - 1
+
+    @property
+    def centres(self) -> Floats:
+        """Bin centres, float64 (n,)."""
+        return 0.5 * (self.edges[:-1] + self.edges[1:])
+
+    @property
+    def widths(self) -> Floats:
+        """Bin widths, float64 (n,)."""
+        return np.diff(self.edges)
+
+    @property
+    def kind(self) -> AxisKind | None:
+        """What the axis measures, from its name, unit and frame, or None where that is unclear.
+
+        A direction counts only where it is one of the reciprocal axes: ``[H,H,0]`` is None.
+        """
+        return _kind(self.name, self.unit, self.frame)
+
+
+def _kind(name: str, unit: str, frame: str) -> AxisKind | None:
+    plain = name.strip().lower()
+    if frame not in ("HKL", "QSample", "QLab") and (
+        plain in _ENERGY_NAMES or (unit.strip() in ("meV", "DeltaE") and "q" not in plain)
+    ):
+        return "energy"
+    if plain in _MODQ_NAMES and frame != "HKL":
+        return "modQ"
+    for text in (name, frame):
+        vector = _direction(text)
+        if vector in _UNIT_VECTORS:
+            return _UNIT_VECTORS[vector]  # type: ignore[return-value]
+    return plain if plain in ("h", "k", "l") else None  # type: ignore[return-value]
+
+
+def _direction(text: str) -> tuple[int, ...] | None:
+    """Read ``[H,0,0]``, ``[0 K 0]``, ``[H00]``, ``['zeta', 0, 0]`` or ``[1 0 0]``; None for anything else."""
+    match = re.fullmatch(r"\[\s*([^\]]*?)\s*\]", text.strip())
+    if match is None:
+        return None
+    content = match.group(1).replace("'", "").replace('"', "")
+    parts = list(content) if re.fullmatch(r"[hkl01]{3}", content.lower()) else re.split(r"[\s,;]+", content)
+    if len(parts) != 3 or any(part.lower() not in _COMPONENTS for part in parts):
+        return None
+    return tuple(0 if part == "0" else 1 for part in parts)

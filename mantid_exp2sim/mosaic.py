@@ -197,5 +197,5 @@ def _check_bins(volume: Histogram, incident_energy: float) -> None:
         raise Exp2SimError(
             f"The volume at {incident_energy:g} meV has bins that are not the mosaic's.",
             reason="It takes (40, 40, 10) bins in (h, k, E), h and k from -1 to 1, E from 0.10 to 0.70 Ei.",
-            fix="Bin the data anew.",
+            fix="Rebin the data (`exp2sim rebin`), or bin the events anew.",
         )

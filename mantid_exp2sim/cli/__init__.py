@@ -28,6 +28,7 @@ COMMANDS = (
     "mantid_exp2sim.cli.check",
     "mantid_exp2sim.cli.explain",
     "mantid_exp2sim.cli.look",
+    "mantid_exp2sim.cli.rebin",
     "mantid_exp2sim.cli.models",
     "mantid_exp2sim.cli.resolution",
     "mantid_exp2sim.cli.workbench",

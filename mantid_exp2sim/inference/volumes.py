@@ -213,7 +213,8 @@ def _check_other_axes(histogram: Histogram, positions: dict[str, int | None]) ->
             f"The axes {names} are not those of the model.",
             reason="It takes h, k and energy transfer, such as [H,0,0], [0,K,0] and DeltaE; others "
             "integrated.",
-            fix="Cut or integrate the data to these axes, or load a picture of shape (240, 400).",
+            fix="Cut or integrate the data to these axes (`exp2sim cut`), or load a picture of shape "
+            "(240, 400).",
             wrong="axes",
         )
 
@@ -314,7 +315,8 @@ def _wrong_bins(axis: Axis, words: str, values: Floats, ei: float, rule: Accepte
     return AxisError(
         f"The axis {axis.name!r} has {got}{share}.",
         reason=f"The model was trained on {_bins(rule)}, and is right for no other.",
-        fix="Rebin the data from the events, or use a model made for this binning.",
+        fix="Rebin the data (coarser ones by `exp2sim rebin`, finer ones from the events), or use a "
+        "model made for this binning.",
         kind=rule.kind,
         wrong="bins",
     )

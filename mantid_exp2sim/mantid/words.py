@@ -49,6 +49,9 @@ def words(error: Exp2SimError, energies: str = "IncidentEnergy") -> str:
         reason = "The workspace has no sample log Ei."
         fix = f"Set {energies} in meV, or add the log with AddSampleLog before the data are binned."
         return str(Exp2SimError(error.summary, reason=reason, fix=fix))
+    if isinstance(error, AxisError) and error.kind and error.wrong == "bins":
+        fix = "Bin the events again with BinMD, or use a model made for this binning."
+        return str(Exp2SimError(error.summary, reason=error.reason, fix=fix))
     if isinstance(error, AxisError) and (error.kind or error.wrong != "axes"):
         return str(error)
     option = error.option if isinstance(error, OptionError) else ""

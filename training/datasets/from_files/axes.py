@@ -173,7 +173,7 @@ def volumes_on(
         raise Exp2SimError(
             "Its bins are not the model's.",
             reason="The recipe does not allow rebinning.",
-            fix="Set allowed = true in [rebin], or cut the data on the model's bins.",
+            fix="Set allowed = true in [rebin], or bring them onto the model's bins (`exp2sim rebin`).",
         )
     binned = rebin(
         np.asarray(arrays[0], dtype=np.float64),
@@ -213,7 +213,7 @@ def _check_others(histogram: Histogram, used: set[int | None]) -> None:
             reason="A model takes h, k and energy transfer, as [H,0,0], [0,K,0] and DeltaE.",
             fix="For NXSPE set lattice = [a, b]; else cut along h and k."
             if powder
-            else "Cut or integrate the data to these axes.",
+            else "Cut or integrate the data to these axes (`exp2sim cut`).",
         )
 
 
@@ -254,7 +254,7 @@ def _check_missing(histogram: Histogram, axis: ModelAxis, target: Floats) -> Non
         raise Exp2SimError(
             f"It is integrated over {axis.kind} from {limits[0]:.4g} to {limits[1]:.4g}.",
             reason=f"The model's data are integrated from {target[0]:.4g} to {target[-1]:.4g}.",
-            fix="Cut the data over the model's range.",
+            fix="Cut the data over the model's range (`exp2sim cut`).",
         )
     if axis.integrated and axis.missing:
         return

@@ -66,6 +66,8 @@ class Instrument(BaseModel):
     aperture: tuple[PositiveFloat, PositiveFloat]
     package: str = ""
     """Name of the slit package."""
+    packages: tuple[tuple[str, PositiveFloat, PositiveFloat], ...] = ()
+    """All packages of a pair of discs: (name, ``chopper_slit``, ``pulse_frequency``)."""
     chopper_radius: PositiveFloat
     chopper_slit: PositiveFloat
     chopper_curvature: PositiveFloat = 1e6
@@ -74,6 +76,11 @@ class Instrument(BaseModel):
     """For "discs", ``chopper_radius`` is that of the slots and ``chopper_slit`` their width."""
     beam_width: PositiveFloat = 0.02
     """Width of the guide at a pair of discs."""
+    pulse_slit: PositiveFloat | None = None
+    """Width of the slots, and of the beam, of a first pair of discs of the same radius: there the moderator's
+    pulse is at most as wide as they are open. None: there is no such pair."""
+    pulse_frequency: PositiveFloat = 0.5
+    """Frequency of this first pair over that of the second."""
     frequencies: tuple[tuple[PositiveFloat, PositiveFloat], ...] = Field(min_length=1)
     incident_energies: tuple[PositiveFloat, PositiveFloat] | None = None
     """Least and largest incident energy in meV that the package of slits is made for; none: not known."""
@@ -108,6 +115,30 @@ class Instrument(BaseModel):
         inside = np.clip(incident_energy, energies[0], energies[-1])
         tau = np.exp(np.interp(np.log(inside), np.log(energies), np.log(taus)))
         return float(tau * np.sqrt(inside / incident_energy) * 1e-6)
+
+    def pulse_half_base(self, incident_energy: float) -> float:
+        """Compute half of the base of the triangle, in s, in which the first pair of discs is open."""
+        if self.pulse_slit is None:
+            return float("inf")
+        frequency = self.pulse_frequency * self.frequency(incident_energy)
+        return self.pulse_slit / (4 * np.pi * frequency * self.chopper_radius)
+
+    def with_package(self, name: str) -> Self:
+        """Return the instrument with another slit package, by its name or whole parts of it ("100-1.5").
+
+        >>> load_instrument("LET").with_package("Intermediate").chopper_slit
+        0.02
+        """
+        packages = self.packages or ((self.package, self.chopper_slit, self.pulse_frequency),)
+        for package, slit, frequency in packages:
+            if f"-{name}-".lower() in f"-{package}-".lower():
+                changes = {"package": package, "chopper_slit": slit, "pulse_frequency": frequency}
+                return self.model_copy(update=changes)
+        raise Exp2SimError(
+            f"{self.name} has no package {name!r}.",
+            reason=f"It has: {', '.join(package for package, _, _ in packages) or 'one without a name'}.",
+            fix="Leave the package out, or give a file of the instrument with other slits.",
+        )
 
     @property
     def moderator_to_chopper(self) -> float:

@@ -48,9 +48,14 @@ def chopper_variance(instrument: Instrument, incident_energy: float) -> float:
     return float(pulse**2 / 6 * shape)
 
 
+def pulse_variance(instrument: Instrument, incident_energy: float) -> float:
+    """Compute the variance of the pulse in time, in s²: 3τ², or that of the first discs where it is less."""
+    cut = instrument.pulse_half_base(incident_energy) ** 2 / 6
+    return float(min(3 * instrument.pulse(incident_energy) ** 2, cut))
+
+
 def variable_variances(instrument: Instrument, incident_energy: float) -> Floats:
     """Compute the variances of the eleven `VARIABLES`, (11,), in s² and m²."""
-    tau = instrument.pulse(incident_energy)
     uniform = [
         *instrument.sample,
         instrument.detector_depth,
@@ -59,7 +64,7 @@ def variable_variances(instrument: Instrument, incident_energy: float) -> Floats
     ]
     return instrument.width_scale**2 * np.array(
         [
-            3 * tau**2,
+            pulse_variance(instrument, incident_energy),
             instrument.aperture[0] ** 2 / 12,
             instrument.aperture[1] ** 2 / 12,
             chopper_variance(instrument, incident_energy),
@@ -74,13 +79,16 @@ def draw_variables(
 ) -> Floats:
     """Draw the eleven variables (size, 11) about their means, from their true distributions.
 
-    The moderator pulse is t² exp(−t/τ), i.e. a gamma distribution of order 3; lengths and the time bin are
+    The moderator pulse is t² exp(−t/τ), i.e. a gamma distribution of order 3, or the triangle of the first
+    discs where that is narrower; lengths and the time bin are
     uniform; the chopper pulse is taken as triangular of the right variance.
     """
     scale = np.sqrt(12 * variable_variances(instrument, incident_energy))
     draws = rng.uniform(-0.5, 0.5, (size, 11)) * scale
     tau = instrument.pulse(incident_energy)
-    draws[:, 0] = instrument.width_scale * (rng.gamma(3.0, tau, size) - 3 * tau)
+    cut = instrument.pulse_half_base(incident_energy)
+    pulse = rng.triangular(-cut, 0.0, cut, size) if cut**2 / 6 < 3 * tau**2 else rng.gamma(3.0, tau, size)
+    draws[:, 0] = instrument.width_scale * (pulse - (0.0 if cut**2 / 6 < 3 * tau**2 else 3 * tau))
     half_base = instrument.width_scale * np.sqrt(6 * chopper_variance(instrument, incident_energy))
     draws[:, 3] = rng.triangular(-half_base, 0.0, half_base, size)
     return draws

@@ -96,12 +96,8 @@ def resolution(
         instrument = load_instrument(instrument)
     instrument = instrument.scaled(width_scale)
     incident_energy = _positive(incident_energy, "incident energy", "meV")
-    if package is not None and f"-{package}-".lower() not in f"-{instrument.package}-".lower():
-        raise Exp2SimError(
-            f"{instrument.name} has no package {package!r}.",
-            reason=f"It has: {instrument.package or 'one without a name'}.",
-            fix="Leave the package out, or give a file of the instrument with other slits.",
-        )
+    if package is not None:
+        instrument = instrument.with_package(package)
     if frequency is not None:
         table = ((incident_energy, _positive(frequency, "chopper frequency", "Hz")),)
         instrument = instrument.model_copy(update={"frequencies": table})

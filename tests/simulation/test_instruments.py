@@ -136,6 +136,93 @@ def test_widths_of_resins(name: str, energy: float, width: float) -> None:
     assert energy_width(load_instrument(name), energy, 100.0) == pytest.approx(width, rel=0.03)
 
 
+RESINS = [  # package, Ei (meV), Hz, FWHM (meV) at E = 0 and Ei/2: "PyChop_fit" of ResINS, its newest versions
+    ("LET", "High Flux", 2.5, 240.0, 0.0481, 0.0296),
+    ("LET", "High Flux", 4.0, 240.0, 0.0898, 0.0516),
+    ("LET", "High Flux", 8.04, 240.0, 0.2347, 0.122),
+    ("LET", "High Flux", 12.0, 240.0, 0.4149, 0.2057),
+    ("LET", "High Flux", 20.0, 240.0, 0.8767, 0.4212),
+    ("LET", "High Flux", 28.0, 240.0, 1.4392, 0.6797),
+    ("LET", "Intermediate", 2.5, 240.0, 0.042, 0.0275),
+    ("LET", "Intermediate", 4.0, 240.0, 0.0761, 0.0466),
+    ("LET", "Intermediate", 8.04, 240.0, 0.1913, 0.1045),
+    ("LET", "Intermediate", 12.0, 240.0, 0.3327, 0.1707),
+    ("LET", "Intermediate", 20.0, 240.0, 0.6956, 0.3411),
+    ("LET", "Intermediate", 28.0, 240.0, 1.1358, 0.5427),
+    ("LET", "High Resolution", 2.5, 280.0, 0.0333, 0.0225),
+    ("LET", "High Resolution", 5.0, 280.0, 0.0854, 0.0548),
+    ("LET", "High Resolution", 8.04, 280.0, 0.1539, 0.0903),
+    ("LET", "High Resolution", 12.0, 280.0, 0.2602, 0.1412),
+    ("LET", "High Resolution", 20.0, 280.0, 0.5337, 0.2715),
+    ("MARI", "S", 15.0, 200.0, 0.4543, 0.2922),
+    ("MARI", "S", 30.0, 200.0, 1.1449, 0.655),
+    ("MARI", "S", 60.0, 300.0, 2.137, 1.1962),
+    ("MARI", "S", 100.0, 400.0, 3.5669, 2.0559),
+    ("MERLIN", "G", 10.0, 150.0, 0.388, 0.2078),
+    ("MERLIN", "G", 25.0, 200.0, 1.157, 0.6219),
+    ("MERLIN", "G", 50.0, 300.0, 2.2357, 1.2195),
+    ("MERLIN", "G", 100.0, 400.0, 5.4383, 3.2185),
+    ("MERLIN", "G", 150.0, 450.0, 8.5952, 5.0116),
+]
+
+
+@pytest.mark.parametrize(("name", "package", "ei", "frequency", "elastic", "half"), RESINS)
+def test_widths_over_a_grid_of_resins(
+    name: str, package: str, ei: float, frequency: float, elastic: float, half: float
+) -> None:
+    """With what ResINS leaves out left out, and all of it within 20 %.
+
+    It has no sample and no detectors for LET, and takes every pulse as a Gaussian of the measured FWHM; that
+    of t² exp(-t/τ), which has a tail, is 20 % wider.
+    """
+    instrument = load_instrument(name).with_package(package)
+    instrument = instrument.model_copy(update={"frequencies": ((ei, frequency),)})
+    widths = [energy_width(instrument, energy, ei) for energy in (0.0, ei / 2)]
+    np.testing.assert_allclose(widths, [elastic, half], rtol=0.2)
+    if name == "LET":
+        gaussian = tuple((energy, 0.8324 * tau) for energy, tau in instrument.moderator_pulses)
+        bare = {"sample": (1e-6,) * 3, "detector_depth": 1e-6, "moderator_pulses": gaussian}
+        instrument = instrument.model_copy(update=bare)
+        widths = [energy_width(instrument, energy, ei) for energy in (0.0, ei / 2)]
+        np.testing.assert_allclose(widths, [elastic, half], rtol=0.05)
+
+
+def test_let_against_tobyfit() -> None:
+    """At 8.04 meV, 280 Hz, 20 mm: 0.1507 meV and 4.62e-4, 7.88e-4 Å⁻², with a pulse of 99 µs, not 69 µs."""
+    let = load_instrument("LET").with_package("Intermediate")
+    let = let.model_copy(update={"frequencies": ((8.04, 280.0),)})
+    assert energy_width(let, 2.0, 8.04) == pytest.approx(0.1507, rel=0.1)
+    covariance = resolution.covariance(let, 0.0, 0.0, 2.0, 8.04)
+    np.testing.assert_allclose(np.diag(covariance)[:2], [4.62e-4, 7.88e-4], rtol=0.15)
+
+
+def test_the_first_discs_cut_a_long_pulse() -> None:
+    """A triangle of half base 40 mm / (4π · 75 Hz · 0.29 m), where the moderator's pulse is longer."""
+    let = load_instrument("LET").model_copy(update={"frequencies": ((1.0, 300.0),)})
+    triangle = 0.04 / (4 * np.pi * 75.0 * 0.29) / np.sqrt(6)
+    long = let.model_copy(update={"moderator_pulses": ((5.0, 100.0),)})
+    short = let.model_copy(update={"moderator_pulses": ((5.0, 10.0),)})
+    assert resolution.pulse_variance(long, 5.0) == pytest.approx(triangle**2)
+    assert resolution.pulse_variance(short, 5.0) == pytest.approx(3e-10)
+    for instrument, spread in ((long, triangle), (short, np.sqrt(3e-10))):
+        draws = resolution.draw_variables(instrument, 5.0, 100_000, np.random.default_rng(2))
+        assert draws[:, 0].std() == pytest.approx(spread, rel=0.02)
+        assert abs(draws[:, 0].mean()) < 0.02 * spread
+
+
+def test_packages_of_let_differ_in_slot_and_pulse() -> None:
+    let = load_instrument("LET")
+    assert let.with_package("High Flux") == let
+    widths = [
+        energy_width(let.with_package(name), 0.0, 5.0)
+        for name in ("high flux", "Intermediate", "High Resolution")
+    ]
+    assert widths[0] > widths[1] > widths[2]
+    with pytest.raises(Exp2SimError, match="no package 'S'") as caught:
+        let.with_package("S")
+    assert "High Flux, Intermediate, High Resolution" in caught.value.reason
+
+
 @pytest.mark.parametrize("name", ["MAPS", *shipped_instruments()])
 def test_widths_are_continuous_in_the_incident_energy(name: str) -> None:
     instrument = load_instrument(name)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import binned_statistic, binned_statistic_2d
 
 from mantid_exp2sim import Axis, Exp2SimError, Histogram, load, save
-from mantid_exp2sim.inference.volumes import integrated_axis
+from mantid_exp2sim.io.axes import integrated_axis
 from mantid_exp2sim.mosaic import mosaic_histogram
 
 H = Axis("[H,0,0]", np.linspace(-1.0, 1.0, 13), unit="r.l.u.", frame="HKL")
@@ -138,6 +138,17 @@ def test_results_are_written_after_data_from_a_file(tmp_path: Path, ending: str)
         np.testing.assert_allclose(again.intensity, result.intensity, rtol=1e-6)
     save(measured - 1, tmp_path / "out.nxs")
     np.testing.assert_allclose(load(tmp_path / "out.nxs").intensity, measured.intensity - 1)
+
+
+def test_horace_files_tell_over_what_data_were_integrated(tmp_path: Path) -> None:
+    line = random(3, H, K, E).cut({"k": (0.5, 1.0), "energy": (10, 20)})
+    save(line, tmp_path / "line.d1d")
+    again = load(tmp_path / "line.d1d")
+    for kind, limits in (("k", [0.5, 1.0]), ("energy", [10.0, 20.0])):
+        axis = integrated_axis(again, kind)
+        assert axis is not None
+        np.testing.assert_allclose(axis.edges, limits)
+    assert integrated_axis(again, "l") is None
 
 
 def test_transposed_twice_is_the_identity() -> None:

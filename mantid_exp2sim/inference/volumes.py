@@ -17,7 +17,7 @@ from mantid_exp2sim import mosaic
 from mantid_exp2sim.errors import AxisError, Exp2SimError, IncidentEnergyError, OptionError
 from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram, require_histogram
 from mantid_exp2sim.inference.options import require_energy
-from mantid_exp2sim.io.axes import usual_unit
+from mantid_exp2sim.io.axes import integrated_axis, usual_unit
 from mantid_exp2sim.model.card import AcceptedAxis, Card
 from mantid_exp2sim.networks.layout import AXES, REFERENCE_ENERGY
 
@@ -150,28 +150,6 @@ def _open_single(histogram: Histogram, card: Card, incident_energy: float | None
         return np.transpose(array, permutation).reshape(1, *sizes)
 
     return _opened(histogram, np.array([energy]), opened, close)
-
-
-def integrated_axis(histogram: Histogram, kind: str) -> Axis | None:
-    """The single bin of an axis that the data no longer have, where their metadata tell its range.
-
-    >>> metadata = {"integrated": [{"axis": "[0,K,0]", "range": [-0.5, 0.5]}]}
-    >>> h = Histogram.from_arrays([1.0], [Axis("[H,0,0]", np.array([0.0, 1.0]))], metadata=metadata)
-    >>> integrated_axis(h, "k").edges, integrated_axis(h, "energy")
-    (array([-0.5,  0.5]), None)
-    """
-    entries = histogram.metadata.get("integrated")
-    for entry in entries if isinstance(entries, list | tuple) else ():
-        try:
-            low, high = (float(value) for value in entry["range"])
-            name = str(entry["axis"])
-            words = ("meV", "General Frame") if name == "DeltaE" else ("r.l.u.", "HKL")
-            axis = Axis(name, np.array([low, high]), *words)
-        except (TypeError, ValueError, KeyError, Exp2SimError):  # of an unknown or endless range, or damaged
-            continue
-        if axis.kind == kind:
-            return axis
-    return None
 
 
 def _opened(

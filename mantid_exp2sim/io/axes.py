@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Axis, Floats
+from mantid_exp2sim.histogram import Axis, Floats, Histogram
 
 _LETTERS = "HKL"
 _TOLERANCE = 1e-4
@@ -87,6 +87,28 @@ def energy_axis(edges: Floats) -> Axis:
 def modulus_axis(edges: Floats) -> Axis:
     """The axis of the length of the momentum transfer, |Q| in Å⁻¹."""
     return Axis("|Q|", edges, unit=INVERSE_ANGSTROM, frame="General Frame")
+
+
+def integrated_axis(histogram: Histogram, kind: str) -> Axis | None:
+    """The single bin of an axis that the data no longer have, where their metadata tell its range.
+
+    >>> metadata = {"integrated": [{"axis": "[0,K,0]", "range": [-0.5, 0.5]}]}
+    >>> h = Histogram.from_arrays([1.0], [Axis("[H,0,0]", np.array([0.0, 1.0]))], metadata=metadata)
+    >>> integrated_axis(h, "k").edges, integrated_axis(h, "energy")
+    (array([-0.5,  0.5]), None)
+    """
+    entries = histogram.metadata.get("integrated")
+    for entry in entries if isinstance(entries, list | tuple) else ():
+        try:
+            low, high = (float(value) for value in entry["range"])
+            name = str(entry["axis"])
+            words = ("meV", "General Frame") if name == "DeltaE" else ("r.l.u.", "HKL")
+            axis = Axis(name, np.array([low, high]), *words)
+        except (TypeError, ValueError, KeyError, Exp2SimError):  # of an unknown or endless range, or damaged
+            continue
+        if axis.kind == kind:
+            return axis
+    return None
 
 
 def edges_of(centres: npt.ArrayLike) -> Floats:

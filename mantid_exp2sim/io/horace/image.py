@@ -12,7 +12,14 @@ import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Floats, Histogram
-from mantid_exp2sim.io.axes import CELL, INVERSE_ANGSTROM, energy_axis, modulus_axis, momentum_axis
+from mantid_exp2sim.io.axes import (
+    CELL,
+    INVERSE_ANGSTROM,
+    energy_axis,
+    integrated_axis,
+    modulus_axis,
+    momentum_axis,
+)
 from mantid_exp2sim.io.binary import Stream
 from mantid_exp2sim.io.files import damaged
 
@@ -148,7 +155,7 @@ def image_of(histogram: Histogram) -> Image:
         projection=projection,
         lengths=_lengths(projection, np.array(numbers)),
         labels=tuple(labels),
-        integrated=tuple((i, -np.inf, np.inf) for i in others),
+        integrated=tuple((i, *_range(histogram, i)) for i in others),
         plotted=tuple(slots[i] for i in order),
         edges=tuple(_single(histogram.axes[i]) for i in order),
         display=tuple(order.index(i) + 1 for i in range(histogram.ndim)),
@@ -159,6 +166,12 @@ def image_of(histogram: Histogram) -> Image:
 
 
 _CELL = dict(zip(CELL, [2 * np.pi] * 3 + [90] * 3, strict=True))
+
+
+def _range(histogram: Histogram, slot: int) -> tuple[float, float]:
+    """The range that an absent axis was integrated over, where the metadata tell it; else all."""
+    axis = integrated_axis(histogram, ("h", "k", "l", "energy")[slot - 1])
+    return (-np.inf, np.inf) if axis is None else (float(axis.edges[0]), float(axis.edges[1]))
 
 
 def _slots(histogram: Histogram) -> list[int]:

@@ -12,7 +12,8 @@ from mantid_exp2sim import mosaic
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Floats, Histogram
 from mantid_exp2sim.histogram.rebinning import Binned, rebin, snap
-from mantid_exp2sim.inference.volumes import check_words, integrated_axis
+from mantid_exp2sim.inference.volumes import check_words
+from mantid_exp2sim.io.axes import integrated_axis
 from mantid_exp2sim.model.card import AcceptedAxis
 from mantid_exp2sim.networks.layout import AXES
 from mantid_exp2sim.training.datasets.description import MAKE_AGAIN, DatasetDescription

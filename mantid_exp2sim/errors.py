@@ -27,7 +27,7 @@ class Exp2SimError(ValueError):
     The array is 3-D. Select one picture.
     """
 
-    def __init__(self, summary: str, *, reason: str = "", fix: str = "") -> None:
+    def __init__(self, summary: str, *, reason: str = "", fix: str) -> None:
         self.summary = summary
         self.reason = reason
         self.fix = fix
@@ -41,7 +41,7 @@ class Exp2SimError(ValueError):
 class OptionError(Exp2SimError):
     """A value of an option that is out of range, or missing: ``option`` is its name in Python."""
 
-    def __init__(self, summary: str, *, reason: str = "", fix: str = "", option: str) -> None:
+    def __init__(self, summary: str, *, reason: str = "", fix: str, option: str) -> None:
         super().__init__(summary, reason=reason, fix=fix)
         self.option = option
 
@@ -52,7 +52,7 @@ class IncidentEnergyError(OptionError):
     ``value`` is in meV, None where it is not known.
     """
 
-    def __init__(self, summary: str, *, reason: str = "", fix: str = "", value: float | None) -> None:
+    def __init__(self, summary: str, *, reason: str = "", fix: str, value: float | None) -> None:
         super().__init__(summary, reason=reason, fix=fix, option="incident_energy")
         self.value = value
 
@@ -68,7 +68,7 @@ class AxisError(Exp2SimError):
         summary: str,
         *,
         reason: str = "",
-        fix: str = "",
+        fix: str,
         kind: str = "",
         wrong: Literal["axes", "bins", "unit", "frame"],
     ) -> None:
@@ -79,7 +79,7 @@ class AxisError(Exp2SimError):
 class IncompleteMosaicError(Exp2SimError):
     """Data at fewer incident energies (``present``) than a classifier takes together (``expected``)."""
 
-    def __init__(self, summary: str, *, reason: str = "", fix: str = "", expected: int, present: int) -> None:
+    def __init__(self, summary: str, *, reason: str = "", fix: str, expected: int, present: int) -> None:
         super().__init__(summary, reason=reason, fix=fix)
         self.expected, self.present = expected, present
 
@@ -92,7 +92,7 @@ class OutsideDomainError(Exp2SimError):
     """Data outside the model's domain of application."""
 
 
-def require(value: object, kinds: type | tuple[type, ...], takes: str, *, fix: str = "") -> None:
+def require(value: object, kinds: type | tuple[type, ...], takes: str, *, fix: str) -> None:
     """Raise `Exp2SimError` where an argument is of another type than ``kinds``; ``takes`` says it in words.
 
     >>> require(None, str, "the name of a file")

@@ -77,7 +77,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         fix = "Try a smaller --tile." if hasattr(args, "tile") else "Try it with less data."
         return _failed(args, Exp2SimError("There is not enough memory.", fix=fix))
     except OSError as error:
-        return _failed(args, Exp2SimError(f"{error.filename or 'A file'}: {error.strerror or error}."))
+        return _failed(
+            args,
+            Exp2SimError(
+                f"{error.filename or 'A file'}: {error.strerror or error}.",
+                fix="Check the path, the rights and the room on the disk.",
+            ),
+        )
 
 
 class Terminated(BaseException):

@@ -60,7 +60,9 @@ def read(path: str, args: argparse.Namespace) -> Histogram:
         index = None if args.index is None else tuple(int(part) for part in args.index.split(","))
     except ValueError as error:
         raise Exp2SimError(
-            f"--index {args.index!r} is not one or more numbers.", reason="Such as 3 or 3,0."
+            f"--index {args.index!r} is not one or more numbers.",
+            reason="Such as 3 or 3,0.",
+            fix="Give whole numbers with commas between them.",
         ) from error
     lattice = None if args.lattice is None else (args.lattice[0], args.lattice[1])
     return load(path, mask=args.mask, index=index, lattice=lattice)

@@ -82,7 +82,10 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise Exp2SimError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise Exp2SimError(
+            f"{path} cannot be read: {error.strerror or error}.",
+            fix="Check that the file exists and that you may read it.",
+        ) from error
 
 
 def remove_model(name: str) -> Path:
@@ -97,7 +100,11 @@ def remove_model(name: str) -> Path:
     if not _NAME.fullmatch(name) or not (folder / CARD_FILE).is_file():
         shipped = _NAME.fullmatch(name) and (shipped_models_folder() / name).is_dir()
         why = "It came with the package." if shipped else f"Your own models lie in {user_models_folder()}."
-        raise Exp2SimError(f"You have no model {name!r:.80}.", reason=why)
+        raise Exp2SimError(
+            f"You have no model {name!r:.80}.",
+            reason=why,
+            fix="`exp2sim models` lists those that are installed.",
+        )
     try:
         if folder.is_symlink():
             folder.unlink()
@@ -120,7 +127,7 @@ def _checked(parcel: Parcel, card: Card, path: Path) -> Mapping[str, WeightFile]
     """The files to take, after names and sizes are what card and networks say; nothing is unpacked yet."""
     files = model_files(card)
     if not card.weights:
-        raise Exp2SimError(f"The card of the model in {path} names no weights.")
+        raise Exp2SimError(f"The card of the model in {path} names no weights.", fix="Get the model again.")
     odd = sorted(set(parcel.sizes) ^ {CARD_FILE, *files})
     if odd:
         state = "holds a file that" if odd[0] in parcel.sizes else "lacks a file that"
@@ -129,12 +136,16 @@ def _checked(parcel: Parcel, card: Card, path: Path) -> Mapping[str, WeightFile]
     for file, expected in files.items():
         if parcel.sizes[file] != expected.size:
             raise Exp2SimError(
-                f"{file} in {path} has {parcel.sizes[file]} bytes.", reason=f"Its card says {expected.size}."
+                f"{file} in {path} has {parcel.sizes[file]} bytes.",
+                reason=f"Its card says {expected.size}.",
+                fix="Get the model again.",
             )
     total = sum(expected.size for expected in files.values())
     if total > MAX_BYTES:
         raise Exp2SimError(
-            f"The model in {path} takes {total} bytes.", reason=f"At most {MAX_BYTES} are taken."
+            f"The model in {path} takes {total} bytes.",
+            reason=f"At most {MAX_BYTES} are taken.",
+            fix="Get the model again.",
         )
     check_sizes(card)
     return files
@@ -164,6 +175,7 @@ def _place(name: str, *, overwrite: bool) -> Path:
         raise Exp2SimError(
             f"{name!r:.80} is no name of a model.",
             reason="Such a name has a-z, 0-9, '.', '_', '-', at most 64.",
+            fix="Choose a name of that kind.",
         )
     if (shipped_models_folder() / name / CARD_FILE).is_file():
         raise Exp2SimError(

@@ -50,12 +50,18 @@ def opened(path: Path) -> Iterator[Parcel]:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
-        raise Exp2SimError(f"There is no file or folder {path}.") from error
+        raise Exp2SimError(
+            f"There is no file or folder {path}.",
+            fix="Give the folder of a model or the file that `exp2sim models pack` made.",
+        ) from error
     if stat.S_ISDIR(mode):
         yield _Folder(path)
         return
     if not stat.S_ISREG(mode):
-        raise Exp2SimError(f"{path} is no plain file and no folder.")
+        raise Exp2SimError(
+            f"{path} is no plain file and no folder.",
+            fix="Give the folder of a model or the file that `exp2sim models pack` made.",
+        )
     _check_directory(path)
     try:
         archive = zipfile.ZipFile(path)
@@ -75,24 +81,35 @@ class _Base:
 
     def read(self, name: str, limit: int) -> bytes:
         if name not in self.sizes:
-            raise Exp2SimError(f"{self.path} holds no model: it has no {name}.")
+            raise Exp2SimError(
+                f"{self.path} holds no model: it has no {name}.",
+                fix="Give the folder of a model or the file that `exp2sim models pack` made.",
+            )
         if self.sizes[name] > limit:
             raise Exp2SimError(
-                f"{name} in {self.path} has {self.sizes[name]} bytes.", reason=f"At most {limit} are taken."
+                f"{name} in {self.path} has {self.sizes[name]} bytes.",
+                reason=f"At most {limit} are taken.",
+                fix="Get the model again.",
             )
         with self.open(name) as stream:
             content = stream.read(limit + 1)
         if len(content) != self.sizes[name]:
-            raise Exp2SimError(f"{name} in {self.path} has not the size that is written there.")
+            raise Exp2SimError(
+                f"{name} in {self.path} has not the size that is written there.", fix="Get the model again."
+            )
         return content
 
     def _add(self, name: str, size: int) -> None:
         if not _PLAIN.fullmatch(name):
-            raise Exp2SimError(f"{self.path} holds a file {name!r:.120}.", reason="No model has such a file.")
+            raise Exp2SimError(
+                f"{self.path} holds a file {name!r:.120}.",
+                reason="No model has such a file.",
+                fix="Get the model again.",
+            )
         if name in self.sizes:
-            raise Exp2SimError(f"{self.path} holds {name} twice.")
+            raise Exp2SimError(f"{self.path} holds {name} twice.", fix="Get the model again.")
         if len(self.sizes) >= MAX_FILES:
-            raise Exp2SimError(f"{self.path} holds more than {MAX_FILES} files.")
+            raise Exp2SimError(f"{self.path} holds more than {MAX_FILES} files.", fix="Get the model again.")
         self.sizes[name] = size
 
 
@@ -106,10 +123,14 @@ class _Folder(_Base):
                         raise Exp2SimError(
                             f"{path} holds {entry.name!r:.120}, which is a link or a folder.",
                             reason="A model is made of plain files.",
+                            fix="Take links and folders out, or pack the model with `exp2sim models pack`.",
                         )
                     self._add(entry.name, entry.stat(follow_symlinks=False).st_size)
         except OSError as error:
-            raise Exp2SimError(f"{path} cannot be read: {error.strerror or error}.") from error
+            raise Exp2SimError(
+                f"{path} cannot be read: {error.strerror or error}.",
+                fix="Check that the file exists and that you may read it.",
+            ) from error
 
     def open(self, name: str) -> BinaryIO:
         flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
@@ -119,10 +140,13 @@ class _Folder(_Base):
             handle = os.open(self.path / name, flags)
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 os.close(handle)
-                raise Exp2SimError(f"{self.path / name} is no plain file.")
+                raise Exp2SimError(f"{self.path / name} is no plain file.", fix="Get the model again.")
             return cast(BinaryIO, _Guarded(os.fdopen(handle, "rb"), self.path))
         except OSError as error:
-            raise Exp2SimError(f"{self.path / name} cannot be read: {error.strerror or error}.") from error
+            raise Exp2SimError(
+                f"{self.path / name} cannot be read: {error.strerror or error}.",
+                fix="Check that the file exists and that you may read it.",
+            ) from error
 
 
 class _Zip(_Base):
@@ -141,7 +165,9 @@ class _Zip(_Base):
     def _check(self, info: zipfile.ZipInfo) -> None:
         name = f"{info.filename!r:.120} in {self.path}"
         if "\0" in info.orig_filename or _is_special(info):
-            raise Exp2SimError(f"{name} is a link or something else than a plain file.")
+            raise Exp2SimError(
+                f"{name} is a link or something else than a plain file.", fix="Get the model again."
+            )
         if info.flag_bits & 0x1:
             raise Exp2SimError(f"{name} is encrypted.", fix="Pack it without a password.")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -150,6 +176,7 @@ class _Zip(_Base):
             raise Exp2SimError(
                 f"{name} unpacks {info.compress_size} bytes to {info.file_size}.",
                 reason="No weights pack so well.",
+                fix="Get the model again.",
             )
 
     def open(self, name: str) -> BinaryIO:
@@ -202,7 +229,10 @@ def _check_directory(path: Path) -> None:
             file.seek(max(0, size - 22 - 2**16))
             tail = file.read()
     except OSError as error:
-        raise Exp2SimError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise Exp2SimError(
+            f"{path} cannot be read: {error.strerror or error}.",
+            fix="Check that the file exists and that you may read it.",
+        ) from error
     start = tail.rfind(b"PK\5\6")
     if len(tail) >= 22 and tail[-22:-18] == b"PK\5\6" and tail[-2:] == b"\0\0":
         start = len(tail) - 22
@@ -210,7 +240,9 @@ def _check_directory(path: Path) -> None:
         raise _unreadable(path, "it does not end like a zip file")
     count, length = struct.unpack_from("<HI", tail, start + 10)
     if b"PK\6\7" in tail[max(0, start - 20) : start] or length > MAX_DIRECTORY or count > MAX_FILES:
-        raise Exp2SimError(f"The zip file {path} lists more files than a model has.")
+        raise Exp2SimError(
+            f"The zip file {path} lists more files than a model has.", fix="Get the model again."
+        )
 
 
 def _unreadable(path: Path, error: object) -> Exp2SimError:

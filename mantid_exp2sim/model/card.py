@@ -72,6 +72,7 @@ def role_of(key: str) -> Role:
     raise Exp2SimError(
         f"There is no role {key!r}.",
         reason=f"A network is one of {', '.join(ROLES)}, or of a second member such as deconvolve-2.",
+        fix="Take one of these roles.",
     )
 
 
@@ -338,7 +339,9 @@ def read_card(text: bytes, *, where: str) -> Card:
             fix="Get the model again, or check its settings if you made it.",
         ) from error
     except (ValueError, RecursionError) as error:
-        raise Exp2SimError(f"{where} is no valid model card: {error!s:.200}.") from error
+        raise Exp2SimError(
+            f"{where} is no valid model card: {error!s:.200}.", fix="Get the model again."
+        ) from error
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

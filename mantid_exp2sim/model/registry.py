@@ -50,7 +50,12 @@ def find_model(name_or_path: str | os.PathLike[str]) -> Path:
     Exp2SimError
         If there is none.
     """
-    require(name_or_path, (str, os.PathLike), "the name of a model, or the path of its folder")
+    require(
+        name_or_path,
+        (str, os.PathLike),
+        "the name of a model, or the path of its folder",
+        fix="`exp2sim models` lists those installed.",
+    )
     if not os.fspath(name_or_path):
         raise Exp2SimError("A model's name is empty.", fix="`exp2sim models` lists those installed.")
     models = list_models()

@@ -88,7 +88,10 @@ def _read_bounded(path: Path, limit: int, *, missing: str) -> bytes:
         with path.open("rb") as file:
             return file.read(limit + 1)
     except OSError as error:
-        raise Exp2SimError(f"Cannot read {path}: {error.strerror or error}.") from error
+        raise Exp2SimError(
+            f"Cannot read {path}: {error.strerror or error}.",
+            fix="Check that the file exists and that you may read it.",
+        ) from error
 
 
 def read_weights(folder: Path, card: Card, key: str) -> bytes:
@@ -96,7 +99,11 @@ def read_weights(folder: Path, card: Card, key: str) -> bytes:
     expected = card.weights.get(key)
     if expected is None:
         has = ", ".join(card.weights)
-        raise Exp2SimError(f"The model {card.name!r} has no network for {key}.", reason=f"It has {has}.")
+        raise Exp2SimError(
+            f"The model {card.name!r} has no network for {key}.",
+            reason=f"It has {has}.",
+            fix="Use a model that has one.",
+        )
     return _read_checked(folder / weight_file(key), expected)
 
 
@@ -162,6 +169,7 @@ def check_sizes(card: Card) -> None:
             raise Exp2SimError(
                 f"{weight_file(key)} has {expected.size} bytes.",
                 reason=f"The network on the card takes {need}.",
+                fix="Get the model again.",
             )
 
 

@@ -330,7 +330,10 @@ MEAN_BYTES = 256 * 2**20
 def mean_intensity(dataset: DataSet, kind: str, indices: Integers) -> float:
     """Mean over the measured bins of up to 200 samples; of fewer where they are large."""
     if not len(indices):
-        raise Exp2SimError(f"There is no {kind!r} in the training split of {dataset.folder}.")
+        raise Exp2SimError(
+            f"There is no {kind!r} in the training split of {dataset.folder}.",
+            fix="Look at the data set with `exp2sim data inspect`.",
+        )
     some = indices[:: max(1, len(indices) // 200)]
     if dataset.shares_mask and dataset.sample_bytes() * len(some) <= MEAN_BYTES:
         return float(dataset.read(kind, some)[:, ~dataset.mask].mean(dtype=np.float64))

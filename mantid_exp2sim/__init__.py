@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from mantid_exp2sim.application.install import install_model
     from mantid_exp2sim.application.model import Model, load_model
+    from mantid_exp2sim.domain.check import DomainReport
     from mantid_exp2sim.errors import Cancelled, Exp2SimError
     from mantid_exp2sim.histogram import Axis, Histogram
     from mantid_exp2sim.inference.attribution import Attribution
@@ -33,6 +34,7 @@ _HOMES = {
     "Binning": "simulation.binning",
     "Cancelled": "errors",
     "Classification": "inference.classify",
+    "DomainReport": "domain.check",
     "Exp2SimError": "errors",
     "Histogram": "histogram",
     "Model": "application.model",
@@ -57,6 +59,7 @@ __all__ = [
     "Binning",
     "Cancelled",
     "Classification",
+    "DomainReport",
     "Exp2SimError",
     "Histogram",
     "Model",

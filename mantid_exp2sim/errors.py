@@ -95,10 +95,10 @@ class OutsideDomainError(Exp2SimError):
 def require(value: object, kinds: type | tuple[type, ...], takes: str, *, fix: str) -> None:
     """Raise `Exp2SimError` where an argument is of another type than ``kinds``; ``takes`` says it in words.
 
-    >>> require(None, str, "the name of a file")
+    >>> require(None, str, "the name of a file", fix="Give a name.")
     Traceback (most recent call last):
     ...
-    mantid_exp2sim.errors.Exp2SimError: Got a NoneType. It takes the name of a file.
+    mantid_exp2sim.errors.Exp2SimError: Got a NoneType. It takes the name of a file. Give a name.
     """
     if not isinstance(value, kinds):
         raise Exp2SimError(f"Got a {type(value).__name__}.", reason=f"It takes {takes}.", fix=fix)

@@ -96,7 +96,7 @@ def explain(
         If the model has no such classifier or class, or does not take such data.
     """
     bundle, classes = prepared.bundle, prepared.bundle.card.classes
-    chosen = choose_kind(bundle.card, data_kind, deconvolve=deconvolve)
+    kind = choose_kind(bundle.card, data_kind, deconvolve=deconvolve)
     if name is not None and name not in classes:
         raise Exp2SimError(
             f"The model {bundle.card.name!r} knows no {name!r}.",
@@ -106,7 +106,7 @@ def explain(
     data = deconvolved(prepared, progress) if deconvolve else prepared
     if progress is not None:
         progress(0, 1, "explain")
-    networks, scaled, mask, places = samples(data, chosen)
+    networks, scaled, mask, places = samples(data, kind)
     import torch
 
     number = _likeliest(networks, scaled, mask) if name is None else classes.index(name)
@@ -114,7 +114,7 @@ def explain(
     bins, occlusion = (part.reshape(-1, *part.shape[2:])[places] for part in (panels.bins, panels.occlusion))
     volumes = data.volumes
     measured = ~volumes.mask
-    options = {"data_kind": chosen, "class": classes[number], "factor": data.factor}
+    options = {"data_kind": kind, "class": classes[number], "factor": data.factor}
     entry = history_entry(bundle, "explain", None, options)
     result = data.histogram.replace(
         intensity=volumes.close(np.where(measured, bins, np.nan)),
@@ -196,7 +196,7 @@ def _score(
 
     stacked = stack_panels(x, mask)
     logs = torch.stack(
-        [-each.distances(each.embed(stacked)) / (2 * each.length_scale**2) for each in members]
+        [-network.distances(network.embed(stacked)) / (2 * network.length_scale**2) for network in members]
     ).mean(0)
     score = logs.gather(1, classes[:, None])[:, 0]
     if logs.shape[1] == 1:
@@ -213,7 +213,7 @@ def _likeliest(members: Sequence[Duq], x: torch.Tensor, mask: torch.Tensor) -> i
     with torch.inference_mode():
         measured = ~mask.flatten(1).all(1)
         stacked = stack_panels(x, mask)[measured]
-        return int(torch.stack([each(stacked) for each in members]).mean((0, 1)).argmax())
+        return int(torch.stack([network(stacked) for network in members]).mean((0, 1)).argmax())
 
 
 def shares(bins: Floats, measured: Booleans) -> Floats:

@@ -109,16 +109,16 @@ def classify(
         If the model has no such classifier or does not take such data.
     """
     bundle, options = prepared.bundle, prepared.options
-    chosen = choose_kind(bundle.card, data_kind, deconvolve=deconvolve)
-    classifier = bundle.card.classifiers[chosen]
+    kind = choose_kind(bundle.card, data_kind, deconvolve=deconvolve)
+    classifier = bundle.card.classifiers[kind]
     data = deconvolved(prepared, progress) if deconvolve else prepared
     if progress is not None:
         progress(0, 1, "classify")
-    values = _correlations(data, chosen)
+    values = _correlations(data, kind)
     correlations = {name: float(value) for name, value in zip(bundle.card.classes, values, strict=True)}
     likeliest = max(correlations, key=lambda name: correlations[name])
     settings = {
-        "data_kind": chosen, "scale": options.scale, "factor": prepared.factor, "deconvolve": deconvolve,
+        "data_kind": kind, "scale": options.scale, "factor": prepared.factor, "deconvolve": deconvolve,
         "tile": options.tile,
     }  # fmt: skip
     steps = history_of(data.histogram)[len(history_of(prepared.histogram)) :]
@@ -126,7 +126,7 @@ def classify(
         correlations=correlations,
         prediction=likeliest if correlations[likeliest] >= classifier.threshold else NONE,
         certainty=correlations[likeliest],
-        data_kind=chosen,
+        data_kind=kind,
         threshold=classifier.threshold,
         deconvolved=deconvolve,
         history=(*steps, history_entry(bundle, "classify", None, settings)),

@@ -74,16 +74,16 @@ def deconvolve_mosaics(
     ``noise`` is the variance of the data over their intensity.
     """
     volumes, masks, levels = y.flatten(0, 1), mask.repeat(len(y), 1, 1, 1), energies.repeat(len(y))
-    made = []
+    volumes_deconvolved = []
     for first in range(0, len(volumes), BATCH):
         part = slice(first, first + BATCH)
         variance = noise * volumes[part].clamp_min(0) if noise > 0 else None
-        made.append(
+        volumes_deconvolved.append(
             richardson_lucy(
                 operator, volumes[part], levels[part], masks[part], iterations=iterations, variance=variance
             )
         )
-    return torch.cat(made).reshape(y.shape)
+    return torch.cat(volumes_deconvolved).reshape(y.shape)
 
 
 def choose_iterations(

@@ -101,8 +101,8 @@ def blocks(
     size = dict(zip(("batch", *AXES), shape, strict=True))
     spatial = [size[name] for name in layout.spatial]
     spans = dict(zip(layout.spatial, _spatial(spatial, tile, reach, 1), strict=True))
-    seen = prod(max(span.stop - span.start for span in spans[name]) for name in layout.spatial)
-    left = samples_at_once(seen, parameters)
+    bins = prod(max(span.stop - span.start for span in spans[name]) for name in layout.spatial)
+    left = samples_at_once(bins, parameters)
     for name in reversed(("batch", *layout.folded)):
         spans[name] = _spans(size[name], min(size[name], left), 0, 1)
         left = max(1, left // size[name])

@@ -233,9 +233,9 @@ class _Runner:
         with short_waits(), torch.inference_mode(), np.errstate(over="ignore", invalid="ignore"):
             for block in cut:
                 self.at_once = samples_at_once(_bins(block) // self._samples(block), parameters)
-                made = self._block(block, parts=parts)
+                arrays = self._block(block, parts=parts)
                 for name, output in outputs.items():
-                    output.view[_core(block)] = made.get(name, 0.0)
+                    output.view[_core(block)] = arrays.get(name, 0.0)
         self.report("done")
 
     def report(self, message: str, within: int = 0) -> None:
@@ -265,25 +265,25 @@ class _Runner:
             self.done += self._samples(block) * self.members * (1 + self.replicas)
             return {}
         values = np.where(self.volumes.mask[_seen(block)], 0.0, self.volumes.values[_seen(block)])
-        each = self._through(values[None], block)[:, 0]
-        made: dict[str, Floats] = {"intensity": each.mean(0)}
+        members = self._through(values[None], block)[:, 0]
+        arrays: dict[str, Floats] = {"intensity": members.mean(0)}
         if self.uncertainty:
-            given = np.zeros_like(made["intensity"])
+            propagated = np.zeros_like(arrays["intensity"])
             if self.replicas:
-                given = self._input_variance(values, made["intensity"], block)
-            sigma, tau = self._own_error(each, made["intensity"], block)
-            narrow, wide = self._counted(made["intensity"])
-            made["variance"] = narrow * given + sigma**2
+                propagated = self._input_variance(values, arrays["intensity"], block)
+            sigma, tau = self._own_error(members, arrays["intensity"], block)
+            narrow, wide = self._counted(arrays["intensity"])
+            arrays["variance"] = narrow * propagated + sigma**2
             if parts:
-                made["input"], made["model"] = narrow * given, sigma**2
-                made["half_95"] = np.sqrt(wide * given + tau**2)
-        if not all(np.isfinite(array[measured]).all() for array in made.values()):
+                arrays["input"], arrays["model"] = narrow * propagated, sigma**2
+                arrays["half_95"] = np.sqrt(wide * propagated + tau**2)
+        if not all(np.isfinite(array[measured]).all() for array in arrays.values()):
             raise NotFiniteError(
                 "The network's result is not finite.",
                 reason="The intensities are probably far outside what it was trained on.",
                 fix="Check the units of the data, or set `scale` (a factor, or 'auto').",
             )
-        return made
+        return arrays
 
     def _through(self, batch: npt.NDArray[Any], block: Block) -> Floats:
         """Replicas of a block (R, b, h, k, E) through every member: (members, R, *core), float64."""
@@ -298,8 +298,8 @@ class _Runner:
         stacked = card.layout.stack(x, masks, energies)
         results = []
         for network in self.networks:
-            made = network.infer(stacked, self._ticker(self._samples(block) * copies))
-            volumes = card.layout.unstack(made, x.shape).reshape(scaled.shape)
+            output = network.infer(stacked, self._ticker(self._samples(block) * copies))
+            volumes = card.layout.unstack(output, x.shape).reshape(scaled.shape)
             core = volumes[(slice(None), *(span.inner for span in block))].numpy().astype(np.float64)
             results.append(card.scaling.inverse(core) / self.factor)
             self.done += self._samples(block) * copies
@@ -340,9 +340,9 @@ class _Runner:
             return 1.0, NORMAL_95**2
         return self.calibration.factors(mean * self.factor)
 
-    def _own_error(self, each: Floats, mean: Floats, block: Block) -> tuple[Floats, Floats]:
+    def _own_error(self, members: Floats, mean: Floats, block: Block) -> tuple[Floats, Floats]:
         """Halves of the 68 % and the 95 % interval of the model's own error."""
-        spread = each.std(0, ddof=1) if self.members > 1 else np.zeros_like(mean)
+        spread = members.std(0, ddof=1) if self.members > 1 else np.zeros_like(mean)
         if self.calibration is None:
             return spread, NORMAL_95 * spread
         halves = self.calibration.halves(mean * self.factor, spread * self.factor, self.rows[block[0].seen])

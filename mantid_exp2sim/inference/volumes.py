@@ -130,8 +130,8 @@ def _open_single(histogram: Histogram, card: Card, incident_energy: float | None
         _check_axis(axis, card.axis(kind), energy)
     order = _order(histogram, positions, card)
     present = [positions[kind] for kind in order if positions[kind] is not None]
-    rest = [i for i in range(histogram.ndim) if i not in present]
-    permutation = [p for p in present if p is not None] + rest
+    others = [i for i in range(histogram.ndim) if i not in present]
+    permutation = [p for p in present if p is not None] + others
     sizes = [histogram.shape[p] if (p := positions[kind]) is not None else 1 for kind in order]
     moved = [histogram.shape[i] for i in permutation]
     if all(sizes[AXES.index(name)] == 1 for name in card.layout.spatial):
@@ -180,8 +180,8 @@ def _order(histogram: Histogram, positions: dict[str, int | None], card: Card) -
 
 
 def _check_other_axes(histogram: Histogram, positions: dict[str, int | None]) -> None:
-    known = set(positions.values())
-    others = [axis for i, axis in enumerate(histogram.axes) if i not in known]
+    used = set(positions.values())
+    others = [axis for i, axis in enumerate(histogram.axes) if i not in used]
     wide = [f"{axis.name!r} ({axis.size} bins)" for axis in others if axis.size > 1]
     if wide or all(position is None for position in positions.values()):
         names = ", ".join(
@@ -197,8 +197,8 @@ def _check_other_axes(histogram: Histogram, positions: dict[str, int | None]) ->
         )
 
 
-def _incident_energy(histogram: Histogram, card: Card, given: float | None) -> float:
-    value = histogram.metadata.get("incident_energy") if given is None else given
+def _incident_energy(histogram: Histogram, card: Card, override: float | None) -> float:
+    value = histogram.metadata.get("incident_energy") if override is None else override
     needed = card.layout.incident_energy or any(axis.relative_to_incident_energy for axis in card.axes)
     if value is None:
         if not needed:

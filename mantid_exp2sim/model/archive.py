@@ -69,13 +69,13 @@ def pack_model(model: str | Path, out: str | Path) -> Card:
     path = Path(out).expanduser()
     if path.suffix.lower() != ".zip":
         raise Exp2SimError(f"{path} ends in {path.suffix or 'nothing'}.", fix="Let it end in .zip.")
-    found = load_bundle(find_model(model))
+    bundle = load_bundle(find_model(model))
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for file in (CARD_FILE, *model_files(found.card)):
+        for file in (CARD_FILE, *model_files(bundle.card)):
             info = zipfile.ZipInfo(file)  # dated 1980 whenever it is written
             info.external_attr = 0o644 << 16
-            archive.writestr(info, _bytes(found.folder / file))
-    return found.card
+            archive.writestr(info, _bytes(bundle.folder / file))
+    return bundle.card
 
 
 def _bytes(path: Path) -> bytes:
@@ -111,7 +111,7 @@ def remove_model(name: str) -> Path:
             return folder
         mine = model_entries(folder)
         foreign = sorted(
-            each.name for each in folder.iterdir() if each.name not in mine or not each.is_file()
+            entry.name for entry in folder.iterdir() if entry.name not in mine or not entry.is_file()
         )
         if foreign:
             raise Exp2SimError(f"{folder} holds other files too: {foreign[0]!r}.", fix="Remove it yourself.")

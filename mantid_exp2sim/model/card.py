@@ -346,10 +346,10 @@ def read_card(text: bytes, *, where: str) -> Card:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object with every key once: of two that are the same, readers disagree which one counts."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    entries = dict(pairs)
+    if len(entries) != len(pairs):
         raise ValueError("a key stands twice in one object")
-    return found
+    return entries
 
 
 def _no_number(text: str) -> None:

@@ -78,23 +78,23 @@ class ErrorModel(BaseModel):
         """σ and τ for results (B, …) of which the first axis has the incident energies ``rows``."""
         size = np.abs(intensity)
         beyond = np.maximum(1.0, size / max(self.intensity[-1], 1e-300))
-        found = []
-        for own, share, normal in ((self.sigma, self.share, 1.0), (self.wide, self.share_wide, NORMAL_95)):
+        halves = []
+        for table, share, normal in ((self.sigma, self.share, 1.0), (self.wide, self.share_wide, NORMAL_95)):
             half = normal * self.spread * spread
             for number, row in enumerate(rows):
                 if share is not None:
                     half[number] *= np.interp(size[number], self.intensity, share[row])
-                rest = beyond[number] * np.interp(size[number], self.intensity, own[row])
-                half[number] = np.hypot(half[number], rest)
-            found.append(half)
-        return found[0], found[1]
+                beyond_table = beyond[number] * np.interp(size[number], self.intensity, table[row])
+                half[number] = np.hypot(half[number], beyond_table)
+            halves.append(half)
+        return halves[0], halves[1]
 
     def factors(self, intensity: Floats) -> tuple[Floats, Floats]:
         """How much of the propagated variance counts for the 68 % and for the 95 % interval, at each bin."""
         size = np.abs(intensity)
         tables = ((self.given, 1.0), (self.given_wide, round(NORMAL_95**2, 6)))
-        one, two = (
+        narrow, wide = (
             np.full(size.shape, whole) if table is None else np.interp(size, self.intensity, table)
             for table, whole in tables
         )
-        return one, two
+        return narrow, wide

@@ -20,9 +20,9 @@ def shipped_models_folder() -> Path:
 
 def user_models_folder() -> Path:
     """Where the user's own models lie: ``$EXP2SIM_MODELS`` or ``~/.local/share/mantid_exp2sim/models``."""
-    chosen = os.environ.get("EXP2SIM_MODELS")
-    if chosen:
-        return Path(chosen).expanduser()
+    folder = os.environ.get("EXP2SIM_MODELS")
+    if folder:
+        return Path(folder).expanduser()
     data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
     return Path(data).expanduser() / "mantid_exp2sim" / "models"
 
@@ -33,13 +33,13 @@ def list_models() -> dict[str, Path]:
     >>> isinstance(list_models(), dict)
     True
     """
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for root in (shipped_models_folder(), user_models_folder()):
         with suppress(OSError):
             for folder in sorted(root.iterdir()):
                 if re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", folder.name) and (folder / CARD_FILE).is_file():
-                    found.setdefault(folder.name, folder)
-    return found
+                    folders.setdefault(folder.name, folder)
+    return folders
 
 
 def find_model(name_or_path: str | os.PathLike[str]) -> Path:

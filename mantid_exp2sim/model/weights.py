@@ -43,7 +43,7 @@ def model_entries(folder: Path) -> set[str]:
     try:
         named = set(model_files(read_card(card_bytes(folder), where=CARD_FILE)))
     except Exp2SimError:  # of a card that cannot be read: what a model may hold
-        named = {each.name for each in folder.glob("*.safetensors")}
+        named = {file.name for file in folder.glob("*.safetensors")}
     return {CARD_FILE, *named}
 
 
@@ -57,15 +57,15 @@ def carry_over(old: Path, new: Path) -> None:
     """
     if not old.is_dir():
         return
-    mine = model_entries(old) | {each.name for each in new.iterdir()}
+    mine = model_entries(old) | {entry.name for entry in new.iterdir()}
     try:
-        for each in old.iterdir():
-            if each.name in mine:
+        for entry in old.iterdir():
+            if entry.name in mine:
                 continue
-            if each.is_dir() and not each.is_symlink():
-                shutil.copytree(each, new / each.name, symlinks=True)
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.copytree(entry, new / entry.name, symlinks=True)
             else:
-                shutil.copy2(each, new / each.name, follow_symlinks=False)
+                shutil.copy2(entry, new / entry.name, follow_symlinks=False)
     except OSError as error:
         raise Exp2SimError(
             f"Cannot keep what lies beside the model in {old}: {error}.",
@@ -191,11 +191,11 @@ def _check_state(network: torch.nn.Module, state: Mapping[str, Any], where: str)
         odd = sorted(set(expected) ^ set(state))[:3]
         raise Exp2SimError(f"{where} do not fit its network: {', '.join(odd)!s:.200}.", fix=GET_AGAIN)
     for name, tensor in state.items():
-        wanted = expected[name]
-        if tensor.shape != wanted.shape or tensor.dtype != wanted.dtype:
+        like = expected[name]
+        if tensor.shape != like.shape or tensor.dtype != like.dtype:
             raise Exp2SimError(
                 f"{where} have {name} of shape {tuple(tensor.shape)} and type {tensor.dtype}.",
-                reason=f"The network on the card takes {tuple(wanted.shape)} and {wanted.dtype}.",
+                reason=f"The network on the card takes {tuple(like.shape)} and {like.dtype}.",
                 fix=GET_AGAIN,
             )
         if not bool(tensor.isfinite().all()):

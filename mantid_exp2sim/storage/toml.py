@@ -20,7 +20,7 @@ def read_toml(
     kind: type[Kind],
     *,
     what: str,
-    fix: str = "",
+    fix: str,
     prepare: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> Kind:
     """Read and check settings; ``what`` they are and a ``fix`` stand in the errors.

@@ -174,7 +174,9 @@ def read_recipe(path: Path) -> Recipe:
             raw["instrument"] = load_instrument(raw["instrument"], path.parent)
         return raw
 
-    recipe = read_toml(path, Recipe, what="recipe", prepare=named)
+    recipe = read_toml(
+        path, Recipe, what="recipe", fix="The settings are described in docs/simulate.md.", prepare=named
+    )
     _ = recipe.lattice  # refuses classes of different lattices
     return recipe
 

@@ -106,6 +106,15 @@ def linear_map(
     along, kf = kinematics(np.hypot(qy, qz), energy, incident_energy)
     ki = np.sqrt(incident_energy / ENERGY_PER_K2)
     outgoing = np.stack([ki - along, -qy, -qz], axis=-1) / kf[..., None]
+    return direction_map(instrument, outgoing, kf, incident_energy)
+
+
+def direction_map(instrument: Instrument, outgoing: Floats, kf: Floats, incident_energy: float) -> Floats:
+    """Compute the matrix of `linear_map` for neutrons that leave along the unit vectors ``outgoing`` (…, 3).
+
+    ``kf`` (…) in Å⁻¹. They may fly backwards.
+    """
+    ki = np.sqrt(incident_energy / ENERGY_PER_K2)
     f = _lab_to_secondary(outgoing)
     vi, vf = SPEED_PER_K * ki, SPEED_PER_K * kf
     x0, x1 = instrument.moderator_to_chopper, instrument.chopper_to_sample

@@ -13,7 +13,7 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.simulation.constants import ENERGY_PER_K2
 from mantid_exp2sim.simulation.instrument import Instrument, load_instrument
-from mantid_exp2sim.simulation.resolution import FWHM, linear_map, variable_variances
+from mantid_exp2sim.simulation.resolution import FWHM, direction_map, variable_variances
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +102,9 @@ def resolution(
         table = ((incident_energy, _positive(frequency, "chopper frequency", "Hz")),)
         instrument = instrument.model_copy(update={"frequencies": table})
     transfers = _transfers(energy, incident_energy)
-    across = _across(transfers, incident_energy, _length(hkl, lattice))
-    matrix = linear_map(instrument, across, 0.0, transfers, incident_energy)
+    kf = np.sqrt((incident_energy - transfers) / ENERGY_PER_K2)
+    outgoing = _outgoing(transfers, kf, incident_energy, _length(hkl, lattice))
+    matrix = direction_map(instrument, outgoing, kf, incident_energy)
     covariance = (matrix * variable_variances(instrument, incident_energy)) @ np.swapaxes(matrix, -1, -2)
     used = instrument.frequency(incident_energy)
     return Resolution(instrument.name, incident_energy, used, instrument.package, transfers, covariance)
@@ -164,20 +165,20 @@ def _is_point(hkl: Sequence[float]) -> bool:
     return len(hkl) == 3 and bool(np.isfinite(hkl).all())
 
 
-def _across(energy: Floats, incident_energy: float, length: float | None) -> Floats:
-    """Compute the part of Q across the beam in Å⁻¹ for |Q| = ``length``, or an error out of reach."""
-    if length is None:
-        return np.zeros_like(energy)
-    ki2, kf2 = incident_energy / ENERGY_PER_K2, (incident_energy - energy) / ENERGY_PER_K2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        along = (ki2 + length**2 - kf2) / (2 * np.sqrt(ki2))
-        across2 = length**2 - along**2
-    backwards = along >= np.sqrt(ki2)
-    if (across2 < -1e-9 * ki2).any() or backwards.any():
-        first = float(energy[(across2 < -1e-9 * ki2) | backwards][0])
+def _outgoing(energy: Floats, kf: Floats, incident_energy: float, length: float | None) -> Floats:
+    """Compute the unit vectors (n, 3) along kf for |Q| = ``length`` in the horizontal plane.
+
+    None is straight on. Raises `Exp2SimError` for what no scattering angle reaches.
+    """
+    ki = np.sqrt(incident_energy / ENERGY_PER_K2)
+    straight = np.ones_like(kf)
+    cosine = straight if length is None else (ki**2 + kf**2 - length**2) / (2 * ki * kf)
+    beyond = np.abs(cosine) > 1 + 1e-9
+    if beyond.any():
         raise Exp2SimError(
-            f"hkl cannot be measured at {first:g} meV with neutrons of {incident_energy:g} meV.",
-            reason=f"|Q| is {length:.4g} Å⁻¹; scattering angles from 0 to 90 degrees are computed.",
+            f"hkl cannot be measured at {energy[beyond][0]:g} meV with neutrons of {incident_energy:g} meV.",
+            reason=f"|Q| is {length:.4g} Å⁻¹, which no scattering angle reaches.",
             fix="Choose another energy transfer or point, or a higher incident energy.",
         )
-    return np.asarray(np.sqrt(np.maximum(across2, 0.0)))
+    cosine = np.clip(cosine, -1.0, 1.0)
+    return np.stack([cosine, -np.sqrt(1 - cosine**2), np.zeros_like(kf)], axis=-1)

@@ -59,6 +59,30 @@ def test_only_the_length_of_q_counts(hkl: list[float], lattice: list[float], sam
     np.testing.assert_allclose(got.covariance, expected.covariance, rtol=1e-9)
 
 
+def test_backwards_deviations_of_ki_and_kf_add() -> None:
+    """At 2θ = 180°, E = 0, point sample, thin detectors: δE as straight on, δQ of the sum not the difference.
+
+    Straight on, δQ is δE over 2 · 2.0721 · ki. A late neutron has a smaller ki and a larger kf, or the other
+    way round, so that the sum is smaller.
+    """
+    thin = MAPS.model_copy(update={"sample": (1e-9,) * 3, "detector_depth": 1e-9})
+    ki = np.sqrt(70.0 / 2.0721)
+    back = resolution(thin, 70.0, energy=0.0, hkl=[1, 0, 0], lattice=[np.pi / ki * (1 + 1e-12)] * 3)
+    straight = resolution(thin, 70.0, energy=0.0)
+    np.testing.assert_allclose(back.fwhm_energy, straight.fwhm_energy, rtol=1e-5)
+    np.testing.assert_allclose(straight.fwhm_q[0, 0], straight.fwhm_energy[0] / (2 * 2.0721 * ki), rtol=1e-6)
+    assert back.fwhm_q[0, 0] < 0.9 * straight.fwhm_q[0, 0]
+
+
+def test_the_widths_are_continuous_at_right_angles() -> None:
+    length = np.sqrt(70.0 / 2.0721 + 50.0 / 2.0721)  # 2θ = 90° at E = 20 meV
+    before, after = (
+        resolution("MAPS", 70.0, energy=20.0, hkl=[1, 0, 0], lattice=[2 * np.pi / (length + shift), 9, 9])
+        for shift in (-1e-5, 1e-5)
+    )
+    np.testing.assert_allclose(after.covariance, before.covariance, rtol=1e-3, atol=1e-8)
+
+
 def test_a_package_is_named_as_a_whole_or_by_its_parts() -> None:
     expected = resolution("ARCS", 100.0).covariance
     for name in ("ARCS-100-1.5-AST", "100-1.5", "arcs-100-1.5-ast"):

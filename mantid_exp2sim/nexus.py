@@ -5,6 +5,7 @@ The types here know nothing of h5py: reading and writing is in `mantid_exp2sim.i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -101,3 +102,30 @@ class NexusTree:
     def with_children(self, changed: Mapping[str, NexusTree | Value | Link]) -> NexusTree:
         """Return a group with some children replaced or added."""
         return NexusTree(self.attributes, {**self.children, **changed})
+
+
+def experiments_of(tree: NexusTree | None) -> NexusTree | None:
+    """Return what a Mantid file says of its runs (sample, lattice, logs), without its bins; None if nothing.
+
+    Links are left out, because what they point to may be.
+
+    >>> tree = NexusTree({}, {"W": NexusTree({}, {"experiment0": NexusTree(), "data": NexusTree()})})
+    >>> list(experiments_of(tree).get("W").children)
+    ['experiment0']
+    """
+    entries = {}
+    for name, entry in ({} if tree is None else tree.children).items():
+        groups = entry.children if isinstance(entry, NexusTree) else {}
+        experiments = {key: group for key, group in groups.items() if re.fullmatch("experiment[0-9]+", key)}
+        if experiments:
+            entries[name] = _without_links(NexusTree({}, experiments))
+    return NexusTree({}, entries) if entries else None
+
+
+def _without_links(tree: NexusTree) -> NexusTree:
+    children = {
+        name: _without_links(child) if isinstance(child, NexusTree) else child
+        for name, child in tree.children.items()
+        if not isinstance(child, Link)
+    }
+    return NexusTree(tree.attributes, children)

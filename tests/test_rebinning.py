@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from scipy.stats import binned_statistic, binned_statistic_2d
 
 from mantid_exp2sim import Axis, Exp2SimError, Histogram, load, save
 from mantid_exp2sim.io.axes import integrated_axis
+from mantid_exp2sim.io.hdf5 import array_value
+from mantid_exp2sim.io.mdhisto import build_tree
 from mantid_exp2sim.mosaic import mosaic_histogram
+from mantid_exp2sim.nexus import Link, NexusTree
 
 H = Axis("[H,0,0]", np.linspace(-1.0, 1.0, 13), unit="r.l.u.", frame="HKL")
 K = Axis("[0,K,0]", np.linspace(0.0, 2.0, 9), unit="r.l.u.", frame="HKL")
@@ -149,6 +153,23 @@ def test_horace_files_tell_over_what_data_were_integrated(tmp_path: Path) -> Non
         assert axis is not None
         np.testing.assert_allclose(axis.edges, limits)
     assert integrated_axis(again, "l") is None
+
+
+def test_sample_and_logs_of_a_mantid_file_stay(tmp_path: Path) -> None:
+    measured = random(4, H, K, E).replace(metadata={})
+    log = NexusTree({}, {"value": array_value(np.array([50.0]))})
+    experiment = NexusTree({}, {"logs": NexusTree({}, {"Ei": log, "again": Link("soft", "/gone")})})
+    entry = build_tree(measured).get("MDHistoWorkspace")
+    assert isinstance(entry, NexusTree)
+    tree = NexusTree({}, {"MDHistoWorkspace": entry.with_children({"experiment0": experiment})})
+    measured = dataclasses.replace(measured, nexus=tree)
+    for result in (measured.rebin({"energy": 3}), measured.integrate("k").transpose()):
+        save(result, tmp_path / "out.nxs")
+        again = load(tmp_path / "out.nxs")
+        assert again.metadata["incident_energy"] == 50.0
+        np.testing.assert_allclose(again.intensity, result.intensity)
+        save(again + 1, tmp_path / "more.nxs")
+        assert load(tmp_path / "more.nxs").metadata["incident_energy"] == 50.0
 
 
 def test_transposed_twice_is_the_identity() -> None:

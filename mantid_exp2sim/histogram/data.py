@@ -24,10 +24,10 @@ from mantid_exp2sim.histogram.rebinning import (
     rebin,
     regular_edges,
 )
-from mantid_exp2sim.nexus import NexusTree
+from mantid_exp2sim.nexus import NexusTree, experiments_of
 
 _OF_FILE = ("format", "coordinate_system", "visual_normalization", "horace", "left_out")
-"""Metadata that speak of the file's own bins; they go with the NeXus tree."""
+"""Metadata that speak of the file's own bins; they go with these."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -264,6 +264,7 @@ class Histogram(Operators):
             np.transpose(self.mask, order),
             axes,
             self._metadata("transpose", {"axes": [axis.name for axis in axes]}),
+            experiments_of(self.nexus),
         )
 
     def _by_position(self, values: Mapping[str, npt.ArrayLike]) -> dict[int, npt.ArrayLike]:
@@ -298,7 +299,8 @@ class Histogram(Operators):
             for i in edges
         ]
         entry = {"axes": ranges, "minimum_measured": minimum_measured, **options}
-        return Histogram(binned.intensity, binned.variance, binned.mask, axes, self._metadata(command, entry))
+        metadata, nexus = self._metadata(command, entry), experiments_of(self.nexus)
+        return Histogram(binned.intensity, binned.variance, binned.mask, axes, metadata, nexus)
 
     def _without(self, positions: tuple[int, ...]) -> Histogram:
         """Take axes of one bin away, and say in the metadata over what they were integrated."""
@@ -319,6 +321,7 @@ class Histogram(Operators):
             np.squeeze(self.mask, positions),
             axes,
             metadata,
+            self.nexus,
         )
 
     def _combined(self, operation: Operation, other: Any, *, reflected: bool = False) -> Histogram:

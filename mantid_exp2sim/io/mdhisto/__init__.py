@@ -210,8 +210,11 @@ def build_tree(histogram: Histogram) -> NexusTree:
     """Return the NeXus tree of a histogram: the tree it came with, and what changed since."""
     root = histogram.nexus or NexusTree()
     old = root.get(ENTRY)
-    entry = old if isinstance(old, NexusTree) else _fresh_entry(histogram)
-    raw = _raw(entry) if isinstance(old, NexusTree) else None
+    entry, raw = _fresh_entry(histogram), None
+    if isinstance(old, NexusTree):
+        bare = "data" not in old.children and "signal" not in old.children  # of other bins: runs alone
+        entry = entry.with_children(old.children) if bare else old
+        raw = None if bare else _raw(entry)
     if raw is not None and raw.axes and not _same_axes(raw.axes, histogram.axes):
         raise Exp2SimError(
             "The histogram carries a NeXus tree of other axes.", fix="Set its `nexus` to None."

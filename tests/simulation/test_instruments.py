@@ -163,14 +163,24 @@ RESINS = [  # package, Ei (meV), Hz, FWHM (meV) at E = 0 and Ei/2: "PyChop_fit" 
     ("MERLIN", "G", 50.0, 300.0, 2.2357, 1.2195),
     ("MERLIN", "G", 100.0, 400.0, 5.4383, 3.2185),
     ("MERLIN", "G", 150.0, 450.0, 8.5952, 5.0116),
+    ("ARCS", "ARCS-100-1.5-AST", 30.0, 300.0, 1.0387, 0.6224),
+    ("ARCS", "ARCS-100-1.5-AST", 60.0, 420.0, 2.3382, 1.4694),
+    ("ARCS", "ARCS-100-1.5-AST", 100.0, 600.0, 4.1178, 2.7108),
+    ("ARCS", "ARCS-100-1.5-AST", 200.0, 600.0, 7.086, 3.8043),
+    ("SEQUOIA", "SEQ-100-2.0-AST", 30.0, 300.0, 0.7561, 0.5615),
+    ("SEQUOIA", "SEQ-100-2.0-AST", 60.0, 420.0, 1.6087, 1.2072),
+    ("SEQUOIA", "SEQ-100-2.0-AST", 100.0, 600.0, 2.6042, 1.9805),
+    ("SEQUOIA", "SEQ-100-2.0-AST", 200.0, 600.0, 5.471, 3.8646),
 ]
+LARGEST_DIFFERENCE = {"LET": 0.18, "MARI": 0.13, "MERLIN": 0.14, "ARCS": 0.04, "SEQUOIA": 0.02}
+"""Of these widths; the instruments' files say why."""
 
 
 @pytest.mark.parametrize(("name", "package", "ei", "frequency", "elastic", "half"), RESINS)
 def test_widths_over_a_grid_of_resins(
     name: str, package: str, ei: float, frequency: float, elastic: float, half: float
 ) -> None:
-    """With what ResINS leaves out left out, and all of it within 20 %.
+    """As far from ResINS as the files say, and near to it for LET with what ResINS leaves out left out.
 
     It has no sample and no detectors for LET, and takes every pulse as a Gaussian of the measured FWHM; that
     of t² exp(-t/τ), which has a tail, is 20 % wider.
@@ -178,7 +188,7 @@ def test_widths_over_a_grid_of_resins(
     instrument = load_instrument(name).with_package(package)
     instrument = instrument.model_copy(update={"frequencies": ((ei, frequency),)})
     widths = [energy_width(instrument, energy, ei) for energy in (0.0, ei / 2)]
-    np.testing.assert_allclose(widths, [elastic, half], rtol=0.2)
+    np.testing.assert_allclose(widths, [elastic, half], rtol=LARGEST_DIFFERENCE[name])
     if name == "LET":
         gaussian = tuple((energy, 0.8324 * tau) for energy, tau in instrument.moderator_pulses)
         bare = {"sample": (1e-6,) * 3, "detector_depth": 1e-6, "moderator_pulses": gaussian}

@@ -197,6 +197,32 @@ def test_widths_over_a_grid_of_resins(
         np.testing.assert_allclose(widths, [elastic, half], rtol=0.05)
 
 
+@pytest.mark.parametrize(
+    ("ei", "frequency", "pulse", "elastic", "half"),
+    [
+        (25.0, 300.0, 36.0, 0.7172, 0.5331),
+        (50.0, 200.0, 25.18, 2.3265, 1.4734),
+        (70.0, 250.0, 20.51, 3.1002, 1.9711),
+        (100.0, 300.0, 22.58, 4.7202, 3.1425),
+    ],
+)
+def test_maps_differs_from_resins_by_the_pulse_alone(
+    ei: float, frequency: float, pulse: float, elastic: float, half: float
+) -> None:
+    """MAPS has the pulse of the published Tobyfit analysis, which makes it 9 to 42 % wider.
+
+    ResINS takes the FWHM ``pulse`` (µs) as that of a Gaussian, and a sample 2 mm thick.
+    """
+    tau = pulse / (resolution.FWHM * np.sqrt(3))
+    changes = {"moderator_tau": None, "moderator_pulses": ((ei, tau),), "sample": (0.002, 0.002, 0.05)}
+    maps = MAPS.model_copy(update={"frequencies": ((ei, frequency),), **changes})
+    widths = [energy_width(maps, energy, ei) for energy in (0.0, ei / 2)]
+    np.testing.assert_allclose(widths, [elastic, half], rtol=0.01)
+    usual = MAPS.model_copy(update={"frequencies": ((ei, frequency),)})
+    for energy, width in ((0.0, elastic), (ei / 2, half)):
+        assert 1.05 < energy_width(usual, energy, ei) / width < 1.45
+
+
 def test_let_against_tobyfit() -> None:
     """At 8.04 meV, 280 Hz, 20 mm: 0.1507 meV and 4.62e-4, 7.88e-4 Å⁻², with a pulse of 99 µs, not 69 µs."""
     let = load_instrument("LET").with_package("Intermediate")

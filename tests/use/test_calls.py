@@ -11,9 +11,9 @@ import pytest
 
 from mantid_exp2sim import Histogram, io, load_model, simulate
 from mantid_exp2sim.cli import main
-from mantid_exp2sim.domain import check
 from mantid_exp2sim.inference import prepare, translate
 from mantid_exp2sim.networks.duq import Duq
+from mantid_exp2sim.networks.generator import CompactGenerator
 
 Calls = Counter[str]
 
@@ -42,7 +42,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     count(io, "load")
     count(prepare, "open_volumes")
     count(prepare, "intensity_factor")
-    count(check, "encode", lambda network, layout, scaled, mask, energies: f" {id(network)} {energies}")
+    count(CompactGenerator, "forward_features", lambda network, x: f" {id(network)}")
     count(translate, "history_entry")
     count(Duq, "embed", lambda network, panels: f" {id(network)}")
     return counter
@@ -65,7 +65,7 @@ def test_a_deconvolution_reads_and_opens_once(
     assert main(["deconvolve", str(measured), str(out), "--no-uncertainty"]) == 0
     assert (calls["load"], calls["open_volumes"], calls["intensity_factor"]) == (1, 1, 1)
     assert calls["history_entry"] == 1
-    assert _most(calls, "encode") == (6, 1)  # incident energies, once each
+    assert _most(calls, "forward_features") == (1, 6)  # an encoder, once for each incident energy
     assert len(built) == 3  # as read, as translated, and with the verdict
 
 
@@ -75,7 +75,7 @@ def test_a_classification_runs_each_network_once(
 ) -> None:
     assert main(["classify", str(measured), *options]) == 0
     assert (calls["load"], calls["open_volumes"], calls["intensity_factor"]) == (1, 1, 1)
-    assert _most(calls, "encode") == (6 * encoders, 1)
+    assert _most(calls, "forward_features") == (encoders, 6)
     assert _most(calls, "embed")[1] == 1
     assert calls["history_entry"] == len(options)  # translations
 
@@ -88,7 +88,7 @@ def test_what_was_prepared_serves_all_questions(calls: Calls, measured: Path) ->
     model.classify(prepared, deconvolve=True)
     model.explain(prepared, deconvolve=True)
     assert calls["open_volumes"] == 1
-    assert _most(calls, "encode") == (6, 1)
+    assert _most(calls, "forward_features") == (1, 6)
     assert calls["history_entry"] == 2  # for the user, and for both classifications
 
 

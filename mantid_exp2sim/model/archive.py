@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.model.archive_files import Parcel, opened
+from mantid_exp2sim.model.archive_files import Archive, open_archive
 from mantid_exp2sim.model.bundle import Bundle, load_bundle
 from mantid_exp2sim.model.card import MAX_CARD_BYTES, Card, WeightFile, model_files, read_card
 from mantid_exp2sim.model.registry import CARD_FILE, find_model, shipped_models_folder, user_models_folder
@@ -43,15 +43,15 @@ def install_bundle(
     :func:`mantid_exp2sim.application.install.install_model`.
     """
     path = Path(source).expanduser()
-    with opened(path) as parcel:
-        text = parcel.read(CARD_FILE, MAX_CARD_BYTES)
+    with open_archive(path) as archive:
+        text = archive.read(CARD_FILE, MAX_CARD_BYTES)
         card = read_card(text, where=f"{CARD_FILE} in {path}")
-        files = _checked(parcel, card, path)
+        files = _checked(archive, card, path)
         target = _place(card.name if name is None else name, overwrite=overwrite)
         with atomic_folder(target) as folder:
             (folder / CARD_FILE).write_bytes(text)
             for file, expected in files.items():
-                with parcel.open(file) as stream:
+                with archive.open(file) as stream:
                     _copy(stream, folder / file, expected)
             validate(load_bundle(folder))
             carry_over(target, folder)
@@ -123,20 +123,20 @@ def remove_model(name: str) -> Path:
     return folder
 
 
-def _checked(parcel: Parcel, card: Card, path: Path) -> Mapping[str, WeightFile]:
+def _checked(archive: Archive, card: Card, path: Path) -> Mapping[str, WeightFile]:
     """The files to take, after names and sizes are what card and networks say; nothing is unpacked yet."""
     files = model_files(card)
     if not card.weights:
         raise Exp2SimError(f"The card of the model in {path} names no weights.", fix="Get the model again.")
-    odd = sorted(set(parcel.sizes) ^ {CARD_FILE, *files})
+    odd = sorted(set(archive.sizes) ^ {CARD_FILE, *files})
     if odd:
-        state = "holds a file that" if odd[0] in parcel.sizes else "lacks a file that"
-        its = "is not part of the model" if odd[0] in parcel.sizes else "its card names"
+        state = "holds a file that" if odd[0] in archive.sizes else "lacks a file that"
+        its = "is not part of the model" if odd[0] in archive.sizes else "its card names"
         raise Exp2SimError(f"{path} {state} {its}: {odd[0]!r:.120}.", fix="Get the model again.")
     for file, expected in files.items():
-        if parcel.sizes[file] != expected.size:
+        if archive.sizes[file] != expected.size:
             raise Exp2SimError(
-                f"{file} in {path} has {parcel.sizes[file]} bytes.",
+                f"{file} in {path} has {archive.sizes[file]} bytes.",
                 reason=f"Its card says {expected.size}.",
                 fix="Get the model again.",
             )

@@ -27,7 +27,7 @@ MAX_RATIO, FREE_BYTES = 20, 2**26
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-class Parcel(Protocol):
+class Archive(Protocol):
     """Files by name."""
 
     @property
@@ -45,7 +45,7 @@ class Parcel(Protocol):
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Parcel]:
+def open_archive(path: Path) -> Iterator[Archive]:
     """Open a folder or a zip file; `Exp2SimError` where it is neither, or holds what no model holds."""
     try:
         mode = path.stat().st_mode

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any, Literal, Self
 
 import numpy as np
 
+from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram.axis import Axis, Floats
 
 Operation = Literal["add", "subtract", "multiply", "divide"]
@@ -44,12 +46,23 @@ def combine(
     return value, np.broadcast_to(variance, np.shape(value))
 
 
-def differing_axis(left: tuple[Axis, ...], right: tuple[Axis, ...]) -> Axis | None:
-    """Return the first axis of the left that the right has not at the same place, or None."""
-    for index, axis in enumerate(left):
-        if index >= len(right) or not _same(axis, right[index]):
-            return axis
-    return right[len(left)] if len(right) > len(left) else None
+def require_same_axes(left: tuple[Axis, ...], right: tuple[Axis, ...], operation: Operation) -> None:
+    """Raise `Exp2SimError` where two histograms do not have the same bins, and name the axis."""
+    for axis, counterpart in zip_longest(left, right):
+        if axis is None or counterpart is None or not _same(axis, counterpart):
+            raise Exp2SimError(
+                f"The two histograms differ in the axis {(axis or counterpart).name!r}.",
+                reason=f"Bins that are combined with {SYMBOLS[operation]} must be the same.",
+                fix="Bring both onto the same bins with rebin, cut or transpose.",
+            )
+
+
+def require_number(number: float, operation: Operation, *, divides: bool) -> None:
+    """Raise `Exp2SimError` for a number that would leave no finite value."""
+    if not np.isfinite(number) or (operation == "divide" and number == 0 and divides):
+        raise Exp2SimError(
+            f"A histogram {SYMBOLS[operation]} {number:g} has no finite values.", fix="Give another number."
+        )
 
 
 def _same(left: Axis, right: Axis) -> bool:

@@ -11,7 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError, require
-from mantid_exp2sim.histogram.arithmetic import SYMBOLS, Operation, Operators, combine, differing_axis
+from mantid_exp2sim.histogram.arithmetic import (
+    Operation,
+    Operators,
+    combine,
+    require_number,
+    require_same_axes,
+)
 from mantid_exp2sim.histogram.axis import Axis, AxisKind, Booleans, Floats
 from mantid_exp2sim.histogram.checks import checked_metadata, frozen_copy, masked_copy
 from mantid_exp2sim.histogram.history import with_step
@@ -286,12 +292,13 @@ class Histogram(Operators):
                 f"The share minimum_measured is {minimum_measured:g}.", fix="Give a share above 0, at most 1."
             )
         axes = tuple(replace(axis, edges=edges.get(i, axis.edges)) for i, axis in enumerate(self.axes))
+        places, front = list(edges), list(range(len(edges)))
         binned = rebin(
-            self.intensity,
-            self.variance,
-            self.mask,
-            [match_edges(old.edges, new.edges) for old, new in zip(self.axes, axes, strict=True)],
-            [axis.edges for axis in axes],
+            np.moveaxis(self.intensity, places, front),
+            np.moveaxis(self.variance, places, front),
+            np.moveaxis(self.mask, places, front),
+            [match_edges(self.axes[i].edges, axes[i].edges) for i in places],
+            [axes[i].edges for i in places],
             minimum_measured=minimum_measured,
         )
         ranges = [
@@ -299,8 +306,14 @@ class Histogram(Operators):
             for i in edges
         ]
         entry = {"axes": ranges, "minimum_measured": minimum_measured, **options}
-        metadata, nexus = self._metadata(command, entry), experiments_of(self.nexus)
-        return Histogram(binned.intensity, binned.variance, binned.mask, axes, metadata, nexus)
+        return Histogram(
+            np.moveaxis(binned.intensity, front, places),
+            np.moveaxis(binned.variance, front, places),
+            np.moveaxis(binned.mask, front, places),
+            axes,
+            self._metadata(command, entry),
+            experiments_of(self.nexus),
+        )
 
     def _without(self, positions: tuple[int, ...]) -> Histogram:
         """Take axes of one bin away, and say in the metadata over what they were integrated."""
@@ -329,26 +342,17 @@ class Histogram(Operators):
         value: Any
         variance: Any
         if isinstance(other, Histogram):
-            axis = differing_axis(self.axes, other.axes)
-            if axis is not None:
-                raise Exp2SimError(
-                    f"The two histograms differ in the axis {axis.name!r}.",
-                    reason=f"Bins that are combined with {SYMBOLS[operation]} must be the same.",
-                    fix="Bring both onto the same bins with rebin, cut or transpose.",
-                )
+            require_same_axes(self.axes, other.axes, operation)
             value, variance, mask = other.intensity, other.variance, self.mask | other.mask
             options = {"right": {key: other.metadata.get(key) for key in ("title", "history")}}
             differing = {
                 k for k in self.metadata if k in other.metadata and self.metadata[k] != other.metadata[k]
             }
         elif isinstance(other, Real) and not isinstance(other, bool | np.bool_):
-            value, variance, mask = np.float64(float(other)), np.float64(0.0), self.mask
-            if not np.isfinite(value) or (operation == "divide" and value == 0 and not reflected):
-                raise Exp2SimError(
-                    f"A histogram {SYMBOLS[operation]} {value:g} has no finite values.",
-                    fix="Give another number.",
-                )
-            options, differing = {"left" if reflected else "right": float(value)}, set()
+            number = float(other)
+            require_number(number, operation, divides=not reflected)
+            value, variance, mask = np.float64(number), np.float64(0.0), self.mask
+            options, differing = {"left" if reflected else "right": number}, set()
         else:
             return NotImplemented  # type: ignore[no-any-return]
         values, variances = (self.intensity, value), (self.variance, variance)

@@ -78,7 +78,8 @@ def rebin(
     (Mantid's ``RebinToFractional`` divides variances in this way.)
 
     ``intensity``, ``variance``, ``mask`` (True = not measured) are arrays of the sizes of ``edges``; the
-    result has those of ``target``. A bin whose measured share is below ``minimum_measured`` is masked.
+    result has those of ``target``. Further axes of the arrays stay as they are. A bin whose measured share is
+    below ``minimum_measured`` is masked.
 
     >>> fine = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
     >>> binned = rebin(np.array([1.0, 3.0, 5.0, 7.0]), np.ones(4), np.zeros(4, bool), [fine], [fine[::2]])
@@ -86,7 +87,8 @@ def rebin(
     ([2.0, 6.0], [0.5, 0.5])
     """
     measured = ~mask
-    volume = _product([np.diff(e) for e in edges])
+    others = mask.ndim - len(edges)
+    volume = _product([np.diff(e) for e in edges], others)
     content, spread = np.where(mask, 0.0, intensity), np.where(mask, 0.0, variance)
     if values == "sum":
         content, spread = content / volume, spread / volume**2
@@ -94,7 +96,7 @@ def rebin(
     counts, errors, filled = (
         _apply(array, parts) for array in (content, spread * volume, measured.astype(np.float64))
     )
-    whole = _product([np.diff(e) for e in target])
+    whole = _product([np.diff(e) for e in target], others)
     share = filled / whole
     hidden = share < minimum_measured * (1 - 1e-9)
     room = np.where(hidden, 1.0, filled)
@@ -104,12 +106,12 @@ def rebin(
     return Binned(np.where(hidden, 0.0, result), np.where(hidden, 0.0, deviation), hidden, share)
 
 
-def _product(widths: Sequence[Floats]) -> Floats:
-    """Volumes of the bins, in the shape of the array."""
+def _product(widths: Sequence[Floats], others: int) -> Floats:
+    """Volumes of the bins, in the shape of the array, with a 1 for each other axis."""
     volume: Floats = np.ones(())
     for width in widths:
         volume = volume[..., None] * width
-    return volume
+    return volume.reshape(volume.shape + (1,) * others)
 
 
 def _apply(array: NDArray[np.float64], parts: Sequence[Floats]) -> Floats:

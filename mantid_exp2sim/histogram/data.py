@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
@@ -264,14 +264,8 @@ class Histogram(Operators):
                 fix="Name every axis once.",
             )
         axes = tuple(self.axes[i] for i in order)
-        return Histogram(
-            np.transpose(self.intensity, order),
-            np.transpose(self.variance, order),
-            np.transpose(self.mask, order),
-            axes,
-            self._metadata("transpose", {"axes": [axis.name for axis in axes]}),
-            experiments_of(self.nexus),
-        )
+        metadata = self._metadata("transpose", {"axes": [axis.name for axis in axes]})
+        return self._rearranged(lambda array: np.transpose(array, order), axes, metadata)
 
     def _by_position(self, values: Mapping[str, npt.ArrayLike]) -> dict[int, npt.ArrayLike]:
         positions = [self.position(name) for name in values]
@@ -324,18 +318,15 @@ class Histogram(Operators):
             {"axis": integrated_name(self.axes[i]), "range": self.axes[i].edges.tolist()} for i in positions
         ]
         earlier = self.metadata.get("integrated")
-        metadata = {
-            **self.metadata,
-            "integrated": [*(earlier if isinstance(earlier, list) else ()), *entries],
-        }
-        return Histogram(
-            np.squeeze(self.intensity, positions),
-            np.squeeze(self.variance, positions),
-            np.squeeze(self.mask, positions),
-            axes,
-            metadata,
-            self.nexus,
-        )
+        integrated = [*(earlier if isinstance(earlier, list) else ()), *entries]
+        metadata = {**self.metadata, "integrated": integrated}
+        return self._rearranged(lambda array: np.squeeze(array, positions), axes, metadata)
+
+    def _rearranged(
+        self, arrange: Callable[[Any], Any], axes: tuple[Axis, ...], metadata: dict[str, Any]
+    ) -> Histogram:
+        arrays = arrange(self.intensity), arrange(self.variance), arrange(self.mask)
+        return Histogram(*arrays, axes, metadata, experiments_of(self.nexus))
 
     def _combined(self, operation: Operation, other: Any, *, reflected: bool = False) -> Histogram:
         options: dict[str, Any]

@@ -251,6 +251,8 @@ VOLUME = random(10, H, E)
         (lambda h: h.transpose("energy"), "every axis once"),
         (lambda h: h / 0, "no finite values"),
         (lambda h: h * np.inf, "no finite values"),
+        (lambda h: h + 10**400, "no finite values"),
+        (lambda h: h.integrate("h", minimum_measured="half"), "share"),
         (lambda h: h - h.rebin({"energy": 2}), "same bins"),
         (lambda h: h - h.transpose(), "same bins"),
         (lambda h: h - h.integrate("h"), "same bins"),
@@ -268,6 +270,12 @@ def test_a_mosaic_is_refused_but_has_arithmetic() -> None:
         with pytest.raises(Exp2SimError, match="split"):
             act()
     assert ((mosaic - 1).intensity == 0).all()
+
+
+def test_sums_that_are_too_large_are_masked() -> None:
+    large = Histogram.from_arrays(np.where(np.arange(30) < 2, 1.7e308, 1.0), [E])
+    assert large.rebin({"energy": 2}).mask.tolist() == [True] + 14 * [False]
+    assert (large * 2).mask.tolist() == 2 * [True] + 28 * [False]
 
 
 def test_other_objects_are_no_operands() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from itertools import zip_longest
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, SupportsFloat
 
 import numpy as np
 
@@ -57,12 +57,17 @@ def require_same_axes(left: tuple[Axis, ...], right: tuple[Axis, ...], operation
             )
 
 
-def require_number(number: float, operation: Operation, *, divides: bool) -> None:
-    """Raise `Exp2SimError` for a number that would leave no finite value."""
+def require_number(value: SupportsFloat, operation: Operation, *, divides: bool) -> float:
+    """Return a number as float; raise `Exp2SimError` for one that would leave no finite value."""
+    try:
+        number = float(value)
+    except OverflowError:
+        number = np.inf
     if not np.isfinite(number) or (operation == "divide" and number == 0 and divides):
         raise Exp2SimError(
             f"A histogram {SYMBOLS[operation]} {number:g} has no finite values.", fix="Give another number."
         )
+    return number
 
 
 def _same(left: Axis, right: Axis) -> bool:

@@ -281,20 +281,22 @@ class Histogram(Operators):
     ) -> Histogram:
         """Rebin onto new edges of some axes."""
         self._refuse_mosaic()
-        if not 0 < minimum_measured <= 1:
+        if not (isinstance(minimum_measured, Real) and 0 < minimum_measured <= 1):
             raise Exp2SimError(
-                f"The share minimum_measured is {minimum_measured:g}.", fix="Give a share above 0, at most 1."
+                f"The share minimum_measured is {minimum_measured!r}.", fix="Give a share above 0, at most 1."
             )
         axes = tuple(replace(axis, edges=edges.get(i, axis.edges)) for i, axis in enumerate(self.axes))
         places, front = list(edges), list(range(len(edges)))
-        binned = rebin(
-            np.moveaxis(self.intensity, places, front),
-            np.moveaxis(self.variance, places, front),
-            np.moveaxis(self.mask, places, front),
-            [match_edges(self.axes[i].edges, axes[i].edges) for i in places],
-            [axes[i].edges for i in places],
-            minimum_measured=minimum_measured,
-        )
+        with np.errstate(all="ignore"):  # sums that are too large are masked
+            binned = rebin(
+                np.moveaxis(self.intensity, places, front),
+                np.moveaxis(self.variance, places, front),
+                np.moveaxis(self.mask, places, front),
+                [match_edges(self.axes[i].edges, axes[i].edges) for i in places],
+                [axes[i].edges for i in places],
+                minimum_measured=minimum_measured,
+            )
+        overflow = ~(np.isfinite(binned.intensity) & np.isfinite(binned.variance))
         ranges = [
             {"axis": axes[i].name, "range": axes[i].edges[[0, -1]].tolist(), "bins": axes[i].size}
             for i in edges
@@ -303,7 +305,7 @@ class Histogram(Operators):
         return Histogram(
             np.moveaxis(binned.intensity, front, places),
             np.moveaxis(binned.variance, front, places),
-            np.moveaxis(binned.mask, front, places),
+            np.moveaxis(binned.mask | overflow, front, places),
             axes,
             self._metadata(command, entry),
             experiments_of(self.nexus),
@@ -340,8 +342,7 @@ class Histogram(Operators):
                 k for k in self.metadata if k in other.metadata and self.metadata[k] != other.metadata[k]
             }
         elif isinstance(other, Real) and not isinstance(other, bool | np.bool_):
-            number = float(other)
-            require_number(number, operation, divides=not reflected)
+            number = require_number(other, operation, divides=not reflected)
             value, variance, mask = np.float64(number), np.float64(0.0), self.mask
             options, differing = {"left" if reflected else "right": number}, set()
         else:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.small_models import bundle_copy, make_model, model, models_folder, picture, volume
 from tests.training.conftest import duq_recipe, gan_recipe, tiny_dataset
-from tests.use.conftest import bundle_copy, make_model, model, models_folder, picture, volume
 
 __all__ = [
     "bundle_copy",

@@ -51,14 +51,12 @@ def test_a_constant_stays_constant_also_beside_gaps(
     assert np.isnan(result.intensity[result.mask]).all()
 
 
-@given(SEEDS, st.integers(1, 31), st.integers(1, 12))
+@given(SEEDS, st.sampled_from([1, 2, 3, 5, 6, 10, 15, 30]), st.sampled_from([1, 2, 3, 4, 6, 12]))
 def test_the_total_stays_where_all_is_measured(seed: int, width: int, bins: int) -> None:
     measured = random(seed, H, E)
-    result = measured.rebin({"DeltaE": width, "[H,0,0]": bins / 6}, minimum_measured=1e-9)
-    last = [min(axis.edges[-1], edge) for axis, edge in zip(measured.axes, (1.0, 30.0), strict=True)]
-    assert last == [1.0, 30.0]
-    if 30 % width == 0 and 12 % bins == 0:
-        assert total(result) == pytest.approx(total(measured))
+    result = measured.rebin({"DeltaE": width, "[H,0,0]": bins / 6})
+    assert result.shape == (12 // bins, 30 // width)
+    assert total(result) == pytest.approx(total(measured))
     assert not result.mask.any()
 
 

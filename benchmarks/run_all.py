@@ -20,7 +20,7 @@ from table import Row, finish, rows_of
 
 HERE = Path(__file__).resolve().parent
 NO_BENCHMARKS = ("run_all", "table", "reference_dclgan")
-CORES = {"translation": "2"}
+CORES = {"translation": "2", "threads": "2"}
 """Cores of what is meant for more than one; the others take one."""
 
 

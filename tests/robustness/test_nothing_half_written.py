@@ -72,7 +72,7 @@ def writers(volume: Histogram, picture: Histogram, model: Model) -> dict[str, Ca
     from mantid_exp2sim.plotting import plot
 
     def bundle(path: Path, n: int) -> None:
-        networks = {role: model.network(role) for role in model.card.weights}
+        networks = {role: model.bundle.network(role) for role in model.card.weights}
         card = model.card.model_copy(update={"version": str(n)})
         save_bundle(path, card, networks, overwrite=True)
 
@@ -228,7 +228,7 @@ def test_training_goes_on_after_the_disk_was_full(
 
     def write(path: Path, *args: object) -> None:
         if next(calls) == 1:
-            raise Exp2SimError("Cannot write it: No space left on device.")
+            raise Exp2SimError("Cannot write it: No space left on device.", fix="Make room.")
         real(path, *args)
 
     monkeypatch.setattr(checkpoint, "write_tensors", write)

@@ -334,7 +334,7 @@ def test_dataset_refuses_what_does_not_fit(tmp_path: Path) -> None:
         (["--incident-energy", "nan"], "--incident-energy is nan"),
         (["--incident-energy", "-5"], "--incident-energy is -5"),
         (["--noise", "nan"], "--noise, --seed, --bins or --grid cannot be used"),
-        (["--plot", "none/x.png"], "No such file or directory"),
+        (["--plot", "none/x.png"], "does not exist"),
         (["--plot", "x.doc"], "is no name of a picture"),
     ],
 )

@@ -27,7 +27,7 @@ def install_model(source: str | Path, *, name: str | None = None, overwrite: boo
     >>> install_model("no-such-file.zip")
     Traceback (most recent call last):
     ...
-    mantid_exp2sim.errors.Exp2SimError: There is no file or folder no-such-file.zip.
+    mantid_exp2sim.errors.Exp2SimError: There is no file or folder no-such-file.zip. ...
     """
     return Model(install_bundle(source, load_everything, name=name, overwrite=overwrite))
 

@@ -32,8 +32,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: env
 	$(BIN)/exp2sim demo
 
+# Two processes: the suite takes half of the time on two cores.
+JOBS ?= 2
 test: lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS)
 
 lint: env laid-out
 	$(BIN)/ruff check .

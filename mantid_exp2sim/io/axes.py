@@ -10,14 +10,13 @@ import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Floats, Histogram
+from mantid_exp2sim.simulation.constants import SAME_ENERGY
 
 _LETTERS = "HKL"
 _TOLERANCE = 1e-4
 CELL = ("a", "b", "c", "alpha", "beta", "gamma")
 """Names of the lattice constants (Å, degrees) in the metadata ``lattice``."""
 INVERSE_ANGSTROM = "A^-1"
-SAME_ENERGY = 0.01
-"""Incident energies of runs count as the same where they differ by less than this share."""
 
 
 def usual_unit(unit: str) -> str:

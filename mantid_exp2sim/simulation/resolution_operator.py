@@ -19,13 +19,12 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.networks.layout import AXES
 from mantid_exp2sim.simulation.binning import Binning, fine_energies, interpolated
+from mantid_exp2sim.simulation.constants import SAME_ENERGY
 from mantid_exp2sim.simulation.instrument import MAPS, Instrument
 from mantid_exp2sim.simulation.manganite import LATTICE
 from mantid_exp2sim.simulation.manganite_spectrum import resolution_fits
 from mantid_exp2sim.simulation.resolution import blur_matrices
 
-SAME_ENERGY = 0.01
-"""Relative difference up to which two incident energies are the same."""
 FILLED = 0.65
 """Share of a bin, along each axis, over which its content is spread before it is blurred.
 

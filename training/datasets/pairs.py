@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.simulation.constants import SAME_ENERGY
 from mantid_exp2sim.training.datasets.dataset import (
     CommonMaskSet,
     DataSet,
@@ -23,7 +24,6 @@ from mantid_exp2sim.training.datasets.dataset import (
 from mantid_exp2sim.training.datasets.description import SPLITS
 
 HELD_OUT = ("validation", "test")
-SAME_ENERGY = 0.01
 MOST_LOST = 0.5
 """Share of the bins that the common mask may hide beyond that of a single pair."""
 

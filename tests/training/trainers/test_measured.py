@@ -462,7 +462,7 @@ class TestMeasured:
         assert found.about["volumes"] == len(found.indices) >= 3
 
     def test_the_published_measurement(self, reference_data: Path, tmp_path: Path) -> None:
-        folder = Path(__file__).parents[2] / "data" / "pcsmo-maps"
+        folder = Path(__file__).parents[3] / "data" / "pcsmo-maps"
         if not (folder / "dataset.json").is_file():
             pytest.skip(
                 "the simulated set is not here: exp2sim simulate dataset training/recipes/pcsmo-maps.toml"

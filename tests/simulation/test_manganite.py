@@ -383,7 +383,7 @@ def test_wrong_recipes(tmp_path: Path, text: str) -> None:
 
 
 def test_the_benchmark_of_the_physics_asks_for_its_data(tmp_path: Path) -> None:
-    program = Path(__file__).parents[1] / "benchmarks" / "physics.py"
+    program = Path(__file__).parents[2] / "benchmarks" / "physics.py"
     environment = {key: value for key, value in os.environ.items() if key != "EXP2SIM_REFERENCE_DATA"}
     for arguments, status, said in (
         (["--help"], 0, "REFERENCE_DATA"),

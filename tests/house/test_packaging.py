@@ -7,7 +7,7 @@ from pathlib import Path
 
 import mantid_exp2sim
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def packages_in(folder: Path, name: str) -> set[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from mantid_exp2sim.mosaic import mosaic_histogram, picture_from_volumes
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture

@@ -498,7 +498,7 @@ def test_the_recipes_of_the_documentation_can_be_read(tmp_path: Path) -> None:
 
     from mantid_exp2sim.training.config import TranslatorConfig
 
-    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
     names, data, losses = [], {}, []
     for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL):
         (tmp_path / "r.toml").write_text(block)

@@ -15,7 +15,7 @@ import pytest
 from mantid_exp2sim import load, load_model
 from mantid_exp2sim.model.registry import list_models
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def runner() -> ModuleType:

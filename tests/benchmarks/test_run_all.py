@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-RUN_ALL = Path(__file__).resolve().parents[1] / "benchmarks" / "run_all.py"
+RUN_ALL = Path(__file__).resolve().parents[2] / "benchmarks" / "run_all.py"
 PROGRAMS = {
     "good": 'print(\'[{"name": "quick", "value": 1.0, "met": true}]\')',
     "untargeted": 'print(\'[{"name": "any", "value": 1.0}]\')',

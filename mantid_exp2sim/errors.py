@@ -89,7 +89,24 @@ class NotFiniteError(Exp2SimError):
 
 
 class OutsideDomainError(Exp2SimError):
-    """Data outside the model's domain of application."""
+    """Data outside the model's domain of application.
+
+    ``p_value`` is the share of in-domain spectra that look as foreign or more, ``score`` what it ranks, and
+    ``limit`` the score above which data are refused.
+    """
+
+    def __init__(
+        self,
+        summary: str,
+        *,
+        reason: str = "",
+        fix: str,
+        p_value: float | None,
+        score: float | None,
+        limit: float | None,
+    ) -> None:
+        super().__init__(summary, reason=reason, fix=fix)
+        self.p_value, self.score, self.limit = p_value, score, limit
 
 
 def require(value: object, kinds: type | tuple[type, ...], takes: str, *, fix: str) -> None:

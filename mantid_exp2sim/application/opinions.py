@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mantid_exp2sim.domain.check import check_domain
-from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.errors import IncompleteMosaicError, NotFiniteError
 from mantid_exp2sim.inference.classify import Classification, classify
 from mantid_exp2sim.inference.history import history_of
 from mantid_exp2sim.model.card import DIRECTIONS, Direction
@@ -63,7 +63,7 @@ def _second_opinion(prepared: Prepared, classification: Classification) -> dict[
         return None
     try:
         second = classify(prepared, "convolved" if "convolved" in others else others[0])
-    except Exp2SimError:  # a classifier of whole measurements takes no single volume
+    except (IncompleteMosaicError, NotFiniteError):
         return None
     return {
         "data_kind": second.data_kind,

@@ -172,6 +172,9 @@ def require_domain(prepared: Prepared, direction: Direction) -> DomainReport:
             "was seen, so its result cannot be trusted.",
             fix="Check axes, units and mask (`exp2sim check`), use another model, or force it "
             "(`--force`, property Force, force=True).",
+            p_value=report.p_value,
+            score=report.score,
+            limit=report.limit,
         )
     return report
 

@@ -71,8 +71,9 @@ def joined(histograms: Iterable[Histogram], card: Card) -> Histogram:
         return mosaic.join(volumes)
     except Exp2SimError as error:
         raise Exp2SimError(
-            "The bins of the workspaces are not those of a measurement that the model takes as one.",
-            reason="It takes 40 bins of h and k from -40/39 to 40/39 and 10 of energy from 0.1 Ei to 0.7 Ei.",
+            "The bins of the workspaces are not those of one measurement.",
+            reason="The model takes 40 bins of h and k from -40/39 to 40/39, and 10 of energy from "
+            "0.1 Ei to 0.7 Ei.",
             fix="Bin the events so with BinMD, or leave AsOneMeasurement out.",
         ) from error
 

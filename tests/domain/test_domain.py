@@ -17,7 +17,7 @@ from mantid_exp2sim.application.model import Model, load_model
 from mantid_exp2sim.cli import main
 from mantid_exp2sim.domain.check import distributions
 from mantid_exp2sim.domain.likeness import conformal_p
-from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.errors import Exp2SimError, OutsideDomainError
 from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.io import save
 from mantid_exp2sim.model.bundle import load_bundle, save_bundle
@@ -70,8 +70,10 @@ def test_untrustworthy_data_are_refused_and_forced(
     model = load_model(domain_models / name)
     before = foreign.intensity.copy()
     assert model.check_domain(foreign).verdict == "untrustworthy"
-    with pytest.raises(Exp2SimError, match="outside what the model"):
+    with pytest.raises(OutsideDomainError) as refused:
         model.deconvolve(foreign)
+    assert refused.value.p_value == model.check_domain(foreign).p_value
+    assert refused.value.score > refused.value.limit
     assert np.array_equal(foreign.intensity, before, equal_nan=True)
     forced = model.deconvolve(foreign, force=True, uncertainty=False)
     assert forced.metadata["history"][-1]["domain"]["verdict"] == "untrustworthy"

@@ -31,6 +31,8 @@ MAX_VAGUE = 0.005
 """Share of assigned names."""
 MAX_LINES = 400
 MAX_RECIPES = 12
+MAX_SUMMARY = 80
+"""Characters of an error's first sentence, without the values put into it."""
 CIRCLES = """
 import sys
 import grimp
@@ -81,6 +83,27 @@ def errors_without_fix(path: Path) -> list[int]:
     return [call.lineno for call in calls if not any(keyword.arg == "fix" for keyword in call.keywords)]
 
 
+def literal(text: ast.expr) -> str:
+    """The characters of a text that do not depend on values."""
+    if isinstance(text, ast.JoinedStr):
+        return "".join(map(literal, text.values))
+    return text.value if isinstance(text, ast.Constant) and isinstance(text.value, str) else ""
+
+
+def long_summaries(path: Path) -> list[str]:
+    """Too long summaries of the project's errors: calls that end with ``Error`` and have a fix."""
+    calls = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id.endswith("Error")
+        and node.args
+        and any(keyword.arg == "fix" for keyword in node.keywords)
+    ]
+    return [text for call in calls if len(text := literal(call.args[0])) >= MAX_SUMMARY]
+
+
 @pytest.mark.parametrize(("folder", "most"), [("mantid_exp2sim", 6), ("training", 3)])
 def test_modules_lie_in_rooms(folder: str, most: int) -> None:
     assert len(list((ROOT / folder).glob("*.py"))) <= most
@@ -108,6 +131,12 @@ def test_every_error_has_a_fix() -> None:
     }
     missing = {name: lines for name, lines in places.items() if lines}
     assert not missing
+
+
+def test_summaries_of_errors_are_short() -> None:
+    texts = {name: long_summaries(path) for name, path in files(*PRODUCT).items()}
+    too_long = {name: long for name, long in texts.items() if long}
+    assert not too_long
 
 
 def test_recipes_are_few() -> None:

@@ -265,9 +265,9 @@ def _run(recipe: Recipe, folder: Path, missing: list[int], processes: int) -> Do
             sweep(folder / "shards")
             if last:
                 raise Exp2SimError(
-                    f"A process that simulates has died twice; {len(missing) - len(left)} of {len(missing)} "
-                    "shards were done in this run and are kept.",
-                    reason="Often there is too little memory for so many.",
+                    "A process that simulates has died twice.",
+                    reason=f"{len(missing) - len(left)} of {len(missing)} shards were done in this run and "
+                    "are kept. Often there is too little memory for so many processes.",
                     fix="Give the same command again, with a smaller --processes.",
                 ) from error
 

@@ -84,7 +84,7 @@ model: env
 	  --description '$(ABOUT): mosaics of six incident energies (25 to 140 meV, 40 x 40 x 10 bins), Dimer or Goodenough'
 	$(EXP2SIM) domain runs/pcsmo-maps data/pcsmo-maps
 	$(EXP2SIM) calibrate runs/pcsmo-maps data/pcsmo-maps
-	$(EXP2SIM) evaluate runs/pcsmo-maps data/pcsmo-maps --paired runs/translator-mosaic-0 --report runs/evaluation --on-card
+	$(EXP2SIM) evaluate runs/pcsmo-maps data/pcsmo-maps --report runs/evaluation --on-card
 
 # $(call fine,name,data set,description,options,spectra,those of the errors): the model of a translator
 define fine

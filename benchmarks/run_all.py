@@ -19,8 +19,8 @@ from pathlib import Path
 from table import Row, finish, rows_of
 
 HERE = Path(__file__).resolve().parent
-NO_BENCHMARKS = ("run_all", "table", "reference_dclgan")
-CORES = {"translation": "2", "threads": "2"}
+NO_BENCHMARKS = ("run_all", "table")
+CORES = {"translation": "2"}
 """Cores of what is meant for more than one; the others take one."""
 
 

@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/simulation.py [--json]      (as `make bench` does)
 
-Seconds, ratios and growth of one run; nothing is asserted, since machines are shared.
+Seconds and ratios of one run; nothing is asserted, since machines are shared.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ PUBLISHED = {"convolved": 720 * 60.0, "integrated": 8 * 60.0, "centre": 8 * 60.0
 """CPU seconds of the published simulation (Anker et al. 2023)."""
 MODEL = "Goodenough"
 LIMIT, SCALING = 0.5, 1.8
-GRIDS = (15, 30, 60)
 EACH = 6
 """Mosaics per process in the scaling."""
 
@@ -45,16 +44,16 @@ def median(task: Callable[[], object], runs: int = 5) -> float:
     return statistics.median(seconds)
 
 
-def simulate(*kinds: str, grid: int = 30) -> None:
+def simulate(*kinds: str) -> None:
     """Solve the Hamiltonian once, then simulate a mosaic of each kind."""
-    waves = solve_manganite(MODEL, BEST_FIT[MODEL], Options(grid=grid))
+    waves = solve_manganite(MODEL, BEST_FIT[MODEL], Options())
     for kind in KINDS:
         for binning in mosaic_binnings() if kind in kinds else ():
             waves.volume(binning, kind)
 
 
-def convolved(grid: int = 30) -> None:
-    simulate("convolved", grid=grid)
+def convolved() -> None:
+    simulate("convolved")
 
 
 def mosaics() -> list[Row]:
@@ -93,20 +92,6 @@ def solvers() -> Row:
         reference=1e6 * general,
         reference_name="one 32 × 32",
     )
-
-
-def growth() -> list[Row]:
-    seconds = {grid: median(partial(convolved, grid), 3) for grid in GRIDS}
-    return [
-        Row(
-            name=f"convolved mosaic, {grid} × {grid} points per zone",
-            value=seconds[grid],
-            reference=seconds[GRIDS[0]],
-            reference_name=f"{GRIDS[0]} × {GRIDS[0]}",
-            note=f"points × {(grid / GRIDS[0]) ** 2:.0f}, time × {seconds[grid] / seconds[GRIDS[0]]:.1f}",
-        )
-        for grid in GRIDS[1:]
-    ]
 
 
 def work(start: object) -> tuple[float, float]:
@@ -153,7 +138,7 @@ def scaling() -> Row:
 
 
 def main() -> int:
-    return finish([*mosaics(), solvers(), *growth(), scaling()], "simulation")
+    return finish([*mosaics(), solvers(), scaling()], "simulation")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The plain implementation that the step is compared with has the same networks."""
+"""The published networks, written down plainly, give what ours give."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from mantid_exp2sim.networks.generator import PaperGenerator
 from mantid_exp2sim.networks.projection import paper_projection
 from tests.helpers.scripts import load_script
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+HERE = Path(__file__).resolve().parent
 
 
 @pytest.fixture(scope="module")
 def reference() -> Any:
-    return load_script(BENCHMARKS / "reference_dclgan.py")
+    return load_script(HERE / "reference_dclgan.py")
 
 
 def give(weights: nn.Module, to: nn.Module) -> None:

@@ -20,7 +20,7 @@ BUNDLE_EXAMPLES = """example:
 EVALUATE_EXAMPLES = """examples:
   exp2sim evaluate pcsmo-maps data/pcsmo-maps
   exp2sim evaluate models/mine data/mine --limit 100 --report report/
-  exp2sim evaluate models/seed-1 data/mine --also models/seed-2 models/seed-3 --paired runs/paired
+  exp2sim evaluate models/seed-1 data/mine --also models/seed-2 models/seed-3
 """
 DOMAIN_EXAMPLES = """examples:
   exp2sim domain runs/pcsmo-maps data/pcsmo-maps
@@ -58,22 +58,15 @@ def register_evaluate(subparsers: Subparsers) -> None:
         "evaluate",
         help="measure a model on a test set",
         description="Accuracy raw, translated and at the ceiling, in both directions; distance to the true "
-        "counterpart beside Richardson-Lucy and a paired network; intensity, data consistency, calibration, "
-        "response to inputs of no class, coverage of the errors, and which panels decide.",
+        "counterpart beside Richardson-Lucy; intensity, data consistency, calibration, response to inputs of "
+        "no class, and coverage of the errors.",
         epilog=EVALUATE_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL", help="name or folder")
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the data set")
     parser.add_argument(
-        "--also",
-        nargs="+",
-        default=[],
-        metavar="MODEL",
-        help="other trainings (seeds) of the same model; without, its members are measured each alone too",
-    )
-    parser.add_argument(
-        "--paired", metavar="MODEL|RUN", help="a network of the same size trained on true pairs, as a bound"
+        "--also", nargs="+", default=[], metavar="MODEL", help="other trainings (seeds) of the same model"
     )
     parser.add_argument("--split", default="test", help="default %(default)s")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N mosaics")
@@ -165,7 +158,6 @@ def run_evaluate(args: argparse.Namespace) -> int:
             args.dataset,
             settings=settings,
             also=args.also,
-            paired=args.paired,
             progress=lambda text: print(text, file=sys.stderr, flush=True),
         )
         if args.report is not None:

@@ -51,13 +51,14 @@ def _demo(args: argparse.Namespace) -> int:
     from mantid_exp2sim.cli.files import draw
     from mantid_exp2sim.cli.output import emit, progress_bar
     from mantid_exp2sim.io import save
+    from mantid_exp2sim.storage.atomic import make_folder
 
     model = load_model(args.model)
     measured, truth = simulate(args.spin_model, args.seed, target=model.card.target)
     with progress_bar(args) as progress:
         result = model.deconvolve(measured, seed=args.seed, progress=progress)
     before, after = model.classify(measured), model.classify(result)
-    folder = _make(args.out)
+    folder = make_folder(args.out)
     files = {"measured": folder / "measured.npz", "deconvolved": folder / "deconvolved.npz"}
     with ExitStack() as stack:
         picture = folder / "demo.png"
@@ -105,17 +106,6 @@ def relative_l2(histogram: Histogram, truth: Histogram) -> float:
     good = ~(histogram.mask | truth.mask)
     difference = histogram.intensity[good] - truth.intensity[good]
     return float(np.linalg.norm(difference) / np.linalg.norm(truth.intensity[good]))
-
-
-def _make(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Exp2SimError(
-            f"The folder {folder} cannot be made: {error.strerror or error}.",
-            fix="Choose another with --out.",
-        ) from error
-    return folder
 
 
 def _title(spin_model: str) -> str:

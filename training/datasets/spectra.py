@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mantid_exp2sim.simulation.noise import MeasurementNoise
-from mantid_exp2sim.training.datasets.bins import dataset_edges
-from mantid_exp2sim.training.datasets.description import BinEdges
 from mantid_exp2sim.training.datasets.sampler import DataSet
 
 if TYPE_CHECKING:
@@ -67,16 +65,6 @@ class Spectra:
         import torch
 
         return torch.from_numpy(np.array(self.data.energies))
-
-    @property
-    def edges(self) -> BinEdges | None:
-        """Edges of ``h``, ``k`` (r.l.u.) and ``energy_fraction`` (over Ei), if the data set tells them."""
-        return dataset_edges(self.data)
-
-    @property
-    def energy_edges(self) -> list[float] | None:
-        """Edges of the energy bins over Ei, if the data set tells them."""
-        return None if self.edges is None else self.edges["energy_fraction"].tolist()
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -5,19 +5,8 @@
 
 from __future__ import annotations
 
-from mantid_exp2sim.training.evaluation.baselines import Translator, model_translator
-from mantid_exp2sim.training.evaluation.classifiers import null_response
 from mantid_exp2sim.training.evaluation.evaluate import Settings, evaluate
-from mantid_exp2sim.training.evaluation.report import page, write_report
+from mantid_exp2sim.training.evaluation.report import write_report
 from mantid_exp2sim.training.evaluation.tables import tables
 
-__all__ = [
-    "Settings",
-    "Translator",
-    "evaluate",
-    "model_translator",
-    "null_response",
-    "page",
-    "tables",
-    "write_report",
-]
+__all__ = ["Settings", "evaluate", "tables", "write_report"]

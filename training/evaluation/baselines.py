@@ -1,117 +1,40 @@
-"""What makes one kind of data of another: a model, a training run, and the classical ways."""
+"""What makes one kind of data of another: a model, and the classical ways."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mantid_exp2sim.inference.deconvolution import choose_iterations, deconvolve_mosaics
-from mantid_exp2sim.model.bundle import Bundle, open_bundle
-from mantid_exp2sim.model.registry import CARD_FILE
-from mantid_exp2sim.model.scaling import Scaling
-from mantid_exp2sim.networks.layout import Layout
+from mantid_exp2sim.model.bundle import Bundle
+from mantid_exp2sim.model.card import Direction
 from mantid_exp2sim.simulation.resolution_operator import ResolutionOperator
 from mantid_exp2sim.training.datasets.spectra import Spectra
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
-DIRECTIONS = ("deconvolve", "convolve")
 QUANTILE = 0.05
 """Of a panel's blurred intensities: what Richardson–Lucy may take for its background."""
 
 
-class Memory:
-    """What networks made of the inputs of a batch, so that one which several translators hold runs once."""
+def translated(model: Bundle, direction: Direction, x: torch.Tensor, spectra: Spectra) -> torch.Tensor:
+    """Translate spectra (n, Ei, h, k, E) in physical units by the mean of a model's generators.
 
-    def __init__(self) -> None:
-        self._made: dict[tuple[str, int], tuple[torch.Tensor, torch.Tensor]] = {}
-        self._weights: dict[int, tuple[nn.Module, str]] = {}
+    0 where not measured; what `Model.deconvolve` and `Model.convolve` do.
+    """
+    import torch
 
-    def of(
-        self, network: nn.Module, how: str, x: torch.Tensor, make: Callable[[], torch.Tensor]
-    ) -> torch.Tensor:
-        """``make()``, or what a network of these weights made of this ``x`` in the same way (``how``)."""
-        if id(network) not in self._weights:
-            self._weights[id(network)] = network, _fingerprint(network)
-        key = f"{how} {self._weights[id(network)][1]}", id(x)
-        if key not in self._made:
-            self._made[key] = x, make()
-        return self._made[key][1]
+    from mantid_exp2sim.training.trainers.validation import translate_volumes
 
-    def clear(self) -> None:
-        """Forget the results."""
-        self._made.clear()
-
-
-def _fingerprint(network: nn.Module) -> str:
-    digest = sha256(repr(network).encode())
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Translator:
-    """The generators of both directions, several of one for an ensemble: the result is their mean."""
-
-    networks: Mapping[str, Sequence[nn.Module]]
-    scaling: Scaling
-    layout: Layout
-    memory: Memory | None = None
-
-    def __call__(self, direction: str, x: torch.Tensor, spectra: Spectra) -> torch.Tensor:
-        """Physical units in and out, (n, Ei, h, k, E), 0 where not measured: what `Model.deconvolve` does."""
-        import torch
-
-        from mantid_exp2sim.training.trainers.validation import translate_volumes
-
-        mask, scaled = spectra.mask, self.scaling.forward(x)
-        scaled = torch.where(mask, 0.0, scaled)
-        members: Sequence[Any] = self.networks[direction]
-        total = torch.zeros_like(x)
-        for network in members:
-
-            def make(network: Any = network) -> torch.Tensor:
-                scaled_result = translate_volumes(network, scaled, mask, spectra.energies, self.layout)
-                return self.scaling.inverse(scaled_result)
-
-            how = f"{direction} {self.scaling!r} {self.layout!r}"
-            result = make() if self.memory is None else self.memory.of(network, how, x, make)
-            total += result / len(members)
-        return torch.where(mask, 0.0, total)
-
-    def identity(self, x: torch.Tensor) -> torch.Tensor:
-        """The same way in and out without the networks."""
-        return self.scaling.inverse(self.scaling.forward(x))
-
-    def parameters(self) -> int:
-        """Of one generator."""
-        return sum(p.numel() for p in self.networks["deconvolve"][0].parameters())
-
-
-def model_translator(model: Bundle, memory: Memory | None = None) -> Translator:
-    """The generators of a model."""
-    networks = {"deconvolve": model.members("deconvolve"), "convolve": model.members("convolve")}
-    return Translator(networks, model.card.scaling, model.card.layout, memory)
-
-
-def open_translator(path: str | Path, memory: Memory | None = None) -> Translator:
-    """The generators of a model (by name or folder) or of a training run (its folder)."""
-    folder = Path(path)
-    if not folder.is_dir() or (folder / CARD_FILE).is_file():
-        return model_translator(open_bundle(path), memory)
-    from mantid_exp2sim.training.trainers.trained import load_generator
-
-    networks = {}
-    for direction in DIRECTIONS:
-        network, model = load_generator(folder, direction)
-        networks[direction] = [network.eval()]
-    return Translator(networks, model.scaling, model.layout, memory)
+    mask, scaling, members = spectra.mask, model.card.scaling, model.members(direction)
+    scaled = torch.where(mask, 0.0, scaling.forward(x))
+    total = torch.zeros_like(x)
+    for network in members:
+        result = translate_volumes(network, scaled, mask, spectra.energies, model.card.layout)  # type: ignore[arg-type]
+        total += scaling.inverse(result) / len(members)
+    return torch.where(mask, 0.0, total)
 
 
 @dataclass(frozen=True, slots=True)

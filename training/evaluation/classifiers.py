@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.model.bundle import Bundle
-from mantid_exp2sim.model.card import DataKind
 from mantid_exp2sim.training.datasets.spectra import Spectra
-from mantid_exp2sim.training.trainers.scores import area_under_curve, correlations
+from mantid_exp2sim.training.trainers.scores import correlations
 
 if TYPE_CHECKING:
     import torch
@@ -56,25 +53,3 @@ def null_response(model: Bundle, spectra: Spectra, seed: int = 0) -> dict[str, d
             values = correlations(model, domain, x, spectra.mask).max(axis=0)
             response[domain][name] = dict(zip(model.card.classes, values.tolist(), strict=True))
     return response
-
-
-def null_areas(
-    model: Bundle, spectra: Spectra, answers: Mapping[DataKind, Floats], seed: int = 0
-) -> dict[str, Any]:
-    """AUROC of the largest correlation, for telling spectra of a class from shuffled bins and panels.
-
-    ``own``: correlations (n, classes) of each classifier's own kind of spectra.
-    """
-    import torch
-
-    target = torch.cat([batch.target for batch in spectra.batches(4 * NULL_DRAWS)])
-    inputs = null_inputs(target, spectra.mask, float(target[:, ~spectra.mask].mean()), seed)
-    areas: dict[str, Any] = {}
-    for domain, values in answers.items():
-        areas[domain] = {
-            name: area_under_curve(
-                values.max(axis=1), correlations(model, domain, inputs[name], spectra.mask).max(axis=1)
-            )
-            for name in ("noise", "shuffled", "shuffled panels")
-        }
-    return areas

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mantid_exp2sim.model.bundle import Bundle
+from mantid_exp2sim.model.card import Direction
 from mantid_exp2sim.training.datasets.spectra import Batch, Spectra
-from mantid_exp2sim.training.evaluation.baselines import Baseline, Translator, blur
-from mantid_exp2sim.training.evaluation.metrics import panel_sums
-from mantid_exp2sim.training.evaluation.record import INPUTS, OWN_INPUTS, Record
+from mantid_exp2sim.training.evaluation.baselines import Baseline, blur, translated
+from mantid_exp2sim.training.evaluation.metrics import Sums, panel_sums
 from mantid_exp2sim.training.trainers.scores import correlations
 
 if TYPE_CHECKING:
     import torch
 
-CASES = {
+CASES: dict[str, tuple[Direction, str, str]] = {
     "deconvolve": ("deconvolve", "convolved", "target"),
     "deconvolve_measured": ("deconvolve", "measured", "target"),
     "convolve": ("convolve", "target", "convolved"),
@@ -29,51 +30,52 @@ CLASSICAL = {"deconvolve": "richardson_lucy", "convolve": "resolution"}
 """What the known resolution does in each direction."""
 OF_CUTS = "_of_cuts"
 """What is added to the name where it is the resolution along the axes that the networks see alone."""
+INPUTS = {
+    ("deconvolve", "untranslated"): "convolved",
+    ("deconvolve", "richardson_lucy"): "richardson_lucy",
+    ("deconvolve", "richardson_lucy_of_cuts"): "richardson_lucy_of_cuts",
+    ("deconvolve", "translated"): "deconvolved",
+    ("deconvolve_measured", "untranslated"): "measured",
+    ("deconvolve_measured", "richardson_lucy"): "measured_richardson_lucy",
+    ("deconvolve_measured", "richardson_lucy_of_cuts"): "measured_richardson_lucy_of_cuts",
+    ("deconvolve_measured", "translated"): "measured_deconvolved",
+    ("convolve", "untranslated"): "target",
+    ("convolve", "resolution"): "resolution",
+    ("convolve", "resolution_of_cuts"): "resolution_of_cuts",
+    ("convolve", "translated"): "convolved_again",
+}
+"""What a classifier reads, by case and by the way of translating."""
+OWN_INPUTS = {"deconvolved", "measured_deconvolved", "convolved_again"}
+"""Inputs that each seed makes itself."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Reader:
-    """A model whose classifiers read: all members of each, or one alone."""
+@dataclass(slots=True, eq=False)
+class Record:
+    """What was measured: by name, one list entry per batch, for each seed where that matters.
 
-    model: Bundle
-    member: int | None = None
+    ``sums``: (case, method, seed) to `panel_sums`; ``answers``: (reader, input, seed) to correlations
+    (n, classes); ``consistency``: (source, method, seed) to ‖R·result − source‖/‖source‖ (n,).
+    """
 
-    def read(self, domain: str, x: torch.Tensor, mask: torch.Tensor) -> NDArray[np.float64] | None:
-        """Correlations (n, classes) of mosaics (n, Ei, h, k, E); None where there is no such classifier."""
-        if domain not in self.model.card.classifiers:
-            return None
-        return correlations(self.model, domain, x, mask, member=self.member)
+    sums: dict[tuple[str, str, int], list[Sums]] = field(default_factory=lambda: defaultdict(list))
+    answers: dict[tuple[str, str, int], list[NDArray[np.float64]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    consistency: dict[tuple[str, str, int], list[NDArray[np.float64]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    labels: list[NDArray[np.int64]] = field(default_factory=list)
+    example: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contest:
-    """Who is compared: trainings of the same model (the first one is the model), and what else there is."""
+    """Who is compared: trainings of the same model (the first one is the model), and the known resolution."""
 
-    readers: Sequence[Reader]
-    translators: Sequence[Translator]
-    paired: Translator | None
+    models: Sequence[Bundle]
     baseline: Baseline | None
     baseline_of_cuts: Baseline | None = None
     """That of the axes along which the networks slide, where these are not all."""
-
-
-def members_alone(contest: Contest) -> Contest | None:
-    """Each member of the first model's generators, with the classifiers of the same number, as a training of
-    its own.
-
-    None where there is one member. A direction or a classifier with fewer members starts again at its first.
-    """
-    model, whole = contest.readers[0].model, contest.translators[0]
-    count = max(len(networks) for networks in whole.networks.values())
-    if count < 2:
-        return None
-    alone = [
-        replace(
-            whole, networks={role: [members[n % len(members)]] for role, members in whole.networks.items()}
-        )
-        for n in range(count)
-    ]
-    return Contest([Reader(model, n) for n in range(count)], alone, None, None)
 
 
 def measure(contest: Contest, spectra: Spectra, batch: Batch, classical: int, record: Record) -> None:
@@ -88,7 +90,7 @@ def measure(contest: Contest, spectra: Spectra, batch: Batch, classical: int, re
             record.sums[case, method, seed].append(panel_sums(result, true[: len(result)], mask))
             reader = "target" if direction == "deconvolve" else "convolved"
             _read(contest, record, reader, INPUTS[case, method], result, seed, mask)
-            if direction == "deconvolve" and some and method != "identity":
+            if direction == "deconvolve" and some:
                 _consistency(contest, spectra, record, (source, method, seed), result[:some], x[:some])
             if case == "deconvolve" and method == "translated":
                 deconvolved[seed] = result
@@ -104,11 +106,8 @@ def _ways(
     contest: Contest, spectra: Spectra, case: str, x: torch.Tensor, some: int
 ) -> Iterator[tuple[str, int, torch.Tensor]]:
     """Every way of translating ``x``: its name, the seed's number, the result (of the first ones alone)."""
-    import torch
-
     direction, source, _ = CASES[case]
     yield "untranslated", 0, x
-    yield "identity", 0, torch.where(spectra.mask, 0.0, contest.translators[0].identity(x))
     for baseline, name in ((contest.baseline, ""), (contest.baseline_of_cuts, OF_CUTS)):
         if baseline is None or not some:
             continue
@@ -119,23 +118,19 @@ def _ways(
             else baseline.deconvolve(source, part, spectra)
         )
         yield CLASSICAL[direction] + name, 0, result
-    if contest.paired is not None:
-        yield "paired", 0, contest.paired(direction, x, spectra)
-    for seed, translator in enumerate(contest.translators):
-        yield "translated", seed, translator(direction, x, spectra)
+    for seed, model in enumerate(contest.models):
+        yield "translated", seed, translated(model, direction, x, spectra)
 
 
 def _read(
     contest: Contest, record: Record, reader: str, name: str, x: torch.Tensor, seed: int, mask: torch.Tensor
 ) -> None:
     """Let the classifiers read an input: that of the seed if it is the seed's own, else all of them."""
-    by_itself = name in OWN_INPUTS
-    for number in (seed,) if by_itself else range(len(contest.readers)):
-        model_reader = contest.readers[number]
-        domain = model_reader.model.card.target if reader == "target" else "convolved"
-        answers = model_reader.read(domain, x, mask)
-        if answers is not None:
-            record.answers[reader, name, number].append(answers)
+    for number in (seed,) if name in OWN_INPUTS else range(len(contest.models)):
+        model = contest.models[number]
+        kind = model.card.target if reader == "target" else "convolved"
+        if kind in model.card.classifiers:
+            record.answers[reader, name, number].append(correlations(model, kind, x, mask))
 
 
 def _own_kinds(
@@ -145,7 +140,7 @@ def _own_kinds(
     record: Record,
     mask: torch.Tensor,
 ) -> None:
-    """Each classifier on its own kind of data, and that of convolved data on the rest."""
+    """Each classifier on its own kind of data, and that of convolved data on what remains."""
     _read(contest, record, "target", "target", batch.target, 0, mask)
     for name in ("convolved", "measured"):
         _read(contest, record, "convolved", name, batch.source(name), 0, mask)
@@ -161,10 +156,9 @@ def _consistency(
     result: torch.Tensor,
     x: torch.Tensor,
 ) -> None:
-    if contest.baseline is None:
-        return
-    again = blur(contest.baseline.operator, result, spectra)
-    record.consistency[key].append(_distance(again, x, spectra.mask))
+    if contest.baseline is not None:
+        again = blur(contest.baseline.operator, result, spectra)
+        record.consistency[key].append(_distance(again, x, spectra.mask))
 
 
 def _floors(contest: Contest, spectra: Spectra, batch: Batch, record: Record, some: int) -> None:

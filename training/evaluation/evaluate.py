@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.bundle import Bundle, open_bundle
-from mantid_exp2sim.model.card import DataKind
 from mantid_exp2sim.networks.layout import AXES
 from mantid_exp2sim.simulation.noise import TYPICAL_NOISE, MeasurementNoise
 from mantid_exp2sim.training.datasets.bins import require_bins
@@ -22,20 +21,12 @@ from mantid_exp2sim.training.datasets.resolution import dataset_operator
 from mantid_exp2sim.training.datasets.sampler import DataSet
 from mantid_exp2sim.training.datasets.spectra import Spectra
 from mantid_exp2sim.training.evaluation import figures
-from mantid_exp2sim.training.evaluation.baselines import (
-    Baseline,
-    Memory,
-    Translator,
-    choose_baseline,
-    model_translator,
-    open_translator,
-)
-from mantid_exp2sim.training.evaluation.classifiers import null_areas, null_response
-from mantid_exp2sim.training.evaluation.comparison import Contest, Reader, measure, members_alone
-from mantid_exp2sim.training.evaluation.coverage import coverage_report, domain_reports, panel_report
+from mantid_exp2sim.training.evaluation.baselines import Baseline, choose_baseline
+from mantid_exp2sim.training.evaluation.classifiers import null_response
+from mantid_exp2sim.training.evaluation.comparison import Contest, Record, measure
+from mantid_exp2sim.training.evaluation.coverage import coverage_report, domain_reports
 from mantid_exp2sim.training.evaluation.foreign import foreign_report
 from mantid_exp2sim.training.evaluation.memory import return_freed_memory
-from mantid_exp2sim.training.evaluation.record import Record
 
 VALIDATION = 12
 """Validation spectra on which Richardson–Lucy is set."""
@@ -53,10 +44,8 @@ class Settings:
     seed: int = 0
     classical: int = 200
     """So many spectra go through Richardson–Lucy and the data consistency."""
-    extras: int = 4
-    """So many go through `Model.deconvolve` with errors, for the coverage."""
-    panels: int = 100
-    """So many are asked which panels the classifier looks at."""
+    coverage: int = 12
+    """So many go through the model with errors, for the coverage."""
     foreign: int = 100
     """So many spectra of each foreign material are classified raw and deconvolved."""
 
@@ -67,14 +56,12 @@ def evaluate(
     *,
     settings: Settings | None = None,
     also: Sequence[str | Path | Bundle] = (),
-    paired: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
     """Measure a model on one split of a data set whose target kind the model was made for.
 
     ``also``: other trainings of the same model; figures are then means over all of them, and intervals cover
-    trainings and spectra. Without, the members of a model that is a mean of several are measured alone too,
-    and figures over them stand in ``members``. ``paired``: a model or a run trained on pairs, as a bound.
+    trainings and spectra.
 
     Returns a JSON-able report, whose keys `mantid_exp2sim.training.evaluation.report` shows, and the volumes
     (Ei, h, k, E) of one spectrum by what was done to it.
@@ -101,49 +88,22 @@ def evaluate(
     of_cuts: Baseline | None = None
     if len(sliding) < len(AXES):
         of_cuts, _ = _baseline(data, models[0], settings, say, sliding)
-    memory = Memory()
-    contest = Contest(
-        [Reader(loaded) for loaded in models],
-        [model_translator(loaded, memory) for loaded in models],
-        None if paired is None else open_translator(paired, memory),
-        baseline,
-        of_cuts,
-    )
-    alone = None if also else members_alone(contest)
-    record, record_alone = Record(), Record()
+    contest, record = Contest(models, baseline, of_cuts), Record()
     for batch in spectra.batches():
         measure(contest, spectra, batch, settings.classical, record)
-        if alone is not None:
-            measure(alone, spectra, batch, 0, record_alone)
-        memory.clear()
         return_freed_memory()
         say(f"{batch.first + len(batch.label)} of {len(spectra)}")
-    report = {
+    say("inputs of no class, domain, errors")
+    return {
         **_head(models, data, dataset, spectra, settings),
-        "paired": None if contest.paired is None else _about(str(paired), contest.paired),
-        "parameters": contest.translators[0].parameters(),
         "baseline": figures.baseline(baseline, unknown),
         "baseline_of_cuts": None if of_cuts is None else figures.baseline(of_cuts, ""),
         "axes": sliding,
         **figures.figures(record, settings.seed),
-    }
-    if alone is not None:
-        report["members"] = figures.figures(record_alone, settings.seed)
-        for answers in report["members"]["calibration"].values():
-            del answers["correlations"]
-    say("inputs of no class, domain, errors, panels")
-    domains: dict[str, DataKind] = {"target": models[0].card.target, "convolved": "convolved"}
-    correlations = {
-        domains[reader]: answers.pop("correlations") for reader, answers in report["calibration"].items()
-    }
-    return {
-        **report,
         "null_response": null_response(models[0], spectra, settings.seed),
-        "null_auroc": null_areas(models[0], spectra, correlations, settings.seed),
         "foreign": foreign_report(models[0], spectra, settings.foreign, say),
         **domain_reports(models[0], data, settings.seed),
-        "coverage": coverage_report(models[0], spectra, settings.split, settings.extras),
-        "panels": panel_report(models[0], spectra, settings.panels),
+        "coverage": coverage_report(models[0], spectra, settings.split, settings.coverage),
     }, record.example
 
 
@@ -194,13 +154,9 @@ def _head(
         "classical_mosaics": min(len(spectra), settings.classical),
         "target": spectra.target,
         "incident_energies": data.energies.tolist(),
-        "energy_edges": spectra.energy_edges,
         "seed": settings.seed,
         "noise": settings.noise.counting[1],
         "background": settings.noise.background,
+        "parameters": sum(p.numel() for p in models[0].members("deconvolve")[0].parameters()),
         "machine": platform.machine(),
     }
-
-
-def _about(name: str, translator: Translator) -> dict[str, Any]:
-    return {"name": Path(name).name, "parameters": translator.parameters()}

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from mantid_exp2sim.training.evaluation.baselines import Baseline
 from mantid_exp2sim.training.evaluation.bootstrap import Bootstrap, closed, share_of
-from mantid_exp2sim.training.evaluation.metrics import per_panel, relative
-from mantid_exp2sim.training.evaluation.record import INPUTS, Record, Sums
+from mantid_exp2sim.training.evaluation.comparison import INPUTS, Record
+from mantid_exp2sim.training.evaluation.metrics import Sums, per_panel, relative
 from mantid_exp2sim.training.trainers.scores import calibration
 
 READERS = {
@@ -24,11 +24,8 @@ READERS = {
     ),
 }
 """Which inputs each classifier reads: its own kind (the ceiling) first."""
-GAPS = {
-    "deconvolve": ("target", "deconvolve"),
-    "deconvolve_measured": ("target", "deconvolve_measured"),
-    "convolve": ("convolved", "convolve"),
-}
+GAPS = {"deconvolve": "target", "deconvolve_measured": "target", "convolve": "convolved"}
+"""The classifier that reads the results of each case."""
 
 
 def baseline(classical: Baseline | None, unknown: str) -> dict[str, Any]:
@@ -83,16 +80,9 @@ def figures(record: Record, seed: int) -> dict[str, Any]:
     cases = list(dict.fromkeys(case for case, _, _ in record.sums))
     return {
         "accuracy": _accuracy(collected),
-        "gap_closed": {case: _gap(collected, case, "translated") for case in GAPS if _has(collected, case)},
-        "gap_closed_by": {
-            case: {m: _gap(collected, case, m) for m in collected.methods(case) if m != "untranslated"}
-            for case in GAPS
-            if _has(collected, case)
-        },
-        "relative_l2": {case: _errors(collected, case, 2) for case in cases},
-        "relative_l1": {case: _errors(collected, case, 1) for case in cases},
+        "gap_closed": {case: _gap(collected, case) for case in GAPS if _has(collected, case)},
+        "relative_l2": {case: _errors(collected, case) for case in cases},
         "better_than": {case: _better(collected, case) for case in cases},
-        "ssim": {case: _similarity(collected, case) for case in cases},
         "flux": {case: _flux(collected, case) for case in cases},
         "consistency": _consistency(collected),
         "calibration": _calibration(collected),
@@ -114,14 +104,14 @@ def _accuracy(collected: Figures) -> dict[str, Any]:
 
 
 def _has(collected: Figures, case: str) -> bool:
-    reader = GAPS[case][0]
+    reader = GAPS[case]
     return collected.right(reader, reader) is not None
 
 
-def _gap(collected: Figures, case: str, method: str) -> dict[str, Any]:
-    """Share of the accuracy gap (ceiling − untranslated) that a way closes, on the spectra it saw."""
-    reader = GAPS[case][0]
-    names = (reader, INPUTS[case, "untranslated"], INPUTS[case, method])
+def _gap(collected: Figures, case: str) -> dict[str, Any]:
+    """Share of the accuracy gap (ceiling − untranslated) that the model closes."""
+    reader = GAPS[case]
+    names = (reader, INPUTS[case, "untranslated"], INPUTS[case, "translated"])
     right = [hits for name in names if (hits := collected.right(reader, name)) is not None]
     count = min(row.shape[1] for row in right)
     values = np.stack([row[:, :count] for row in right], axis=2)
@@ -129,52 +119,37 @@ def _gap(collected: Figures, case: str, method: str) -> dict[str, Any]:
     return {"gap": float((values[..., 0] - values[..., 1]).mean()), **share}
 
 
-def _errors(collected: Figures, case: str, power: int) -> dict[str, Any]:
+def _errors(collected: Figures, case: str) -> dict[str, Any]:
     errors = {}
     for method in collected.methods(case):
         sums = collected.sums(case, method)
-        mean = collected.mean(np.stack([relative(part, power) for part in sums]))
+        mean = collected.mean(np.stack([relative(part) for part in sums]))
         together = _joined(sums)
+        squares = (together[name].astype(float).sum(axis=(0, 2)) for name in ("square", "true_square"))
         errors[method] = {
             "mean": mean.pop("value"),
             **mean,
-            "per_incident_energy": _per_energy(together, power),
-            "per_panel": per_panel(together, f"relative_l{power}"),
+            "per_incident_energy": [
+                float(np.sqrt(error / size)) if size > 0 else None
+                for error, size in zip(*squares, strict=True)
+            ],
+            "per_panel": per_panel(together, "relative_l2"),
         }
     return errors
 
 
-def _per_energy(sums: Sums, power: int) -> list[float | None]:
-    names = {1: ("absolute", "true_absolute"), 2: ("square", "true_square")}[power]
-    error, size = (sums[name].astype(float).sum(axis=(0, 2)) for name in names)
-    return [float(e / s) ** (1 / power) if s > 0 else None for e, s in zip(error, size, strict=True)]
-
-
 def _better(collected: Figures, case: str) -> dict[str, Any]:
     """Mean relative L2 over that of another way, on the same spectra, with a paired interval."""
-    ours = np.stack([relative(part_sums, 2) for part_sums in collected.sums(case, "translated")])
+    ours = np.stack([relative(part_sums) for part_sums in collected.sums(case, "translated")])
     ratios = {}
     for method in collected.methods(case):
         if method == "translated":
             continue
-        theirs = relative(collected.sums(case, method)[0], 2)
+        theirs = relative(collected.sums(case, method)[0])
         part = ours[:, : len(theirs)]
         values = np.stack([part, np.broadcast_to(theirs, part.shape)], axis=2)
         ratios[method] = collected.draws(*values.shape[:2]).of(values, share_of)
     return ratios
-
-
-def _similarity(collected: Figures, case: str) -> dict[str, Any]:
-    similarity = {}
-    for method in collected.methods(case):
-        sums = collected.sums(case, method)
-        mean = collected.mean(np.stack([np.nanmean(part["ssim"], axis=(1, 2)) for part in sums]))
-        similarity[method] = {
-            "mean": mean.pop("value"),
-            **mean,
-            "per_panel": per_panel(_joined(sums), "ssim"),
-        }
-    return similarity
 
 
 def _flux(collected: Figures, case: str) -> dict[str, Any]:
@@ -211,10 +186,10 @@ def _consistency(collected: Figures) -> dict[str, dict[str, Any]]:
 
 
 def _calibration(collected: Figures) -> dict[str, Any]:
-    """Of the first model's classifiers on their own kind of data, with the correlations themselves."""
-    figures_of = {}
-    for reader in READERS:
-        if (reader, reader, 0) in collected.record.answers:
-            values = np.concatenate(collected.record.answers[reader, reader, 0])
-            figures_of[reader] = {**calibration(values, collected.label), "correlations": values}
-    return figures_of
+    """Of the first model's classifiers on their own kind of data."""
+    answers = collected.record.answers
+    return {
+        reader: calibration(np.concatenate(answers[reader, reader, 0]), collected.label)
+        for reader in READERS
+        if (reader, reader, 0) in answers
+    }

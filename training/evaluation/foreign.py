@@ -24,7 +24,7 @@ from mantid_exp2sim.simulation.constants import ENERGY_PER_K2
 from mantid_exp2sim.simulation.manganite import LATTICE
 from mantid_exp2sim.training.datasets.spectra import Batch, Spectra
 from mantid_exp2sim.training.datasets.volumes import Volumes as Stack
-from mantid_exp2sim.training.evaluation.baselines import model_translator
+from mantid_exp2sim.training.evaluation.baselines import translated
 from mantid_exp2sim.training.evaluation.bootstrap import Bootstrap
 from mantid_exp2sim.training.synthetic.controls import controls
 from mantid_exp2sim.training.synthetic.excitations import averaged, binned_line, positions
@@ -145,7 +145,7 @@ def _readings(model: Bundle, spectra: Spectra, x: NDArray[np.float32]) -> Iterat
     import torch
 
     whole = torch.from_numpy(x)
-    deconvolved = model_translator(model)("deconvolve", whole, spectra)
+    deconvolved = translated(model, "deconvolve", whole, spectra)
     if "convolved" in model.card.classifiers:
         yield "raw_convolved", _largest(model, "convolved", whole, spectra)
     yield "raw_target", _largest(model, model.card.target, whole, spectra)

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.storage.atomic import atomic_path
+from mantid_exp2sim.storage.atomic import atomic_path, make_folder
 from mantid_exp2sim.training.evaluation.tables import all_tables
 
 PAGE, REPORT = "index.html", "report.json"
@@ -54,13 +53,8 @@ def _about(report: Mapping[str, Any]) -> str:
         f"{report['background']:g}, seed {report['seed']}.",
         "Intervals are 95 % bootstraps, paired, over spectra"
         + (" and trainings (few trainings make them a lower bound)." if len(report["seeds"]) > 1 else "."),
-        "Untranslated: the input as it is. Identity: through the scaling and back, without the network.",
+        "Untranslated: the input as it is.",
     ]
-    if report["paired"] is not None:
-        lines.append(
-            f"Paired: {report['paired']['name']!r}, trained on true pairs, "
-            f"{report['paired']['parameters']:,} parameters in a generator."
-        )
     baseline = report["baseline"]
     if "unknown" in baseline:
         lines.append(f"No Richardson–Lucy and no data consistency: {baseline['unknown']}")
@@ -95,14 +89,7 @@ def write_report(
     """Write ``index.html`` and ``report.json``; `Exp2SimError` where the folder cannot be made."""
     from mantid_exp2sim.training.evaluation.plots import draw
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Exp2SimError(
-            f"The folder {folder} cannot be made.",
-            reason=str(error),
-            fix="Choose another folder for --report.",
-        ) from error
+    make_folder(folder)
     for name, text in (
         (REPORT, json.dumps(report, indent=1, allow_nan=False) + "\n"),
         (PAGE, page(report, draw(report, example, mask))),

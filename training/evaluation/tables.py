@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from mantid_exp2sim.training.evaluation.figures import READERS
 from mantid_exp2sim.training.evaluation.foreign import READINGS as FOREIGN_READINGS
@@ -29,24 +26,12 @@ def all_tables(report: Mapping[str, Any]) -> list[Table]:
         _consistency(report),
         _calibration(report),
         _null(report),
-        _null_areas(report),
         _foreign(report),
         _coverage(report),
         *_domain(report),
-        panels_that_decide(report),
         *_panels(report),
-        *_members(report),
     ]
     return [table for table in parts if table is not None and table.rows]
-
-
-def _members(report: Mapping[str, Any]) -> list[Table]:
-    """The same figures of each member alone."""
-    if "members" not in report:
-        return []
-    members = report["members"]
-    parts = [_accuracy(members), _gaps(members), _errors(members), _flux(members), _calibration(members)]
-    return [replace(table, title=f"Each member alone: {table.title}") for table in parts]
 
 
 def _accuracy(report: Mapping[str, Any]) -> Table:
@@ -59,29 +44,21 @@ def _accuracy(report: Mapping[str, Any]) -> Table:
 
 def _gaps(report: Mapping[str, Any]) -> Table:
     rows = []
-    for case, methods in report["gap_closed_by"].items():
-        for method, gap in methods.items():
-            value = "no gap" if gap["value"] is None else f"{100 * gap['value']:.0f} %"
-            ends = "the gap is not above its noise" if gap["low"] is None else interval(gap, 100, 0)
-            rows.append([words(case), words(method), f"{100 * gap['gap']:.1f}", value, ends])
-    header = ["direction", "by", "gap, points", "closed", "95 % interval"]
-    return Table("Share of the accuracy gap that is closed", header, rows)
+    for case, gap in report["gap_closed"].items():
+        value = "no gap" if gap["value"] is None else f"{100 * gap['value']:.0f} %"
+        ends = "the gap is not above its noise" if gap["low"] is None else interval(gap, 100, 0)
+        rows.append([words(case), f"{100 * gap['gap']:.1f}", value, ends])
+    header = ["direction", "gap, points", "closed", "95 % interval"]
+    return Table("Share of the accuracy gap that the model closes", header, rows)
 
 
 def _errors(report: Mapping[str, Any]) -> Table:
     rows = [
-        [
-            words(case),
-            words(method),
-            number(error["mean"]),
-            interval(error),
-            number(report["relative_l1"][case][method]["mean"]),
-            number(report["ssim"][case][method]["mean"]),
-        ]
+        [words(case), words(method), number(error["mean"]), interval(error)]
         for case, methods in report["relative_l2"].items()
         for method, error in methods.items()
     ]
-    header = ["direction", "by", "relative L2", "95 % interval", "relative L1", "SSIM"]
+    header = ["direction", "by", "relative L2", "95 % interval"]
     return Table("Distance to the true counterpart", header, rows)
 
 
@@ -156,16 +133,6 @@ def _null(report: Mapping[str, Any]) -> Table | None:
     return Table("Largest correlation of inputs of no class", ["input", "classifier", *classes], rows)
 
 
-def _null_areas(report: Mapping[str, Any]) -> Table:
-    rows = [
-        [domain, name, number(value, 4)]
-        for domain, areas in report["null_auroc"].items()
-        for name, value in areas.items()
-    ]
-    title = "AUROC of the largest correlation, spectra against inputs of no class"
-    return Table(title, ["classifier", "against", "AUROC"], rows)
-
-
 def _foreign(report: Mapping[str, Any]) -> Table | None:
     """Largest correlations of foreign materials; the change is what a forced deconvolution adds."""
     foreign = report.get("foreign", {})
@@ -208,98 +175,40 @@ def _with_interval(value: Mapping[str, Any], sign: str = "") -> str:
 
 
 def _coverage(report: Mapping[str, Any]) -> Table:
-    coverage = report["coverage"]
-    rows = (
-        [["not known", *[EM_DASH] * 4]]
-        if "68" not in coverage
-        else [
-            [
-                str(coverage["spectra"]),
-                percent(coverage["68"]),
-                percent(coverage["95"]),
-                percent(coverage["68_bright"]),
-                percent(coverage["95_bright"]),
-            ]
-        ]
-    )
-    for direction, parts in coverage.get("calibration", {}).items():
-        if isinstance(parts, Mapping) and "overall" in parts:
-            overall, bright = parts["overall"], parts["bright"]
-            numbers = (overall["68"], overall["95"], bright["68"], bright["95"])
-            spectra = f"{coverage['calibration']['spectra']}, {direction}, all conditions"
-            rows.append([spectra, *map(percent, numbers)])
-    header = ["spectra", "within 68 %", "within 95 %", "68 %, bright bins", "95 %, bright bins"]
-    return Table("Coverage of the errors (measurement-like data)", header, rows)
+    rows = []
+    for direction in ("deconvolve", "convolve"):
+        shares = report["coverage"].get(direction, {})
+        if "overall" in shares:
+            parts = ((part, level) for part in ("overall", "bright") for level in ("68", "95"))
+            rows.append([direction, *(percent(shares[part][level]) for part, level in parts)])
+    header = ["direction", "within 68 %", "within 95 %", "68 %, bright bins", "95 %, bright bins"]
+    return Table("Coverage of the errors, clean and measurement-like data together", header, rows)
 
 
 def _domain(report: Mapping[str, Any]) -> list[Table]:
     """Of whole spectra, and of single cuts where these were asked for."""
-    titles = {"domain": "Domain measure", "domain_of_cuts": "Domain measure of single cuts"}
-    return [table for key, title in titles.items() if key in report for table in _checked(report[key], title)]
+    titles = {"domain": "Domain check", "domain_of_cuts": "Domain check of single cuts"}
+    return [
+        _checked(report[key], title) for key, title in titles.items() if "controls" in report.get(key, {})
+    ]
 
 
-def _checked(domain: Any, title: str) -> list[Table]:
-    """Whatever the control report holds: numbers as they are, tables of numbers as tables."""
-    if not isinstance(domain, Mapping) or "not known" in domain:
-        return [Table(title, ["", ""], [["not known", str(domain.get("not known", ""))]])]
-    single = [[words(str(k)), _cell(v)] for k, v in domain.items() if not isinstance(v, Mapping)]
-    checked = [Table(title, ["", ""], single)]
-    for name, inner in domain.items():
-        if isinstance(inner, Mapping) and inner and all(isinstance(v, Mapping) for v in inner.values()):
-            checked.append(_of_mappings(f"{title}: {words(str(name))}", inner))
-        elif isinstance(inner, Mapping):
-            rows = [[words(str(k)), _cell(v)] for k, v in inner.items()]
-            checked.append(Table(f"{title}: {words(str(name))}", ["", ""], rows))
-    return checked
-
-
-def _of_mappings(title: str, rows_by_name: Mapping[str, Mapping[str, Any]]) -> Table:
-    """A row for each mapping, a column for each of their keys."""
-    keys = list(dict.fromkeys(key for inner in rows_by_name.values() for key in inner))
-    rows = [[words(name), *(_cell(inner.get(key)) for key in keys)] for name, inner in rows_by_name.items()]
-    return Table(title, ["", *map(words, keys)], rows)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return EM_DASH
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{words(str(k))} {_cell(v)}" for k, v in value.items())
-    text = str(value)
-    return text if len(text) < 200 else text[:200] + " …"
-
-
-def panels_that_decide(report: Mapping[str, Any]) -> Table | None:
-    """The ten panels that the classifier's answer depends on most; None where that is not known."""
-    panels = report["panels"]
-    if "deciding" not in panels:
-        return None
-    values = np.array(panels["deciding"])
-    rows = []
-    for place in np.argsort(-values, axis=None)[:10]:
-        e, w = (int(n) for n in np.unravel_index(place, values.shape))
-        energy = report["incident_energies"][e]
-        rows.append(
-            [
-                f"{energy:g} meV",
-                _window(report, e, w),
-                number(values[e, w]),
-                number(panels["occlusion"][e][w]),
-                percent(panels["weights"][e][w]),
-            ]
-        )
-    header = ["Ei", "energy transfer", "mean change", "mean fall of the score without it", "share of the map"]
-    return Table("Panels that decide", header, rows)
-
-
-def _window(report: Mapping[str, Any], energy: int, window: int) -> str:
-    edges = report["energy_edges"]
-    if edges is None:
-        return f"bin {window}"
-    ei = report["incident_energies"][energy]
-    return f"{edges[window] * ei:.3g} to {edges[window + 1] * ei:.3g} meV"
+def _checked(domain: Mapping[str, Any], title: str) -> Table:
+    """A row for the spectra of the domain and for each control."""
+    rows = [
+        [
+            words(name),
+            number(entry.get("auroc")),
+            percent(entry["share_below_0.05"]),
+            percent(entry["verdicts"]["untrustworthy"]),
+        ]
+        for name, entry in {"in domain": domain["in_domain"], **domain["controls"]}.items()
+    ]
+    title += f": p-values of the domain are uniform with p = {domain['in_domain']['ks_p']:.2f}"
+    if domain["error_correlation"] is not None:
+        figures = (f"{words(key)} {value:.2f}" for key, value in domain["error_correlation"].items())
+        title += f"; rank correlation with the true error: {', '.join(figures)}"
+    return Table(title, ["data", "AUROC", "p < 0.05", "untrustworthy"], rows)
 
 
 def _panels(report: Mapping[str, Any]) -> list[Table]:

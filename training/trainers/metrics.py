@@ -38,8 +38,9 @@ def flux_ratio(x: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> floa
 
 def sliced_distance(
     x: torch.Tensor,
-    reference: torch.Tensor,
     mask: torch.Tensor,
+    reference: torch.Tensor,
+    mask_reference: torch.Tensor,
     *,
     patch: int = 5,
     windows: int = 3,
@@ -49,57 +50,15 @@ def sliced_distance(
 ) -> float:
     """Sliced Wasserstein-1 distance between the patches of two unpaired sets, 0 = the same distribution.
 
-    Patches are ``patch`` × ``patch`` bins of ``windows`` neighbouring energies, wholly measured, ``count`` of
-    them from each set at the same places; both are projected on random directions and compared sorted, in
-    units of the second set's standard deviation along the direction. Scaled intensities.
+    Both are (n, Ei, h, k, E) of scaled intensities, with masks of the same shape, True = unknown; the sets
+    may differ in size. Patches are ``patch`` × ``patch`` bins of ``windows`` neighbouring energies, drawn at
+    random until ``count`` wholly measured ones are found in each set, and smaller where there are none. They
+    are projected on random directions and compared sorted, in units of the reference's standard deviation
+    along the direction.
 
     >>> import torch
     >>> x = torch.rand(4, 1, 8, 8, 4)
-    >>> sliced_distance(x, x, torch.zeros(1, 8, 8, 4).bool(), count=50)
-    0.0
-    """
-    import torch
-
-    rng = np.random.default_rng(seed)
-    size, places = _measured_patches(mask, patch, windows)
-    corners = places[torch.from_numpy(rng.integers(0, len(places), count))]
-    spread = float(np.prod(size))
-    vectors = torch.from_numpy(rng.standard_normal((int(spread), directions)).astype(np.float32))
-    vectors = vectors / vectors.norm(dim=0)
-    projected = []
-    for volumes in (x, reference):
-        which = torch.from_numpy(np.random.default_rng(seed).integers(0, len(volumes), count))
-        rows = [which[:, None, None, None], corners[:, 0, None, None, None]]
-        for axis, length in enumerate(size):
-            shape = [1, 1, 1, 1]
-            shape[axis + 1] = length
-            steps = torch.arange(length).reshape(shape)
-            rows.append(corners[:, axis + 1, None, None, None] + steps)
-        projected.append((volumes[tuple(rows)].flatten(1).float() @ vectors).sort(dim=0).values)
-    deviation = projected[1].std(dim=0).clamp_min(1e-12)
-    return float(((projected[0] - projected[1]).abs().mean(dim=0) / deviation).mean())
-
-
-def sliced_distance_of_sets(
-    x: torch.Tensor,
-    mask: torch.Tensor,
-    reference: torch.Tensor,
-    mask_reference: torch.Tensor,
-    *,
-    patch: int = 5,
-    windows: int = 3,
-    count: int = 4000,
-    directions: int = 96,
-    seed: int = 0,
-) -> float:
-    """`sliced_distance` of sets with a mask for each sample, and of different sizes.
-
-    All (n, Ei, h, k, E), masks True = unknown. Patches are drawn at random until ``count`` wholly measured
-    ones are found in each set; they are made smaller where there are none.
-
-    >>> import torch
-    >>> x = torch.rand(4, 1, 8, 8, 4)
-    >>> sliced_distance_of_sets(x, x > 2, x, x > 2, count=50)
+    >>> sliced_distance(x, x > 2, x, x > 2, count=50)
     0.0
     """
     import torch
@@ -141,17 +100,6 @@ def _draw_patches(
     good = ~mask.expand_as(x)[tuple(rows)].flatten(1).any(1)
     wholly = good.nonzero()[:count, 0]
     return x[tuple(row[wholly] if len(row) == len(good) else row for row in rows)].flatten(1).float()
-
-
-def _measured_patches(mask: torch.Tensor, patch: int, windows: int) -> tuple[list[int], torch.Tensor]:
-    """The patch size, made smaller until some patch is wholly measured, and the corners of those, (n, 4)."""
-    while True:
-        size = [min(n, p) for n, p in zip(mask.shape[1:], (patch, patch, windows), strict=True)]
-        unfolded = (~mask).unfold(1, size[0], 1).unfold(2, size[1], 1).unfold(3, size[2], 1)
-        places = unfolded.flatten(4).all(4).nonzero()
-        if len(places) or patch == windows == 1:
-            return size, places
-        patch, windows = max(1, patch - 2), max(1, windows - 1)
 
 
 def negative_log_likelihood(correlations: torch.Tensor, labels: torch.Tensor) -> float:

@@ -1,19 +1,22 @@
-"""Pictures of validation samples during a run."""
+"""Pictures of samples, row by row."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from mantid_exp2sim.storage.atomic import atomic_path
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def draw_rows(path: Path, rows: Mapping[str, tuple[Tensor, Tensor]], energies: Tensor) -> None:
-    """Draw a PNG: one row per title, values and mask (Ei, h, k, E); columns are windows of three Ei."""
+def panel_rows(rows: Mapping[str, tuple[Tensor, Tensor]], energies: Sequence[float]) -> Figure:
+    """Draw a row for each title, of values and mask (Ei, h, k, E); columns are panels of three Ei.
+
+    A column has one colour scale, and grey where nothing was measured.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -22,17 +25,16 @@ def draw_rows(path: Path, rows: Mapping[str, tuple[Tensor, Tensor]], energies: T
     panels = [(e, w) for e in sorted({0, len(energies) // 2, len(energies) - 1}) for w in shown]
     figure = Figure(figsize=(1.2 * len(panels) + 1, 1.3 * len(rows)), layout="constrained")
     FigureCanvasAgg(figure)
-    axes: Any = figure.subplots(len(rows), len(panels), squeeze=False)
+    grid: Any = figure.subplots(len(rows), len(panels), squeeze=False)
     for column, (e, w) in enumerate(panels):
-        top = float(torch.stack([values[e, :, :, w] for values, _ in rows.values()]).max()) or 1.0
-        axes[0, column].set_title(f"{float(energies[e]):g} meV, {w}", fontsize=7)
-        for row, (values, mask) in enumerate(rows.values()):
-            panel = values[e, :, :, w].masked_fill(mask[e, :, :, w], float("nan"))
-            axis = axes[row, column]
-            axis.imshow(panel.numpy(), vmin=0, vmax=top, origin="lower")
-            axis.set_xticks([])
-            axis.set_yticks([])
-    for row, title in enumerate(rows):
-        axes[row, 0].set_ylabel(title, fontsize=7)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
+        hidden = [
+            values[e, :, :, w].masked_fill(mask[e, :, :, w], torch.nan) for values, mask in rows.values()
+        ]
+        top = float(torch.stack(hidden).nan_to_num().max()) or 1.0
+        grid[0, column].set_title(f"{energies[e]:g} meV, {w}", fontsize=7)
+        for axes, panel in zip(grid[:, column], hidden, strict=True):
+            axes.imshow(panel.numpy(), vmin=0, vmax=top, origin="lower", aspect="auto")
+            axes.set(xticks=[], yticks=[], facecolor="0.72")
+    for axes, title in zip(grid[:, 0], rows, strict=True):
+        axes.set_ylabel(title, fontsize=7)
+    return figure

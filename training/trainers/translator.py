@@ -20,7 +20,6 @@ from mantid_exp2sim.networks import build_discriminator, build_generator, build_
 from mantid_exp2sim.networks.discriminator import patch_weights
 from mantid_exp2sim.networks.generator import Generator
 from mantid_exp2sim.networks.projection import Projection
-from mantid_exp2sim.networks.winograd import use_winograd
 from mantid_exp2sim.training.config import TranslatorConfig
 from mantid_exp2sim.training.datasets.prefetch import Prefetch
 from mantid_exp2sim.training.datasets.sampler import Batches
@@ -100,8 +99,6 @@ class TranslatorTrainer:
 
     def _place(self, network: Net) -> Net:
         network = network.to(self.device)
-        if self.config.run.precision == "float32":
-            use_winograd(network)
         if self.layout.dimension > 1:
             kind = torch.channels_last if self.layout.dimension == 2 else torch.channels_last_3d
             network = network.to(memory_format=kind)  # type: ignore[call-overload]

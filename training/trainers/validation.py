@@ -14,12 +14,13 @@ from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.networks.generator import Generator
 from mantid_exp2sim.networks.layout import Layout
 from mantid_exp2sim.simulation.noise import MeasurementNoise
+from mantid_exp2sim.storage.atomic import atomic_path
 from mantid_exp2sim.training.config import TranslatorConfig
 from mantid_exp2sim.training.datasets.dataset import Integers
 from mantid_exp2sim.training.datasets.measured import Measurement
 from mantid_exp2sim.training.datasets.sampler import DataSet, Domain, Samples
 from mantid_exp2sim.training.trainers import metrics
-from mantid_exp2sim.training.trainers.pictures import draw_rows
+from mantid_exp2sim.training.trainers.pictures import panel_rows
 
 GOAL = {"deconvolve": "target", "convolve": "convolved"}
 """The data kind that each direction leads to."""
@@ -106,13 +107,11 @@ class TranslatorValidation:
 
     def _sliced(self, x: Tensor, source: ValidationSamples, goal: ValidationSamples) -> float:
         """Compare, of paired sets, one half translated with the other half's truth: no pairs."""
+        masks = source.mask.expand_as(source.x), goal.mask.expand_as(goal.x)
         if not self.paired:
-            return metrics.sliced_distance_of_sets(x, source.mask, goal.x, goal.mask)
+            return metrics.sliced_distance(x, masks[0], goal.x, masks[1])
         half = len(goal.x) // 2
-        if len(source.mask) == 1:
-            return metrics.sliced_distance(x[:half], goal.x[half:], source.mask[0])
-        masks = source.mask[:half], goal.mask[half:]
-        return metrics.sliced_distance_of_sets(x[:half], masks[0], goal.x[half:], masks[1])
+        return metrics.sliced_distance(x[:half], masks[0][:half], goal.x[half:], masks[1][half:])
 
     def score(self, direction: str, report: Mapping[str, float]) -> float:
         """Return the number by which the best generator of a direction is chosen; lower is better."""
@@ -132,7 +131,9 @@ class TranslatorValidation:
             "target": (first["target"].x[0], first["target"].mask[0]),
             "target, convolved": (output["convolve"], first["target"].mask[0]),
         }
-        draw_rows(path, rows, first["convolved"].energies[0])
+        figure = panel_rows(rows, first["convolved"].energies[0].tolist())
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=110)
 
 
 def make_validation(

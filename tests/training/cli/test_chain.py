@@ -116,12 +116,13 @@ def test_evaluation_and_use_give_the_same_numbers(chain: Path, capsys: pytest.Ca
     import torch
 
     from mantid_exp2sim.training.datasets.sampler import open_dataset
-    from mantid_exp2sim.training.evaluation import Settings, evaluate, model_translator
+    from mantid_exp2sim.training.evaluation import Settings, evaluate
+    from mantid_exp2sim.training.evaluation.baselines import translated
     from mantid_exp2sim.training.trainers.scores import correlations
 
     model = mantid_exp2sim.load_model(chain / "tiny")
     data = open_dataset(chain / "data")
-    settings = Settings(seed=1, classical=2, extras=1, panels=1)
+    settings = Settings(seed=1, classical=2, coverage=1)
     report, _ = evaluate(model.bundle, chain / "data", settings=settings)
     assert report["mosaics"] == 6
     assert set(report["gap_closed"]) == {"deconvolve", "deconvolve_measured", "convolve"}
@@ -136,8 +137,7 @@ def test_evaluation_and_use_give_the_same_numbers(chain: Path, capsys: pytest.Ca
     class Set:
         mask, energies = torch.from_numpy(data.mask), torch.from_numpy(data.energies)
 
-    translated = model_translator(model.bundle)("deconvolve", torch.from_numpy(values), Set)  # type: ignore[arg-type]
-    batch = translated[0].numpy()
+    batch = translated(model.bundle, "deconvolve", torch.from_numpy(values), Set)[0].numpy()  # type: ignore[arg-type]
     keep = ~data.mask
     assert np.allclose(volumes_from_picture(used.intensity)[keep], batch[keep], rtol=1e-4, atol=1e-4)
     found = correlations(model.bundle, "integrated", torch.from_numpy(values), Set.mask)[0]

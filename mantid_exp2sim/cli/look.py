@@ -12,6 +12,7 @@ from mantid_exp2sim.cli.files import check_picture
 from mantid_exp2sim.cli.options import READ, add_command, add_reading, read
 from mantid_exp2sim.cli.output import emit
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram.uncertainty import find_unknown_errors
 
 if TYPE_CHECKING:
     from mantid_exp2sim.histogram import Floats, Histogram
@@ -149,6 +150,7 @@ def describe(histogram: Histogram) -> dict[str, Any]:
         "mean": mean,
         "total": total,
         "has_errors": bool(np.any(histogram.variance[good] > 0)),
+        "unknown_errors": int(find_unknown_errors(histogram.variance, histogram.mask).sum()),
         "metadata": dict(histogram.metadata),
     }
 
@@ -178,6 +180,8 @@ def _text(name: str, report: dict[str, Any]) -> str:
         edges = f"{axis['from']:.6g} to {axis['to']:.6g}{unit}"
         lines.append(f"  {axis['name']:12} {edges}, {axis['bins']} bins ({axis['frame']})")
     errors = "with errors" if report["has_errors"] else "without errors"
+    if report["unknown_errors"]:
+        errors += f", not known (0) in {report['unknown_errors']} of {report['measured_bins']} measured bins"
     lines.append(
         f"  intensity    {report['minimum']:.6g} to {report['maximum']:.6g}, "
         f"mean {report['mean']:.6g}, {errors}"

@@ -50,6 +50,13 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         metavar=("A", "B", "C"),
         help="lattice constants in Å: an NXSPE file becomes h–k–E with c along the beam (without: |Q|–E)",
     )
+    parser.add_argument(
+        "--twins",
+        type=float,
+        nargs="+",
+        metavar="V",
+        help="volumes of the twins in a SpinW result (without: those of the file, else equal ones)",
+    )
 
 
 def read(path: str, args: argparse.Namespace) -> Histogram:
@@ -65,7 +72,7 @@ def read(path: str, args: argparse.Namespace) -> Histogram:
             fix="Give whole numbers with commas between them.",
         ) from error
     lattice = None if args.lattice is None else (args.lattice[0], args.lattice[1])
-    return load(path, mask=args.mask, index=index, lattice=lattice)
+    return load(path, mask=args.mask, index=index, lattice=lattice, twins=args.twins)
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

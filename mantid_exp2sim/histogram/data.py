@@ -30,6 +30,7 @@ from mantid_exp2sim.histogram.rebinning import (
     rebin,
     regular_edges,
 )
+from mantid_exp2sim.histogram.uncertainty import find_spoiling
 from mantid_exp2sim.nexus import NexusTree, experiments_of
 
 _OF_FILE = ("format", "coordinate_system", "visual_normalization", "horace", "left_out")
@@ -45,7 +46,7 @@ class Histogram(Operators):
     intensity
         float64 (n0, n1, …), in the user's unit; NaN where not measured.
     variance
-        float64, same shape, square of that unit; NaN where not measured.
+        float64, same shape, square of that unit; 0 where the error is not known, NaN where not measured.
     mask
         bool, same shape; True = not measured.
     axes
@@ -334,9 +335,11 @@ class Histogram(Operators):
         options: dict[str, Any]
         value: Any
         variance: Any
+        spoiling = find_spoiling(self.intensity, self.variance, self.mask)
         if isinstance(other, Histogram):
             require_same_axes(self.axes, other.axes, operation)
             value, variance, mask = other.intensity, other.variance, self.mask | other.mask
+            spoiling = spoiling | find_spoiling(value, variance, other.mask)
             options = {"right": {key: other.metadata.get(key) for key in ("title", "history")}}
             differing = {
                 k for k in self.metadata if k in other.metadata and self.metadata[k] != other.metadata[k]
@@ -351,6 +354,7 @@ class Histogram(Operators):
         if reflected:
             values, variances = (value, self.intensity), (variance, self.variance)
         result, spread = combine(operation, values, variances)
+        spread = np.where(spoiling & np.isfinite(spread), 0.0, spread)
         metadata = with_step(
             {k: v for k, v in self.metadata.items() if k not in differing - {"title", "history"}},
             operation,

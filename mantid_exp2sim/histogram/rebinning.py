@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram.axis import Axis, Booleans, Floats
+from mantid_exp2sim.histogram.uncertainty import find_spoiling
 
 MINIMUM_MEASURED = 0.5
 """Share of a bin that must have been measured, where nothing else is asked for."""
@@ -79,7 +80,8 @@ def rebin(
 
     ``intensity``, ``variance``, ``mask`` (True = not measured) are arrays of the sizes of ``edges``; the
     result has those of ``target``. Further axes of the arrays stay as they are. A bin whose measured share is
-    below ``minimum_measured`` is masked.
+    below ``minimum_measured`` is masked. One with a part whose error is not known has the variance 0
+    (:mod:`mantid_exp2sim.histogram.uncertainty`).
 
     >>> fine = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
     >>> binned = rebin(np.array([1.0, 3.0, 5.0, 7.0]), np.ones(4), np.zeros(4, bool), [fine], [fine[::2]])
@@ -103,6 +105,9 @@ def rebin(
     result, deviation = counts / room, errors / room**2
     if values == "sum":
         result, deviation = result * whole, deviation * whole**2
+    spoiling = find_spoiling(intensity, variance, mask)
+    if spoiling.any():
+        deviation = np.where(_apply(spoiling.astype(np.float64), parts) > 1e-9 * whole, 0.0, deviation)
     return Binned(np.where(hidden, 0.0, result), np.where(hidden, 0.0, deviation), hidden, share)
 
 

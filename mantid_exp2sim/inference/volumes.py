@@ -16,6 +16,7 @@ import numpy.typing as npt
 from mantid_exp2sim import mosaic
 from mantid_exp2sim.errors import AxisError, Exp2SimError, IncidentEnergyError, OptionError
 from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram, require_histogram
+from mantid_exp2sim.histogram.uncertainty import estimate_variance, find_spoiling
 from mantid_exp2sim.inference.options import require_energy
 from mantid_exp2sim.io.axes import integrated_axis, usual_unit
 from mantid_exp2sim.model.card import AcceptedAxis, Card
@@ -28,9 +29,10 @@ _TITLES = {"h": "h", "k": "k", "energy": "energy transfer"}
 class Volumes:
     """B volumes of one binning, (B, h, k, E), as views of the histogram where that can be.
 
-    ``values`` and ``variances`` are float64, NaN where the mask is True; ``incident_energies`` is float64
-    (B,) in meV. ``close`` takes a result (B, h, k, E) back to the shape and the axis order of the histogram
-    it came from, and ``open`` an array of that shape to (B, h, k, E).
+    ``values`` and ``variances`` are float64, NaN where the mask is True; intensities without a known error
+    have that of counts (:mod:`mantid_exp2sim.histogram.uncertainty`). ``incident_energies`` is float64 (B,)
+    in meV. ``close`` takes a result (B, h, k, E) back to the shape and the axis order of the histogram it
+    came from, and ``open`` an array of that shape to (B, h, k, E).
     """
 
     values: Floats
@@ -43,7 +45,7 @@ class Volumes:
     def follow(self, histogram: Histogram) -> Volumes:
         """Return the volumes of another histogram with the same axes and gaps."""
         values, variances = self.open(histogram.intensity), self.open(histogram.variance)
-        return replace(self, values=values, variances=variances)
+        return replace(self, values=values, variances=_with_errors(values, variances, self.mask))
 
     @property
     def intensity(self) -> Floats:
@@ -158,14 +160,15 @@ def _opened(
     opened: Callable[[npt.NDArray[Any]], npt.NDArray[Any]],
     close: Callable[[npt.NDArray[Any]], npt.NDArray[Any]],
 ) -> Volumes:
-    return Volumes(
-        opened(histogram.intensity),
-        opened(histogram.variance),
-        opened(histogram.mask),
-        energies,
-        opened,
-        close,
-    )
+    values, variances, mask = (opened(a) for a in (histogram.intensity, histogram.variance, histogram.mask))
+    return Volumes(values, _with_errors(values, variances, mask), mask, energies, opened, close)
+
+
+def _with_errors(values: Floats, variances: Floats, mask: Booleans) -> Floats:
+    """Estimate errors of intensities that have none, volume by volume; one without any error keeps none."""
+    if not any(find_spoiling(*volume).any() for volume in zip(values, variances, mask, strict=True)):
+        return variances
+    return np.stack([estimate_variance(*volume) for volume in zip(values, variances, mask, strict=True)])
 
 
 def _order(histogram: Histogram, positions: dict[str, int | None], card: Card) -> tuple[str, str, str]:

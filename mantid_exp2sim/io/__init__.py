@@ -6,6 +6,7 @@ One module per format; `load` and `save` are all that the rest of the package us
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ def load(
     mask: MaskLike | None = None,
     index: int | tuple[int, ...] | None = None,
     lattice: tuple[float, float] | None = None,
+    twins: Sequence[float] | None = None,
 ) -> Histogram:
     """Read a histogram from a file; the format is told from the content.
 
@@ -52,11 +54,14 @@ def load(
         Which entry of a published array that holds several spectra.
     lattice
         Lattice constants a and b in Å: an NXSPE file becomes h–k–E with c ∥ ki. Without them it is |Q|–E.
+    twins
+        Volumes of the twins of a SpinW result, in their order and any unit. Without them those of the file
+        count, else equal ones, which the metadata ``left_out`` then say.
 
     Returns
     -------
     Histogram
-        Intensity, variance (0 where the file has none), mask and axes.
+        Intensity, variance (0 where the file has none: an error that is not known), mask and axes.
 
     Raises
     ------
@@ -79,6 +84,8 @@ def load(
         raise Exp2SimError(f"{file} holds one histogram.", fix="Leave the index out.")
     if lattice is not None and kind != "nxspe":
         raise Exp2SimError(f"{file} is no NXSPE file.", fix="Leave the lattice out.")
+    if twins is not None and kind not in ("matlab5", "matlab73"):
+        raise Exp2SimError(f"{file} is no result of SpinW.", fix="Leave the volumes of the twins out.")
     if kind == "npy":
         from mantid_exp2sim.io import published
 
@@ -86,7 +93,7 @@ def load(
         return _checked(published.read(file, mask=mask, index=entry), file)
     try:
         with np.errstate(all="ignore"):
-            histogram = _read(file, kind, lattice)
+            histogram = _read(file, kind, lattice, twins)
     except MemoryError as error:
         raise Exp2SimError(
             f"{file} is too large for this machine's memory.", fix="Cut the data, or use another machine."
@@ -94,7 +101,9 @@ def load(
     return _checked(_with_mask(histogram, mask), file)
 
 
-def _read(file: Path, kind: str, lattice: tuple[float, float] | None) -> Histogram:
+def _read(
+    file: Path, kind: str, lattice: tuple[float, float] | None, twins: Sequence[float] | None
+) -> Histogram:
     if kind == "npz":
         from mantid_exp2sim.io import npz
 
@@ -106,7 +115,7 @@ def _read(file: Path, kind: str, lattice: tuple[float, float] | None) -> Histogr
     if kind in ("matlab5", "matlab73"):
         from mantid_exp2sim.io import spinw
 
-        return spinw.read(file, is_hdf5=kind == "matlab73")
+        return spinw.read(file, is_hdf5=kind == "matlab73", twins=twins)
     if kind == "nxspe":
         from mantid_exp2sim.io import nxspe
 

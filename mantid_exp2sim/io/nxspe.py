@@ -2,7 +2,8 @@
 
 Each bin of each spectrum goes into the bin of Q in which its centre lies, with Q = ki − kf from the incident
 energy and the detector's angles. Intensities of one bin are averaged with equal weights, variances with the
-squares of these. No bin gets anything that was not measured in it: bins without a detector are masked.
+squares of these; a bin of 0 ± 0 has no counts (:mod:`mantid_exp2sim.histogram.uncertainty`). No bin gets
+anything that was not measured in it: bins without a detector are masked.
 Data that still hold kf/ki (``ki_over_kf_scaling`` 0) are multiplied by ki/kf.
 
 Frame, as of the instruments of this package: x along the beam, y horizontal, z up, and for h–k–E c ∥ ki,
@@ -20,6 +21,7 @@ import numpy as np
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram
+from mantid_exp2sim.histogram.uncertainty import find_spoiling
 from mantid_exp2sim.io.axes import edges_of, energy_axis, modulus_axis, momentum_axis
 from mantid_exp2sim.io.files import damaged, reading
 from mantid_exp2sim.io.hdf5 import read_tree
@@ -233,6 +235,10 @@ def _rebinned(run: Run, momentum: list[Floats], axes: tuple[Axis, ...], budget: 
     weight = np.where(empty, 1, count)
     with np.errstate(over="ignore"):
         intensity, variance = sums[0] / weight, sums[1] / weight**2
+    spoiling = find_spoiling(run.signal, run.variance, run.mask) & inside
+    if spoiling.any():
+        parts = np.bincount(flat, weights=spoiling[inside], minlength=size)
+        variance = np.where(parts > 0, 0.0, variance)
     mask = empty | ~np.isfinite(intensity) | ~np.isfinite(variance)
     return Histogram(
         intensity.reshape(shape), variance.reshape(shape), mask.reshape(shape), axes, run.metadata

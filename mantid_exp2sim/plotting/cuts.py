@@ -31,7 +31,7 @@ def draw_lines(histograms: Mapping[str, Histogram], vmax: float | None) -> Figur
     axes = figure.subplots()
     for name, histogram in histograms.items():
         axis = histogram.axes[0]
-        errors = np.sqrt(histogram.variance)
+        errors = np.sqrt(np.where(histogram.variance > 0, histogram.variance, np.nan))
         style: dict[str, Any] = {"fmt": "o-", "markersize": 3.5, "linewidth": 0.9, "capsize": 2}
         axes.errorbar(
             axis.centres,

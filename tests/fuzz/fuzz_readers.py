@@ -134,11 +134,29 @@ def spectrum() -> dict[str, Any]:
     h, k = (a.ravel(order="F") for a in np.meshgrid([0.0, 0.5, 1.0], [0.0, 0.5], indexing="ij"))
     hkl = np.stack([h, k, 0 * h])
     correlations = np.ones((3, 3, 2, 6)) * (1 + 0.5j)
-    omega, twins = np.stack([h + 1, k + 2]), np.empty((1, 2), dtype=object)
-    twins[0, 0], twins[0, 1] = correlations, 2 * correlations
-    cell = np.empty((1, 2), dtype=object)
-    cell[0, 0], cell[0, 1] = omega, omega
-    return {"hkl": hkl, "hklA": hkl * 2, "omega": cell, "Sab": twins, "title": "Numerical LSWT spectrum"}
+    omega, twins = np.stack([h + 1, k + 2]), cells(correlations, 2 * correlations)
+    content = {"hkl": hkl, "hklA": hkl * 2, "omega": cells(omega, omega), "Sab": twins}
+    return {**content, "title": "Numerical LSWT spectrum"}
+
+
+def cells(*parts: object) -> Any:
+    """A cell (1, n) of MATLAB."""
+    cell = np.empty((1, len(parts)), dtype=object)
+    cell[0] = np.fromiter(parts, dtype=object)
+    return cell
+
+
+def volume() -> dict[str, Any]:
+    """A result on a grid of points in three directions, with two twins."""
+    h, k, l = np.meshgrid(np.arange(3.0), [0.0, 0.5], [0.0, 1.0], indexing="ij")  # noqa: E741
+    sums = np.arange(48.0).reshape(4, 3, 2, 2)
+    return {"hkl": np.stack([h, k, l]), "swConv": cells(sums, 2 * sums), "Evect": np.arange(5.0)}
+
+
+def path() -> dict[str, Any]:
+    """A result along a path with a corner."""
+    points = np.array([[0.0, 0, 0], [0.5, 0, 0], [0.5, 0.5, 0], [0.5, 0.5, 1]]).T
+    return {"hkl": points, "hklA": points, "swConv": np.ones((2, 4)), "Evect": np.arange(3.0)}
 
 
 def binned() -> dict[str, Any]:
@@ -222,15 +240,29 @@ def seeds() -> dict[str, tuple[str, list[bytes]]]:
     array = io.BytesIO()
     np.save(array, np.ones((1, 240, 400), dtype=np.float32))
     mats = [spectrum(), binned(), {"spec": binned(), "other": {"a": "text", "b": np.eye(2) > 0}}]
+    mats += [volume(), path()]
     return {
         "horace 2, 3": (".sqw", [saved(".sqw"), saved(".d2d"), sqw(2.0), sqw(3.3)]),
         "horace 4": (".sqw", [sqw4(np.ones((3, 2))), sqw4(np.ones(4)), sqw4(np.ones((2, 2, 1, 2)))]),
         "matlab 5": (".mat", [*map(matlab5, mats), matlab5(mats[2], compressed=True)]),
         "matlab 7.3": (
             ".mat",
-            [*map(matlab73, mats[:2]), *(matlab73(mats[1], loop=x) for x in (True, "group"))],
+            [
+                *(matlab73(content) for content in (*mats[:2], *mats[3:])),
+                *(matlab73(mats[1], loop=x) for x in (True, "group")),
+            ],
         ),
-        "nxspe": (".nxspe", [nxspe(), nxspe(**{"NXSPE_info/psi": None})]),
+        "nxspe": (
+            ".nxspe",
+            [
+                nxspe(),
+                nxspe(**{"NXSPE_info/psi": None}),
+                nxspe(
+                    **{"data/error": np.tile([0.0, 1, 1, 1, 1], (4, 1)), "data/azimuthal_width": np.ones(4)}
+                ),
+                nxspe(**{"NXSPE_info/ki_over_kf_scaling": np.array([0])}),
+            ],
+        ),
         "mdhisto": (".nxs", [saved(".nxs")]),
         "npz": (".npz", [saved(".npz")]),
         "npy": (".npy", [array.getvalue()]),

@@ -19,11 +19,35 @@ from tests.fuzz import fuzz_readers as fuzz
 Array = npt.NDArray[np.float64]
 
 
+def totals(h: Histogram) -> Array:
+    """Integrate a density per meV over the energy, the last axis."""
+    return np.asarray((h.intensity * h.axes[-1].widths).sum(axis=-1))
+
+
 def grid() -> tuple[Array, Array]:
     """Points (3, 5, 4) and energies (2, 5, 4) of a square lattice, as ``sw_qgrid`` orders them."""
     h, k = np.meshgrid(np.linspace(0, 1, 5), np.linspace(0, 0.6, 4), indexing="ij")
     omega = 1 + 2 * (1 - np.cos(2 * np.pi * h) * np.cos(2 * np.pi * k))
     return np.stack([h, k, 0 * h]), np.stack([omega, -omega])
+
+
+@pytest.mark.parametrize("centres", [False, True])
+@pytest.mark.parametrize("bins", [40, 80])
+def test_sums_of_sw_egrid_are_densities(bins: int, centres: bool) -> None:
+    edges = np.linspace(0, 40, bins + 1)
+    modes = np.linspace(2, 38, 36001)  # a continuum of strength 1 per meV
+    sums = np.histogram(modes, edges, weights=np.full(modes.size, 36 / modes.size))[0]
+    points = np.stack([np.linspace(-1, 1, 3), np.zeros(3), np.zeros(3)])
+    vector = (edges[1:] + edges[:-1]) / 2 if centres else edges
+    h = from_variables({"spec": {"hkl": points, "swConv": np.tile(sums, (3, 1)).T, "Evect": vector}})
+    np.testing.assert_allclose(h.intensity[:, (edges[:-1] >= 2) & (edges[1:] <= 38)], 1, rtol=2e-3)
+    np.testing.assert_allclose(totals(h), 36)
+
+
+def test_density_in_bins_of_different_widths() -> None:
+    content = {"hklA": np.array([[1.0, 2.0]]), "swConv": np.array([[1.0, 2], [4, 8]]), "Evect": [[0.0, 1, 5]]}
+    h = from_variables({"spec": {**content, "Evect": np.array(content["Evect"])}})
+    np.testing.assert_array_equal(h.intensity, [[1, 1], [2, 2]])
 
 
 @pytest.mark.parametrize("twins", [1, 2])
@@ -42,7 +66,7 @@ def test_grid_of_spinwave() -> None:
     hkl, omega = grid()
     h = from_variables({"spec": {"hkl": hkl, "omega": omega, "Sperp": np.ones(omega.shape)}})
     assert h.shape == (5, 4, 500)
-    np.testing.assert_array_equal(h.intensity.sum(axis=2), 1)
+    np.testing.assert_allclose(totals(h), 1)
     energy = h.axes[2].centres[h.intensity.argmax(axis=2)]
     np.testing.assert_allclose(energy, omega[0], atol=h.axes[2].widths[0])
 
@@ -54,8 +78,8 @@ def test_rounding_on_a_bragg_point_is_no_mode() -> None:
     strength = np.where(omega > 1e-3, 8 / np.maximum(omega, 1e-3), 2.4e8)
     points = np.stack([h, 0 * h, 0 * h])
     result = from_variables({"spec": {"hkl": points, "omega": omega[None], "Sperp": strength[None]}})
-    assert result.intensity[[0, -1]].sum() == 0
-    assert result.intensity[5].sum() == pytest.approx(1.0)
+    assert totals(result)[[0, -1]].sum() == 0
+    assert totals(result)[5] == pytest.approx(1.0)
 
 
 def test_points_with_imaginary_modes_are_unknown() -> None:
@@ -75,7 +99,71 @@ def test_equal_twins_are_said_to_be_assumed() -> None:
     told = {"twin": {"vol": np.array([[3.0, 1.0]])}}
     weighted = from_variables({"spec": {"hkl": hkl, **cells, "obj": told}})
     assert "left_out" not in weighted.metadata
-    np.testing.assert_allclose(weighted.intensity.sum(axis=2), 0.75 * 1 + 0.25 * 3)
+    np.testing.assert_allclose(totals(weighted), 0.75 * 1 + 0.25 * 3)
+
+
+def test_twins_by_volumes_that_are_given(tmp_path: Path) -> None:
+    hkl, omega = grid()
+    cells = fuzz.cells(omega, omega), fuzz.cells(omega * 0 + 1, omega * 0 + 3)
+    spec = {"hkl": hkl, "omega": cells[0], "Sperp": cells[1]}
+    (tmp_path / "a.mat").write_bytes(fuzz.matlab5({"spec": spec}))
+    (tmp_path / "b.mat").write_bytes(fuzz.matlab73(spec))
+    for name in ("a.mat", "b.mat"):
+        h = load(tmp_path / name, twins=(3, 1))
+        np.testing.assert_allclose(totals(h), 0.75 * 1 + 0.25 * 3)
+        assert h.metadata["twins"] == [0.75, 0.25]
+        assert "left_out" not in h.metadata
+
+
+@pytest.mark.parametrize("twins", [(3,), (1, 2, 3), (0, 0), (1, -1), (1, np.nan)])
+def test_volumes_that_are_not_those_of_the_twins(twins: tuple[float, ...]) -> None:
+    hkl, omega = grid()
+    spec = {"hkl": hkl, "omega": Cell((1, 2), (omega, omega)), "Sperp": Cell((1, 2), (omega, omega))}
+    with pytest.raises(Exp2SimError, match="holds 2 twins"):
+        from_variables({"spec": spec}, twins=twins)
+
+
+def test_twins_that_are_summed_already() -> None:
+    hkl, omega = grid()
+    spec = {"hkl": hkl, "omega": Cell((1, 2), (omega, omega)), "swConv": np.ones((2, 5, 4))}
+    with pytest.raises(Exp2SimError, match="summed already"):
+        from_variables({"spec": {**spec, "Evect": np.arange(3.0)}}, twins=(3, 1))
+
+
+def test_twins_that_sw_egrid_left_empty() -> None:
+    hkl, _ = grid()
+    spec = {"hkl": hkl, "swConv": Cell((1, 2), (np.ones((2, 5, 4)), np.zeros((0, 0))))}
+    with pytest.raises(Exp2SimError, match="different shapes") as refusal:
+        from_variables({"spec": {**spec, "Evect": np.arange(3.0)}})
+    assert "sw_egrid(spec)" in refusal.value.fix
+
+
+def path_scan(count: int = 5) -> dict[str, Any]:
+    """Γ – (1/2, 0, 0) – (1/2, 1/2, 0) – Γ of a cubic lattice with a = 2π Å, as ``sw_qscan`` gives it."""
+    legs = np.array([[0.0, 0, 0], [0.5, 0, 0], [0.5, 0.5, 0], [0, 0, 0]]).T
+    parts = [np.linspace(legs[:, i], legs[:, i + 1], count)[: count - (i < 2)] for i in range(3)]
+    points = np.concatenate(parts).T
+    return {"hkl": points, "hklA": points.copy(), "swConv": np.ones((2, points.shape[1]))}
+
+
+@pytest.mark.parametrize("shape", [(), (13,), (1, 13), (13, 1, 1)])
+def test_path_through_reciprocal_space(shape: tuple[int, ...]) -> None:
+    spec = path_scan() | {"Evect": np.arange(3.0)[:, None]}
+    if shape:
+        spec |= {key: spec[key].reshape(-1, *shape) for key in ("hkl", "hklA", "swConv")}
+    h = from_variables({"spec": spec})
+    assert [(axis.name, axis.unit) for axis in h.axes] == [("path", "A^-1"), ("DeltaE", "meV")]
+    assert h.shape == (13, 2)
+    np.testing.assert_allclose(h.axes[0].centres[4], 0.5)  # the corner (1/2, 0, 0)
+    np.testing.assert_allclose(h.metadata["points"][8], [0.5, 0.5, 0])
+
+
+def test_path_that_stands_still_is_counted() -> None:
+    points = np.array([[0.0, 0, 0], [0.5, 0, 0], [0.5, 0, 0], [0.5, 0.5, 0]]).T
+    spec = {"hkl": points, "hklA": points, "swConv": np.ones((2, 4)), "Evect": np.arange(3.0)}
+    axis = from_variables({"spec": spec}).axes[0]
+    assert (axis.name, axis.unit) == ("path", "")
+    np.testing.assert_array_equal(axis.centres, [1, 2, 3, 4])
 
 
 def write_nxspe(path: Path, *, scaling: int = 1, psi: float = np.nan, azimuthal_width: float = 0.4) -> Path:

@@ -15,7 +15,7 @@ def test_seeds_are_good_or_refer_to_themselves(tmp_path: Path, kind: str) -> Non
     ending, pool = fuzz.seeds()[kind]
     for i, content in enumerate(pool):
         (tmp_path / f"a{ending}").write_bytes(content)
-        if kind == "matlab 7.3" and i >= 2:
+        if kind == "matlab 7.3" and i >= 4:
             with pytest.raises(Exp2SimError, match="itself"):
                 load(tmp_path / f"a{ending}")
         else:

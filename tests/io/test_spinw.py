@@ -88,7 +88,8 @@ def test_result_of_spinwave_with_twins(tmp_path: Path, kind: str) -> None:
     momenta[:, 0] = momenta[:, 1]
     units = momenta / np.linalg.norm(momenta, axis=0)
     expected = 2 * 1.5 * (3 - units.sum(axis=0) ** 2)
-    np.testing.assert_allclose(h.intensity.sum(axis=2).ravel(order="F"), expected)
+    sums = (h.intensity * h.axes[2].widths).sum(axis=2)
+    np.testing.assert_allclose(sums.ravel(order="F"), expected)
     modes = content["omega"][0, 0][:, 4]
     found = h.axes[2].centres[np.flatnonzero(h.intensity[1, 1])]
     assert np.max(np.abs(found - np.sort(modes))) <= h.axes[2].widths[0] / 2 * (1 + 1e-9)
@@ -121,7 +122,7 @@ def test_sperp_is_taken_where_it_is(tmp_path: Path) -> None:
     (tmp_path / "a.mat").write_bytes(fuzz.matlab5(content))
     h = load(tmp_path / "a.mat")
     assert h.mask[0].all()  # a mode without a number: nothing is known at this point
-    assert h.intensity[1].sum() == 14
+    assert (h.intensity[1] * h.axes[1].widths).sum() == pytest.approx(14)
 
 
 def test_twins_and_components_of_sw_egrid() -> None:
@@ -133,9 +134,12 @@ def test_twins_and_components_of_sw_egrid() -> None:
         "swConv": conv,
         "omega": omega,
     }
-    assert spinw.from_variables({"s": content}).intensity[0, 0] == pytest.approx(5.5)
-    content["swConv"] = Cell((2, 1), (np.full((3, 2), 1.0), np.full((3, 2), 4.0)))
+    # (components, twins): the first component is 1 and 3
+    assert spinw.from_variables({"s": content}).intensity[0, 0] == pytest.approx(2)
+    content["swConv"] = Cell((1, 2), (np.full((3, 2), 1.0), np.full((3, 2), 4.0)))
     assert spinw.from_variables({"s": content}).intensity[0, 0] == pytest.approx(2.5)
+    content["swConv"] = Cell((2, 1), (np.full((3, 2), 1.0), np.full((3, 2), 4.0)))  # the twins are summed
+    assert spinw.from_variables({"s": content}).intensity[0, 0] == pytest.approx(1)
 
 
 def test_centres_as_evect_and_powder() -> None:
@@ -188,7 +192,7 @@ def test_path_that_is_no_grid(tmp_path: Path) -> None:
     content = {"hkl": points.T, "swConv": np.ones((2, 5)), "Evect": np.arange(3.0)}
     (tmp_path / "a.mat").write_bytes(fuzz.matlab5(content))
     h = load(tmp_path / "a.mat")
-    assert [axis.name for axis in h.axes] == ["point", "DeltaE"]
+    assert [axis.name for axis in h.axes] == ["path", "DeltaE"]
     assert h.metadata["points"] == points.tolist()
 
 

@@ -149,14 +149,15 @@ def _write(histogram: Histogram, path: Path) -> None:
 def write_spinw(histogram: Histogram, path: Path) -> None:
     """Write a volume (h, k, E) without gaps as ``sw_egrid`` of SpinW leaves it: MATLAB version 5.
 
-    ``spec.swConv`` (energies, points) at the points ``spec.hkl`` (3, points), bins ``spec.Evect``.
+    ``spec.swConv`` (energies, points), the sums in the bins ``spec.Evect``, at the points ``spec.hkl``
+    (3, points).
 
     >>> import tempfile
     >>> from mantid_exp2sim.histogram import Axis
     >>> from mantid_exp2sim.io import load
     >>> edges = np.array([0.0, 0.5, 1.0])
     >>> axes = [Axis(n, edges, unit="r.l.u.", frame="HKL") for n in ("[H,0,0]", "[0,K,0]")]
-    >>> energy = Axis("DeltaE", np.array([1.0, 2.0, 3.0, 4.0]), unit="meV", frame="General Frame")
+    >>> energy = Axis("DeltaE", np.array([1.0, 2.0, 3.0, 5.0]), unit="meV", frame="General Frame")
     >>> volume = Histogram.from_arrays(np.arange(12.0).reshape(2, 2, 3), [*axes, energy])
     >>> path = Path(tempfile.mkdtemp()) / "volume.mat"
     >>> write_spinw(volume, path)
@@ -172,7 +173,7 @@ def write_spinw(histogram: Histogram, path: Path) -> None:
     )
     spectrum = {
         "hkl": points,
-        "swConv": histogram.intensity.reshape(-1, energy.size).T,
+        "swConv": (histogram.intensity * energy.widths).reshape(-1, energy.size).T,
         "Evect": energy.edges,
         "component": "Sperp",
         "formfact": True,

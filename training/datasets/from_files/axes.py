@@ -14,6 +14,7 @@ from mantid_exp2sim.histogram import Axis, Floats, Histogram
 from mantid_exp2sim.histogram.rebinning import Binned, rebin, snap
 from mantid_exp2sim.inference.volumes import check_words
 from mantid_exp2sim.io.axes import integrated_axis
+from mantid_exp2sim.io.spinw.points import PATH
 from mantid_exp2sim.model.card import AcceptedAxis
 from mantid_exp2sim.networks.layout import AXES
 from mantid_exp2sim.training.datasets.description import MAKE_AGAIN, DatasetDescription
@@ -208,6 +209,13 @@ def _check_others(histogram: Histogram, used: set[int | None]) -> None:
     others = [axis for i, axis in enumerate(histogram.axes) if i not in used and axis.size > 1]
     if others:
         names = ", ".join(f"{axis.name!r} ({axis.size} bins, {axis.unit or 'no unit'})" for axis in others)
+        if any(axis.name == PATH for axis in others):
+            raise Exp2SimError(
+                f"Its points are a path through reciprocal space: {names}.",
+                reason="A model takes h, k and energy transfer.",
+                fix="Calculate on a grid, in MATLAB: spec = sw_egrid(model.spinwave(sw_qgrid('ubin', "
+                "[-1 0.05 1], 'vbin', [-1 0.05 1]))).",
+            )
         powder = any(axis.kind == "modQ" for axis in others)
         raise Exp2SimError(
             f"It has the axes {names}.",

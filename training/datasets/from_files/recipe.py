@@ -136,6 +136,10 @@ class Source(Table):
     """In meV, where a file does not say."""
     lattice: tuple[Positive, Positive] | tuple[Positive, Positive, Positive] | None = None
     """a, b (and c, which is not used) in Å: takes NXSPE files to h–k–E, for c ∥ ki."""
+    twins: tuple[Annotated[float, Field(ge=0, lt=1e9)], ...] | None = Field(
+        default=None, min_length=2, max_length=100
+    )
+    """Volumes of the twins in files of SpinW, in their order; else those of a file, or equal ones."""
     mask: Path | None = None
     """What was not measured in the files (``.npy`` or ``.mat``)."""
     scale: Positive = 1.0

@@ -67,7 +67,8 @@ def read_volumes(entry: Entry, recipe: ExportRecipe, axes: ModelAxes, folder: Pa
     if source.lattice is not None and entry.path.suffix.lower() == ".nxspe":
         lattice = source.lattice[0], source.lattice[1]
     mask = None if source.mask is None else folder / source.mask.expanduser()
-    histogram = load(entry.path, mask=mask, lattice=lattice)
+    twins = source.twins if entry.path.suffix.lower() == ".mat" else None
+    histogram = load(entry.path, mask=mask, lattice=lattice, twins=twins)
     if source.scale != 1:
         histogram = histogram.replace(
             intensity=histogram.intensity * source.scale, variance=histogram.variance * source.scale**2

@@ -21,7 +21,8 @@ class Steps(AlgorithmObserver):
 
     def __init__(self, algorithm: Any, place: Any = None) -> None:
         super().__init__()
-        self.algorithm, self.place, self.seen = algorithm, place, []
+        self.algorithm, self.place = algorithm, place
+        self.seen: list[float] = []
         self.observeProgress(algorithm)
 
     def progressHandle(self, p: Any, message: Any, *more: Any) -> None:

@@ -283,7 +283,7 @@ def test_a_run_with_maps_reads_and_translates_once(
 ) -> None:
     """Each workspace is read to validate it and to classify it; table and maps share one translation."""
     names = measurement()
-    calls = {"read": [], "translate": []}
+    calls: dict[str, list[Any]] = {"read": [], "translate": []}
 
     def count(module: Any, function: Any) -> None:
         original = getattr(module, function)

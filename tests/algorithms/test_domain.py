@@ -1,7 +1,10 @@
 """CheckModelDomainMD, and what a translation says of the domain."""
 
+from __future__ import annotations
+
 import math
-from types import SimpleNamespace
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from mantid.api import AlgorithmManager
@@ -12,10 +15,10 @@ from mantid_exp2sim.domain.check import DomainReport
 
 
 @pytest.fixture
-def judged(monkeypatch):
+def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[..., DomainReport]:
     """Let every check come out as given."""
 
-    def give(**values):
+    def give(**values: Any) -> DomainReport:
         found = DomainReport(**{"p_value": 0.4, "distance": 1.5, "verdict": "trustworthy", **values})
         for module in (domain, model):
             monkeypatch.setattr(module, "check_domain", lambda *args, **options: found)
@@ -24,7 +27,9 @@ def judged(monkeypatch):
     return give
 
 
-def test_a_model_without_reference_says_not_known(api, make, state, capfd):
+def test_a_model_without_reference_says_not_known(
+    api: Any, make: Any, state: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
     workspace = make("hke")
     before = state(workspace)
     answer = api.CheckModelDomainMD(InputWorkspace="ws", Model="volumes", ReportWorkspace="report")
@@ -36,7 +41,7 @@ def test_a_model_without_reference_says_not_known(api, make, state, capfd):
     assert "not known" in "".join(capfd.readouterr())
 
 
-def test_the_answer_and_the_report(api, make, judged):
+def test_the_answer_and_the_report(api: Any, make: Any, judged: Callable[..., DomainReport]) -> None:
     judged(p_value=0.25, score=1.0, limit=4.0)
     make("hke")
     answer = api.CheckModelDomainMD(InputWorkspace="ws", Model="volumes", ReportWorkspace="report")
@@ -45,7 +50,13 @@ def test_the_answer_and_the_report(api, make, judged):
     assert (row["Workspace"], row["PValue"], row["Limit"]) == ("ws", 0.25, 4.0)
 
 
-def test_untrustworthy_data_are_refused_unless_forced(api, make, judged, state, capfd):
+def test_untrustworthy_data_are_refused_unless_forced(
+    api: Any,
+    make: Any,
+    judged: Callable[..., DomainReport],
+    state: Any,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     judged(p_value=0.001, verdict="untrustworthy")
     before = state(make("hke"))
     with pytest.raises(RuntimeError, match="outside what the model"):
@@ -61,11 +72,9 @@ def test_untrustworthy_data_are_refused_unless_forced(api, make, judged, state, 
     assert "untrustworthy" in "".join(capfd.readouterr())
 
 
-def test_the_words_are_those_of_the_package():
-    assert SimpleNamespace(**DomainReport(None, None, "not known").to_dict()).verdict == "not known"
-
-
-def test_a_group_has_a_row_for_each_member(api, make, monkeypatch, capfd):
+def test_a_group_has_a_row_for_each_member(
+    api: Any, make: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     found = {
         50.0: DomainReport(0.4, 1.5, "trustworthy"),
         70.0: DomainReport(0.001, 9.0, "untrustworthy"),
@@ -78,8 +87,8 @@ def test_a_group_has_a_row_for_each_member(api, make, monkeypatch, capfd):
         make("hke", name=f"run{energy:g}", energy=energy)
     names = ["run50", "run70", "run35"]
     api.GroupWorkspaces(InputWorkspaces=names, OutputWorkspace="all")
-    for given in ("all", names, "run50,run70,run35"):
-        answer = api.CheckModelDomainMD(InputWorkspace=given, Model="volumes", ReportWorkspace="report")
+    for members in ("all", names, "run50,run70,run35"):
+        answer = api.CheckModelDomainMD(InputWorkspace=members, Model="volumes", ReportWorkspace="report")
         table = api.mtd["report"]
         assert list(table.column("Workspace")) == names
         assert list(table.column("Verdict")) == [check.verdict for check in found.values()]
@@ -91,7 +100,7 @@ def test_a_group_has_a_row_for_each_member(api, make, monkeypatch, capfd):
 
 
 @pytest.mark.parametrize("report", ["ws", "WS", "all"])
-def test_a_report_takes_no_input_s_place(api, make, state, report):
+def test_a_report_takes_no_input_s_place(api: Any, make: Any, state: Any, report: str) -> None:
     make("hke")
     api.GroupWorkspaces(InputWorkspaces=["ws"], OutputWorkspace="all")
     before = state(api.mtd["ws"])
@@ -104,7 +113,7 @@ def test_a_report_takes_no_input_s_place(api, make, state, report):
     assert state(api.mtd["ws"]) == before
 
 
-def test_the_member_that_does_not_fit_is_named(api, make):
+def test_the_member_that_does_not_fit_is_named(api: Any, make: Any) -> None:
     make("hke")
     make("hke", name="wide", limits={"h": (-3.0, 3.0)})
     make("hke", name="bare", logged=False)

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from mantid.api import AlgorithmManager
 
-from mantid_exp2sim.model import bundle
+from mantid_exp2sim.model import bundle, weights
+from mantid_exp2sim.model.card import Card
 
 
 @pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Count how often weights are read to be checked, and networks are built."""
+def loads(models_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """How often weights of a new model are read to be checked, and networks are built."""
+    shutil.copytree(models_folder / "volumes", tmp_path / "models" / "volumes")
+    monkeypatch.setenv("EXP2SIM_MODELS", str(tmp_path / "models"))
     seen = {"verify": 0, "network": 0}
-    read, build = bundle.read_weights, bundle.load_network
 
-    def counted_read(folder: Any, card: Any, key: Any) -> Any:
+    def counted_read(folder: Path, card: Card, key: str) -> bytes:
         seen["verify"] += key == "deconvolve"
-        return read(folder, card, key)
+        return weights.read_weights(folder, card, key)
 
-    def counted_build(folder: Any, card: Any, key: Any) -> Any:
+    def counted_build(folder: Path, card: Card, key: str) -> Any:
         seen["network"] += 1
-        return build(folder, card, key)
+        return weights.load_network(folder, card, key)
 
     monkeypatch.setattr(bundle, "read_weights", counted_read)
     monkeypatch.setattr(bundle, "load_network", counted_build)
-    monkeypatch.setattr(bundle, "_cache", {})
     return seen
 
 

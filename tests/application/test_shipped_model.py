@@ -70,7 +70,7 @@ def test_what_is_foreign_is_refused_unless_forced(shipped: Model, measured: Hist
 @pytest.mark.parametrize("name", ["pcsmo-maps-3d", "pcsmo-maps-1d-energy"])
 def test_models_of_fine_energy_bins_sharpen_a_volume(name: str, tmp_path: Path) -> None:
     """A simulated volume lies in their domain and comes nearer to its truth; pcsmo-maps refuses it."""
-    from mantid_exp2sim.__main__ import main
+    from mantid_exp2sim.cli import main
 
     model = mantid_exp2sim.load_model(name)
     load_bundle(model.folder)  # checks size and checksum of every file
@@ -116,7 +116,7 @@ def test_models_of_cuts_sharpen_single_cuts(
     name: str, bins: int, axis: int, tmp_path: Path, cut: Callable[..., Any]
 ) -> None:
     """Bright cuts of a simulated volume lie in their domain and come nearer to their truth."""
-    from mantid_exp2sim.__main__ import main
+    from mantid_exp2sim.cli import main
 
     model = mantid_exp2sim.load_model(name)
     simulate = ["simulate", "spectrum", "--incident-energy", "50", "--bins", "40", "40", str(bins)]

@@ -95,9 +95,9 @@ def test_in_place(room: Path, run: Callable[..., Any], model: Model, picture: Hi
 def test_no_output_takes_the_place_of_another_file(
     room: Path, places: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    places = [place.replace("../room", f"../{room.name}") for place in places]
     before = _files(room)
-    assert main(["deconvolve", "in.npz", *places, "--mask", "mask.npy", "--model", "tiny"]) == 2
+    arguments = [place.replace("../room", f"../{room.name}") for place in places]
+    assert main(["deconvolve", "in.npz", *arguments, "--mask", "mask.npy", "--model", "tiny"]) == 2
     assert "error: " in capsys.readouterr().err
     assert main(["explain", "in.npz", "--out", "in.npz", "--model", "tiny"]) == 2
     assert _files(room) == before

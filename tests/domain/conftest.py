@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import h5py
 import numpy as np
 import pytest
+from pydantic import JsonValue
 from scipy.ndimage import gaussian_filter
 
 from mantid_exp2sim.application.model import Model, load_model
@@ -58,7 +60,7 @@ def domain_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _card(name: str, layout: Layout) -> Card:
     fixed = (0.1, 0.3, 0.5, 0.7) if layout.energy == "channels" else ()
-    widths = {"h": 0.1, "k": 0.1, "energy": 0.2}
+    widths: dict[Literal["h", "k", "energy"], float] = {"h": 0.1, "k": 0.1, "energy": 0.2}
     axes = tuple(
         AcceptedAxis(
             kind=kind,
@@ -69,8 +71,8 @@ def _card(name: str, layout: Layout) -> Card:
         )
         for kind, width in widths.items()
     )
-    noise = {"counting": [0.0, 0.02], "background": 0.1}
-    stage = {"data": {"noise": noise, "intensity_jitter": 0.1, "augment": ["h"]}}
+    noise: dict[str, JsonValue] = {"counting": [0.0, 0.02], "background": 0.1}
+    stage: JsonValue = {"data": {"noise": noise, "intensity_jitter": 0.1, "augment": ["h"]}}
     return Card(
         name=name, scaling=Scaling(intensity_scale=2.0), layout=layout, axes=axes, incident_energies=ENERGIES,
         generator=GeneratorSettings(width=8, blocks=1),

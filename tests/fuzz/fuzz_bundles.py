@@ -220,15 +220,15 @@ def in_names(files: Files, rng: Rng, room: Path) -> Path:
                     archive.writestr(f"{i}.safetensors", b"")
             elif way == 5:
                 archive.writestr("bomb.safetensors", bytes(int(rng.integers(2**20, 2**25))))
-    content = bytearray(path.read_bytes())
+    data = bytearray(path.read_bytes())
     if way == 6:  # sizes in the list of contents
-        for place in _places(content, b"PK\1\2"):
+        for place in _places(data, b"PK\1\2"):
             if rng.random() < 0.5:
-                content[place + 20 : place + 28] = struct.pack("<II", *rng.integers(0, 2**32, 2).tolist())
+                data[place + 20 : place + 28] = struct.pack("<II", *rng.integers(0, 2**32, 2).tolist())
     elif way == 7:  # flags, methods
-        for place in _places(content, b"PK\1\2"):
-            content[place + 8 : place + 12] = struct.pack("<HH", *rng.integers(0, 100, 2).tolist())
-    path.write_bytes(content)
+        for place in _places(data, b"PK\1\2"):
+            data[place + 8 : place + 12] = struct.pack("<HH", *rng.integers(0, 100, 2).tolist())
+    path.write_bytes(data)
     return path
 
 

@@ -82,8 +82,9 @@ def cut() -> Callable[..., Histogram]:
     def cut(of: Histogram, axis: int, *places: int) -> Histogram:
         at: list[int | slice] = list(places)
         at.insert(axis, slice(None))
-        parts = (part[tuple(at)] for part in (of.intensity, of.variance, of.mask))
-        return Histogram(*parts, (of.axes[axis],), of.metadata)
+        place = tuple(at)
+        axes = (of.axes[axis],)
+        return Histogram(of.intensity[place], of.variance[place], of.mask[place], axes, of.metadata)
 
     return cut
 
@@ -97,9 +98,9 @@ def _free_volume(shape: tuple[int, int, int], seed: int = 0) -> Histogram:
     rng = np.random.default_rng(seed)
     q = 2 / 39
     axes = (
-        Axis("[H,0,0]", q * np.arange(shape[0] + 1) - 1, unit="r.l.u.", frame="HKL"),
-        Axis("[0,K,0]", q * np.arange(shape[1] + 1) - 1, unit="r.l.u.", frame="HKL"),
-        Axis("DeltaE", 50 * 0.06 * np.arange(1, shape[2] + 2), unit="meV", frame="General Frame"),
+        Axis("[H,0,0]", q * np.arange(shape[0] + 1.0) - 1, unit="r.l.u.", frame="HKL"),
+        Axis("[0,K,0]", q * np.arange(shape[1] + 1.0) - 1, unit="r.l.u.", frame="HKL"),
+        Axis("DeltaE", 50 * 0.06 * np.arange(1.0, shape[2] + 2), unit="meV", frame="General Frame"),
     )
     mask = rng.random(shape) < 0.1
     intensity = rng.gamma(1.0, 8.0, shape)

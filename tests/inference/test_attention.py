@@ -18,6 +18,8 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.inference.attribution import by_energy, panel_attention
 from mantid_exp2sim.io import load, save
+from mantid_exp2sim.networks import ClassifierSettings
+from mantid_exp2sim.networks.duq import Duq
 
 
 def test_the_map_has_the_bins_of_the_data(model: Model, picture: Histogram) -> None:
@@ -49,12 +51,13 @@ def test_occlusion_is_what_masking_the_panel_does(model: Model, picture: Histogr
     assert found.occlusion[3, 5] == pytest.approx(found.score - without.score, abs=1e-5)
 
 
-def test_a_score_that_reads_one_panel(model: Model) -> None:
+def test_a_score_that_reads_one_panel() -> None:
     """A network of which only one channel matters looks at that one alone."""
-    network = model.bundle.network("classifier_integrated")
 
-    class OnePanel:
-        length_scale = torch.tensor(1.0)
+    class OnePanel(Duq):
+        def __init__(self) -> None:
+            super().__init__(ClassifierSettings(panels=60, width=4, features=8, centroid=4))
+            self.length_scale.fill_(1.0)
 
         def embed(self, stacked: Any) -> Any:
             return stacked[:, 17].mean(dim=(1, 2))
@@ -62,10 +65,9 @@ def test_a_score_that_reads_one_panel(model: Model) -> None:
         def distances(self, value: Any) -> Any:
             return torch.stack([-value, value], 1)
 
-    assert network is not None
     x = torch.rand(2, 6, 8, 8, 10)
     mask = torch.zeros(x.shape, dtype=torch.bool)
-    found = panel_attention([OnePanel()], x, mask, torch.tensor([0, 1]))  # type: ignore[arg-type]
+    found = panel_attention([OnePanel()], x, mask, torch.tensor([0, 1]))
     only = np.zeros((6, 10), dtype=bool)
     only[1, 7] = True
     assert (found.occlusion[:, ~only] == 0).all()

@@ -59,11 +59,7 @@ def test_single_volumes(model: Model, picture: Histogram, volume: Histogram) -> 
     with pytest.raises(Exp2SimError, match="hold 1 of the incident energies"):
         model.classify(volume)
     found = model.classify(volume, data_kind="convolved")
-    turned = type(volume)(
-        *(np.transpose(part, (2, 0, 1)) for part in (volume.intensity, volume.variance, volume.mask)),
-        tuple(volume.axes[i] for i in (2, 0, 1)),
-        volume.metadata,
-    )
+    turned = volume.transpose("energy", "h", "k")
     assert model.classify(turned, data_kind="convolved").correlations == found.correlations
     parts = [model.classify(part, data_kind="convolved") for part in mosaic.split(picture)]
     whole = model.classify(picture, data_kind="convolved")

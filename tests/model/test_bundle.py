@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import mantid_exp2sim
 from mantid_exp2sim import Model
@@ -22,6 +23,7 @@ from mantid_exp2sim.model import bundle
 from mantid_exp2sim.model.bundle import load_bundle, open_bundle, save_bundle
 from mantid_exp2sim.model.card import MAX_CARD_BYTES, Card, read_card
 from mantid_exp2sim.model.registry import list_models
+from mantid_exp2sim.model.weights import load_network
 
 
 def _edit(folder: Path, **changes: object) -> None:
@@ -120,15 +122,16 @@ def test_lists_and_finds_models(
 
 
 def test_ten_histograms_load_the_networks_once(
-    models_folder: Path, monkeypatch: pytest.MonkeyPatch, volume: Histogram
+    bundle_copy: Path, monkeypatch: pytest.MonkeyPatch, volume: Histogram
 ) -> None:
-    monkeypatch.setenv("EXP2SIM_MODELS", str(models_folder))
-    monkeypatch.setattr(bundle, "_cache", {})
+    monkeypatch.setenv("EXP2SIM_MODELS", str(bundle_copy.parent))
     reads: list[str] = []
-    real = bundle.load_network
-    monkeypatch.setattr(
-        bundle, "load_network", lambda folder, card, key: reads.append(key) or real(folder, card, key)
-    )
+
+    def counted(folder: Path, card: Card, key: str) -> torch.nn.Module:
+        reads.append(key)
+        return load_network(folder, card, key)
+
+    monkeypatch.setattr(bundle, "load_network", counted)
     for _ in range(10):
         mantid_exp2sim.load_model("tiny").deconvolve(volume, uncertainty=False)
     assert reads == ["deconvolve"]

@@ -136,4 +136,4 @@ def test_hostile_models_raise_only_our_error(
     monkeypatch.setattr(os, "environ", dict(os.environ))
     found = fuzz.run(kind, 50_000, 25, tmp_path)
     assert found["wrong"] == []
-    assert found["refused"] > 0
+    assert found["refused"]

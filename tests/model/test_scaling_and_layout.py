@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -14,7 +14,9 @@ from pydantic import ValidationError
 from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.networks.layout import Layout
 
-LAYOUTS = [
+Dimension = Literal[1, 2, 3]
+Energy = Literal["channels", "axis", "separate"]
+LAYOUTS: list[tuple[Dimension, Energy]] = [
     (3, "axis"),
     (2, "channels"),
     (2, "separate"),
@@ -31,7 +33,9 @@ scalings = st.builds(
 )
 
 
-def _layout(dimension: int, energy: str, windows: int) -> Layout:
+def _layout(
+    dimension: Literal[1, 2, 3], energy: Literal["channels", "axis", "separate"], windows: int
+) -> Layout:
     return Layout(dimension=dimension, energy=energy, windows=windows if energy == "channels" else 1)
 
 
@@ -60,7 +64,7 @@ def test_scaling_refuses(value: float) -> None:
 
 @pytest.mark.parametrize(("dimension", "energy"), LAYOUTS)
 @given(shape=st.tuples(*[st.integers(1, 6)] * 4))
-def test_unstack_undoes_fold(dimension: Any, energy: Any, shape: Any) -> None:
+def test_unstack_undoes_fold(dimension: Dimension, energy: Energy, shape: tuple[int, int, int, int]) -> None:
     layout = _layout(dimension, energy, shape[3])
     x = torch.arange(float(np.prod(shape))).reshape(shape)
     folded = layout.fold(x)
@@ -72,7 +76,7 @@ def test_unstack_undoes_fold(dimension: Any, energy: Any, shape: Any) -> None:
 
 
 @pytest.mark.parametrize(("dimension", "energy"), LAYOUTS)
-def test_every_sample_is_told_its_own_incident_energy_and_mask(dimension: int, energy: str) -> None:
+def test_every_sample_is_told_its_own_incident_energy_and_mask(dimension: Dimension, energy: Energy) -> None:
     layout = _layout(dimension, energy, 5)
     ei = torch.tensor([25.0, 50.0, 140.0])
     x = torch.log(ei / 50)[:, None, None, None].expand(3, 2, 4, 5)

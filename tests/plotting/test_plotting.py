@@ -56,14 +56,18 @@ def test_energy_goes_up_and_values_are_where_they_belong() -> None:
         h = histogram(*axes)
         mesh = plot(h).axes[0].collections[0]
         expected = h.intensity.T if axes[0] is H else h.intensity
-        drawn = np.ma.filled(mesh.get_array(), np.nan)
+        values = mesh.get_array()
+        assert values is not None
+        drawn = np.ma.filled(values, np.nan)
         np.testing.assert_array_equal(drawn, expected)
 
 
 def test_mosaic_as_it_is_published() -> None:
     h = mosaic()
     figure = plot(h, title="Title")
-    drawn = np.ma.filled(figure.axes[0].images[0].get_array(), np.nan)
+    values = figure.axes[0].images[0].get_array()
+    assert values is not None
+    drawn = np.ma.filled(values, np.nan)
     np.testing.assert_array_equal(drawn, h.intensity)
     labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert labels == ["25 meV", "35 meV", "50 meV", "70 meV", "100 meV", "140 meV"]

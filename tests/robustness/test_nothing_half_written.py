@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,6 +19,9 @@ from mantid_exp2sim.application.model import Model
 from mantid_exp2sim.cli import main
 from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.storage.atomic import atomic_path
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
 
 NUMBER = {"full": errno.ENOSPC, "quota": errno.EDQUOT, "read-only": errno.EROFS}
 
@@ -54,12 +57,17 @@ def _user_properties(path: Path, n: int) -> None:
     user_properties.write_properties(path, f"{n}" * 1000)
 
 
-def _shard(path: Path, n: int) -> None:
-    from mantid_exp2sim.training.datasets.simulate import write_shard
+def _recipe(seed: int) -> Recipe:
     from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
 
-    counts = {"train": 1, "validation": 1, "test": 1}
-    recipe = Recipe(name="a", seed=n, classes=("Dimer",), kinds=("centre",), grid=4, shard_size=1, **counts)
+    values: dict[str, Any] = {"train": 1, "validation": 1, "test": 1, "classes": ("Dimer",)}
+    return Recipe(name="a", seed=seed, kinds=("centre",), grid=4, shard_size=1, **values)
+
+
+def _shard(path: Path, n: int) -> None:
+    from mantid_exp2sim.training.datasets.simulate import write_shard
+
+    recipe = _recipe(n)
     path.parent.joinpath("shards").mkdir(exist_ok=True)
     write_shard(recipe, path.parent, 0)
 
@@ -226,7 +234,7 @@ def test_training_goes_on_after_the_disk_was_full(
     train(recipe, out=tmp_path / "whole")
     real, calls = checkpoint.write_tensors, iter(range(10))
 
-    def write(path: Path, *args: object) -> None:
+    def write(path: Path, *args: Any) -> None:
         if next(calls) == 1:
             raise Exp2SimError("Cannot write it: No space left on device.", fix="Make room.")
         real(path, *args)
@@ -247,10 +255,8 @@ def test_a_dataset_goes_on_after_the_disk_was_full(
     tmp_path: Path, full_disk: Callable[..., Any], content: Callable[..., Any]
 ) -> None:
     from mantid_exp2sim.training.datasets.simulate import simulate_dataset
-    from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
 
-    counts = {"train": 1, "validation": 1, "test": 1}
-    recipe = Recipe(name="a", seed=1, classes=("Dimer",), kinds=("centre",), grid=4, shard_size=1, **counts)
+    recipe = _recipe(1)
 
     with ExitStack() as limit:
 

@@ -22,25 +22,24 @@ from mantid_exp2sim import Exp2SimError, save
 from mantid_exp2sim.application.model import Model
 from mantid_exp2sim.cli import TERMINATED, main
 from mantid_exp2sim.histogram import Histogram
-from mantid_exp2sim.training.datasets.simulate import Recipe
+from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
 
-def recipe(**changes: object) -> Recipe:
-    from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
+def recipe(**changes: Any) -> Recipe:
+    settings: dict[str, Any] = {"train": 1, "validation": 1, "test": 1, "name": "a", "seed": 1}
+    settings |= {"classes": ("Dimer",), "kinds": ("centre",), "grid": 4, "shard_size": 1}
+    return Recipe(**{**settings, **changes})
 
-    settings = {"train": 1, "validation": 1, "test": 1, "name": "a", "seed": 1, "classes": ("Dimer",)}
-    return Recipe(**{**settings, "kinds": ("centre",), "grid": 4, "shard_size": 1, **changes})
 
-
-def written(path: Path, values: object) -> Path:
+def written(path: Path, values: dict[str, Any]) -> Path:
     lines = (f"{key} = {json.dumps(value)}" for key, value in values.items())
     path.write_text("\n".join(lines))
     return path
 
 
-def recipe_file(path: Path, **changes: object) -> Path:
+def recipe_file(path: Path, **changes: Any) -> Path:
     return written(path, recipe(**changes).model_dump(mode="json", exclude_none=True))
 
 
@@ -49,6 +48,23 @@ def without(files: dict[str, bytes], *names: str) -> dict[str, bytes]:
 
 
 # ----------------------------------------------------------------------------------------------- SIGTERM
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Send SIGTERM to a training while it takes a step; it stops after that one."""
+    from mantid_exp2sim.training.trainers.classifier import ClassifierTrainer
+    from mantid_exp2sim.training.trainers.translator import TranslatorTrainer
+
+    def stopping(real: Callable[[Any, int], dict[str, float]]) -> Callable[[Any, int], dict[str, float]]:
+        def step(trainer: Any, at: int) -> dict[str, float]:
+            if at == number:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return real(trainer, at)
+
+        return step
+
+    for trainer in (TranslatorTrainer, ClassifierTrainer):
+        monkeypatch.setattr(trainer, "train_step", stopping(trainer.train_step))
 
 
 @pytest.mark.parametrize("kind", ["gan", "duq"])
@@ -61,18 +77,9 @@ def test_a_queue_that_stops_a_training(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Exit status 143 after a checkpoint; resumed, the run ends with the same bytes, tables too."""
-    from mantid_exp2sim.training.trainers import trainer as loop
-
     path = str(request.getfixturevalue(f"{kind}_recipe")(steps=16))
     assert main(["train", path, "--out", str(tmp_path / "whole")]) == 0
-    real = loop.Run._step
-
-    def step(run: loop.Run) -> None:
-        if run.state["step"] == 8:
-            os.kill(os.getpid(), signal.SIGTERM)
-        real(run)
-
-    monkeypatch.setattr(loop.Run, "_step", step)
+    stop_at(monkeypatch, 8)
     capsys.readouterr()
     assert main(["train", path, "--out", str(tmp_path / "stopped"), "--json"]) == TERMINATED
     assert json.loads(capsys.readouterr().out)["status"] == "stopped"
@@ -97,7 +104,7 @@ def test_a_translation_that_is_stopped_while_it_writes(
     before = content(tmp_path)
     real = np.savez_compressed
 
-    def stop(file: object, **members: object) -> None:
+    def stop(file: Any, **members: Any) -> None:
         real(file, **members)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -125,7 +132,7 @@ def test_a_simulation_that_is_stopped(
     path = recipe_file(tmp_path / "recipe.toml")
     real = dataset.write_shard
 
-    def stop(recipe: object, folder: Path, number: int) -> object:
+    def stop(recipe: Recipe, folder: Path, number: int) -> Any:
         if number == 1:
             os.kill(os.getpid(), signal.SIGTERM)
         return real(recipe, folder, number)
@@ -249,21 +256,12 @@ def test_a_batch_that_is_not_finite_is_skipped_and_counted(
     assert all(bool((before[key] == skipped[key]).all()) for key in before)
 
 
-def weights_after(path: Path, out: Path, monkeypatch: Any) -> dict[str, torch.Tensor]:
+def weights_after(path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
     """Everything in the checkpoint of the same run, stopped after six steps."""
     from mantid_exp2sim.training.trainers import checkpoint
-    from mantid_exp2sim.training.trainers import trainer as loop
     from mantid_exp2sim.training.trainers.train import train
 
-    real = loop.Run._step
-
-    def step(run: loop.Run) -> None:
-        real(run)
-        if run.state["step"] == 6:
-            run.stop = "test"
-            run.checkpoint()
-
-    monkeypatch.setattr(loop.Run, "_step", step)
+    stop_at(monkeypatch, 5)
     assert train(path, out=out) == "stopped"
     return checkpoint.read_tensors(out / "checkpoint.safetensors")[0]
 

@@ -9,12 +9,25 @@ from typing import Any
 import pytest
 
 from tests.helpers.datasets import write_dataset
+from tests.helpers.file_sets import build
 
 
 @pytest.fixture(scope="session")
 def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a data set of 28 mosaics of two volumes of 8×8×3 bins."""
     return write_dataset(tmp_path_factory.mktemp("data") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def paired_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a data set from files, of pairs of 12×10×4 bins at two incident energies."""
+    return build(tmp_path_factory.mktemp("paired"), top="pairs = true", more="measurement = true")
+
+
+@pytest.fixture(scope="session")
+def unpaired_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a data set from files without pairs; its measurement-like files have no labels."""
+    return build(tmp_path_factory.mktemp("unpaired"), more="labelled = false")
 
 
 GAN_RECIPE = """
@@ -134,7 +147,7 @@ def tiny_model(tmp_path: Path) -> Any:
     )
     torch.manual_seed(0)
     keys = ("deconvolve", "deconvolve-2", "convolve")
-    networks = {key: build_generator(generator, layout) for key in keys}
+    networks: dict[str, torch.nn.Module] = {key: build_generator(generator, layout) for key in keys}
     networks["classifier_integrated"] = build_classifier(classifier)
     save_bundle(tmp_path / "tiny", card, networks)
     return tmp_path / "tiny"

@@ -20,6 +20,7 @@ from mantid_exp2sim.training.datasets.from_files.axes import axes_of_recipe, vol
 from mantid_exp2sim.training.datasets.from_files.build import build_dataset
 from mantid_exp2sim.training.datasets.from_files.recipe import AxesRecipe, RebinRecipe, read_recipe
 from mantid_exp2sim.training.datasets.inspect import inspect_dataset
+from tests.helpers.file_sets import file_set
 
 AXES = """
 [axes.h]
@@ -191,7 +192,7 @@ class TestAxes:
             ({"mask": np.ones((8, 8, 4), bool)}, "were measured"),
         ],
     )
-    def test_what_cannot_match_is_refused(self, change: dict[str, None], words: str) -> None:
+    def test_what_cannot_match_is_refused(self, change: dict[str, Any], words: str) -> None:
         rules = RebinRecipe(allowed=False)
         with pytest.raises(Exp2SimError, match=words):
             volumes_on(volume(**change), model_axes(), rules)
@@ -244,7 +245,7 @@ class TestAxes:
 class TestBuild:
     def test_files_come_back_from_the_data_set(self, folder: Path, tmp_path: Path) -> None:
         build_dataset(recipe_file(folder, SOURCES), tmp_path / "out")
-        dataset = open_dataset(tmp_path / "out")
+        dataset = file_set(tmp_path / "out")
         for kind, seed in (("convolved", 0), ("integrated", 100)):
             items = dataset.items(kind)
             for index, item in enumerate(items):
@@ -258,7 +259,7 @@ class TestBuild:
         top = "seed = 3\n[split]\nvalidation = 0.25\ntest = 0.25"
         build_dataset(recipe_file(folder, SOURCES, top=top), tmp_path / "out")
         splits: dict[str, set[str]] = {}
-        dataset = open_dataset(tmp_path / "out")
+        dataset = file_set(tmp_path / "out")
         for kind in ("convolved", "integrated"):
             for item in dataset.items(kind):
                 splits.setdefault(Path(item.file).stem, set()).add(item.split)
@@ -272,7 +273,7 @@ class TestBuild:
         (folder / "labels.csv").write_text("\n".join(rows))
         labels = '[labels]\nsource = "file"\nfile = "labels.csv"\n'
         build_dataset(recipe_file(folder, labels + SOURCES, top="pairs = true"), tmp_path / "out")
-        dataset = open_dataset(tmp_path / "out")
+        dataset = file_set(tmp_path / "out")
         assert dataset.description.classes == ("A", "B")
         every = np.arange(6)
         groups = dataset.groups(every, "convolved")
@@ -332,7 +333,7 @@ class TestBuild:
             '[[integrated]]\nfiles = ["*.mat"]\nincident_energy = 50\n'
         )
         build_dataset(recipe_file(tmp_path, text), tmp_path / "out")
-        items = {item.file: item for item in open_dataset(tmp_path / "out").items("integrated")}
+        items = {item.file: item for item in file_set(tmp_path / "out").items("integrated")}
         assert items["one.mat"].group == items["two.mat"].group != items["three.mat"].group
         assert items["one.mat"].label == items["two.mat"].label == 0
         assert items["three.mat"].label == 1
@@ -360,7 +361,8 @@ class TestBuild:
     ) -> None:
         path, out = recipe_file(folder, SOURCES), tmp_path / "out"
         build_dataset(path, tmp_path / "whole")
-        real, calls = shards_module.read_volumes, []
+        real = shards_module.read_volumes
+        calls: list[str] = []
 
         def stopped(entry: Any, *args: Any) -> Any:
             if len(calls) == 4:
@@ -373,9 +375,12 @@ class TestBuild:
             build_dataset(path, out)
         assert not (out / "dataset.json").exists()
         again: list[str] = []
-        monkeypatch.setattr(
-            shards_module, "read_volumes", lambda e, *a: (again.append(e.path.name), real(e, *a))[1]
-        )
+
+        def counted(entry: Any, *args: Any) -> Any:
+            again.append(entry.path.name)
+            return real(entry, *args)
+
+        monkeypatch.setattr(shards_module, "read_volumes", counted)
         assert build_dataset(path, out) == out
         assert len(again) == 14 - 4
         assert (out / "dataset.json").read_bytes() == (tmp_path / "whole" / "dataset.json").read_bytes()
@@ -514,4 +519,6 @@ def test_the_recipes_of_the_documentation_can_be_read(tmp_path: Path) -> None:
         for tables in losses
     ]
     assert [config.losses.needs_pairs for config in configs] == [True, False]
-    assert configs[0].data.measured.scale == "auto"
+    measured = configs[0].data.measured
+    assert measured is not None
+    assert measured.scale == "auto"

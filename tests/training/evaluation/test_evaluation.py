@@ -72,7 +72,7 @@ def make_model(
                     torch.nn.init.normal_(parameter, std=0.02)
     for domain in card.classifiers:
         networks[f"classifier_{domain}"] = build_classifier(network)
-        networks[f"classifier_{domain}"].length_scale.fill_(3.0)  # type: ignore[union-attr, operator]
+        networks[f"classifier_{domain}"].length_scale.fill_(3.0)  # type: ignore[operator]
     save_bundle(folder / name, card, networks)
     return load_bundle(folder / name)
 
@@ -236,7 +236,8 @@ def test_calibration_of_a_known_case() -> None:
 def test_foreign_materials_gain_nothing_from_a_model_that_does_nothing(
     model: Bundle, tiny_dataset: Path, tmp_path: Path
 ) -> None:
-    data, said = open_dataset(tiny_dataset), []
+    data = open_dataset(tiny_dataset)
+    said: list[str] = []
     spectra = Spectra(data, "integrated", data.split("test"), NOISE, 1)
     found = foreign_report(model, spectra, 3, said.append)
     assert found["spectra"] == 3

@@ -51,6 +51,7 @@ def test_the_truth_is_more_consistent_with_its_measurement_than_the_measurement_
     right, wrong = consistency(known, made, measured), consistency(known, measured.intensity, measured)
     assert float(right.detach()) < 1e-6 < 0.05 < float(wrong)
     consistency(known, 0.5 * made, measured).backward()
+    assert made.grad is not None
     assert torch.isfinite(made.grad).all()
 
 

@@ -6,11 +6,16 @@ import pytest
 import torch
 
 from mantid_exp2sim.networks.discriminator import patch_weights
-from mantid_exp2sim.training.losses.adversarial import discriminator_loss, generator_loss
+from mantid_exp2sim.training.losses.adversarial import auxiliary_loss, discriminator_loss, generator_loss
 from mantid_exp2sim.training.losses.contrastive import patch_nce, sample_positions
 from mantid_exp2sim.training.losses.loss import masked_l1
 from mantid_exp2sim.training.losses.paired import relative_square
 from mantid_exp2sim.training.trainers import metrics
+
+
+def gradient(leaf: torch.Tensor) -> torch.Tensor:
+    assert leaf.grad is not None
+    return leaf.grad
 
 
 def unit(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -32,7 +37,7 @@ class TestPatchNce:
         queries, keys = unit(1, 4, 5).requires_grad_(), unit(1, 4, 5, seed=1).requires_grad_()
         patch_nce(queries, keys, torch.ones(1, 4).bool()).backward()
         assert keys.grad is None
-        assert queries.grad.abs().sum() > 0
+        assert gradient(queries).abs().sum() > 0
 
     def test_invalid_positions_have_no_influence(self) -> None:
         queries, keys, valid = unit(1, 6, 5), unit(1, 6, 5, seed=1), torch.ones(1, 6).bool()
@@ -70,7 +75,7 @@ class TestGan:
         both = [discriminator_loss(kind, one, one, (weights, weights)) for one in (score, other)]
         assert float(both[0].detach()) == float(both[1].detach())
         both[1].backward()
-        assert torch.equal(other.grad[..., 2:], torch.zeros(1, 1, 2))
+        assert torch.equal(gradient(other)[..., 2:], torch.zeros(1, 1, 2))
 
     def test_each_side_wants_the_opposite(self, kind: Any) -> None:
         one = torch.ones(1, 1, 2)
@@ -94,7 +99,7 @@ def test_masked_l1_ignores_what_was_not_measured() -> None:
     value = masked_l1(x, torch.zeros(1, 1, 3), mask)
     value.backward()
     assert float(value.detach()) == 1.5
-    assert x.grad.tolist() == [[[0.5, 0.5, 0.0]]]
+    assert gradient(x).tolist() == [[[0.5, 0.5, 0.0]]]
 
 
 def test_nothing_measured_is_zero_and_finite() -> None:
@@ -102,7 +107,13 @@ def test_nothing_measured_is_zero_and_finite() -> None:
     value = masked_l1(x, 0 * x, torch.ones(2, 1, 4))
     value.backward()
     assert float(value.detach()) == 0
-    assert float(x.grad.abs().sum()) == 0
+    assert float(gradient(x).abs().sum()) == 0
+
+
+def test_labels_that_are_not_known_do_not_count() -> None:
+    ones = torch.ones(2, 1, 3)
+    both = auxiliary_loss(ones, torch.tensor([0, -1]), ones)
+    assert float(both) == float(auxiliary_loss(ones[:1], torch.tensor([0]), ones[:1]))
 
 
 class TestNearlyEmptySamples:
@@ -119,7 +130,9 @@ class TestNearlyEmptySamples:
         assert high == pytest.approx((1 / 200 + 1 / 100) / 2, rel=0.01)
 
     def test_the_pooled_error_is_that_of_all_bins(self) -> None:
-        volumes = [part.reshape(2, 1, 8, 1, 1) for part in (self.seen, self.truth)]
+        seen, truth = (part.reshape(2, 1, 8, 1, 1) for part in (self.seen, self.truth))
         mask = torch.zeros(1, 8, 1, 1).bool()
-        assert metrics.relative_l2(*volumes, mask) > 5
-        assert metrics.relative_l2(*volumes, mask, pooled=True) == pytest.approx(0.2**0.5 / 10**0.5, rel=0.01)
+        assert metrics.relative_l2(seen, truth, mask) > 5
+        assert metrics.relative_l2(seen, truth, mask, pooled=True) == pytest.approx(
+            0.2**0.5 / 10**0.5, rel=0.01
+        )

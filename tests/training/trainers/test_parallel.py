@@ -173,7 +173,7 @@ def _ranks(parent: int) -> list[int]:
     children = Path(f"/proc/{parent}/task/{parent}/children")
     if not children.exists():
         pytest.skip("the processes of torchrun are found by /proc, which is not here")
-    found = {}
+    found: dict[int, int] = {}
     for child in map(int, children.read_text().split()):
         environment = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
         ranks = [int(entry.removeprefix(b"RANK=")) for entry in environment if entry.startswith(b"RANK=")]
@@ -227,7 +227,8 @@ class TestPrefetch:
     def test_the_next_is_made_ahead_by_one_thread_and_errors_arrive(self) -> None:
         class Source:
             def __init__(self) -> None:
-                self.made, self.busy, self.ahead = [], threading.Lock(), threading.Event()
+                self.made: list[int] = []
+                self.busy, self.ahead = threading.Lock(), threading.Event()
 
             def at(self, step: Any) -> Any:
                 assert self.busy.acquire(blocking=False)

@@ -132,7 +132,7 @@ def test_stages_are_a_chain_of_runs(kind: str, request: pytest.FixtureRequest, t
     text = recipe.read_text()
     recipe.write_text(text + STAGES)
     assert train(recipe, out=tmp_path / "chain") == "finished"
-    previous, rate = None, re.search("learning_rate = .*", text)[0]
+    previous, rate = None, re.findall("learning_rate = .*", text)[0]
     for number in (1, 2, 3):
         part = text if previous is None else text.replace("[run]", f'[run]\nstart = "{previous}"')
         recipe.write_text(part if number < 3 else part.replace(rate, "learning_rate = 2e-4"))

@@ -351,6 +351,7 @@ class TestDuqRun:
         penalty = gradient_penalty((x * weight).sum(), x)
         assert float(penalty.detach()) == pytest.approx(16.0)
         penalty.backward()
+        assert weight.grad is not None
         assert weight.grad.abs().sum() > 0
 
     def test_meets_other_magnets(

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-import pytest
 import torch
 from torch import nn
 
 from mantid_exp2sim.networks.discriminator import PaperDiscriminator
 from mantid_exp2sim.networks.generator import PaperGenerator
 from mantid_exp2sim.networks.projection import paper_projection
-from tests.helpers.scripts import load_script
-
-HERE = Path(__file__).resolve().parent
-
-
-@pytest.fixture(scope="module")
-def reference() -> Any:
-    return load_script(HERE / "reference_dclgan.py")
+from tests.helpers import paper_networks
 
 
 def give(weights: nn.Module, to: nn.Module) -> None:
@@ -29,10 +18,10 @@ def give(weights: nn.Module, to: nn.Module) -> None:
             new.copy_(old)
 
 
-def test_generators_and_their_features_agree(reference: Any) -> None:
+def test_generators_and_their_features_agree() -> None:
     torch.manual_seed(0)
     ours = PaperGenerator(2, in_channels=3, out_channels=1, width=8, blocks=6)
-    plain = reference.Generator(3, width=8, blocks=6)
+    plain = paper_networks.Generator(3, width=8, blocks=6)
     give(ours, plain)
     x = torch.rand(2, 3, 32, 24)
     with torch.no_grad():
@@ -44,14 +33,15 @@ def test_generators_and_their_features_agree(reference: Any) -> None:
             assert torch.equal(one, three)
 
 
-def test_judges_agree_and_heads_have_the_same_size(reference: Any) -> None:
-    ours, plain = PaperDiscriminator(2, in_channels=3, width=8), reference.Discriminator(3, width=8)
+def test_judges_agree_and_heads_have_the_same_size() -> None:
+    ours, plain = PaperDiscriminator(2, in_channels=3, width=8), paper_networks.Discriminator(3, width=8)
     give(ours, plain)
     x = torch.rand(1, 3, 40, 40)
     with torch.no_grad():
         for one, two in zip(ours(x), plain(x), strict=True):
             torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-5)
     sizes = [
-        [p.shape for p in head.parameters()] for head in (reference.Head((4, 8)), paper_projection([4, 8]))
+        [p.shape for p in head.parameters()]
+        for head in (paper_networks.Head((4, 8)), paper_projection([4, 8]))
     ]
     assert sizes[0] == sizes[1]

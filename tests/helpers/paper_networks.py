@@ -61,7 +61,8 @@ class Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
+        y: Tensor = x + self.body(x)
+        return y
 
 
 class Generator(nn.Module):
@@ -80,12 +81,13 @@ class Generator(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
+        y: Tensor = self.layers(x)
+        return y
 
     def encode(self, x: Tensor) -> list[Tensor]:
         features = []
-        for number, layer in enumerate(self.layers[: LAYERS[-1] + 1]):
-            x = layer(x)
+        for number in range(LAYERS[-1] + 1):
+            x = self.layers[number](x)
             if number in LAYERS:
                 features.append(x)
         return features

@@ -271,7 +271,7 @@ def test_not_finite_is_not_measured(tmp_path: Path) -> None:
 
 def test_spinw_order_is_that_of_the_axes_attribute(tmp_path: Path) -> None:
     signal = np.arange(6.0).reshape(2, 3)
-    edges = {"D0": np.arange(3.0), "D1": np.arange(4.0)}
+    edges = {"D0": np.arange(3.0), "D1": np.array([0.0, 1, 3, 3.5])}
     write_v2(tmp_path / "a.nxs", signal, signal, 0 * signal, 0 * signal, axes="D0:D1", edges=edges)
     with h5py.File(tmp_path / "a.nxs", "a") as file:
         entry = file["MDHistoWorkspace"]
@@ -279,10 +279,14 @@ def test_spinw_order_is_that_of_the_axes_attribute(tmp_path: Path) -> None:
         entry["data/D0"].attrs.update({"frame": "[1 0 0]", "long_name": "[1 0 0]", "units": "r.l.u"})
         entry["data/D1"].attrs.update({"frame": "General Frame", "long_name": "DeltaE", "units": "DeltaE"})
     h = load(tmp_path / "a.nxs")
-    np.testing.assert_array_equal(h.intensity, signal)
+    np.testing.assert_array_equal(h.intensity, signal / [1, 2, 0.5])  # sums in bins: per meV
+    np.testing.assert_array_equal(h.variance, signal / [1, 4, 0.25])
     assert (h.find_axis("h"), h.find_axis("energy")) == (0, 1)
     save(h, tmp_path / "b.nxs")
     assert_same_tree(h.nexus, load(tmp_path / "b.nxs").nexus)
+    save(2 * h, tmp_path / "c.nxs")
+    with h5py.File(tmp_path / "c.nxs") as file:
+        np.testing.assert_array_equal(file["MDHistoWorkspace/data/signal"], 2 * signal)
 
 
 @given(seed=st.integers(0, 2**32), ndim=st.integers(1, 4))
@@ -421,3 +425,74 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
         (tmp_path / "b.nxs").write_bytes(content.replace(name, b"\xba" + name[1:]))
         with pytest.raises(Exp2SimError):
             load(tmp_path / "b.nxs")
+
+
+def measured(**metadata: Any) -> Histogram:
+    axes = [Axis("[H,0,0]", np.arange(3.0), unit="r.l.u.", frame="HKL")]
+    return Histogram.from_arrays(np.ones(2), axes, metadata=metadata)
+
+
+CELL = {"a": 3.5, "b": 4.5, "c": 5.5, "alpha": 90.0, "beta": 95.0, "gamma": 90.0}
+
+
+def shapes(group: h5py.Group) -> dict[str, Any]:
+    """What Mantid asks of a group: names, kinds, shapes and types of its members, and its attributes."""
+    members: dict[str, Any] = {}
+    group.visititems(
+        lambda name, item: members.update(
+            {name: (sorted(item.attrs), getattr(item, "shape", None), str(getattr(item, "dtype", ""))[:3])}
+        )
+    )
+    return {**members, "": (sorted(group.attrs), None, "")}
+
+
+def test_incident_energy_and_lattice_lie_where_mantid_has_them(tmp_path: Path, reference_data: Path) -> None:
+    save(measured(incident_energy=25.0, lattice=CELL), tmp_path / "a.nxs")
+    written, recorded = tmp_path / "a.nxs", reference_data / "mantid" / "mdhisto_3d_experimentinfo.nxs"
+    with h5py.File(written) as ours, h5py.File(recorded) as mantids:
+        run, like = ours["MDHistoWorkspace/experiment0"], mantids["MDHistoWorkspace/experiment0"]
+        assert run["logs/Ei/value"][()] == like["logs/Ei/value"][()] == 25
+        assert run["logs/Ei/value"].attrs["units"] == b"meV"
+        assert {**run["logs"].attrs} == {**like["logs"].attrs}
+        assert shapes(run["sample"]) == shapes(like["sample"])
+        first, second = (x["sample/oriented_lattice/orientation_matrix"][()] for x in (run, like))
+        np.testing.assert_allclose(first.T @ first, second.T @ second, atol=1e-12)  # up to a rotation
+        for name, item in shapes(run["instrument"]).items():
+            assert item[0] == shapes(like["instrument"])[name][0]
+        assert run["instrument/instrument_xml/data"][()][0].strip()
+    again = load(written).metadata
+    assert (again["incident_energy"], again["lattice"]) == (25.0, CELL)
+
+
+@pytest.mark.parametrize("metadata", [{}, {"incident_energy": 0.0}, {"incident_energy": True}])
+def test_no_run_without_an_incident_energy(tmp_path: Path, metadata: dict[str, Any]) -> None:
+    save(measured(**metadata), tmp_path / "a.nxs")
+    with h5py.File(tmp_path / "a.nxs") as file:
+        assert not [name for name in file["MDHistoWorkspace"] if name.startswith("experiment")]
+
+
+def test_runs_of_a_file_get_the_energy_that_they_lack(tmp_path: Path) -> None:
+    save(measured(incident_energy=25.0), tmp_path / "a.nxs")
+    with h5py.File(tmp_path / "a.nxs", "a") as file:
+        entry = file["MDHistoWorkspace"]
+        del entry["experiment0/logs"]
+        entry["experiment1/logs/temperature/value"] = np.array([4.2])
+    h = load(tmp_path / "a.nxs")
+    save(h.replace(metadata={**h.metadata, "incident_energy": 50.0}), tmp_path / "b.nxs")
+    with h5py.File(tmp_path / "b.nxs") as file:
+        for run in ("experiment0", "experiment1"):
+            assert file[f"MDHistoWorkspace/{run}/logs/Ei/value"][()] == 50
+        assert file["MDHistoWorkspace/experiment1/logs/temperature/value"][()] == 4.2
+
+
+def test_energies_of_several_runs_stay(tmp_path: Path) -> None:
+    save(measured(incident_energy=25.0), tmp_path / "a.nxs")
+    with h5py.File(tmp_path / "a.nxs", "a") as file:
+        file["MDHistoWorkspace/experiment1/logs/Ei/value"] = np.array([80.0])
+    h = load(tmp_path / "a.nxs")
+    assert "incident_energy" not in h.metadata
+    save(h.replace(metadata={**h.metadata, "incident_energy": 50.0}), tmp_path / "b.nxs")
+    with h5py.File(tmp_path / "b.nxs") as file:
+        energies = [file[f"MDHistoWorkspace/experiment{i}/logs/Ei/value"][0] for i in (0, 1)]
+    assert energies == [25.0, 80.0]
+    assert load(tmp_path / "b.nxs").metadata["incident_energy"] == 50.0

@@ -3,18 +3,19 @@
 Read: the present layout (``SaveMDVersion`` 2, also as SpinW's ``sw_spec2MDHisto`` writes it) and the old
 one. Written: the present layout. What the file holds beside the histogram (experiments, lattice, logs,
 history, transforms) is carried on `Histogram.nexus` and written back byte for byte; bins whose intensity
-did not change keep the very numbers of the file.
+did not change keep the very numbers of the file. An incident energy that no run logs becomes the log ``Ei``
+of an experiment info (`mantid_exp2sim.io.mdhisto.experiment`).
 
 Rules: HDF5 axis i is named by ``axes.split(":")[i]``. The intensity is what Mantid displays: signal, signal /
 bin volume or signal / num_events for ``visual_normalization`` 0, 1 and 2, the variance errors_squared over
-the square of that (`mantid_exp2sim.io.mdhisto.normalization`). A bin was not measured where mask is 1, where
+the square of that (`mantid_exp2sim.io.mdhisto.normalization`). SpinW's files hold the sum in each energy bin,
+which is divided by the width of the bin in meV as well. A bin was not measured where mask is 1, where
 signal or error is not finite, or where num_events is 0; num_events that is 0 everywhere says nothing.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram
 from mantid_exp2sim.io.axes import CELL, common_energy
 from mantid_exp2sim.io.files import damaged, reading
 from mantid_exp2sim.io.hdf5 import array_value, read_tree, text_value, write_tree
+from mantid_exp2sim.io.mdhisto.experiment import logged_energies, with_run
 from mantid_exp2sim.io.mdhisto.normalization import compute_divisor, find_empty_bins
 from mantid_exp2sim.io.mdhisto.v1 import read_v1
 from mantid_exp2sim.nexus import Link, NexusTree, Value
@@ -35,6 +37,8 @@ ENTRY = "MDHistoWorkspace"
 NOTE = "exp2sim"
 SYSTEMS = ("None", "QLab", "QSample", "HKL")
 NORMALISATIONS = ("NoNormalization", "VolumeNormalization", "NumEventsNormalization")
+_SPINW_MARK = "Qconvention"
+"""Attribute that only SpinW's ``sw_spec2MDHisto`` writes; Mantid's has a capital C."""
 _DATA = ("signal", "errors_squared", "num_events", "mask")
 
 
@@ -48,13 +52,22 @@ class Raw(NamedTuple):
     axes: tuple[Axis, ...]
     order: tuple[int, ...]
     normalization: int | None
+    is_spinw: bool
+
+    def divisor(self, events: Floats) -> Floats:
+        """Return what the signal is divided by: what Mantid divides by, and the width of SpinW's bins."""
+        divisor = compute_divisor(self.normalization, events, self.axes)
+        for i, axis in enumerate(self.axes):
+            if self.is_spinw and axis.kind == "energy":
+                divisor = divisor * axis.widths.reshape(-1, *(1,) * (len(self.axes) - i - 1))
+        return divisor
 
     def histogram(self) -> tuple[Floats, Floats, Booleans]:
         """Return intensity, variance and mask (True = not measured) by the rules above."""
         mask = (
             self.mask | ~np.isfinite(self.signal) | ~np.isfinite(self.errors) | find_empty_bins(self.events)
         )
-        divisor = compute_divisor(self.normalization, self.events, self.axes)
+        divisor = self.divisor(self.events)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return self.signal / divisor, self.errors / divisor**2, mask
 
@@ -104,19 +117,10 @@ def derived_metadata(entry: NexusTree) -> dict[str, Any]:
     cell = [entry.number(f"experiment0/sample/oriented_lattice/unit_cell_{name}") for name in CELL]
     if all(number is not None and np.isfinite(number) for number in cell):
         metadata["lattice"] = dict(zip(CELL, cell, strict=True))
-    energy = common_energy(_logged_energies(entry))
+    energy = common_energy(logged_energies(entry))
     if energy is not None:
         metadata["incident_energy"] = energy
     return metadata
-
-
-def _logged_energies(entry: NexusTree) -> list[float]:
-    """The log ``Ei`` of every run, of a series its mean."""
-    names = (name for name in entry.children if re.fullmatch(r"experiment[0-9]+", name))
-    logs = (entry.value(f"{name}/logs/Ei/value") for name in names)
-    arrays = [log.data for log in logs if log is not None and log.data.size]
-    means = [float(array.mean()) for array in arrays if array.dtype.kind in "iuf"]
-    return [energy for energy in means if np.isfinite(energy) and energy > 0]
 
 
 def _note(entry: NexusTree) -> dict[str, Any]:
@@ -145,7 +149,7 @@ def _raw(entry: NexusTree) -> Raw:
         return _raw_v2(entry)
     if entry.value("signal") is not None:
         signal, errors, events, mask, axes = read_v1(entry)
-        return Raw(signal, errors, events, mask, axes, (), _normalization(entry))
+        return Raw(signal, errors, events, mask, axes, (), _normalization(entry), is_spinw=False)
     raise Exp2SimError(f"{ENTRY} has no signal.", fix="Write it with Mantid's SaveMD.")
 
 
@@ -164,7 +168,9 @@ def _raw_v2(entry: NexusTree) -> Raw:
     order = _workspace_order(names)
     axes = tuple(_axis(entry, names[i], signal.data.shape[i]) for i in order)
     values = [array.transpose(order) for array in arrays]
-    return Raw(values[0], values[1], values[2], values[3] != 0, axes, order, _normalization(entry))
+    is_spinw = _SPINW_MARK in entry.attributes
+    mask = values[3] != 0
+    return Raw(values[0], values[1], values[2], mask, axes, order, _normalization(entry), is_spinw)
 
 
 def _array(entry: NexusTree, name: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
@@ -222,6 +228,7 @@ def build_tree(histogram: Histogram) -> NexusTree:
     data = _data_group(histogram, entry, raw)
     if raw is not None and not raw.order:
         entry = _without_v1(entry)
+    entry = with_run(entry, histogram.metadata)
     children = {**entry.children, "data": data}
     note = _note_to_write(histogram, entry)
     children.pop(NOTE, None)
@@ -267,7 +274,7 @@ def _merged(histogram: Histogram, raw: Raw | None) -> list[npt.NDArray[Any] | No
         return [None] * 4
     revealed = mask & ~histogram.mask
     events = np.where(revealed & find_empty_bins(raw.events), 1.0, raw.events)
-    weight = compute_divisor(raw.normalization, events, raw.axes)
+    weight = raw.divisor(events)
     signal = np.where(same, raw.signal, histogram.intensity * weight)
     errors = np.where(same, raw.errors, histogram.variance * weight**2)
     hidden = np.where(same, raw.mask, histogram.mask).astype(np.int8)

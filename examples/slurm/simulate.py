@@ -45,7 +45,7 @@ def main() -> None:
             read_recipe(args.recipe),
             args.out,
             cluster=on_dask(cluster.scheduler_address),
-            progress=lambda done, total: print(f"{done}/{total}", flush=True),
+            progress=lambda done, total, _: print(f"{done}/{total}", flush=True),
         )
     print(summary)
 

@@ -23,18 +23,34 @@ WRITTEN = """\
 
 
 def add_command(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, about: str, epilog: str
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    about: str,
+    epilog: str,
+    *,
+    description: str = "",
 ) -> argparse.ArgumentParser:
-    """Add a command with ``--json``; ``about`` is its line in the list, ``epilog`` its examples."""
+    """Add a command with ``--json``; ``about`` is its line in the list, ``epilog`` its examples.
+
+    ``description`` is the first paragraph of its help, by default ``about``.
+    """
     parser = subparsers.add_parser(
         name,
         help=about,
-        description=about[0].upper() + about[1:] + ".",
+        description=description or about[0].upper() + about[1:] + ".",
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
     return parser
+
+
+def require_numbers(args: argparse.Namespace, least: int, *names: str) -> None:
+    """Refuse options whose number is below ``least`` or not finite; None is no number."""
+    for name in names:
+        value = getattr(args, name)
+        if value is not None and not least <= value < float("inf"):
+            raise Exp2SimError(f"--{name} is {value}.", fix=f"Give a number from {least}.")
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mantid_exp2sim.cli.options import add_command
 from mantid_exp2sim.cli.output import emit
 
 _EPILOG = """\
@@ -21,13 +22,8 @@ _MARKS = {"ok": "ok     ", "warning": "warning", "problem": "PROBLEM"}
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = subparsers.add_parser(
-        "workbench",
-        help="put the algorithms into MantidWorkbench, remove them, or see what is wrong",
-        description="Put the algorithms into MantidWorkbench, remove them, or see what is wrong.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    about = "put the algorithms into MantidWorkbench, remove them, or see what is wrong"
+    parser = add_command(subparsers, "workbench", about, _EPILOG)
     parser.add_argument("action", choices=("install", "uninstall", "doctor"), help="what to do")
     parser.add_argument(
         "--properties",
@@ -35,7 +31,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=Path,
         help="Mantid's user properties (default: ~/.mantid/Mantid.user.properties)",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
     parser.set_defaults(run=_run)
 
 

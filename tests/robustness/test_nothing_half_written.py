@@ -260,7 +260,7 @@ def test_a_dataset_goes_on_after_the_disk_was_full(
 
     with ExitStack() as limit:
 
-        def fill(done: int, total: int) -> None:
+        def fill(done: int, total: int, name: str) -> None:
             if done == 1:
                 limit.enter_context(full_disk(100_000))
 

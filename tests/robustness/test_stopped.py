@@ -181,7 +181,7 @@ def kill_workers(times: int) -> Callable[..., Any]:
     """A report of progress that kills all workers, so many times."""
     left = [times]
 
-    def progress(done: int, total: int) -> None:
+    def progress(done: int, total: int, name: str) -> None:
         if left[0] > 0 and multiprocessing.active_children():
             left[0] -= 1
             for child in multiprocessing.active_children():

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mantid_exp2sim.cli.options import add_command
+
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -43,14 +45,14 @@ def register(subparsers: Subparsers) -> None:
 
 def register_train(subparsers: Subparsers) -> None:
     """Add ``train``."""
-    train = subparsers.add_parser(
+    train = add_command(
+        subparsers,
         "train",
-        help="train a translator or a classifier from a recipe",
+        "train a translator or a classifier from a recipe",
+        TRAIN_EXAMPLES,
         description="Train the networks of a TOML recipe, stage after stage. Stopped by SIGTERM, a "
         f"checkpoint is written and the exit status is {STOPPED}; the same command goes on as if the run had "
         "never been stopped. Several processes, started by torchrun, share each batch of the recipe.",
-        epilog=TRAIN_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     train.add_argument("recipe", type=Path, metavar="RECIPE.toml")
     train.add_argument("--seed", type=int, metavar="N", help="in place of the recipe's")
@@ -59,7 +61,6 @@ def register_train(subparsers: Subparsers) -> None:
     )
     train.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     train.add_argument("--tensorboard", action="store_true", help="write files for tensorboard too")
-    train.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     train.set_defaults(run=run_train)
 
 

@@ -8,6 +8,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mantid_exp2sim.cli.options import add_command, require_numbers
+from mantid_exp2sim.cli.output import emit
+from mantid_exp2sim.errors import Exp2SimError
+
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -30,12 +34,12 @@ DOMAIN_EXAMPLES = """examples:
 
 def register_bundle(subparsers: Subparsers) -> None:
     """Add ``bundle``."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "bundle",
-        help="make a model on disk from finished runs",
+        "make a model on disk from finished runs",
+        BUNDLE_EXAMPLES,
         description="Put the best networks of finished runs into one folder with a card: a model.",
-        epilog=BUNDLE_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "out", type=Path, metavar="DIR", help="folder of the model; its name is the model's name"
@@ -48,20 +52,19 @@ def register_bundle(subparsers: Subparsers) -> None:
     parser.add_argument("--dataset", type=Path, required=True, metavar="DIR", help="what it was trained on")
     parser.add_argument("--description", default="")
     parser.add_argument("--overwrite", action="store_true", help="replace a model of that name")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     parser.set_defaults(run=run_bundle)
 
 
 def register_evaluate(subparsers: Subparsers) -> None:
     """Add ``evaluate``."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "evaluate",
-        help="measure a model on a test set",
+        "measure a model on a test set",
+        EVALUATE_EXAMPLES,
         description="Accuracy raw, translated and at the ceiling, in both directions; distance to the true "
         "counterpart beside Richardson-Lucy; intensity, data consistency, calibration, response to inputs of "
         "no class, and coverage of the errors.",
-        epilog=EVALUATE_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL", help="name or folder")
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the data set")
@@ -93,14 +96,11 @@ def register_evaluate(subparsers: Subparsers) -> None:
         "--report", type=Path, metavar="DIR", help="also write index.html and report.json in this folder"
     )
     parser.add_argument("--on-card", action="store_true", help="also write the figures onto the model's card")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     parser.set_defaults(run=run_evaluate)
 
 
 def run_bundle(args: argparse.Namespace) -> int:
     """``exp2sim bundle``."""
-    from mantid_exp2sim.cli.output import emit
-    from mantid_exp2sim.errors import Exp2SimError
     from mantid_exp2sim.training.trainers.bundle import make_bundle
 
     classifiers = {}
@@ -133,17 +133,13 @@ def run_bundle(args: argparse.Namespace) -> int:
 
 def run_evaluate(args: argparse.Namespace) -> int:
     """``exp2sim evaluate``."""
-    from mantid_exp2sim.cli.output import emit
-    from mantid_exp2sim.errors import Exp2SimError
     from mantid_exp2sim.model.bundle import open_bundle
     from mantid_exp2sim.simulation.noise import MeasurementNoise
     from mantid_exp2sim.training.datasets.pairs import open_pairs
     from mantid_exp2sim.training.evaluation import Settings, evaluate, tables, write_report
     from mantid_exp2sim.training.trainers.bundle import add_metrics, held
 
-    for name in ("limit", "classical", "foreign", "noise", "background", "seed"):
-        if (value := getattr(args, name)) is not None and not 0 <= value < float("inf"):
-            raise Exp2SimError(f"--{name} is {value}.", fix="Give a number from 0.")
+    require_numbers(args, 0, "limit", "classical", "foreign", "noise", "background", "seed")
     settings = Settings(
         split=args.split,
         limit=args.limit,
@@ -170,24 +166,22 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
 def register_domain(subparsers: Subparsers) -> None:
     """Add ``domain``."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "domain",
-        help="calibrate a model's domain check on its data set",
+        "calibrate a model's domain check on its data set",
+        DOMAIN_EXAMPLES,
         description="Write the reference of the domain check into a model's folder and thresholds onto its "
         "card: features of the training split, scales and calibration from halves of the validation split.",
-        epilog=DOMAIN_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL", help="folder of the model; its card is written anew")
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of what it was trained on")
     parser.add_argument("--seed", type=int, default=0, help="of noise, points and ties (default 0)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     parser.set_defaults(run=run_domain)
 
 
 def run_domain(args: argparse.Namespace) -> int:
     """``exp2sim domain``."""
-    from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.model.bundle import open_bundle
     from mantid_exp2sim.training.calibration.domain_reference import add_domain
     from mantid_exp2sim.training.calibration.spectra import Settings

@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mantid_exp2sim.cli.options import add_command, require_numbers
+from mantid_exp2sim.cli.output import emit
+
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -18,15 +21,15 @@ EXAMPLES = """examples:
 
 def register(subparsers: Subparsers) -> None:
     """Add ``calibrate``."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "calibrate",
-        help="measure a model's own error, put it on its card, and see how often it covers the truth",
+        "measure a model's own error, put it on its card, and see how often it covers the truth",
+        EXAMPLES,
         description="Chooses on the validation split how sharp the classifiers are, fits there the errors "
         "of both directions, to clean spectra and to spectra with noise and a background, writes all of it "
         "into the model, and counts on the test split how often the truth lies within the 68 % and the 95 % "
         "interval.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL", help="name or folder")
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the data set")
@@ -38,14 +41,11 @@ def register(subparsers: Subparsers) -> None:
         "--background", type=float, default=0.7, metavar="X", help="mean height of a background (default 0.7)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of noise and background (default 0)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """``exp2sim calibrate``."""
-    from mantid_exp2sim.cli.output import emit
-    from mantid_exp2sim.errors import Exp2SimError
     from mantid_exp2sim.model.bundle import open_bundle
     from mantid_exp2sim.simulation.noise import MeasurementNoise
     from mantid_exp2sim.training.calibration.coverage import coverage, table
@@ -53,12 +53,8 @@ def run(args: argparse.Namespace) -> int:
     from mantid_exp2sim.training.calibration.length_scale import sharpen
     from mantid_exp2sim.training.trainers.bundle import held
 
-    for name in ("limit", "test"):
-        if getattr(args, name) < 1:
-            raise Exp2SimError(f"--{name} is {getattr(args, name)}.", fix="Give a number from 1.")
-    for name in ("noise", "background", "seed"):
-        if not 0 <= getattr(args, name) < float("inf"):
-            raise Exp2SimError(f"--{name} is {getattr(args, name)}.", fix="Give a number from 0.")
+    require_numbers(args, 1, "limit", "test")
+    require_numbers(args, 0, "noise", "background", "seed")
     folder = open_bundle(args.model).folder
     conditions = Conditions(
         noise=MeasurementNoise(counting=(args.noise, args.noise), background=args.background), seed=args.seed

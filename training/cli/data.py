@@ -6,6 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mantid_exp2sim.cli.files import check_picture
+from mantid_exp2sim.cli.options import add_command, require_numbers
+from mantid_exp2sim.cli.output import emit, progress_bar
+
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -53,41 +57,39 @@ def register_data(subparsers: Subparsers) -> None:
         description="Training sets from exported files.",
     )
     kinds = data.add_subparsers(dest="what", required=True)
-    build = kinds.add_parser(
+    build = add_command(
+        kinds,
         "build",
-        help="files onto the axes of a model, with labels and splits",
+        "files onto the axes of a model, with labels and splits",
+        BUILD_EXAMPLES,
         description="Read the files of a recipe (Mantid MDHisto, Horace, SpinW, NXSPE, the published arrays, "
         ".npz), bring them onto the model's axes, and write the data set that the training reads. "
         "Files that do not fit are refused, and why is recorded.",
-        epilog=BUILD_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     build.add_argument("recipe", type=Path, metavar="RECIPE.toml")
     build.add_argument("--out", type=Path, metavar="DIR", help="folder (default: data/NAME of the recipe)")
-    build.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     build.set_defaults(run=run_build)
-    look = kinds.add_parser(
+    look = add_command(
+        kinds,
         "inspect",
-        help="counts, intensities, coverage, what was refused and why",
+        "counts, intensities, coverage, what was refused and why",
+        INSPECT_EXAMPLES,
         description="Say what is in a data set, built from files or simulated.",
-        epilog=INSPECT_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     look.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the data set")
     look.add_argument("--plot", type=Path, metavar="PNG", help="also draw some samples")
-    look.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     look.set_defaults(run=run_inspect)
     _register_export(kinds)
 
 
 def _register_export(kinds: Subparsers) -> None:
-    export = kinds.add_parser(
+    export = add_command(
+        kinds,
         "export",
-        help="samples of a simulated data set as files of Mantid, Horace and SpinW",
+        "samples of a simulated data set as files of Mantid, Horace and SpinW",
+        EXPORT_EXAMPLES,
         description="Write each sample of a simulated data set as a file, with a table of labels: to look at "
         "them in other programs, or to build a data set together with files from elsewhere.",
-        epilog=EXPORT_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     export.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a simulated data set")
     export.add_argument("out", type=Path, metavar="DIR")
@@ -101,25 +103,15 @@ def _register_export(kinds: Subparsers) -> None:
             help=f"nxs, d3d, mat (SpinW's) or npz; several take turns (default {' '.join(default)})",
         )
     export.add_argument("--limit", type=int, metavar="N", help="only the first N samples")
-    export.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     export.set_defaults(run=run_export)
 
 
 def run_build(args: argparse.Namespace) -> int:
     """``exp2sim data build``."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.training.datasets.from_files.build import build_dataset
     from mantid_exp2sim.training.datasets.inspect import inspect_dataset, words
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("read", total=None)
-
-        def progress(done: int, total: int, name: str) -> None:
-            bar.update(task, completed=done, total=total, description=name[:40])
-
+    with progress_bar(args) as progress:
         folder = build_dataset(args.recipe, args.out, progress=progress)
     report = inspect_dataset(folder)
     emit(args, report, words(report))
@@ -128,8 +120,6 @@ def run_build(args: argparse.Namespace) -> int:
 
 def run_inspect(args: argparse.Namespace) -> int:
     """``exp2sim data inspect``."""
-    from mantid_exp2sim.cli.files import check_picture
-    from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.training.datasets.inspect import draw, inspect_dataset, words
 
     check_picture(args.plot)
@@ -145,24 +135,13 @@ def run_inspect(args: argparse.Namespace) -> int:
 
 def run_export(args: argparse.Namespace) -> int:
     """``exp2sim data export``."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from mantid_exp2sim.cli.output import emit
-    from mantid_exp2sim.errors import Exp2SimError
     from mantid_exp2sim.training.datasets.export import export_dataset
 
-    if args.limit is not None and args.limit < 1:
-        raise Exp2SimError(f"--limit is {args.limit}.", fix="Give a number from 1.")
+    require_numbers(args, 1, "limit")
     formats = {"convolved": args.convolved, "integrated": args.integrated}
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("write", total=None)
+    with progress_bar(args) as progress:
         exported = export_dataset(
-            args.dataset,
-            args.out,
-            formats=formats,
-            limit=args.limit,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            args.dataset, args.out, formats=formats, limit=args.limit, progress=progress
         )
     counts = ", ".join(f"{count} {kind}" for kind, count in exported["files"].items())
     emit(args, exported, f"{counts} -> {args.out}, with {exported['labels']}")

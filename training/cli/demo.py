@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mantid_exp2sim.cli.options import add_command
+from mantid_exp2sim.cli.output import emit, progress_bar
 from mantid_exp2sim.cli.translate import verdict
 from mantid_exp2sim.errors import Exp2SimError
 
@@ -29,27 +31,20 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command."""
     from mantid_exp2sim.model.registry import DEFAULT_MODEL
 
-    parser = subparsers.add_parser(
-        "demo",
-        help="simulate a noisy measurement, deconvolve and classify it, and draw the result beside the truth",
-        description="Simulate a noisy measurement, deconvolve and classify it, and draw it beside the truth.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    about = "simulate a noisy measurement, deconvolve and classify it, and draw the result beside the truth"
+    parser = add_command(subparsers, "demo", about, _EPILOG)
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("demo"), help="folder (default demo)")
     parser.add_argument("--model", metavar="NAME|DIR", default=DEFAULT_MODEL, help="the model to use")
     parser.add_argument(
         "--spin-model", choices=("Goodenough", "Dimer"), default="Goodenough", help="what is simulated"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the noise (default 0)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
     parser.set_defaults(run=_demo)
 
 
 def _demo(args: argparse.Namespace) -> int:
     from mantid_exp2sim.application.model import load_model
     from mantid_exp2sim.cli.files import draw
-    from mantid_exp2sim.cli.output import emit, progress_bar
     from mantid_exp2sim.io import save
     from mantid_exp2sim.storage.atomic import make_folder
 

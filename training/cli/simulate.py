@@ -8,6 +8,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mantid_exp2sim.cli.files import check_output, check_picture
+from mantid_exp2sim.cli.options import add_command, require_numbers
+from mantid_exp2sim.cli.output import emit, progress_bar
+from mantid_exp2sim.errors import Exp2SimError
+
 if TYPE_CHECKING:
     from mantid_exp2sim.histogram import Histogram
     from mantid_exp2sim.simulation.instrument import Instrument
@@ -48,13 +53,13 @@ def register_simulate(subparsers: Subparsers) -> None:
 
 
 def _register_spectrum(kinds: Subparsers) -> None:
-    parser = kinds.add_parser(
+    parser = add_command(
+        kinds,
         "spectrum",
-        help="one Hamiltonian",
+        "one Hamiltonian",
+        SPECTRUM_EXAMPLES,
         description="Simulate one Hamiltonian: the 240 x 400 mosaic, or one (h, k, E) volume. Descriptions "
         "of own models are explained in docs/simulate.md.",
-        epilog=SPECTRUM_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("out", type=Path, metavar="OUT", help=".npy, .npz or (a volume) .nxs")
     parser.add_argument("--model", default="Goodenough", help="Dimer or Goodenough (default %(default)s)")
@@ -98,17 +103,16 @@ def _register_spectrum(kinds: Subparsers) -> None:
         "--grid", type=int, default=30, help="half the points of the grid per r.l.u. (default %(default)s)"
     )
     parser.add_argument("--plot", type=Path, metavar="PNG", help="also draw it")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     parser.set_defaults(run=run_spectrum)
 
 
 def _register_dataset(kinds: Subparsers) -> None:
-    parser = kinds.add_parser(
+    parser = add_command(
+        kinds,
         "dataset",
-        help="a training set from a recipe",
+        "a training set from a recipe",
+        DATASET_EXAMPLES,
         description="Draw Hamiltonians from their ranges and simulate each in every kind.",
-        epilog=DATASET_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("recipe", type=Path, metavar="RECIPE.toml")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder (default: data/NAME of the recipe)")
@@ -116,13 +120,11 @@ def _register_dataset(kinds: Subparsers) -> None:
     parser.add_argument(
         "--dask", metavar="ADDRESS|local", help="the scheduler of a Dask cluster, or one on this machine"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     parser.set_defaults(run=run_dataset)
 
 
 def run_spectrum(args: argparse.Namespace) -> int:
     """``exp2sim simulate spectrum``."""
-    from mantid_exp2sim.cli.output import emit
     from mantid_exp2sim.io import save
     from mantid_exp2sim.simulation.instrument import load_instrument
     from mantid_exp2sim.storage.atomic import atomic_path
@@ -154,9 +156,6 @@ def run_spectrum(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse before the work what cannot be simulated or written."""
-    from mantid_exp2sim.cli.files import check_output, check_picture
-    from mantid_exp2sim.errors import Exp2SimError
-
     infinite = float("inf")
     if not 0 <= args.noise < infinite or args.seed < 0 or min(args.bins) < 1 or args.grid < 4:
         raise Exp2SimError(
@@ -179,7 +178,6 @@ def _simulated(
     parameters: dict[str, float],
 ) -> Histogram:
     from mantid_exp2sim import simulate
-    from mantid_exp2sim.errors import Exp2SimError
     from mantid_exp2sim.simulation.binning import Binning
 
     binning = None
@@ -211,7 +209,6 @@ def _simulated(
 
 def _model(args: argparse.Namespace) -> tuple[ModelName | Description, dict[str, float]]:
     """The model that the command names, and its constants."""
-    from mantid_exp2sim.errors import Exp2SimError
     from mantid_exp2sim.simulation.manganite import BEST_FIT, PARAMETERS, validate_parameters
     from mantid_exp2sim.simulation.material import find_description, read_description
 
@@ -236,26 +233,19 @@ def _model(args: argparse.Namespace) -> tuple[ModelName | Description, dict[str,
 
 def run_dataset(args: argparse.Namespace) -> int:
     """``exp2sim simulate dataset``."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from mantid_exp2sim.cli.output import emit
-    from mantid_exp2sim.errors import Exp2SimError
     from mantid_exp2sim.training.datasets.dask import on_dask
     from mantid_exp2sim.training.datasets.simulate import simulate_dataset
     from mantid_exp2sim.training.datasets.simulation_recipe import read_recipe
 
-    if args.processes < 1:
-        raise Exp2SimError(f"--processes is {args.processes}.", fix="Give 1 or more.")
+    require_numbers(args, 1, "processes")
     recipe = read_recipe(args.recipe)
     out = args.out or Path("data") / recipe.name
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task(f"simulate {recipe.name}", total=recipe.count)
+    with progress_bar(args) as progress:
         summary = simulate_dataset(
             recipe,
             out,
             processes=args.processes,
-            progress=lambda done, _: bar.update(task, completed=done),
+            progress=progress,
             cluster=None if args.dask is None else on_dask(args.dask, processes=args.processes),
         )
     accepted = ", ".join(f"{name} {share:.1%}" for name, share in summary["acceptance"].items())

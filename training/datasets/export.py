@@ -49,7 +49,7 @@ def export_dataset(
     *,
     formats: dict[str, Sequence[str]] | None = None,
     limit: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, Any]:
     """Write the first ``limit`` samples (default all) of a simulated set into ``out``.
 
@@ -96,7 +96,7 @@ def export_dataset(
                 _write(_histogram(values, mask, edges, energy, sample), out / kind / f"{stem}.{ending}")
         turns[sample.label] += 1
         if progress is not None:
-            progress(done + 1, len(samples))
+            progress(done + 1, len(samples), "write")
     _write_labels(rows, out / LABELS)
     return {
         "folder": str(out),

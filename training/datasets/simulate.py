@@ -184,13 +184,13 @@ def simulate_dataset(
     folder: Path,
     *,
     processes: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
     cluster: Callable[[Recipe, Path, list[int]], Done] | None = None,
 ) -> dict[str, Any]:
     """Simulate a data set into ``folder``, or finish one that was interrupted.
 
     ``processes`` on this machine share the shards, each with one BLAS thread, or a ``cluster`` does (see
-    :func:`mantid_exp2sim.training.datasets.dask.on_dask`); ``progress(done, total)``
+    :func:`mantid_exp2sim.training.datasets.dask.on_dask`); ``progress(done, total, name)``
     counts samples. Returns {"count", "simulated", "acceptance": {class: fraction of draws that are stable}}
     and writes it to ``summary.json``. Raises `Exp2SimError` where the folder holds another data set, another
     process writes to it, the disk is full, or a worker dies for the second time; what is done is kept.
@@ -206,7 +206,7 @@ def _simulate(
     recipe: Recipe,
     folder: Path,
     run: Callable[[Recipe, Path, list[int]], Done],
-    progress: Callable[[int, int], None] | None,
+    progress: Callable[[int, int, str], None] | None,
 ) -> dict[str, Any]:
     _start(recipe, folder)
     numbers = range(-(-recipe.count // recipe.shard_size))
@@ -217,11 +217,11 @@ def _simulate(
     before = _samples(finished)
     missing = [number for number in numbers if number not in finished]
     if progress is not None:
-        progress(before, recipe.count)
+        progress(before, recipe.count, recipe.name)
     for number, summary in run(recipe, folder, missing):
         finished[number] = summary
         if progress is not None:
-            progress(_samples(finished), recipe.count)
+            progress(_samples(finished), recipe.count, recipe.name)
     acceptance = {
         name: sum(s[name][0] for s in finished.values()) / max(sum(s[name][1] for s in finished.values()), 1)
         for name in recipe.class_names

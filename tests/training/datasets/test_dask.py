@@ -30,7 +30,7 @@ def test_a_local_cluster_writes_the_same_bytes(tmp_path: Path) -> None:
         RECIPE,
         tmp_path / "dask",
         cluster=on_dask("local", processes=2),
-        progress=lambda count, _: done.append(count),
+        progress=lambda count, *_: done.append(count),
     )
     assert found["simulated"] == RECIPE.count == done[-1]
     assert len(done) == 4

@@ -352,10 +352,7 @@ class Recipe(Table):
 def read_recipe(path: Path, *, seed: int | None = None) -> tuple[Config, ...]:
     """Read the stages of a recipe; ``seed`` takes the place of the recipe's.
 
-    Raises
-    ------
-    Exp2SimError
-        If the file is missing, is no TOML, or holds something unknown or out of range.
+    Raises `Exp2SimError` if the file is missing, is no TOML, or holds something unknown or out of range.
     """
     if seed is not None and not 0 <= seed < SEEDS:
         raise Exp2SimError(

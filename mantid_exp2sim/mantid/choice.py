@@ -22,10 +22,7 @@ _NO_TORCH = (
 def find_model(algorithm: Any) -> Path | str:
     """Return what the user chose: the path of a model, or the name of an installed one.
 
-    Raises
-    ------
-    Exp2SimError
-        If nothing is chosen, or the path is not there.
+    Raises `Exp2SimError` if nothing is chosen, or the path is not there.
     """
     path = str(algorithm.getProperty("ModelFile").value)
     if path:

@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 def workspaces(algorithm: Any) -> dict[str, Any]:
     """Return the workspaces by name, groups replaced by their members, each once.
 
-    Raises
-    ------
-    Exp2SimError
-        If there are none, or one is no MDHistoWorkspace.
+    Raises `Exp2SimError` if there are none, or one is no MDHistoWorkspace.
     """
     from mantid.api import AnalysisDataService, IMDHistoWorkspace, WorkspaceGroup
 
@@ -57,10 +54,7 @@ def input_names(algorithm: Any) -> list[str]:
 def read(algorithm: Any, inputs: Mapping[str, Any]) -> dict[str, Snapshot]:
     """Read workspaces, each with the incident energy that is set for it, or its log.
 
-    Raises
-    ------
-    Exp2SimError
-        If the incident energies do not fit the workspaces, or one cannot be read.
+    Raises `Exp2SimError` if the incident energies do not fit the workspaces, or one cannot be read.
     """
     energies = _incident_energies(algorithm, len(inputs))
     return {

@@ -48,10 +48,8 @@ def install(properties: Path | None = None) -> Change:
     backtick hid the file from Mantid. The file is made if it is missing, and a copy of it as it was is kept
     beside it.
 
-    Raises
-    ------
-    Exp2SimError
-        If the file cannot be read or written, or the path of the algorithms cannot be an entry.
+    Raises `Exp2SimError` if the file cannot be read or written, or the path of the algorithms cannot be an
+    entry.
 
     Examples
     --------
@@ -85,10 +83,7 @@ def register_algorithms() -> tuple[str, ...]:
 
     After it, ``from mantid.simpleapi import DeconvolveMD`` works.
 
-    Raises
-    ------
-    Exp2SimError
-        If Mantid cannot be imported.
+    Raises `Exp2SimError` if Mantid cannot be imported.
     """
     try:
         from mantid import simpleapi

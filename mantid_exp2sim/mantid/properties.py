@@ -151,10 +151,7 @@ def format_numbers(values: Iterable[float]) -> list[str]:
 def read_numbers(algorithm: Any, name: str) -> list[float]:
     """Return the numbers of a property of `declare_numbers`.
 
-    Raises
-    ------
-    OptionError
-        If there is anything but numbers.
+    Raises `OptionError` if there is anything but numbers.
     """
     texts = [str(text) for text in algorithm.getProperty(name).value if str(text).strip()]
     try:

@@ -82,10 +82,7 @@ def declare(algorithm: Any) -> None:
 def parameters(algorithm: Any) -> list[float]:
     """Return the six parameters in meV, or none for the best fit.
 
-    Raises
-    ------
-    OptionError
-        If there are some but not six finite numbers.
+    Raises `OptionError` if there are some but not six finite numbers.
     """
     values = mdproperties.read_numbers(algorithm, "Parameters")
     names = MODELS[str(algorithm.getProperty("SpinWaveModel").value)]
@@ -102,10 +99,8 @@ def parameters(algorithm: Any) -> list[float]:
 def grid(algorithm: Any) -> Grid:
     """Return the bins of the result.
 
-    Raises
-    ------
-    Exp2SimError
-        If the template's axes are not h, k and energy, the bins make no sense, or Ei is not known.
+    Raises `Exp2SimError` if the template's axes are not h, k and energy, the bins make no sense, or Ei is not
+    known.
     """
     template = algorithm.getProperty("TemplateWorkspace").value
     energy = mdalgorithm.incident_energy(algorithm)

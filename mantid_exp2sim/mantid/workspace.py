@@ -60,10 +60,8 @@ def read(workspace: Any, *, incident_energy: float | None = None) -> Snapshot:
     incident_energy
         meV; None takes the sample log ``Ei``, where there is one.
 
-    Raises
-    ------
-    Exp2SimError
-        If a dimension has no bins, an error² is negative, or the runs have different incident energies.
+    Raises `Exp2SimError` if a dimension has no bins, an error² is negative, or the runs have different
+    incident energies.
 
     Examples
     --------
@@ -111,10 +109,7 @@ def _axis(dimension: Any) -> Axis:
 def logged_incident_energy(workspace: Any) -> float | None:
     """Return the incident energy in meV that the runs of a workspace logged as ``Ei``, or None.
 
-    Raises
-    ------
-    Exp2SimError
-        If the runs have different incident energies.
+    Raises `Exp2SimError` if the runs have different incident energies.
     """
     runs = [workspace.getExperimentInfo(i).run() for i in range(workspace.getNumExperimentInfo())]
     logs = [_mean(run.getProperty("Ei").value) for run in runs if run.hasProperty("Ei")]
@@ -142,10 +137,8 @@ def _mean(value: Any) -> float | None:
 def find_order(dimensions: Sequence[Axis]) -> list[int]:
     """Return the positions of h, k and energy transfer, then those of the integrated axes.
 
-    Raises
-    ------
-    Exp2SimError
-        If h, k and energy transfer are not there once each, or another axis has more than one bin.
+    Raises `Exp2SimError` if h, k and energy transfer are not there once each, or another axis has more than
+    one bin.
     """
     kinds = [axis.kind for axis in dimensions]
     others = [i for i, kind in enumerate(kinds) if kind not in ORDER]
@@ -174,10 +167,7 @@ def from_volume(volume: npt.NDArray[Any], dimensions: Sequence[Axis]) -> npt.NDA
 def in_order(histogram: Histogram) -> Histogram:
     """Return the same data with the axes h, k, energy in this order and integrated axes left out.
 
-    Raises
-    ------
-    Exp2SimError
-        If one of these axes is missing, or another one has more than one bin.
+    Raises `Exp2SimError` if one of these axes is missing, or another one has more than one bin.
     """
     dimensions = histogram.axes
     return Histogram(

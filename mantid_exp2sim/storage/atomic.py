@@ -47,11 +47,8 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     Path
         An existing empty file in the same folder.
 
-    Raises
-    ------
-    Exp2SimError
-        If the folder does not exist or cannot be written, the disk is full, or `target` is a folder or a
-        read-only file. An `OSError` about another file passes through.
+    Raises `Exp2SimError` if the folder does not exist or cannot be written, the disk is full, or `target` is
+    a folder or a read-only file. An `OSError` about another file passes through.
 
     Examples
     --------

@@ -26,10 +26,8 @@ _MAX_BYTES = 4096
 def locked(folder: Path, what: str) -> Iterator[None]:
     """Hold a folder, which is made if need be; ``what`` names it in the error, such as "run".
 
-    Raises
-    ------
-    Exp2SimError
-        If another process holds it, with that one's number and machine, or the folder cannot be written.
+    Raises `Exp2SimError` if another process holds it, with that one's number and machine, or the folder
+    cannot be written.
 
     Examples
     --------

@@ -27,10 +27,7 @@ def read_toml(
 
     ``prepare`` may change the table before it is checked, such as read the files that it names.
 
-    Raises
-    ------
-    Exp2SimError
-        If the file is missing, is no TOML, or holds something unknown or out of range.
+    Raises `Exp2SimError` if the file is missing, is no TOML, or holds something unknown or out of range.
     """
     try:
         raw = tomllib.loads(path.read_bytes().decode("utf-8"))

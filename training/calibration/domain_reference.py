@@ -209,10 +209,7 @@ def add_domain(
     Nothing else of the model changes. Both directions that the model has are calibrated, where the data set
     has their kind. The same seed, data and machine give the same bytes.
 
-    Raises
-    ------
-    Exp2SimError
-        If the data set does not go with the model or is too small.
+    Raises `Exp2SimError` if the data set does not go with the model or is too small.
     """
     settings = settings or Settings.of(bundle.card)
     data = open_dataset(dataset)

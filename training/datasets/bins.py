@@ -33,10 +33,7 @@ def volume_axes(edges: BinEdges, incident_energy: float) -> tuple[Axis, Axis, Ax
 def require_bins(model: Bundle, data: DataSet) -> None:
     """Refuse a data set whose volumes the model would not take as files; one that tells no edges passes.
 
-    Raises
-    ------
-    Exp2SimError
-        If bins or incident energies are not those on the model's card.
+    Raises `Exp2SimError` if bins or incident energies are not those on the model's card.
     """
     edges = dataset_edges(data)
     if edges is None:

@@ -26,10 +26,8 @@ def on_dask(address: str, *, processes: int = 1) -> Callable[[Recipe, Path, list
 
     ``local`` starts ``processes`` workers on this machine, of one thread each, and stops them at the end.
 
-    Raises
-    ------
-    Exp2SimError
-        If Dask is not installed; when it runs, if the scheduler does not answer or workers keep dying.
+    Raises `Exp2SimError` if Dask is not installed; when it runs, if the scheduler does not answer or workers
+    keep dying.
     """
     try:
         distributed: Any = importlib.import_module("distributed")

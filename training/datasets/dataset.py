@@ -299,10 +299,7 @@ def _memory() -> int:
 def open_dataset(folder: Path) -> DataSet:
     """Open a data set; only its description and its mask are read.
 
-    Raises
-    ------
-    Exp2SimError
-        If the folder holds no data set, or its description or mask is invalid.
+    Raises `Exp2SimError` if the folder holds no data set, or its description or mask is invalid.
     """
     description = DatasetDescription.read(folder)
     if description.format == 2:

@@ -57,10 +57,8 @@ def export_dataset(
     masked in measurement-like files, and known in simulation-like ones. Files that are there are written
     anew. Returns the number of files per kind, and the name of the label file.
 
-    Raises
-    ------
-    Exp2SimError
-        If the folder holds no simulated set, a format is unknown, or ``out`` holds an export.
+    Raises `Exp2SimError` if the folder holds no simulated set, a format is unknown, or ``out`` holds an
+    export.
     """
     endings = {**DEFAULTS, **(formats or {})}
     for name in {name for group in endings.values() for name in group} - set(FORMATS):

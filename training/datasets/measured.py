@@ -99,10 +99,8 @@ def open_measurement(
     With patches a volume keeps its own extent along the axes that the network slides over; else it has that
     of the data set. ``mean_simulated`` is what ``scale = "auto"`` aims at.
 
-    Raises
-    ------
-    Exp2SimError
-        If a file cannot be read, does not fit the axes, or (with ``scale = "auto"``) has no positive mean.
+    Raises `Exp2SimError` if a file cannot be read, does not fit the axes, or (with ``scale = "auto"``) has no
+    positive mean.
     """
     settings = config.data.measured
     if settings is None:

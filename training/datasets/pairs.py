@@ -31,10 +31,8 @@ MOST_LOST = 0.5
 def open_pairs(folder: Path) -> DataSet:
     """Open a data set for comparisons: a simulated one as it is, the pairs of one from files.
 
-    Raises
-    ------
-    Exp2SimError
-        If a set from files has no pairs, or these have several incident energies or no bin in common.
+    Raises `Exp2SimError` if a set from files has no pairs, or these have several incident energies or no bin
+    in common.
     """
     data = open_dataset(folder)
     return PairedSet(data) if isinstance(data, FileSet) else data

@@ -55,10 +55,7 @@ def load_checkpoint(
 ) -> dict[str, Any]:
     """Put a checkpoint back into networks and optimisers of the same recipe; gives back the state.
 
-    Raises
-    ------
-    Exp2SimError
-        If the file cannot be read or belongs to other networks.
+    Raises `Exp2SimError` if the file cannot be read or belongs to other networks.
     """
     tensors, state = read_tensors(path)
     try:

@@ -45,10 +45,7 @@ def joined() -> Iterator[None]:
     All leave together, so that none is ended while another still writes, and leave no thread of the group
     behind: one that drops a tensor while Python shuts down aborts the process.
 
-    Raises
-    ------
-    Exp2SimError
-        If this build of torch cannot.
+    Raises `Exp2SimError` if this build of torch cannot.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
@@ -157,10 +154,7 @@ class Share:
     def of_this_process(cls, batch: int) -> Share:
         """Make the share of this process.
 
-        Raises
-        ------
-        Exp2SimError
-            If the batch cannot be shared equally.
+        Raises `Exp2SimError` if the batch cannot be shared equally.
         """
         if batch % processes():
             raise Exp2SimError(

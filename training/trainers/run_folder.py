@@ -65,10 +65,7 @@ def prepare_folder(out: Path, stages: Sequence[Config]) -> None:
 
     Of several processes the first does so for all.
 
-    Raises
-    ------
-    Exp2SimError
-        If the folder holds something else, or a run of other settings.
+    Raises `Exp2SimError` if the folder holds something else, or a run of other settings.
     """
     if parallel.number() == 0:
         path = out / CONFIG

@@ -47,10 +47,8 @@ def train(
 
     A run that is there goes on where it was stopped. ``seed`` takes the place of the recipe's.
 
-    Raises
-    ------
-    Exp2SimError
-        If recipe or data cannot be used, ``out`` holds something else, or training diverges.
+    Raises `Exp2SimError` if recipe or data cannot be used, ``out`` holds something else, or training
+    diverges.
     """
     stages = read_recipe(recipe, seed=seed)
     with parallel.joined(), held(out):

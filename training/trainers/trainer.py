@@ -113,10 +113,8 @@ def read_scalars(report: Mapping[str, torch.Tensor], totals: Mapping[str, torch.
 
     Everything leaves its device at once, so that a GPU is waited for once a step.
 
-    Raises
-    ------
-    NotFinite
-        If a gradient or one of the ``totals``, which are not reported, is not finite: on every process.
+    Raises `NotFinite` if a gradient or one of the ``totals``, which are not reported, is not finite: on every
+    process.
     """
     numbers = parallel.means({**report, **totals})
     wrong = parallel.not_finite(

@@ -34,10 +34,7 @@ class Start:
     def load_into(self, task: Task) -> None:
         """Put its weights into the networks of a task.
 
-        Raises
-        ------
-        Exp2SimError
-            If it has other networks, or cannot be read.
+        Raises `Exp2SimError` if it has other networks, or cannot be read.
         """
         if not self.is_model:
             load_checkpoint(self.folder / CHECKPOINT, task.networks(), {})

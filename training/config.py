@@ -35,8 +35,7 @@ class MeasuredSettings(Table):
     """``[data.measured]``: real measurements among the convolved data."""
 
     files: tuple[str, ...] = Field(min_length=1)
-    """Files, folders or globs, relative to the recipe or to the working directory; ``$NAME`` is replaced. Or
-    the folder of a data set, whose ``convolved`` is taken."""
+    """Files, folders or globs, relative to the recipe or to the working directory; ``$NAME`` is replaced."""
     mask: str | None = None
     """What was not measured in the files (``.npy`` or ``.mat``)."""
     share: float = Field(default=0.5, gt=0, le=1)

@@ -17,7 +17,6 @@ from mantid_exp2sim.mantid.user_properties import (
     algorithms_folder,
     default_properties,
     entries_that_mantid_reads,
-    holds_old_mark,
     is_ours,
     line_of_backtick,
     read_properties,
@@ -148,9 +147,6 @@ def _backtick(properties: Path, text: str, *, named: bool) -> Check:
     message = (
         f"line {line_of_backtick(text)} of {properties} holds a backtick: Mantid reads nothing behind it"
     )
-    if holds_old_mark(text):
-        fix = "An earlier version of mantid_exp2sim wrote it: run `exp2sim workbench install` to replace it."
-        return Check("workbench", "problem", message, fix)
     fix = "Take the backtick out of that line, then start Workbench again."
     return Check("workbench", "warning" if named else "problem", message, fix)
 

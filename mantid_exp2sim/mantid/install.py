@@ -44,9 +44,8 @@ class Change:
 def install(properties: Path | None = None) -> Change:
     """Add the algorithms to Mantid's plugin directories; run twice, it changes nothing.
 
-    An entry of another copy of this package is replaced, and so is the comment of earlier versions, whose
-    backtick hid the file from Mantid. The file is made if it is missing, and a copy of it as it was is kept
-    beside it.
+    An entry of another copy of this package is replaced. The file is made if it is missing, and a copy of it
+    as it was is kept beside it.
 
     Raises `Exp2SimError` if the file cannot be read or written, or the path of the algorithms cannot be an
     entry.

@@ -17,8 +17,6 @@ from mantid_exp2sim.storage.atomic import atomic_path
 
 KEY = "user.python.plugins.directories"
 MARK = "# The algorithms of mantid_exp2sim: 'exp2sim workbench uninstall' takes them out."
-OLD_MARK = "# The algorithms of mantid_exp2sim; `exp2sim workbench uninstall` takes them out."
-"""What earlier versions wrote in place of ``MARK``: its backtick hides the whole file from Mantid."""
 _LINE = re.compile(rf"^[ \t]*{re.escape(KEY)}[ \t]*(?:[=:][ \t]*|(?=[\r\n]|\Z))", re.ASCII)
 
 
@@ -111,14 +109,9 @@ def line_of_backtick(text: str) -> int | None:
     return in_front.count("\n") + 1 if backtick else None
 
 
-def holds_old_mark(text: str) -> bool:
-    """Say whether a line of an earlier version of this package hides the file from Mantid."""
-    return any(line.strip() == OLD_MARK for line in _lines(text))
-
-
 def with_entry(text: str, entry: str) -> str:
-    """Add the entry in place of other copies of the algorithms, and replace the line of earlier versions."""
-    lines = [line.replace(OLD_MARK, MARK) if _is_mark(line) else line for line in _lines(text)]
+    """Add the entry in place of other copies of the algorithms."""
+    lines = _lines(text)
     setting = _last_setting(lines)
     if setting is None:
         end = "\r\n" if any(line.endswith("\r\n") for line in lines) else "\n"
@@ -154,7 +147,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _is_mark(line: str) -> bool:
-    return line.strip() in (MARK, OLD_MARK)
+    return line.strip() == MARK
 
 
 def _without_marks(lines: list[str]) -> list[str]:

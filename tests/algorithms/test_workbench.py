@@ -212,10 +212,8 @@ def test_the_commands(file: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Start Workbench again" in out
 
 
-OLD_MARK = "# The algorithms of mantid_exp2sim; `exp2sim workbench uninstall` takes them out.\n"
+MARKED = f"{user_properties.MARK}\n"
 USERS_OWN = "default.facility = ISIS\ndatasearch.directories = /data\n"
-OLD_FILE = f"{OLD_MARK}{KEY} = {OURS}\n{USERS_OWN}"
-"""What an earlier version made of the user's own settings."""
 
 
 def as_mantid_reads(file: Path) -> dict[str, str]:
@@ -231,41 +229,26 @@ def test_what_install_writes_leaves_the_users_settings_to_mantid(file: Any) -> N
     assert as_mantid_reads(file) == {KEY: OURS, "default.facility": "ISIS", "datasearch.directories": "/data"}
 
 
-def test_install_replaces_the_line_of_an_earlier_version(file: Any) -> None:
-    assert as_mantid_reads(write(file, OLD_FILE)) == {}
-    assert entries(file) == ()
-    change = workbench.install(file)
-    assert (change.changed, change.warning) == (True, "")
-    assert change.backup is not None
-    assert change.backup.read_text() == OLD_FILE
-    assert as_mantid_reads(file) == {KEY: OURS, "default.facility": "ISIS", "datasearch.directories": "/data"}
-    assert not workbench.install(file).changed
-    workbench.uninstall(file)
-    assert file.read_text() == USERS_OWN
-
-
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        (OLD_FILE, USERS_OWN),
-        (f"{USERS_OWN}{OLD_MARK}{KEY} = {OURS}\n", USERS_OWN),
-        (f"{OLD_MARK}{KEY} = {OURS};/mine\n{USERS_OWN}", f"{KEY} = /mine\n{USERS_OWN}"),
-        (f"{OLD_MARK}{USERS_OWN}", USERS_OWN),
-        (f"{OLD_MARK}{USERS_OWN}{KEY} = /mine\n", f"{USERS_OWN}{KEY} = /mine\n"),
+        (f"{MARKED}{KEY} = {OURS}\n{USERS_OWN}", USERS_OWN),
+        (f"{USERS_OWN}{MARKED}{KEY} = {OURS}\n", USERS_OWN),
+        (f"{MARKED}{KEY} = {OURS};/mine\n{USERS_OWN}", f"{KEY} = /mine\n{USERS_OWN}"),
+        (f"{MARKED}{USERS_OWN}", USERS_OWN),
+        (f"{MARKED}{USERS_OWN}{KEY} = /mine\n", f"{USERS_OWN}{KEY} = /mine\n"),
     ],
     ids=["first", "last", "with an entry of the user", "left alone", "moved away from its key"],
 )
-def test_uninstall_removes_the_line_of_an_earlier_version(
-    file: Any, before: Any, after: Any, end: str
-) -> None:
+def test_uninstall_removes_the_line_of_install(file: Any, before: Any, after: Any, end: str) -> None:
     write(file, before.replace("\n", end))
     assert workbench.uninstall(file).changed
     assert file.read_bytes().decode() == after.replace("\n", end)
 
 
-def test_a_file_of_an_earlier_version_alone_goes(file: Any) -> None:
-    workbench.uninstall(write(file, f"{OLD_MARK}{KEY} = {OURS}\n"))
+def test_a_file_of_install_alone_goes(file: Any) -> None:
+    workbench.uninstall(write(file, f"{MARKED}{KEY} = {OURS}\n"))
     assert not file.exists()
 
 

@@ -19,7 +19,6 @@ from mantid_exp2sim.training.datasets.dataset import (
     Integers,
     Mask,
     Region,
-    open_dataset,
 )
 from mantid_exp2sim.training.datasets.description import FILE, DatasetDescription, Item, Items
 from mantid_exp2sim.training.datasets.from_files.axes import (
@@ -106,10 +105,6 @@ def open_measurement(
     if settings is None:
         return None
     base = _base(settings.files, recipe)
-    if len(settings.files) == 1:
-        folder = base / settings.files[0]
-        if (folder / FILE).is_file():
-            return _of_dataset(folder, dataset, settings)
     axes = axes_of_description(dataset.description, str(dataset.folder / FILE))
     extend = () if config.data.patch is None else config.network.layout.spatial
     names, volumes = _read(settings, base, axes, extend)
@@ -139,36 +134,6 @@ def _base(files: Sequence[str], recipe: Path) -> Path:
             continue
         return folder
     return recipe.parent
-
-
-def _of_dataset(folder: Path, dataset: DataSet, settings: MeasuredSettings) -> Measurement:
-    measured = open_dataset(folder)
-    ours, theirs = (axes_of_description(data.description, str(data.folder)) for data in (dataset, measured))
-    for mine, other in zip(ours, theirs, strict=True):
-        same = mine.edges.shape == other.edges.shape and np.allclose(
-            mine.edges, other.edges, rtol=0, atol=0.02 * mine.width
-        )
-        if not same or mine.relative != other.relative:
-            raise Exp2SimError(
-                f"The axis {mine.kind} of the measured data set {folder} is not that of {dataset.folder}.",
-                fix="Build it with the same [axes].",
-            )
-    indices = measured.split("train", kind=KIND)
-    masks = [measured.masks(KIND, indices[i : i + 1]) for i in range(len(indices))]
-    items = measured.description.domains[KIND].items if measured.description.domains else ()
-    return Measurement(
-        measured,
-        indices,
-        {
-            "files": list(dict.fromkeys(items[i].file for i in indices)) if items else [folder.name],
-            "volumes": len(indices),
-            "measured_bins": int(sum(np.sum(~mask) for mask in masks)),
-            "incident_energies": list(measured.description.incident_energies),
-            "rebinned": not all(items[i].exact for i in indices) if items else False,
-            "scale": 1.0,
-            "share": settings.share,
-        },
-    )
 
 
 def _read(

@@ -16,6 +16,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from mantid_exp2sim.model.card import Direction
 from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.networks.generator import Generator
 from mantid_exp2sim.networks.layout import Layout
@@ -24,9 +25,6 @@ from mantid_exp2sim.training.config import LossSettings
 from mantid_exp2sim.training.datasets.sampler import Samples
 from mantid_exp2sim.training.losses.known_operator import KnownOperator
 
-Direction = Literal["deconvolve", "convolve"]
-DIRECTIONS: tuple[Direction, Direction] = ("deconvolve", "convolve")
-"""Directions of translation: each names a generator, its projection head and its output's discriminator."""
 OTHER: dict[str, Direction] = {"deconvolve": "convolve", "convolve": "deconvolve"}
 Need = Literal["discriminators", "features", "identity", "back", "resolution"]
 

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.bundle import load_bundle, save_bundle
-from mantid_exp2sim.model.card import Card, ClassifierCard, classifier_role, weight_key
+from mantid_exp2sim.model.card import DIRECTIONS, Card, ClassifierCard, classifier_role, weight_key
 from mantid_exp2sim.storage.locks import locked
 from mantid_exp2sim.training.datasets.description import FILE, DatasetDescription, accepted_axes
 from mantid_exp2sim.training.datasets.measured import sentence
-from mantid_exp2sim.training.losses.loss import DIRECTIONS
 from mantid_exp2sim.training.trainers.run_folder import read_best, read_stages
 from mantid_exp2sim.training.trainers.trained import TranslatorModel, load_classifier, load_generator
 

@@ -16,6 +16,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from mantid_exp2sim.model.card import DIRECTIONS
 from mantid_exp2sim.networks import build_discriminator, build_generator, build_projection
 from mantid_exp2sim.networks.discriminator import patch_weights
 from mantid_exp2sim.networks.generator import Generator
@@ -26,7 +27,6 @@ from mantid_exp2sim.training.datasets.sampler import Batches
 from mantid_exp2sim.training.losses import find_needs, make_losses
 from mantid_exp2sim.training.losses.known_operator import KnownOperator
 from mantid_exp2sim.training.losses.loss import (
-    DIRECTIONS,
     OTHER,
     Batch,
     Context,

@@ -91,12 +91,6 @@ def test_a_measurement_with_other_bins_is_refused(paired_set: Path, tmp_path: Pa
         train(recipe, out=tmp_path / "run")
 
 
-def test_a_built_set_is_a_measurement_too(paired_set: Path, unpaired_set: Path, tmp_path: Path) -> None:
-    recipe = gan_recipe(tmp_path / "r.toml", paired_set, data=f'measured = "{unpaired_set}"')
-    found = measurement(open_data(recipe, paired_set))
-    assert found.about["volumes"] == len(found.indices) >= 3
-
-
 def test_the_published_measurement(reference_data: Path, tmp_path: Path) -> None:
     folder = Path(__file__).parents[3] / "data" / "pcsmo-maps"
     if not (folder / "dataset.json").is_file():

@@ -48,8 +48,9 @@ def with_run(entry: NexusTree, metadata: Mapping[str, Any]) -> NexusTree:
     An entry with a log ``Ei``, and metadata without an incident energy (meV), change nothing.
     """
     energy = metadata.get("incident_energy")
-    is_energy = isinstance(energy, int | float) and not isinstance(energy, bool) and np.isfinite(energy)
-    if not is_energy or energy <= 0 or logged_energies(entry):
+    if not isinstance(energy, int | float) or isinstance(energy, bool) or logged_energies(entry):
+        return entry
+    if not 0 < energy < np.inf:
         return entry
     runs = experiments(entry) or {"experiment0": _fresh_run(metadata.get("lattice"))}
     return entry.with_children({name: _with_energy(run, float(energy)) for name, run in runs.items()})

@@ -144,8 +144,10 @@ class Source(Table):
     """What was not measured in the files (``.npy`` or ``.mat``)."""
     scale: Positive = 1.0
     """Factor on the intensities."""
-    values: Literal["mean", "sum"] = "mean"
-    """What a bin holds: the mean intensity over it, or the sum (counts)."""
+    values: Literal["mean", "sum", "energy_sum"] = "mean"
+    """What a bin holds: the mean intensity over it, the sum (counts), or the sum over its energies.
+
+    Sums over the energies become intensities per meV, as those of SpinW's own files do by themselves."""
     label: ClassName | None = None
     """The class of all these files; goes before ``[labels]``."""
     labelled: bool = True

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.storage.atomic import atomic_path
 from mantid_exp2sim.training.datasets.from_files.axes import ModelAxes, Volume, volumes_on
 from mantid_exp2sim.training.datasets.from_files.files import Entry
@@ -73,9 +75,34 @@ def read_volumes(entry: Entry, recipe: ExportRecipe, axes: ModelAxes, folder: Pa
         histogram = histogram.replace(
             intensity=histogram.intensity * source.scale, variance=histogram.variance * source.scale**2
         )
-    return volumes_on(
-        histogram, axes, recipe.rebin, incident_energy=source.incident_energy, values=source.values
-    )
+    if source.values != "mean":
+        _require_sums(histogram)
+    if source.values == "energy_sum":
+        histogram = _per_energy(histogram)
+    values = "sum" if source.values == "sum" else "mean"
+    return volumes_on(histogram, axes, recipe.rebin, incident_energy=source.incident_energy, values=values)
+
+
+def _require_sums(histogram: Histogram) -> None:
+    if histogram.metadata.get("format") == "spinw":
+        raise Exp2SimError(
+            "Its intensities are per meV.",
+            reason="The sums of SpinW are divided by the width of their bins when they are read.",
+            fix='Leave values out, or set values = "mean".',
+        )
+
+
+def _per_energy(histogram: Histogram) -> Histogram:
+    """Divide sums over energy bins by the widths of the bins."""
+    position = histogram.find_axis("energy")
+    if position is None:
+        raise Exp2SimError(
+            "It has no axis of energy transfer.",
+            reason='values = "energy_sum" divides by the widths of its bins.',
+            fix='Set values = "mean" for these files.',
+        )
+    widths = histogram.axes[position].widths.reshape(-1, *(1,) * (histogram.ndim - position - 1))
+    return histogram.replace(intensity=histogram.intensity / widths, variance=histogram.variance / widths**2)
 
 
 def _fingerprint(entry: Entry, recipe: ExportRecipe) -> str:

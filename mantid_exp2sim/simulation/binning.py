@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.histogram import Booleans, Floats
 from mantid_exp2sim.mosaic import H_EDGES, INCIDENT_ENERGIES, K_EDGES, WINDOW_EDGES
 from mantid_exp2sim.simulation.instrument import Instrument
 from mantid_exp2sim.simulation.resolution import RadialResolution, blur_matrices, normal_cdf, radial_fit
@@ -135,6 +135,7 @@ class Branches:
 
     ``point`` row of the plane's cells, ``energy`` (meV), ``weight`` the intensity, ``spread`` variance of the
     energy over the grid cell (meV²), ``slope`` ∂ω/∂Q∥ (meV Å), None where energies do not depend on it.
+    ``left_out`` counts the modes that are no excitations.
     """
 
     point: Indices
@@ -142,6 +143,13 @@ class Branches:
     weight: Floats
     spread: Floats
     slope: Floats | None = None
+    left_out: int = 0
+
+    def only(self, excited: Booleans) -> Branches:
+        """Leave out, and count, the branches that are no excitations (False in ``excited`` (N,))."""
+        slope = None if self.slope is None else self.slope[excited]
+        arrays = self.point[excited], self.energy[excited], self.weight[excited], self.spread[excited]
+        return Branches(*arrays, slope, self.left_out + int((~excited).sum()))
 
 
 def energy_histograms(

@@ -8,7 +8,7 @@ it, it is solved on layers of constant Q∥; a branch is seen where ω(Q⊥, Q�
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
@@ -83,8 +83,8 @@ def _flat_branches(waves: SolvedMaterial, twin: Twin, plane: Plane, binning: Bin
     point, mode = np.nonzero(inside)
     q, reachable = cartesian_q(twin, plane.q[point], energy[point, mode], ei)
     point, mode, q = point[reachable], mode[reachable], q[reachable]
-    weight = waves.intensity(q, amplitude, plane.row[point], mode)
-    return Branches(point, energy[point, mode], weight, spread[point, mode])
+    weight, energy = waves.intensity(q, amplitude, plane.row[point], mode), energy[point, mode]
+    return Branches(point, energy, weight, spread[point, mode]).only(waves.excited(energy, weight))
 
 
 def _spread(energy: Floats) -> Floats:
@@ -132,7 +132,8 @@ def _steep_branches(waves: SolvedMaterial, twin: Twin, plane: Plane, binning: Bi
             crossings.append(_crossings(waves, twin, plane, before, layer, span, ei))
         before = layer
     fields = ("point", "energy", "weight", "spread", "slope")
-    return Branches(*(np.concatenate([getattr(part, name) for part in crossings]) for name in fields))
+    arrays = [np.concatenate([getattr(part, name) for part in crossings]) for name in fields]
+    return replace(Branches(*arrays), left_out=sum(part.left_out for part in crossings))
 
 
 def _largest_change(waves: SolvedMaterial, twin: Twin, plane: Plane, number: int, step: float) -> float:
@@ -187,11 +188,15 @@ def _crossings(
     slope = (after.omega - before.omega)[point, mode] / (after.along - before.along)
     in_plane = plane.q[point]
     q, reachable = cartesian_q(twin, in_plane, energy, ei)
-    ends = (waves.intensity(q, layer.amplitude, plane.row[point], mode) for layer in (before, after))
-    weight = sum(share * end for share, end in zip((1 - t, t), ends, strict=True)) / jacobian
+    layers = (before, after)
+    ends = np.stack([waves.intensity(q, layer.amplitude, plane.row[point], mode) for layer in layers])
+    excited = waves.excited(np.stack([layer.omega[point, mode] for layer in layers]), ends)
+    shares = np.stack([1 - t, t]) * excited  # an end that is no excitation leaves its share to the other
+    weight = (shares * ends).sum(axis=0) / np.maximum(shares.sum(axis=0), 1e-12) / jacobian
     change = (1 - t) * before.change[:, point, mode] + t * after.change[:, point, mode]
     _, kf = kinematics(np.zeros(energy.size), energy, ei)
     out = np.sqrt(np.maximum(kf**2 - (in_plane**2).sum(axis=1), 1e-6))
     change += slope * in_plane.T / out * np.array(plane.step)[:, None]  # Q∥ changes along the plane, too
     spread = (change**2).sum(axis=0) / 12 / jacobian**2
-    return Branches(point, energy, np.where(reachable, weight, 0.0), spread, slope)
+    bright = excited.any(axis=0) & waves.excited(energy, weight * jacobian)
+    return Branches(point, energy, np.where(reachable, weight, 0.0), spread, slope).only(bright)

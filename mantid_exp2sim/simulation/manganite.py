@@ -153,9 +153,10 @@ def solve_reduced(model: ModelName, parameters: ArrayLike, q: ArrayLike) -> Mode
         lower = np.linalg.cholesky(v)
         np.linalg.cholesky(w + 1e-9 * np.eye(8))
     except np.linalg.LinAlgError as error:
+        constants = dict(zip(PARAMETERS[model], values.tolist(), strict=True))
         raise UnstableStructureError(
             f"The {model} structure is not stable with these exchange constants.",
-            reason=f"{dict(zip(PARAMETERS[model], values.tolist(), strict=True))} give imaginary energies.",
+            reason=f"{_worst_place(v, w, q)}, with {constants}.",
             fix="Choose constants for which the assumed spin order is the ground state.",
         ) from error
     upper = np.swapaxes(lower.conj(), -1, -2)
@@ -165,6 +166,15 @@ def solve_reduced(model: ModelName, parameters: ArrayLike, q: ArrayLike) -> Mode
     z = np.linalg.solve(upper, vectors * root)
     x = _SIGNS[:, None] * (lower @ (vectors / root))
     return Modes(energy, z, x)
+
+
+def _worst_place(v: ComplexArray, w: ComplexArray, q: Floats) -> str:
+    """Where V and W (nq, 2, 8, 8) give the largest imaginary energy, ω² being the eigenvalues of VW."""
+    squares = np.linalg.eigvals(v @ w).real.reshape(len(q), -1).min(axis=1)
+    worst = int(squares.argmin())
+    h, k = q[worst] / 2  # of the lattice
+    energies = f"imaginary, up to {np.sqrt(-squares[worst]):.3g}i meV" if squares[worst] < 0 else "below 0"
+    return f"At (h, k) = ({h:.4g}, {k:.4g}) energies are {energies}"
 
 
 def sites_and_species() -> tuple[Floats, Booleans]:

@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.histogram import Booleans, Floats
 from mantid_exp2sim.simulation.binning import (
     Binning,
     Blur,
@@ -34,6 +34,7 @@ from mantid_exp2sim.simulation.binning import (
     validate_kind,
 )
 from mantid_exp2sim.simulation.constants import GAMMA_R0_SQUARED
+from mantid_exp2sim.simulation.excitations import Excitations
 from mantid_exp2sim.simulation.form_factor import form_factor_of_squared
 from mantid_exp2sim.simulation.instrument import Instrument, kinematics
 from mantid_exp2sim.simulation.manganite import (
@@ -86,6 +87,7 @@ class ManganiteSpinWaves:
     z: ComplexArray
     x: ComplexArray
     spread: Floats
+    left_out: dict[tuple[Binning, Kind], int] = field(default_factory=dict, repr=False)
     _points: dict[object, Points] = field(default_factory=dict, repr=False)
     _branches: dict[object, Branches] = field(default_factory=dict, repr=False)
 
@@ -102,6 +104,7 @@ class ManganiteSpinWaves:
     def volume(self, binning: Binning, kind: Kind = "convolved") -> Floats:
         """Compute intensities (nh, nk, nE), as in `options.SpinWaves`."""
         validate_kind(kind)
+        self.left_out[binning, kind] = 0
         if kind == "centre":
             return sum((0.5 * _centre(self, binning, twin) for twin in (1, 2)), np.zeros(binning.shape))
         return _binned(self, binning, kind == "convolved")
@@ -201,7 +204,14 @@ def _find_branches(waves: ManganiteSpinWaves, cells: int, binning: Binning, arte
     energy = points.energy[p, mode]
     weight = mode_intensity(points, (p, mode), energy, ei, artefacts)
     bright = weight > 0
-    return Branches(p[bright], energy[bright], weight[bright], points.spread[p, mode][bright])
+    branches = Branches(p[bright], energy[bright], weight[bright], points.spread[p, mode][bright])
+    return branches.only(excitations(waves, branches.energy, branches.weight))
+
+
+def excitations(waves: ManganiteSpinWaves, energy: Floats, intensity: Floats) -> Booleans:
+    """Tell which modes are `Excitations`, from their energies (meV) and intensities (mb/sr/f.u.)."""
+    limits = waves.options.excitations or Excitations()
+    return limits.hold(energy, intensity * (FORMULA_UNITS / GAMMA_R0_SQUARED))
 
 
 def mode_intensity(
@@ -294,6 +304,7 @@ def _binned(waves: ManganiteSpinWaves, binning: Binning, convolve: bool) -> Floa
         artefacts = twin if options.physics == "paper_compatible" else 0
         if not full or artefacts:
             branches = waves.branches(cells, binning, artefacts)
+            waves.left_out[binning, "convolved" if convolve else "integrated"] += branches.left_out
             full = [_mirror(half, cells) for half in _deposit(waves, points, branches, binning, convolve)]
         weight, drift = full if twin == 1 else (plane.transpose(1, 0, 2) for plane in full)
         blurs = _blurs(binning, options.instrument, options.grid, cells, twin, convolve)
@@ -342,7 +353,10 @@ def _centre(waves: ManganiteSpinWaves, binning: Binning, twin: int) -> Floats:
     def lines(energy: float) -> Lines:
         def intensity(row: Indices, mode: Indices) -> Floats:
             at = np.full(row.size, energy)
-            return mode_intensity(points, (row, mode), at, binning.incident_energy, artefacts)
+            weight = mode_intensity(points, (row, mode), at, binning.incident_energy, artefacts)
+            excited = excitations(waves, points.energy[row, mode], weight)
+            waves.left_out[binning, "centre"] += int((~excited).sum())
+            return np.where(excited, weight, 0.0)
 
         return bins, points.energy, intensity
 

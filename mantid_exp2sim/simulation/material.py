@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validato
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.simulation.excitations import Excitations
 from mantid_exp2sim.storage.toml import read_toml
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -195,6 +196,7 @@ class Description(_Settings):
     parameters: dict[Name, Parameter] = Field(min_length=1, max_length=64)
     twins: tuple[TwinSettings, ...] = Field(default=(TwinSettings(),), min_length=1, max_length=48)
     view: View = View()
+    excitations: Excitations = Excitations()
     form_factors: dict[Name, Coefficients] = {}
     """Own coefficients A, a, B, b, C, c, D of ⟨j0⟩ by ion."""
 

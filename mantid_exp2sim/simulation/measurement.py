@@ -14,6 +14,7 @@ from mantid_exp2sim.histogram import Axis, Booleans, Histogram
 from mantid_exp2sim.mosaic import join
 from mantid_exp2sim.simulation.binning import Binning, Kind, mosaic_binnings
 from mantid_exp2sim.simulation.crystal import validate_values
+from mantid_exp2sim.simulation.excitations import Excitations
 from mantid_exp2sim.simulation.instrument import (
     Instrument,
     coverage_mask,
@@ -43,6 +44,7 @@ def simulate(
     physics: Physics = "physical",
     grid: int = 30,
     width_scale: float = 1.0,
+    excitations: Excitations | None = None,
 ) -> Histogram:
     """Simulate what a spectrometer measures of the spin waves of a model.
 
@@ -73,6 +75,8 @@ def simulate(
         Half the number of points per r.l.u. on which the Hamiltonian is solved.
     width_scale
         Factor on all widths of the resolution, in energy and in Q.
+    excitations
+        Limits outside of which a mode is left out and counted; by default those of the description.
 
     Returns
     -------
@@ -104,7 +108,7 @@ def simulate(
             reason="The default, the published mosaic, is for the built-in models.",
             fix="Give a binning; on the command line --incident-energy in meV.",
         )
-    waves = solve(material, constants, Options(instrument=instrument, physics=physics, grid=grid))
+    waves = solve(material, constants, Options(instrument, physics, grid, excitations))
     if binning is not None:
         return simulate_volume(waves, binning, kind=kind, noise=noise, seed=seed, mask=mask)
     gaps = mosaic_coverage_mask(instrument) if isinstance(mask, str) else mask
@@ -120,8 +124,11 @@ def simulate(
         for i, binning in enumerate(mosaic_binnings())
     ]
     joined = join(volumes)
-    common = {name: volumes[0].metadata[name] for name in ("title", "intensity_unit", "history")}
-    return joined.replace(metadata={**joined.metadata, **common})
+    common = {name: volumes[0].metadata[name] for name in ("title", "intensity_unit")}
+    left_out = sum(waves.left_out.values())
+    first = volumes[0].metadata["history"][0]
+    history = [first | ({"modes_left_out": left_out} if left_out else {})]
+    return joined.replace(metadata={**joined.metadata, **common, "history": history})
 
 
 def find_model(model: str | Path | Description) -> ModelName | Description:
@@ -196,6 +203,7 @@ def simulate_volume(
         Axis(names[1], binning.k_edges, unit="r.l.u.", frame="HKL"),
         Axis("DeltaE", binning.energy_edges, unit="meV", frame="General Frame"),
     )
+    left_out = waves.left_out[binning, kind]
     width_scale = waves.options.instrument.width_scale
     metadata = {
         "title": f"{waves.model} {kind}",
@@ -212,6 +220,7 @@ def simulate_volume(
                 "noise": noise,
                 "seed": seed,
                 **({"width_scale": width_scale} if width_scale != 1 else {}),
+                **({"modes_left_out": left_out} if left_out else {}),
             }
         ],
     }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.simulation.binning import Binning, Kind
+from mantid_exp2sim.simulation.excitations import Excitations
 from mantid_exp2sim.simulation.instrument import MAPS, Instrument
 
 Physics = Literal["physical", "paper_compatible"]
@@ -21,12 +23,14 @@ class Options:
     its second twin loses S^zz and has L = 0; L is folded into [−½, ½) in the phase between the layers; the
     form factor uses that folded Q. (The polarisation factor has the true Q: with it the published image
     correlates better than with the folded one.)
-    ``grid`` is half the number of points per r.l.u. on which the Hamiltonian is solved.
+    ``grid`` is half the number of points per r.l.u. on which the Hamiltonian is solved. ``excitations`` are
+    the limits of what counts as a mode; None takes those of the description, or the default ones.
     """
 
     instrument: Instrument = MAPS
     physics: Physics = "physical"
     grid: int = 30
+    excitations: Excitations | None = None
 
     def __post_init__(self) -> None:
         """Validate the grid."""
@@ -60,6 +64,10 @@ class SpinWaves(Protocol):
     @property
     def axis_names(self) -> tuple[str, str]:
         """Names of the two Q axes of a volume."""
+
+    @property
+    def left_out(self) -> Mapping[tuple[Binning, Kind], int]:
+        """How many modes each computed volume leaves out: they are no `Excitations`."""
 
     def volume(self, binning: Binning, kind: Kind = "convolved") -> Floats:
         """Compute the intensities of one volume, float64 (nh, nk, nE), in mb sr⁻¹ meV⁻¹ per formula unit.

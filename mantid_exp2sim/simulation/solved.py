@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from mantid_exp2sim.histogram import Floats
-from mantid_exp2sim.simulation.binning import Binning, Indices, fine_energies, radial_fits
+from mantid_exp2sim.histogram import Booleans, Floats
+from mantid_exp2sim.simulation.binning import Binning, Indices, Kind, fine_energies, radial_fits
 from mantid_exp2sim.simulation.constants import GAMMA_R0_SQUARED
 from mantid_exp2sim.simulation.crystal import Assembly
 from mantid_exp2sim.simulation.form_factor import coefficients, form_factor_of_squared
 from mantid_exp2sim.simulation.options import Options
 from mantid_exp2sim.simulation.resolution import RadialResolution
-from mantid_exp2sim.simulation.spin_waves import Bonds, ComplexArray, Structure, modes
+from mantid_exp2sim.simulation.spin_waves import Bonds, ComplexArray, Structure, UnstableStructureError, modes
 from mantid_exp2sim.simulation.twins import Twin
 
 FLAT = 1e-6
@@ -38,6 +38,7 @@ class SolvedMaterial:
     anisotropy: Floats
     places: Floats
     twins: tuple[Twin, ...]
+    left_out: dict[tuple[Binning, Kind], int] = field(default_factory=dict, repr=False)
     cache: dict[object, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -57,15 +58,32 @@ class SolvedMaterial:
         return axis_name(view.horizontal, "H"), axis_name(view.vertical, "K")
 
     def solve(self, q: Floats) -> tuple[Floats, ComplexArray]:
-        """Solve at Cartesian ``q`` (P, 3) in Å⁻¹: energies (P, n), amplitudes (P, n, 3, n) without phases."""
+        """Solve at Cartesian ``q`` (P, 3) in Å⁻¹: energies (P, n), amplitudes (P, n, 3, n) without phases.
+
+        Raises `UnstableStructureError` that says at which (h, k, l) energies are imaginary, and how large.
+        """
         reduced = q @ self.assembly.cell.T / (2 * np.pi)
         n = len(self.places)
         chunk = max(16, 2_000_000 // (4 * n * n))
-        parts = [
-            modes(self.structure, self.bonds, reduced[i : i + chunk], anisotropy=self.anisotropy)
-            for i in range(0, max(len(reduced), 1), chunk)
-        ]
+        try:
+            parts = [
+                modes(self.structure, self.bonds, reduced[i : i + chunk], anisotropy=self.anisotropy)
+                for i in range(0, max(len(reduced), 1), chunk)
+            ]
+        except UnstableStructureError as error:
+            raise self._unstable(error) from error
         return np.concatenate([omega for omega, _ in parts]), np.concatenate([part for _, part in parts])
+
+    def _unstable(self, error: UnstableStructureError) -> UnstableStructureError:
+        description = self.assembly.description
+        constants = dict(zip(description.names, self.parameters.tolist(), strict=True))
+        to_lattice = np.linalg.inv(np.array(description.magnetic_cell, dtype=float)).T
+        at = np.round(np.zeros(3) if error.place is None else error.place @ to_lattice, 4)
+        return UnstableStructureError(
+            f"The structure of {description.name} is not stable with these exchange constants.",
+            reason=f"At (h, k, l) = {tuple(at.tolist())} energies are {error.energies}, with {constants}.",
+            fix="Choose constants for which the described spin order is the ground state.",
+        )
 
     def solve_plane(self, twin: Twin, in_plane: Floats) -> tuple[Floats, ComplexArray]:
         """Solve once at points (P, 2) in Å⁻¹ of the plane of a twin, at Q∥ = 0."""
@@ -93,7 +111,17 @@ class SolvedMaterial:
             total = np.einsum("ni,nia->na", phased, amplitude[row[part], :, :, mode[part]])
             along = (at * total).sum(axis=1)
             out[part] = (np.abs(total) ** 2).sum(axis=1) - np.abs(along) ** 2 / squared
-        return np.asarray(out * (GAMMA_R0_SQUARED / self.assembly.formula_units))
+        return np.asarray(out * self.unit_strength)
+
+    @property
+    def unit_strength(self) -> float:
+        """Intensity in mb/sr/f.u. of strength 1 (ħ²) per magnetic cell."""
+        return GAMMA_R0_SQUARED / self.assembly.formula_units
+
+    def excited(self, energy: Floats, intensity: Floats) -> Booleans:
+        """Tell which modes are `Excitations`, from their energies (meV) and intensities (mb/sr/f.u.)."""
+        limits = self.options.excitations or self.assembly.description.excitations
+        return limits.hold(energy, intensity / self.unit_strength)
 
     @property
     def translations(self) -> Floats:

@@ -30,7 +30,7 @@ from mantid_exp2sim.simulation.crystal import assemble, validate_values
 from mantid_exp2sim.simulation.material import Description
 from mantid_exp2sim.simulation.options import Options
 from mantid_exp2sim.simulation.solved import SolvedMaterial
-from mantid_exp2sim.simulation.spin_waves import UnstableStructureError, refuse_torque
+from mantid_exp2sim.simulation.spin_waves import refuse_torque
 from mantid_exp2sim.simulation.twins import Plane, Twin, make_plane, twins_in_view
 
 
@@ -42,6 +42,7 @@ class MaterialSpinWaves(SolvedMaterial):
         """Compute intensities (nh, nk, nE), as in `options.SpinWaves`."""
         validate_kind(kind)
         total = np.zeros(binning.shape)
+        self.left_out[binning, kind] = 0
         for twin in self.twins:
             volume = _centre(self, twin, binning) if kind == "centre" else _binned(self, twin, binning, kind)
             total += twin.weight * volume
@@ -78,14 +79,7 @@ def solve_material(
     twins = twins_in_view(description)
     waves = MaterialSpinWaves(assembly, values, options, structure, bonds, anisotropy, places, twins)
     probe = np.random.default_rng(0).random((48, 3)) @ np.linalg.inv(assembly.cell).T * 2 * np.pi
-    try:
-        waves.solve(probe)  # most unstable draws show here, for a hundredth of the cost
-    except UnstableStructureError as error:
-        raise UnstableStructureError(
-            f"The structure of {description.name} is not stable with these exchange constants.",
-            reason=f"{dict(zip(description.names, values.tolist(), strict=True))} give imaginary energies.",
-            fix="Choose constants for which the described spin order is the ground state.",
-        ) from error
+    waves.solve(probe)  # most unstable draws show here, for a hundredth of the cost
     return waves
 
 
@@ -105,6 +99,7 @@ def _binned(waves: SolvedMaterial, twin: Twin, binning: Binning, kind: Kind) -> 
     if (twin, binning) not in waves.cache:
         waves.cache[twin, binning] = find_branches(waves, twin, plane, binning)
     branches: Branches = waves.cache[twin, binning]
+    waves.left_out[binning, kind] += branches.left_out
     fits = waves.fits(binning) if kind == "convolved" else None
     widths, drift = ((), None) if fits is None else resolution_widths(waves, plane, branches, binning)
     weight, tilt = energy_histograms(branches, plane.size, binning.energy_edges, widths, drift)
@@ -130,7 +125,10 @@ def _centre(waves: SolvedMaterial, twin: Twin, binning: Binning) -> Floats:
             omega, amplitude = flat[0][bins], flat[1][bins]
 
         def intensity(row: Indices, mode: Indices) -> Floats:
-            return waves.intensity(q[bins][row], amplitude, row, mode)
+            weight = waves.intensity(q[bins][row], amplitude, row, mode)
+            excited = waves.excited(omega[row, mode], weight)
+            waves.left_out[binning, "centre"] += int((~excited).sum())
+            return np.where(excited, weight, 0.0)
 
         return bins, omega, intensity
 

@@ -17,9 +17,24 @@ from mantid_exp2sim.histogram import Floats
 
 ComplexArray = NDArray[np.complex128]
 
+IMAGINARY = 1e-6
+"""meV above which the imaginary part of an energy is more than rounding."""
+
 
 class UnstableStructureError(Exp2SimError):
-    """The assumed spin structure is not the ground state of these exchange constants."""
+    """The assumed spin structure is not the ground state of these exchange constants.
+
+    ``place`` (3,) in r.l.u. of the magnetic cell is where it shows most, ``imaginary`` the imaginary part of
+    an energy there in meV (0: the energies are real, some below 0).
+    """
+
+    place: Floats | None = None
+    imaginary: float = 0.0
+
+    @property
+    def energies(self) -> str:
+        """Say what is wrong with the energies."""
+        return f"imaginary, up to {self.imaginary:.3g}i meV" if self.imaginary else "below 0"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,6 +163,22 @@ def quadratic_form(structure: Structure, bonds: Bonds, anisotropy: Floats, q: Ar
     return np.block([[a, b], [b.conj().transpose(0, 2, 1), a_minus]])
 
 
+def _unstable(h: ComplexArray, q: Floats) -> UnstableStructureError:
+    """The error for forms h (nq, 2n, 2n), not all positive definite, and where it is worst."""
+    lowest = np.linalg.eigvalsh(h)[:, 0]
+    metric = np.repeat([1.0, -1.0], h.shape[1] // 2)
+    imaginary = np.abs(np.linalg.eigvals(metric[:, None] * h[lowest <= 0]).imag).max(axis=1, initial=0.0)
+    largest = float(imaginary.max(initial=0.0))
+    place = q[lowest <= 0][imaginary.argmax()] if largest > IMAGINARY else q[lowest.argmin()]
+    error = UnstableStructureError(
+        "The spin-wave form is not positive definite.",
+        reason=f"At q = {place.round(4).tolist()} of the magnetic cell the structure is no ground state.",
+        fix="Change the constants or the structure.",
+    )
+    error.place, error.imaginary = place, largest if largest > IMAGINARY else 0.0
+    return error
+
+
 def modes(
     structure: Structure,
     bonds: Bonds,
@@ -172,11 +203,7 @@ def modes(
     try:
         lower = np.linalg.cholesky(h)
     except np.linalg.LinAlgError as error:
-        raise UnstableStructureError(
-            "The spin-wave form is not positive definite.",
-            reason="The assumed spin structure is not the ground state of these exchange constants.",
-            fix="Change the constants or the structure.",
-        ) from error
+        raise _unstable(h, q) from error
     metric = np.concatenate([np.ones(n), -np.ones(n)])
     # K = L†, H = L L†; eigenvalues of K g K† come in pairs ±ω
     upper = np.swapaxes(lower.conj(), 1, 2)

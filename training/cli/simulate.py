@@ -15,6 +15,7 @@ from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
     from mantid_exp2sim.histogram import Histogram
+    from mantid_exp2sim.simulation.excitations import Excitations
     from mantid_exp2sim.simulation.instrument import Instrument
     from mantid_exp2sim.simulation.manganite import ModelName
     from mantid_exp2sim.simulation.material import Description
@@ -102,6 +103,15 @@ def _register_spectrum(kinds: Subparsers) -> None:
     parser.add_argument(
         "--grid", type=int, default=30, help="half the points of the grid per r.l.u. (default %(default)s)"
     )
+    parser.add_argument(
+        "--lowest-energy", type=float, metavar="MEV", help="modes below it are left out (default 5e-4)"
+    )
+    parser.add_argument(
+        "--highest-strength",
+        type=float,
+        metavar="X",
+        help="modes above it, in ħ² per magnetic cell, are left out (default 1e6)",
+    )
     parser.add_argument("--plot", type=Path, metavar="PNG", help="also draw it")
     parser.set_defaults(run=run_spectrum)
 
@@ -150,7 +160,11 @@ def run_spectrum(args: argparse.Namespace) -> int:
         "shape": list(histogram.shape),
         "not_measured": float(histogram.mask.mean()),
     }
-    emit(args, report, f"{name} ({args.kind}) -> {args.out}, shape {histogram.shape}")
+    told = f"{name} ({args.kind}) -> {args.out}, shape {histogram.shape}"
+    if left_out := histogram.metadata["history"][0].get("modes_left_out"):
+        report["modes_left_out"] = left_out
+        told += f"; {left_out} modes are no excitations and left out"
+    emit(args, report, told)
     return 0
 
 
@@ -198,12 +212,33 @@ def _simulated(
             physics=args.physics,
             grid=args.grid,
             width_scale=args.width_scale,
+            excitations=_excitations(args, model),
         )
     except MemoryError as error:
         raise Exp2SimError(
             "There is not enough memory.",
             reason="It goes with --bins, with the square of --grid and with what the resolution reaches.",
             fix="Try fewer --bins or a smaller --grid, and check --incident-energy.",
+        ) from error
+
+
+def _excitations(args: argparse.Namespace, model: ModelName | Description) -> Excitations:
+    """The limits of the model, some replaced on the command line."""
+    from pydantic import ValidationError
+
+    from mantid_exp2sim.errors import Exp2SimError
+    from mantid_exp2sim.simulation.excitations import Excitations
+
+    limits = {} if isinstance(model, str) else model.excitations.model_dump()
+    for name in Excitations.model_fields:
+        limits |= {} if getattr(args, name) is None else {name: getattr(args, name)}
+    try:
+        return Excitations(**limits)
+    except ValidationError as error:
+        raise Exp2SimError(
+            "--lowest-energy or --highest-strength cannot be used.",
+            reason=f"They are {limits}.",
+            fix="Give an energy from 0 in meV and a positive strength.",
         ) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +15,15 @@ from mantid_exp2sim.io.files import damaged
 from mantid_exp2sim.io.limits import Budget
 
 MAGIC = b"\x93NUMPY"
+
+
+def drop_ones(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return a shape without its dimensions of length 1, which MATLAB adds and drops at will.
+
+    >>> drop_ones((21, 1)), drop_ones((1, 4, 3, 1))
+    ((21,), (4, 3))
+    """
+    return tuple(n for n in shape if n != 1)
 
 
 def header(file: BinaryIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

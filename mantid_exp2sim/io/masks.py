@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Booleans, Floats
-from mantid_exp2sim.io.arrays import MAGIC, map_npy
+from mantid_exp2sim.io.arrays import MAGIC, drop_ones, map_npy
 from mantid_exp2sim.io.files import reading
 from mantid_exp2sim.mosaic import SHAPE, VOLUMES_SHAPE, picture_from_volumes
 
@@ -30,7 +30,7 @@ _MASK_VALUES = "Give booleans, or 0 and 1, where 1 means not measured."
 def read_mask(mask: MaskLike, shape: tuple[int, ...]) -> Booleans:
     """Return a mask of `shape` (True = not measured) from an array, a ``.npy`` or a MATLAB 5 ``.mat`` file.
 
-    Numbers count as True where they are 1 or NaN. Leading axes of length 1 are dropped, and for the mosaic
+    Numbers count as True where they are 1 or NaN. Axes of length 1 count for nothing, and for the mosaic
     volumes (6, 40, 40, 10) are laid out as the picture.
 
     Raises
@@ -40,8 +40,8 @@ def read_mask(mask: MaskLike, shape: tuple[int, ...]) -> Booleans:
     """
     name = f"The mask {os.fspath(mask)}" if isinstance(mask, str | os.PathLike) else "The mask"
     values = _read(Path(mask), shape) if isinstance(mask, str | os.PathLike) else np.asarray(mask)
-    while values.ndim > len(shape) and values.shape[0] == 1:
-        values = values[0]
+    if drop_ones(values.shape) == drop_ones(shape):
+        values = values.reshape(shape)
     if values.dtype.kind not in "biuf":
         raise Exp2SimError(f"{name} holds {values.dtype}.", fix=_MASK_VALUES)
     result = (values != 0) | np.isnan(values)
@@ -80,8 +80,10 @@ def _read_mat(path: Path, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         )
     with reading(path, Exception):  # scipy raises nearly anything on a damaged file
         content = loadmat(str(path), chars_as_strings=False)
-    values = [value for value in content.values() if isinstance(value, np.ndarray) and value.shape == shape]
-    arrays = [value for value in values if value.dtype.kind in "biuf"]
+    values = [value for value in content.values() if isinstance(value, np.ndarray)]
+    arrays = [
+        value for value in values if value.dtype.kind in "biuf" and drop_ones(value.shape) == drop_ones(shape)
+    ]
     if len(arrays) != 1:
         raise Exp2SimError(
             f"The mask {path} holds {len(arrays)} arrays of shape {shape}.",

@@ -22,6 +22,7 @@ import numpy as np
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram
 from mantid_exp2sim.histogram.uncertainty import find_spoiling
+from mantid_exp2sim.io.arrays import drop_ones
 from mantid_exp2sim.io.axes import edges_of, energy_axis, modulus_axis, momentum_axis
 from mantid_exp2sim.io.files import damaged, reading
 from mantid_exp2sim.io.hdf5 import read_tree
@@ -98,11 +99,15 @@ def _entry(tree: NexusTree) -> NexusTree:
 
 
 def _run(entry: NexusTree) -> Run:
-    signal, error = (_array(entry, f"data/{name}", 2) for name in ("data", "error"))
-    energy, polar, azimuthal = (_array(entry, f"data/{name}", 1) for name in ("energy", "polar", "azimuthal"))
-    if energy.size == signal.shape[1]:
+    energy, polar, azimuthal = (_vector(entry, f"data/{name}") for name in ("energy", "polar", "azimuthal"))
+    signal, error = (_spectra(entry, f"data/{name}", polar.size) for name in ("data", "error"))
+    if signal.ndim == 2 and energy.size == signal.shape[1]:
         energy = edges_of(energy)
-    if error.shape != signal.shape or {polar.shape, azimuthal.shape} != {signal.shape[:1]}:
+    if (
+        signal.ndim != 2
+        or error.shape != signal.shape
+        or {polar.shape, azimuthal.shape} != {signal.shape[:1]}
+    ):
         raise damaged(
             f"The data are of shape {signal.shape}, the errors of {error.shape}, the angles of {polar.shape} "
             f"and {azimuthal.shape}.",
@@ -135,10 +140,24 @@ def _run(entry: NexusTree) -> Run:
     return Run(signal, variance, mask, energy, *angles, incident, metadata, is_rings)
 
 
-def _array(entry: NexusTree, path: str, ndim: int) -> Floats:
+def _vector(entry: NexusTree, path: str) -> Floats:
+    values = _array(entry, path)
+    if len(drop_ones(values.shape)) > 1:
+        raise damaged(f"{path} is of shape {values.shape}, not a list of numbers.")
+    return values.reshape(-1)
+
+
+def _spectra(entry: NexusTree, path: str, count: int) -> Floats:
+    """Return an array (detectors, energies), also where a program dropped or added dimensions of length 1."""
+    values = _array(entry, path)
+    shape = (count, values.size // count)
+    return values.reshape(shape) if drop_ones(values.shape) == drop_ones(shape) else values
+
+
+def _array(entry: NexusTree, path: str) -> Floats:
     value = entry.value(path)
-    if value is None or value.data.dtype.kind not in "iuf" or value.data.ndim != ndim or not value.data.size:
-        raise damaged(f"{path} is missing or not an array of numbers with {ndim} dimensions.")
+    if value is None or value.data.dtype.kind not in "iuf" or not value.data.size:
+        raise damaged(f"{path} is missing or not an array of numbers.")
     return value.data.astype(np.float64)
 
 

@@ -239,3 +239,25 @@ def test_horace_4_with_more_dimensions_than_its_header(tmp_path: Path) -> None:
     (tmp_path / "a.sqw").write_bytes(fuzz.sqw4(np.arange(4.0), stored=(2, 2)))
     with pytest.raises(Exp2SimError, match="dimensions of the header"):
         load(tmp_path / "a.sqw")
+
+
+def test_nxspe_with_dimensions_of_length_one(tmp_path: Path) -> None:
+    plain = load(write_nxspe(tmp_path / "plain.nxspe"))
+    with h5py.File(write_nxspe(tmp_path / "matlab.nxspe"), "a") as file:
+        shapes = {"energy": (1, 10), "polar": (12, 1), "azimuthal": (1, 12), "data": (1, 12, 9)}
+        for name, shape in shapes.items():
+            values = file[f"run/data/{name}"][()]
+            del file[f"run/data/{name}"]
+            file[f"run/data/{name}"] = values.reshape(shape)
+    padded = load(tmp_path / "matlab.nxspe")
+    np.testing.assert_array_equal(padded.intensity, plain.intensity)
+
+
+@pytest.mark.parametrize("shape", [(4, 1), (1, 4), (4, 1, 1)])
+def test_masks_of_matlab_have_more_dimensions(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    from scipy.io import savemat
+
+    (tmp_path / "cut.sqw").write_bytes(fuzz.sqw4(np.arange(4.0)))
+    savemat(str(tmp_path / "mask.mat"), {"mask": np.array([0, 0, 1, 0]).reshape(shape)})
+    plain, masked = load(tmp_path / "cut.sqw"), load(tmp_path / "cut.sqw", mask=tmp_path / "mask.mat")
+    np.testing.assert_array_equal(masked.mask, plain.mask | np.array([False, False, True, False]))

@@ -24,7 +24,6 @@ BUNDLE_EXAMPLES = """example:
 EVALUATE_EXAMPLES = """examples:
   exp2sim evaluate pcsmo-maps data/pcsmo-maps
   exp2sim evaluate models/mine data/mine --limit 100 --report report/
-  exp2sim evaluate models/seed-1 data/mine --also models/seed-2 models/seed-3
 """
 DOMAIN_EXAMPLES = """examples:
   exp2sim domain runs/pcsmo-maps data/pcsmo-maps
@@ -68,9 +67,6 @@ def register_evaluate(subparsers: Subparsers) -> None:
     )
     parser.add_argument("model", metavar="MODEL", help="name or folder")
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the data set")
-    parser.add_argument(
-        "--also", nargs="+", default=[], metavar="MODEL", help="other trainings (seeds) of the same model"
-    )
     parser.add_argument("--split", default="test", help="default %(default)s")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N mosaics")
     parser.add_argument(
@@ -153,7 +149,6 @@ def run_evaluate(args: argparse.Namespace) -> int:
             args.model,
             args.dataset,
             settings=settings,
-            also=args.also,
             progress=lambda text: print(text, file=sys.stderr, flush=True),
         )
         if args.report is not None:

@@ -23,7 +23,7 @@ from mantid_exp2sim.training.datasets.spectra import Spectra
 from mantid_exp2sim.training.evaluation import figures
 from mantid_exp2sim.training.evaluation.baselines import Baseline, choose_baseline
 from mantid_exp2sim.training.evaluation.classifiers import null_response
-from mantid_exp2sim.training.evaluation.comparison import Contest, Record, measure
+from mantid_exp2sim.training.evaluation.comparison import Contest
 from mantid_exp2sim.training.evaluation.coverage import coverage_report, domain_reports
 from mantid_exp2sim.training.evaluation.foreign import foreign_report
 from mantid_exp2sim.training.evaluation.memory import return_freed_memory
@@ -55,13 +55,9 @@ def evaluate(
     dataset: str | Path,
     *,
     settings: Settings | None = None,
-    also: Sequence[str | Path | Bundle] = (),
     progress: Callable[[str], None] | None = None,
 ) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
     """Measure a model on one split of a data set whose target kind the model was made for.
-
-    ``also``: other trainings of the same model; figures are then means over all of them, and intervals cover
-    trainings and spectra.
 
     Returns a JSON-able report, whose keys `mantid_exp2sim.training.evaluation.report` shows, and the volumes
     (Ei, h, k, E) of one spectrum by what was done to it.
@@ -69,42 +65,41 @@ def evaluate(
     Raises `Exp2SimError` where the data set lacks what the model needs.
     """
     settings, say = settings or Settings(), progress or (lambda _: None)
-    models = [name if isinstance(name, Bundle) else open_bundle(name) for name in (model, *also)]
+    loaded = model if isinstance(model, Bundle) else open_bundle(model)
     data = open_pairs(Path(dataset))
-    for loaded in models:
-        _check(loaded, data)
+    _check(loaded, data)
     if isinstance(data, PairedSet) and settings.split not in HELD_OUT:
         raise Exp2SimError(
             f"The pairs of the split {settings.split!r} are not compared.",
             reason="What is unknown is left out for all held-out pairs alike, and not for those of training.",
             fix=f"Take {' or '.join(HELD_OUT)}.",
         )
-    spectra = _spectra(data, models[0], settings, settings.split, settings.limit)
+    spectra = _spectra(data, loaded, settings, settings.split, settings.limit)
     if not len(spectra):
         raise Exp2SimError(f"The split {settings.split!r} has no spectra.", fix="Take another --split.")
     say(f"{len(spectra)} spectra of {settings.split!r}")
-    baseline, unknown = _baseline(data, models[0], settings, say, AXES)
-    sliding = [axis for axis in AXES if axis not in models[0].card.layout.folded]
+    baseline, unknown = _baseline(data, loaded, settings, say, AXES)
+    sliding = [axis for axis in AXES if axis not in loaded.card.layout.folded]
     of_cuts: Baseline | None = None
     if len(sliding) < len(AXES):
-        of_cuts, _ = _baseline(data, models[0], settings, say, sliding)
-    contest, record = Contest(models, baseline, of_cuts), Record()
+        of_cuts, _ = _baseline(data, loaded, settings, say, sliding)
+    contest = Contest(loaded, spectra, baseline, of_cuts, settings.classical)
     for batch in spectra.batches():
-        measure(contest, spectra, batch, settings.classical, record)
+        contest.measure(batch)
         return_freed_memory()
         say(f"{batch.first + len(batch.label)} of {len(spectra)}")
     say("inputs of no class, domain, errors")
     return {
-        **_head(models, data, dataset, spectra, settings),
+        **_head(loaded, data, dataset, spectra, settings),
         "baseline": figures.baseline(baseline, unknown),
         "baseline_of_cuts": None if of_cuts is None else figures.baseline(of_cuts, ""),
         "axes": sliding,
-        **figures.figures(record, settings.seed),
-        "null_response": null_response(models[0], spectra, settings.seed),
-        "foreign": foreign_report(models[0], spectra, settings.foreign, say),
-        **domain_reports(models[0], data, settings.seed),
-        "coverage": coverage_report(models[0], spectra, settings.split, settings.coverage),
-    }, record.example
+        **figures.figures(contest.record, settings.seed),
+        "null_response": null_response(loaded, spectra, settings.seed),
+        "foreign": foreign_report(loaded, spectra, settings.foreign, say),
+        **domain_reports(loaded, data, settings.seed),
+        "coverage": coverage_report(loaded, spectra, settings.split, settings.coverage),
+    }, contest.record.example
 
 
 def _check(model: Bundle, data: DataSet) -> None:
@@ -142,12 +137,11 @@ def _baseline(
 
 
 def _head(
-    models: Sequence[Bundle], data: DataSet, dataset: str | Path, spectra: Spectra, settings: Settings
+    model: Bundle, data: DataSet, dataset: str | Path, spectra: Spectra, settings: Settings
 ) -> dict[str, Any]:
     return {
-        "model": models[0].card.name,
-        "checksum": models[0].checksum,
-        "seeds": [{"model": str(loaded.card.name), "checksum": loaded.checksum} for loaded in models],
+        "model": model.card.name,
+        "checksum": model.checksum,
         "dataset": str(dataset),
         "split": settings.split,
         "mosaics": len(spectra),
@@ -157,6 +151,6 @@ def _head(
         "seed": settings.seed,
         "noise": settings.noise.counting[1],
         "background": settings.noise.background,
-        "parameters": sum(p.numel() for p in models[0].members("deconvolve")[0].parameters()),
+        "parameters": sum(p.numel() for p in model.members("deconvolve")[0].parameters()),
         "machine": platform.machine(),
     }

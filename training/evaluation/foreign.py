@@ -25,7 +25,7 @@ from mantid_exp2sim.simulation.manganite import LATTICE
 from mantid_exp2sim.training.datasets.spectra import Batch, Spectra
 from mantid_exp2sim.training.datasets.volumes import Volumes as Stack
 from mantid_exp2sim.training.evaluation.baselines import translated
-from mantid_exp2sim.training.evaluation.bootstrap import Bootstrap
+from mantid_exp2sim.training.evaluation.bootstrap import interval
 from mantid_exp2sim.training.synthetic.controls import controls
 from mantid_exp2sim.training.synthetic.excitations import averaged, binned_line, positions
 from mantid_exp2sim.training.trainers.scores import correlations
@@ -127,13 +127,14 @@ def foreign_report(
             progress(f"foreign materials: {batch.first + len(batch.label)} of {count} of each kind")
     cards = {"convolved": model.card.classifiers.get("convolved"), "target": model.card.classifiers[target]}
     thresholds = {reading: card.threshold for reading, (key, _) in READINGS.items() if (card := cards[key])}
-    draws = Bootstrap(1, count, spectra.seed)
     return {
         "spectra": count,
         "thresholds": thresholds,
         "controls": {
             name: _figures(
-                {reading: np.concatenate(parts) for reading, parts in parts_of.items()}, thresholds, draws
+                {reading: np.concatenate(parts) for reading, parts in parts_of.items()},
+                thresholds,
+                spectra.seed,
             )
             for name, parts_of in read.items()
         },
@@ -168,16 +169,14 @@ def _verdict(model: Bundle, spectra: Spectra, x: NDArray[np.float32]) -> str:
     return check_volumes(model, volumes, 1.0, "deconvolve").verdict
 
 
-def _figures(
-    readings: dict[str, NDArray[Any]], thresholds: dict[str, float], draws: Bootstrap
-) -> dict[str, Any]:
+def _figures(readings: dict[str, NDArray[Any]], thresholds: dict[str, float], seed: int) -> dict[str, Any]:
     figures: dict[str, Any] = {
         reading: {
-            "mean": draws.mean(readings[reading][None]),
-            "above": draws.mean(readings[reading][None] >= limit),
+            "mean": interval(readings[reading], seed),
+            "above": interval(readings[reading] >= limit, seed),
         }
         for reading, limit in thresholds.items()
     }
-    figures["change"] = draws.mean((readings["deconvolved"] - readings["raw_target"])[None])
+    figures["change"] = interval(readings["deconvolved"] - readings["raw_target"], seed)
     figures["refused"] = float(readings["refused"].mean()) if "refused" in readings else None
     return figures

@@ -47,12 +47,11 @@ def _about(report: Mapping[str, Any]) -> str:
     """What was measured, in sentences."""
     lines = [
         f"{report['mosaics']} spectra of the split {report['split']!r} of {Path(report['dataset']).name!r}; "
-        f"the target is {report['target']!r}. Trainings of the model: {len(report['seeds'])}, "
-        f"parameters in a generator: {report['parameters']:,}; checksum {report['checksum'][:12]}.",
+        f"the target is {report['target']!r}. Parameters in a generator: {report['parameters']:,}; "
+        f"checksum {report['checksum'][:12]}.",
         f"Measurement-like input: noise of variance {report['noise']:g}·I and a background of mean height "
         f"{report['background']:g}, seed {report['seed']}.",
-        "Intervals are 95 % bootstraps, paired, over spectra"
-        + (" and trainings (few trainings make them a lower bound)." if len(report["seeds"]) > 1 else "."),
+        "Intervals are 95 % bootstraps, paired, over spectra.",
         "Untranslated: the input as it is.",
     ]
     baseline = report["baseline"]

@@ -26,7 +26,7 @@ from mantid_exp2sim.training.calibration.length_scale import sharpen
 from mantid_exp2sim.training.datasets.sampler import open_dataset
 from mantid_exp2sim.training.datasets.spectra import Spectra
 from mantid_exp2sim.training.evaluation import Settings, evaluate, tables, write_report
-from mantid_exp2sim.training.evaluation.bootstrap import Bootstrap, closed, share_of
+from mantid_exp2sim.training.evaluation.bootstrap import closed, interval, share_of
 from mantid_exp2sim.training.evaluation.foreign import OWN, foreign_report, foreign_spectra, phonons
 from mantid_exp2sim.training.evaluation.metrics import panel_sums, per_panel, relative
 from mantid_exp2sim.training.trainers.scores import calibration
@@ -168,19 +168,6 @@ def test_without_classifiers(tmp_path: Path, tiny_dataset: Path) -> None:
     assert "Accuracy of" not in (tmp_path / "r" / "index.html").read_text()
 
 
-def test_other_trainings_of_a_model(tmp_path: Path, model: Bundle, tiny_dataset: Path) -> None:
-    others = [make_model(tmp_path, f"seed-{n}", classifiers=True, seed=n) for n in (1, 2)]
-    alone, _ = evaluate(model, tiny_dataset, settings=SETTINGS)
-    report, _ = evaluate(model, tiny_dataset, settings=SETTINGS, also=others)
-    assert len(report["seeds"]) == 3
-    found = report["relative_l2"]["deconvolve"]
-    assert found["translated"]["seeds"][0] == pytest.approx(
-        alone["relative_l2"]["deconvolve"]["translated"]["mean"]
-    )
-    assert found["translated"]["mean"] == pytest.approx(np.mean(found["translated"]["seeds"]))
-    assert found["translated"]["low"] < found["translated"]["mean"] < found["translated"]["high"]
-
-
 def test_measured_input_depends_on_the_seed_and_the_spectrum_alone(tiny_dataset: Path) -> None:
     data = open_dataset(tiny_dataset)
     indices = data.split("test")
@@ -206,20 +193,14 @@ def test_panel_sums_skip_what_was_not_measured() -> None:
     assert per_panel(panel_sums(made, truth, mask), "relative_l2")[0][0] is None
 
 
-def test_intervals_cover_spectra_and_seeds() -> None:
-    rng = np.random.default_rng(0)
-    spectra = rng.normal(size=(1, 400))
-    found = Bootstrap(1, 400, 0).mean(spectra)
-    assert found["high"] - found["low"] == pytest.approx(4 / 400**0.5, rel=0.15)
-    seeds = spectra + np.array([[-1.0], [0.0], [1.0]])
-    wider = Bootstrap(3, 400, 0).mean(seeds)
-    assert wider["high"] - wider["low"] > 1.0
-    assert wider["seeds"][2] - wider["seeds"][0] == pytest.approx(2.0)
+def test_intervals_cover_spectra() -> None:
+    spectra = np.random.default_rng(0).normal(size=400)
+    of_mean = interval(spectra, seed=0)
+    assert of_mean["high"] - of_mean["low"] == pytest.approx(4 / 400**0.5, rel=0.15)
 
 
 def test_gap_without_an_interval() -> None:
-    values = np.ones((1, 10, 3))
-    assert Bootstrap(1, 10, 0).of(values, closed) == {"value": None, "low": None, "high": None}
+    assert interval(np.ones((10, 3)), 0, closed) == {"value": None, "low": None, "high": None}
     assert share_of(np.array([1.0, 0.0])) is None
 
 

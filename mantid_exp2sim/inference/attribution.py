@@ -10,7 +10,7 @@ not been measured: the ``occlusion`` of a panel is by how much the score falls w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     import torch
 
     from mantid_exp2sim.networks.duq import Duq
-
-ENERGY_STEP = 2.0
-"""Width in meV of the bins of `by_energy`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -229,22 +226,3 @@ def shares(bins: Floats, measured: Booleans) -> Floats:
     means = (np.maximum(bins, 0) * measured).sum(axis=(1, 2)) / np.maximum(count, 1)
     weights: Floats = np.where(count > 0, means / max(means.sum(), 1e-300), np.nan)
     return weights
-
-
-def by_energy(weights: Floats, low: Floats, high: Floats) -> Mapping[str, Floats]:
-    """A weight per panel against the energy transfer: at each energy the mean over the panels that hold it.
-
-    All (N, E); ``low`` and ``high`` are the panels' edges in meV; NaN weights count nowhere. Gives ``energy``
-    (centres, meV) and ``weight``, of the same length, NaN where no panel is.
-
-    >>> profile = by_energy(np.array([[1.0, 3.0]]), np.array([[0.0, 4.0]]), np.array([[4.0, 8.0]]))
-    >>> profile["energy"].tolist(), profile["weight"].tolist()
-    ([1.0, 3.0, 5.0, 7.0], [1.0, 1.0, 3.0, 3.0])
-    """
-    count = int(np.ceil(float(high.max()) / ENERGY_STEP))
-    centres: Floats = (np.arange(count, dtype=np.float64) + 0.5) * ENERGY_STEP
-    inside = (low[..., None] <= centres) & (centres < high[..., None]) & np.isfinite(weights)[..., None]
-    number = inside.sum(axis=(0, 1))
-    total = np.where(inside, np.nan_to_num(weights)[..., None], 0.0).sum(axis=(0, 1))
-    weight: Floats = np.where(number > 0, total / np.maximum(number, 1), np.nan)
-    return {"energy": centres, "weight": weight}

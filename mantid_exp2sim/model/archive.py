@@ -22,7 +22,14 @@ from mantid_exp2sim.model.bundle import Bundle, load_bundle
 from mantid_exp2sim.model.card import MAX_CARD_BYTES, Card, WeightFile, model_files, read_card
 from mantid_exp2sim.model.registry import CARD_FILE, find_model, shipped_models_folder, user_models_folder
 from mantid_exp2sim.model.weights import carry_over, check_sizes, model_entries
-from mantid_exp2sim.storage.atomic import atomic_folder, atomic_path, cannot_write, make_folder, sweep
+from mantid_exp2sim.storage.atomic import (
+    atomic_folder,
+    atomic_path,
+    cannot_read,
+    cannot_write,
+    make_folder,
+    sweep,
+)
 
 MAX_BYTES = 8 * 2**30
 """Largest model that is taken, unpacked."""
@@ -82,10 +89,7 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise Exp2SimError(
-            f"{path} cannot be read: {error.strerror or error}.",
-            fix="Check that the file exists and that you may read it.",
-        ) from error
+        raise cannot_read(path, error) from error
 
 
 def remove_model(name: str) -> Path:

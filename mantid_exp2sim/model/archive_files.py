@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.storage.atomic import cannot_read
 
 MAX_FILES = 256
 MAX_DIRECTORY = 2**17
@@ -127,10 +128,7 @@ class _Folder(_Base):
                         )
                     self._add(entry.name, entry.stat(follow_symlinks=False).st_size)
         except OSError as error:
-            raise Exp2SimError(
-                f"{path} cannot be read: {error.strerror or error}.",
-                fix="Check that the file exists and that you may read it.",
-            ) from error
+            raise cannot_read(path, error) from error
 
     def open(self, name: str) -> BinaryIO:
         flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
@@ -143,10 +141,7 @@ class _Folder(_Base):
                 raise Exp2SimError(f"{self.path / name} is no plain file.", fix="Get the model again.")
             return cast(BinaryIO, _Guarded(os.fdopen(handle, "rb"), self.path))
         except OSError as error:
-            raise Exp2SimError(
-                f"{self.path / name} cannot be read: {error.strerror or error}.",
-                fix="Check that the file exists and that you may read it.",
-            ) from error
+            raise cannot_read(self.path / name, error) from error
 
 
 class _Zip(_Base):
@@ -229,10 +224,7 @@ def _check_directory(path: Path) -> None:
             file.seek(max(0, size - 22 - 2**16))
             tail = file.read()
     except OSError as error:
-        raise Exp2SimError(
-            f"{path} cannot be read: {error.strerror or error}.",
-            fix="Check that the file exists and that you may read it.",
-        ) from error
+        raise cannot_read(path, error) from error
     start = tail.rfind(b"PK\5\6")
     if len(tail) >= 22 and tail[-22:-18] == b"PK\5\6" and tail[-2:] == b"\0\0":
         start = len(tail) - 22

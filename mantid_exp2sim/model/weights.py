@@ -22,6 +22,7 @@ from mantid_exp2sim.model.card import (
     weight_file,
 )
 from mantid_exp2sim.model.registry import CARD_FILE
+from mantid_exp2sim.storage.atomic import cannot_read
 
 if TYPE_CHECKING:
     import torch
@@ -88,10 +89,7 @@ def _read_bounded(path: Path, limit: int, *, missing: str) -> bytes:
         with path.open("rb") as file:
             return file.read(limit + 1)
     except OSError as error:
-        raise Exp2SimError(
-            f"Cannot read {path}: {error.strerror or error}.",
-            fix="Check that the file exists and that you may read it.",
-        ) from error
+        raise cannot_read(path, error) from error
 
 
 def read_weights(folder: Path, card: Card, key: str) -> bytes:

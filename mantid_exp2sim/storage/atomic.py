@@ -141,6 +141,14 @@ def cannot_write(target: Path, error: OSError) -> Exp2SimError:
     return Exp2SimError(what, fix="Create the folder, or choose one that can be written.")
 
 
+def cannot_read(target: Path, error: OSError) -> Exp2SimError:
+    """The error to raise where the system refuses to read."""
+    return Exp2SimError(
+        f"{target} cannot be read: {error.strerror or error}.",
+        fix="Check that it exists and that you may read it.",
+    )
+
+
 def sweep(folder: Path) -> None:
     """Remove what processes of this machine that are gone have left half-written in a folder.
 

@@ -16,7 +16,7 @@ from mantid_exp2sim.application.model import Model
 from mantid_exp2sim.cli import main
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram
-from mantid_exp2sim.inference.attribution import by_energy, panel_attention
+from mantid_exp2sim.inference.attribution import panel_attention
 from mantid_exp2sim.io import load, save
 from mantid_exp2sim.networks import ClassifierSettings
 from mantid_exp2sim.networks.duq import Duq
@@ -98,13 +98,6 @@ def test_volumes_that_were_not_measured_have_no_part_in_the_score(model: Model, 
         for volume in mosaic.split(picture)[:5]
     ]
     assert found.score == pytest.approx(np.mean(alone), abs=1e-5)
-
-
-def test_panels_nowhere_count_nowhere() -> None:
-    weights = np.array([[1.0, np.nan], [3.0, 5.0]])
-    low, high = np.array([[0.0, 2.0], [0.0, 4.0]]), np.array([[2.0, 4.0], [4.0, 6.0]])
-    found = by_energy(weights, low, high)
-    assert found["weight"].tolist() == [2.0, 3.0, 5.0]
 
 
 def test_the_command(

@@ -20,27 +20,23 @@ if TYPE_CHECKING:
 RELIABILITY_BINS = 10
 
 
-def correlations(
-    bundle: Bundle, data_kind: DataKind, x: torch.Tensor, mask: torch.Tensor, *, member: int | None = None
-) -> Floats:
+def correlations(bundle: Bundle, data_kind: DataKind, x: torch.Tensor, mask: torch.Tensor) -> Floats:
     """Return the correlations (n, classes) of mosaics (n, Ei, h, k, E) in physical units.
 
-    They are the mean over the members, or of one alone (numbers beyond the last begin again), and, of a
-    classifier of single volumes, over the incident energies, as `classify` gives.
+    They are the mean over the members and, of a classifier of single volumes, over the incident energies, as
+    `classify` gives.
     """
-    return mean_correlations(*member_distances(bundle, data_kind, x, mask, member=member))
+    return mean_correlations(*member_distances(bundle, data_kind, x, mask))
 
 
 def member_distances(
-    bundle: Bundle, data_kind: DataKind, x: torch.Tensor, mask: torch.Tensor, *, member: int | None = None
+    bundle: Bundle, data_kind: DataKind, x: torch.Tensor, mask: torch.Tensor
 ) -> tuple[Floats, Floats]:
     """Return the distances to the centroids (members, n, volumes, classes) and length scales (members,).
 
     ``x`` (n, Ei, h, k, E) is in physical units; ``mask`` is True where not measured.
     """
     networks: list[Duq] = bundle.members(classifier_role(data_kind))  # type: ignore[assignment]
-    if member is not None:
-        networks = [networks[member % len(networks)]]
     import torch
 
     scaling = bundle.card.classifiers[data_kind].scaling or bundle.card.scaling

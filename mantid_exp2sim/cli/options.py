@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mantid_exp2sim.cli.output import complain
 from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
 def read(path: str, args: argparse.Namespace) -> Histogram:
     """Load a file with the options of `add_reading`."""
     from mantid_exp2sim.io import load
+    from mantid_exp2sim.io.spinw import notes_of
 
     try:
         index = None if args.index is None else tuple(int(part) for part in args.index.split(","))
@@ -88,7 +90,10 @@ def read(path: str, args: argparse.Namespace) -> Histogram:
             fix="Give whole numbers with commas between them.",
         ) from error
     lattice = None if args.lattice is None else (args.lattice[0], args.lattice[1])
-    return load(path, mask=args.mask, index=index, lattice=lattice, twins=args.twins)
+    histogram = load(path, mask=args.mask, index=index, lattice=lattice, twins=args.twins)
+    for note in notes_of(histogram):
+        complain(f"note: {path}: {note}")
+    return histogram
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

@@ -53,6 +53,8 @@ class Item(_Table):
     """Intensity over the measured bins."""
     minimum: float = 0.0
     maximum: float = 0.0
+    notes: tuple[str, ...] = ()
+    """What the reader had to assume, or left out."""
     measurement: bool = False
     """Whether it is a real measurement."""
 

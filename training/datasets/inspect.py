@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from mantid_exp2sim.training.datasets.dataset import (
     Integers,
     open_dataset,
 )
-from mantid_exp2sim.training.datasets.description import SPLITS
+from mantid_exp2sim.training.datasets.description import SPLITS, Item
 
 LOOKED_AT = 40
 """Samples of a simulated set whose intensities are read."""
@@ -86,6 +87,9 @@ def _domain(dataset: DataSet, kind: str) -> dict[str, Any]:
                 "maximum": float(weight.max()),
             },
             "files": len({item.file for item in items}),
+            "notes": Counter(
+                note for _, note in {(item.file, note) for item in items for note in item.notes}
+            ),
             "rebinned": sum(not item.exact for item in items),
             "measurements": sum(item.measurement for item in items),
             "paired": sum(item.pair >= 0 for item in items),
@@ -96,6 +100,12 @@ def _domain(dataset: DataSet, kind: str) -> dict[str, Any]:
         "intensity": _intensity(dataset, kind, some),
         "coverage": {"minimum": covered, "mean": covered, "maximum": covered},
     }
+
+
+def _notes(items: Sequence[Item]) -> dict[str, int]:
+    """Return what was assumed or left out, and of how many files."""
+    pairs = {(note, item.file) for item in items for note in item.notes}
+    return dict(Counter(note for note, _ in sorted(pairs)))
 
 
 def _has(dataset: DataSet, split: str) -> bool:
@@ -157,6 +167,8 @@ def words(report: dict[str, Any]) -> str:
                 f"    files      {domain['files']}; rebinned {domain['rebinned']} volumes, paired "
                 f"{domain['paired']}, real measurements {domain['measurements']}"
             )
+        for note, count in sorted(domain.get("notes", {}).items()):
+            lines.append(f"    note       {note} (files: {count})")
     for entry in report["refused"]:
         lines.append(f"  refused      {entry['file']} ({entry['kind']}): {entry['reason']}")
     return "\n".join(lines)

@@ -93,6 +93,19 @@ def from_variables(
     return read_lines(spectrum, twins, metadata, budget or Budget())
 
 
+def notes_of(histogram: Histogram) -> tuple[str, ...]:
+    """Return what had to be assumed of a result of SpinW, or left out; nothing for other data.
+
+    >>> from mantid_exp2sim.histogram import Axis
+    >>> metadata = {"format": "spinw", "left_out": ["energies: the file has no Evect"]}
+    >>> notes_of(Histogram.from_arrays([1.0], [Axis("point", np.arange(2.0))], metadata=metadata))
+    ('energies: the file has no Evect',)
+    """
+    notes = histogram.metadata.get("left_out")
+    is_spinw = histogram.metadata.get("format") == "spinw" and isinstance(notes, list)
+    return tuple(str(note) for note in notes or ()) if is_spinw else ()
+
+
 def _choose(variables: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
     """The one result in a file; one of ``sw_egrid`` goes before one of ``spinwave``."""
     named = [(name, _named(struct)) for name, struct in structs(variables)]

@@ -14,6 +14,7 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.training.datasets.dataset import open_dataset
 from mantid_exp2sim.training.datasets.from_files.build import build_dataset
 from mantid_exp2sim.training.datasets.from_files.labels import spinw_label
+from mantid_exp2sim.training.datasets.inspect import inspect_dataset, words
 from tests.fuzz import fuzz_readers as fuzz
 from tests.helpers.file_sets import file_set
 
@@ -81,7 +82,10 @@ def test_volumes_of_twins_in_a_recipe(tmp_path: Path) -> None:
     spec["swConv"] = fuzz.cells(spec["swConv"], 5 * spec["swConv"])
     (tmp_path / "a.mat").write_bytes(fuzz.matlab5({"spec": spec}))
     assert means(tmp_path, "a.mat") == pytest.approx([3], rel=1e-3)  # equal shares
+    text = words(inspect_dataset(tmp_path / "set"))
+    assert "note       volumes of the twins: equal ones are assumed (files: 1)" in text
     assert means(tmp_path, "a.mat", "twins = [3, 1]") == pytest.approx([2], rel=1e-3)
+    assert "note" not in words(inspect_dataset(tmp_path / "set"))
 
 
 def test_paths_are_refused_with_the_way_to_a_grid(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from mantid_exp2sim.histogram import Axis, Floats, Histogram
 from mantid_exp2sim.histogram.rebinning import Binned, rebin, snap
 from mantid_exp2sim.inference.volumes import check_words
 from mantid_exp2sim.io.axes import integrated_axis
+from mantid_exp2sim.io.spinw import notes_of
 from mantid_exp2sim.io.spinw.points import PATH
 from mantid_exp2sim.model.card import AcceptedAxis
 from mantid_exp2sim.networks.layout import AXES
@@ -126,6 +127,8 @@ class Volume:
     binned: Binned
     incident_energy: float
     exact: bool
+    notes: tuple[str, ...] = ()
+    """What the reader had to assume, or left out."""
 
 
 def volumes_on(
@@ -187,7 +190,7 @@ def volumes_on(
         values=values,
     )
     _check_coverage(binned, rules)
-    return [Volume(binned, energy, exact)]
+    return [Volume(binned, energy, exact, notes_of(histogram))]
 
 
 def _incident_energy(histogram: Histogram, default: float | None) -> float:

@@ -34,6 +34,8 @@ class About:
     """Intensity over the measured bins."""
     minimum: float
     maximum: float
+    notes: tuple[str, ...]
+    """What the reader had to assume, or left out."""
 
 
 def shard_name(kind: str, number: int) -> str:
@@ -146,6 +148,7 @@ def _about(volume: Volume) -> About:
         mean=float(values.mean()),
         minimum=float(values.min()),
         maximum=float(values.max()),
+        notes=volume.notes,
     )
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from mantid_exp2sim.application.model import Model, load_model
     from mantid_exp2sim.domain.check import DomainReport
     from mantid_exp2sim.errors import Cancelled, Exp2SimError
+    from mantid_exp2sim.fitting.fit import fit
+    from mantid_exp2sim.fitting.options import FitOptions, Measurement
+    from mantid_exp2sim.fitting.result import Fit
     from mantid_exp2sim.histogram import Axis, Histogram
     from mantid_exp2sim.inference.attribution import Attribution
     from mantid_exp2sim.inference.classify import Classification
@@ -36,12 +39,16 @@ _HOMES = {
     "Classification": "inference.classify",
     "DomainReport": "domain.check",
     "Exp2SimError": "errors",
+    "Fit": "fitting.result",
+    "FitOptions": "fitting.options",
     "Histogram": "histogram",
+    "Measurement": "fitting.options",
     "Model": "application.model",
     "Resolution": "simulation.widths",
     "Translation": "inference.translate",
     "TranslationOptions": "inference.options",
     "compare": "plotting",
+    "fit": "fitting.fit",
     "install_model": "application.install",
     "list_models": "model.registry",
     "load": "io",
@@ -61,13 +68,17 @@ __all__ = [
     "Classification",
     "DomainReport",
     "Exp2SimError",
+    "Fit",
+    "FitOptions",
     "Histogram",
+    "Measurement",
     "Model",
     "Resolution",
     "Translation",
     "TranslationOptions",
     "__version__",
     "compare",
+    "fit",
     "install_model",
     "list_models",
     "load",

@@ -45,7 +45,7 @@ def resolution_widths(
     if s is None:
         names = ("ee", "ee_q2", "slope")
         ee, ee_q2, drift = interpolated(branches.energy, energies, waves.fits(binning), *names)
-        return (ee + ee_q2 * q2,), drift
+        return (ee + ee_q2 * q2 + waves.options.line_variance,), drift
     q, table = beam_table(waves.options.instrument, energies, ei, 1.5 * waves.reach(binning))
     at = np.column_stack(
         [np.clip(branches.energy, energies[0], energies[-1]), np.clip(np.sqrt(q2), q[0], q[-1])]
@@ -53,7 +53,8 @@ def resolution_widths(
     width, drift, beside, with_energy, with_q = RegularGridInterpolator((np.array(energies), q), table)(at).T
     stretch = _stretch(s, np.sqrt(q2), branches.energy, ei)
     width = (width - 2 * s * with_energy + s**2 * beside) / stretch**2
-    return (np.maximum(width, 1e-12),), (drift - s * with_q) / stretch
+    width = np.maximum(width, 1e-12) + waves.options.line_variance / stretch**2
+    return (width,), (drift - s * with_q) / stretch
 
 
 def cartesian_q(twin: Twin, in_plane: Floats, energy: Floats, ei: float) -> tuple[Floats, Booleans]:
@@ -78,7 +79,9 @@ def _flat_branches(waves: SolvedMaterial, twin: Twin, plane: Plane, binning: Bin
     energy = omega[plane.row]
     spread = _spread(energy.reshape(*plane.shape, -1)).reshape(energy.shape)
     edges, ei = binning.energy_edges, binning.incident_energy
-    margin = 4 * float(np.sqrt(max(f.ee for f in waves.fits(binning))) + np.sqrt(spread.max()))
+    margin = 4 * float(
+        np.sqrt(max(f.ee for f in waves.fits(binning)) + waves.options.line_variance) + np.sqrt(spread.max())
+    )
     inside = (energy > edges[0] - margin) & (energy < min(edges[-1] + margin, ei))
     point, mode = np.nonzero(inside)
     q, reachable = cartesian_q(twin, plane.q[point], energy[point, mode], ei)
@@ -112,7 +115,7 @@ def _steep_branches(waves: SolvedMaterial, twin: Twin, plane: Plane, binning: Bi
     The model is solved on layers of constant Q∥; each belongs to one energy transfer at every point.
     """
     edges, ei = binning.energy_edges, binning.incident_energy
-    margin = 4 * float(np.sqrt(max(f.ee for f in waves.fits(binning))))
+    margin = 4 * float(np.sqrt(max(f.ee for f in waves.fits(binning)) + waves.options.line_variance))
     span = max(edges[0] - margin, 0.0), min(edges[-1] + margin, ei)
     ki = float(np.sqrt(ei / ENERGY_PER_K2))
     step, repeat = _layer_step(waves, twin)

@@ -198,7 +198,9 @@ def _extend(waves: ManganiteSpinWaves, cells: int) -> Points:
 def _find_branches(waves: ManganiteSpinWaves, cells: int, binning: Binning, artefacts: int) -> Branches:
     points, edges, ei = waves.half_plane(cells), binning.energy_edges, binning.incident_energy
     fits = resolution_fits(waves.options.instrument, ei, fine_energies(binning))
-    margin = 4 * float(np.sqrt(max(f.ee for f in fits)) + np.sqrt(points.spread.max()))
+    margin = 4 * float(
+        np.sqrt(max(f.ee for f in fits) + waves.options.line_variance) + np.sqrt(points.spread.max())
+    )
     inside = (points.energy > edges[0] - margin) & (points.energy < min(edges[-1] + margin, ei))
     p, mode = np.nonzero(inside)
     energy = points.energy[p, mode]
@@ -268,7 +270,7 @@ def _deposit(
         fits = resolution_fits(waves.options.instrument, binning.incident_energy, energies)
         q2 = points.qx[branches.point] ** 2 + points.qy[branches.point] ** 2
         ee, ee_q2, drift = interpolated(branches.energy, energies, fits, "ee", "ee_q2", "slope")
-        widths = ee, ee_q2 * q2
+        widths = ee + waves.options.line_variance, ee_q2 * q2
     return energy_histograms(branches, points.qx.size, binning.energy_edges, widths, drift)
 
 

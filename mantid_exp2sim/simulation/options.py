@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import numpy as np
+
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.simulation.binning import Binning, Kind
@@ -25,15 +27,25 @@ class Options:
     correlates better than with the folded one.)
     ``grid`` is half the number of points per r.l.u. on which the Hamiltonian is solved. ``excitations`` are
     the limits of what counts as a mode; None takes those of the description, or the default ones.
+    ``line_width`` is that of the excitations themselves, a Gaussian's FWHM in meV, where the resolution is
+    applied.
     """
 
     instrument: Instrument = MAPS
     physics: Physics = "physical"
     grid: int = 30
     excitations: Excitations | None = None
+    line_width: float = 0.0
+
+    @property
+    def line_variance(self) -> float:
+        """Variance of the energy by ``line_width``, in meV²."""
+        return float(self.line_width**2 / (8 * np.log(2)))
 
     def __post_init__(self) -> None:
-        """Validate the grid."""
+        """Validate the grid and the line width."""
+        if not 0 <= self.line_width < np.inf:
+            raise Exp2SimError(f"The line width is {self.line_width} meV.", fix="Give 0 or more.")
         if self.grid < 4:
             raise Exp2SimError(
                 f"The grid is {self.grid}.",

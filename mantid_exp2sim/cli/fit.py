@@ -1,0 +1,210 @@
+"""``exp2sim fit``: which model does a measurement show, and with which constants?"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mantid_exp2sim.cli.options import READ, add_command, add_reading, read
+from mantid_exp2sim.cli.output import emit, progress_bar
+from mantid_exp2sim.errors import Exp2SimError
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.fitting.options import FitOptions
+    from mantid_exp2sim.fitting.result import Fit
+
+EXAMPLES = f"""\
+IN   {READ};
+     a mosaic, (h, k, E) volumes, slices or cuts, fitted together
+
+examples:
+  exp2sim fit measured.npy --mask nanmask.mat --model GOODENOUGH --model DIMER --out fitted
+  exp2sim fit low.nxs high.nxs --model rb2mnf4 --instrument LET --instrument MERLIN --json
+  exp2sim fit cut.nxs --model material.toml --fix J2=0 --bounds J1=0.4,0.9 --tie J4=J3
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``fit``."""
+    about = "fit exchange constants to measurements, with errors"
+    parser = add_command(subparsers, "fit", about, EXAMPLES)
+    parser.add_argument("inputs", nargs="+", metavar="IN", help="what was measured")
+    parser.add_argument(
+        "--model",
+        action="append",
+        required=True,
+        metavar="NAME",
+        help="GOODENOUGH, DIMER, a shipped description or a TOML file; several are compared",
+    )
+    add_reading(parser)
+    parser.add_argument(
+        "--instrument",
+        action="append",
+        metavar="NAME",
+        help="of all files, or one for each in order (default MAPS)",
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for pictures, fitted data and draws")
+    parser.add_argument("--fix", action="append", default=[], metavar="NAME=MEV", help="hold a constant")
+    parser.add_argument(
+        "--bounds", action="append", default=[], metavar="NAME=LOW,HIGH", help="range of a constant"
+    )
+    parser.add_argument("--tie", action="append", default=[], metavar="NAME=OTHER", help="equal constants")
+    parser.add_argument("--absolute", action="store_true", help="the intensities are absolute: no scale")
+    parser.add_argument("--no-background", action="store_true", help="the data hold no background")
+    parser.add_argument("--phonons", action="store_true", help="add a term ∝ Q² (1 + n(E))")
+    parser.add_argument("--line-width", action="store_true", help="fit the width of the excitations")
+    parser.add_argument("--misalignment", action="store_true", help="fit a shift of h and k")
+    parser.add_argument("--counts", action="store_true", help="the intensities are counts (Poisson)")
+    parser.add_argument(
+        "--temperature", type=float, default=5.0, metavar="K", help="of the sample (default %(default)s)"
+    )
+    for name, default, about in (
+        ("starts", 96, "stable draws of the constants that are tried first"),
+        ("samples", 100, "draws of the importance sampling; 0: a Gaussian about the best mode"),
+        ("grid", 30, "half the points of the grid per r.l.u."),
+        ("seed", 0, "of starts and draws"),
+    ):
+        parser.add_argument(
+            f"--{name}", type=int, default=default, metavar="N", help=f"{about} (default {default})"
+        )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run ``exp2sim fit``."""
+    from mantid_exp2sim.fitting.fit import fit
+    from mantid_exp2sim.fitting.options import Measurement
+
+    options = _options(args)
+    instruments = _instruments(args)
+    if args.out is not None and args.out.exists() and not args.out.is_dir():
+        raise Exp2SimError(f"{args.out} is no folder.", fix="Give --out another name.")
+    data = [
+        Measurement(read(path, args), instrument)
+        for path, instrument in zip(args.inputs, instruments, strict=True)
+    ]
+    with progress_bar(args) as progress:
+        result = fit(data, args.model, options=options, progress=progress)
+    report = result.to_dict()
+    if args.out is not None:
+        _write(result, report, args.out)
+        report["out"] = str(args.out)
+    emit(args, report, _text(result))
+    return 0
+
+
+def _instruments(args: argparse.Namespace) -> list[str]:
+    names = args.instrument or ["MAPS"]
+    if len(names) == 1:
+        names = names * len(args.inputs)
+    if len(names) != len(args.inputs):
+        raise Exp2SimError(
+            f"There are {len(args.inputs)} files and {len(names)} instruments.",
+            fix="Give --instrument once, or once for each file in the same order.",
+        )
+    return names
+
+
+def _options(args: argparse.Namespace) -> FitOptions:
+    from mantid_exp2sim.fitting.options import FitOptions
+
+    fixed = {name: _numbers(name, text, 1)[0] for name, text in _pairs(args.fix, "--fix")}
+    bounds = {}
+    for name, text in _pairs(args.bounds, "--bounds"):
+        low, high = _numbers(name, text, 2)
+        bounds[name] = (low, high)
+    return FitOptions(
+        fixed=fixed,
+        bounds=bounds,
+        tied=dict(_pairs(args.tie, "--tie")),
+        scale="fixed" if args.absolute else "each",
+        background="none" if args.no_background else "flat",
+        errors="poisson" if args.counts else "gaussian",
+        **{
+            name: getattr(args, name)
+            for name in (
+                "phonons",
+                "line_width",
+                "misalignment",
+                "temperature",
+                "starts",
+                "samples",
+                "grid",
+                "seed",
+            )
+        },
+    )
+
+
+def _pairs(texts: list[str], option: str) -> list[tuple[str, str]]:
+    pairs = []
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name.strip() or not value.strip():
+            raise Exp2SimError(f"{option} {text} cannot be read.", fix=f"Give {option} NAME=VALUE.")
+        pairs.append((name.strip(), value.strip()))
+    return pairs
+
+
+def _numbers(name: str, text: str, count: int) -> list[float]:
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != count:
+        what = "a number of meV" if count == 1 else "LOW,HIGH in meV"
+        raise Exp2SimError(f"{name}={text} cannot be read.", fix=f"Give {name}= and {what}.")
+    return values
+
+
+def _write(result: Fit, report: dict[str, Any], folder: Path) -> None:
+    """Write the report, the draws, the fitted data and the pictures."""
+    import json
+
+    import numpy as np
+
+    from mantid_exp2sim.cli.output import plain
+    from mantid_exp2sim.io import save
+    from mantid_exp2sim.plotting import plot
+    from mantid_exp2sim.plotting.fit import draw_corner
+    from mantid_exp2sim.storage.atomic import atomic_path
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(folder / "fit.json") as path:
+        path.write_text(json.dumps(plain(report), indent=1), encoding="utf-8")
+    for name, model in result.models.items():
+        stem = "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+        with atomic_path(folder / f"{stem}-draws.npz") as path, path.open("wb") as file:
+            draws = model.posterior
+            np.savez(file, names=np.array(model.names), samples=draws.samples, weights=draws.weights)
+        draw_corner(model, folder / f"{stem}-corner.png")
+        for number, histogram in enumerate(model.fitted):
+            for part, data in (("fitted", histogram), ("background", model.background[number])):
+                save(data, folder / f"{stem}-{part}-{number + 1}.npz")
+            residual, bins = model.residual[number], result.bad_bins[number]
+            save(residual, folder / f"{stem}-residuals-{number + 1}.npz")
+            used = residual.replace(mask=residual.mask | (bins.intensity != 0))
+            plot(used, folder / f"{stem}-residuals-{number + 1}.png", vmax=4)
+    for number, histogram in enumerate(result.bad_bins):
+        save(histogram, folder / f"bins-{number + 1}.npz")
+        plot(histogram, folder / f"bins-{number + 1}.png")
+
+
+def _text(result: Fit) -> str:
+    lines = [result.sentence, ""]
+    for name, model in result.models.items():
+        report = model.to_dict()["parameters"]
+        lines.append(
+            f"{name}: reduced χ² {model.chi2_reduced:.3f}, p {model.p_value:.2g}, "
+            f"ln evidence {model.posterior.log_evidence:.1f}, probability {result.probabilities[name]:.3g}"
+        )
+        lines.append(f"{'':>14} {'mean':>10} {'sd':>9}   {'68 %':^21}   {'95 %':^21}")
+        for parameter, values in report.items():
+            low, wide = values["interval_68"], values["interval_95"]
+            lines.append(
+                f"{parameter:>14} {values['mean']:10.4f} {values['sd']:9.4f}   {low[0]:10.4f} {low[1]:10.4f}"
+                f"   {wide[0]:10.4f} {wide[1]:10.4f}"
+            )
+        lines.append("")
+    return "\n".join([*lines, *result.notes])

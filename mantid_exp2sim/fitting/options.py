@@ -1,0 +1,106 @@
+"""How a fit is made: what is free, what is held, and how long it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Histogram, require_histogram
+from mantid_exp2sim.simulation.instrument import Instrument, load_instrument
+
+Counts = Literal["gaussian", "poisson"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measurement:
+    """A histogram and the spectrometer that measured it.
+
+    ``histogram`` the mosaic, an (h, k, E) volume, or a slice or cut of one; ``instrument`` a name, the path
+    of a TOML file, or an `Instrument`.
+    """
+
+    histogram: Histogram
+    instrument: str | Instrument = "MAPS"
+
+    def __post_init__(self) -> None:
+        require_histogram(self.histogram)
+
+    def spectrometer(self) -> Instrument:
+        """Return the instrument."""
+        return (
+            self.instrument if isinstance(self.instrument, Instrument) else load_instrument(self.instrument)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitOptions:
+    """How a fit is made.
+
+    Parameters
+    ----------
+    fixed
+        Constants that are held, in meV, by name; nuisances such as ``width_scale`` likewise.
+    bounds
+        Ranges (low, high) of constants, instead of those of the model; the prior is uniform inside.
+    tied
+        Constants that equal another: the name of the one, and of the other.
+    scale
+        "each": a factor on the intensity of each incident energy; "fixed": the data are absolute.
+    background
+        "flat": constant in Q in each panel (at most ten knots in energy); "none".
+    phonons
+        A term ∝ Q² (1 + n(E)) for each incident energy.
+    width_scale
+        Fit a factor on all widths of the resolution; prior 1 ± 0.2.
+    line_width
+        Fit the width of the excitations, FWHM in meV; prior 0 ± 1.
+    misalignment
+        Fit a shift of the data along both axes, in r.l.u.; prior 0 ± 0.02.
+    temperature
+        Of the sample in K, for the phonons.
+    errors
+        "poisson" where the intensities are counts.
+    outliers
+        Share of bins with errors ten times as large; 0 trusts every bin.
+    starts
+        Stable draws of the constants that are tried before anything is fitted.
+    samples
+        Draws of the importance sampling; 0 gives the Gaussian about the best mode.
+    grid
+        Half the points per r.l.u. on which the Hamiltonian is solved.
+    seed
+        Of the starts and of the samples.
+    """
+
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    tied: Mapping[str, str] = field(default_factory=dict)
+    scale: Literal["each", "fixed"] = "each"
+    background: Literal["flat", "none"] = "flat"
+    phonons: bool = False
+    width_scale: bool = True
+    line_width: bool = False
+    misalignment: bool = False
+    temperature: float = 5.0
+    errors: Counts = "gaussian"
+    outliers: float = 0.01
+    starts: int = 96
+    samples: int = 100
+    grid: int = 30
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Validate the numbers."""
+        usable = self.starts >= 1 and self.samples >= 0 and self.grid >= 4 and self.seed >= 0
+        if not (usable and self.temperature > 0 and 0 <= self.outliers < 0.5):
+            raise Exp2SimError(
+                "The options of the fit cannot be used.",
+                reason=f"starts {self.starts}, samples {self.samples}, grid {self.grid}, seed {self.seed}, "
+                f"temperature {self.temperature}, outliers {self.outliers}.",
+                fix="Give a start or more, a grid from 4, a temperature above 0, outliers below 0.5.",
+            )
+        for name, (low, high) in self.bounds.items():
+            if not low < high:
+                raise Exp2SimError(f"The bounds of {name} are {low} and {high}.", fix="Give low, then high.")

@@ -1,0 +1,271 @@
+"""Where the likelihood is high: starts on a coarse grid, Gauss-Newton on the best, and their modes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import least_squares
+from scipy.stats import qmc
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.fitting.data import Part
+from mantid_exp2sim.fitting.likelihood import Bins, Linear, solve_linear
+from mantid_exp2sim.fitting.model import FitModel
+from mantid_exp2sim.fitting.options import FitOptions
+from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.simulation.spin_waves import UnstableStructureError
+
+Tell = Callable[[str], None]
+"""What is told of every step; it raises `Cancelled` where the run is to stop."""
+
+COARSE, MIDDLE = 8, 12
+"""Grids of the starts, and of the first Gauss-Newton runs."""
+REFINED = 6
+"""Starts that are refined."""
+SAME_MODE = 0.5
+"""Distance in standard deviations below which two ends are one mode."""
+WEAKEST = 25.0
+"""Loss above the best from which a mode is not refined any further."""
+
+
+class Objective:
+    """-log posterior of a model's free parameters, for all parts, the linear terms integrated over."""
+
+    def __init__(self, model: FitModel, parts: tuple[Part, ...], options: FitOptions) -> None:
+        self.model, self.parts, self.options = model, parts, options
+        self.bins = [Bins(part, options) for part in parts]
+        self._starts: list[Floats | None] = [None] * len(parts)
+
+    def spectra(self, free: Floats, grid: int) -> list[Floats]:
+        """Simulate the bins that are fitted, (N,) of each part."""
+        return self.chosen(self.model.spectra(free, self.parts, grid))
+
+    def chosen(self, volumes: list[Floats]) -> list[Floats]:
+        """Choose the bins that are fitted, (N,) of each part."""
+        return [volume.ravel()[bins.index] for volume, bins in zip(volumes, self.bins, strict=True)]
+
+    def linear(self, spectra: list[Floats]) -> list[Linear]:
+        """Solve the linear terms of every part, from those of the last call."""
+        zipped = zip(self.bins, spectra, self._starts, strict=True)
+        solved = [solve_linear(bins, line, self.options, start) for bins, line, start in zipped]
+        self._starts = [part.coefficients for part in solved]
+        return solved
+
+    def loss(self, free: Floats, grid: int) -> float:
+        """Compute -log posterior density; inf where the structure is not stable or the prior is 0."""
+        prior = self.model.log_prior(free)
+        if not np.isfinite(prior):
+            return np.inf
+        try:
+            spectra = self.spectra(free, grid)
+        except UnstableStructureError:
+            return np.inf
+        return sum(part.total for part in self.linear(spectra)) - prior
+
+    def derivatives(self, free: Floats, grid: int) -> list[Floats]:
+        """Differentiate the spectra of the bins that are fitted, (N, p) of each part, by differences."""
+        before = self.spectra(free, grid)
+        columns: list[list[Floats]] = [[] for _ in before]
+        for number, parameter in enumerate(self.model.free):
+            for step in self._steps(free[number], parameter.step, parameter.bounds):
+                moved = free.copy()
+                moved[number] += step
+                try:
+                    after = self.spectra(moved, grid)
+                except UnstableStructureError:
+                    continue
+                for column, a, b in zip(columns, after, before, strict=True):
+                    column.append((a - b) / step)
+                break
+            else:
+                for column, b in zip(columns, before, strict=True):
+                    column.append(np.zeros_like(b))
+        return [np.column_stack(column) for column in columns]
+
+    @staticmethod
+    def _steps(value: float, step: float, bounds: tuple[float, float]) -> Iterator[float]:
+        inside = step if value + step <= bounds[1] else -step
+        yield from (inside, -inside, 0.1 * inside, -0.1 * inside)
+
+    def curvature(self, linear: list[Linear], derivatives: list[Floats]) -> Floats:
+        """Compute the second derivatives (p, p) of the loss, the linear terms followed, with the prior."""
+        total = np.zeros((len(self.model.free), len(self.model.free)))
+        for part, columns in zip(linear, derivatives, strict=True):
+            beside = part.beside(columns * part.coefficients[0])
+            total += (beside.T * part.loss.curvature) @ beside
+        for number, parameter in enumerate(self.model.free):
+            width = parameter.prior[1] if parameter.prior else parameter.bounds[1] - parameter.bounds[0]
+            total[number, number] += width**-2
+        return total
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mode:
+    """A place where the posterior is highest: parameters (p,), covariance (p, p), -log posterior there."""
+
+    free: Floats
+    covariance: Floats
+    loss: float
+
+
+def coarse_starts(objective: Objective, tell: Tell) -> list[Floats]:
+    """Draw constants from their bounds (Sobol), and order the stable ones by their loss on a coarse grid."""
+    model, options = objective.model, objective.options
+    uniform = [parameter.prior is None for parameter in model.free]
+    low, high = model.bounds[uniform].T
+    draws = qmc.Sobol(int(sum(uniform)), seed=options.seed)
+    scored: list[tuple[float, Floats]] = []
+    for number in range(40 * options.starts):
+        tell(f"{model.name}: start {len(scored) + 1} of {options.starts}")
+        free = model.start.copy()
+        if number:
+            free[uniform] = low + (high - low) * draws.random(1)[0]
+        loss = objective.loss(free, COARSE)
+        if np.isfinite(loss):
+            scored.append((loss, free))
+        if len(scored) >= options.starts:
+            break
+    if not scored:
+        raise Exp2SimError(
+            f"No constants of {model.name} within their bounds give a stable structure.",
+            reason=f"{40 * options.starts} draws were tried.",
+            fix="Correct the bounds, or the structure of the model.",
+        )
+    return [free for _, free in sorted(scored, key=lambda pair: pair[0])]
+
+
+def refine(objective: Objective, start: Floats, grid: int, tell: Tell, *, steps: int = 30) -> Mode:
+    """Descend by Gauss-Newton from a start; derivatives are taken on a grid two thirds as fine."""
+    model = objective.model
+    low, high = model.bounds.T
+    priors = [(i, *p.prior) for i, p in enumerate(model.free) if p.prior is not None]
+    place: dict[bytes, list[Linear]] = {}
+
+    def residuals(free: Floats) -> Floats:
+        tell(f"{model.name}: {_text(model, free)}")
+        try:
+            linear = objective.linear(objective.spectra(free, grid))
+        except UnstableStructureError:
+            return np.full(sum(bins.index.size for bins in objective.bins) + len(priors), np.inf)
+        place.clear()
+        place[free.tobytes()] = linear
+        parts = [_root(part) for part in linear]
+        return np.concatenate([*parts, [(free[i] - middle) / width for i, middle, width in priors]])
+
+    def jacobian(free: Floats) -> Floats:
+        linear = place.get(free.tobytes()) or objective.linear(objective.spectra(free, grid))
+        derivatives = objective.derivatives(free, max(grid * 2 // 3, COARSE))
+        rows = []
+        for part, columns in zip(linear, derivatives, strict=True):
+            root = _root(part)
+            flat = np.abs(root) < 1e-6
+            factor = np.where(flat, np.sqrt(part.loss.curvature), part.loss.slope / np.where(flat, 1, root))
+            rows.append(part.beside(columns * part.coefficients[0]) * factor[:, None])
+        prior = np.zeros((len(priors), free.size))
+        for row, (i, _, width) in enumerate(priors):
+            prior[row, i] = 1 / width
+        return np.concatenate([*rows, prior])
+
+    margin = 1e-6 * (high - low)
+    inside = np.clip(start, low + margin, high - margin)
+    result = least_squares(
+        residuals, inside, jacobian, bounds=(low, high), x_scale=(high - low) / 20, max_nfev=steps,
+        xtol=1e-5, ftol=2e-6,
+    )  # fmt: skip
+    slopes = np.asarray(result.jac)
+    return Mode(result.x, _inverse(slopes.T @ slopes), objective.loss(result.x, grid))
+
+
+def _root(part: Linear) -> Floats:
+    """Signed residuals whose half squares are the loss."""
+    return np.asarray(np.sign(part.loss.slope) * np.sqrt(2 * np.maximum(part.loss.value, 0)))
+
+
+def _inverse(matrix: Floats) -> Floats:
+    """Invert a normal matrix, with a floor for directions that the data say nothing about."""
+    scale = np.sqrt(np.maximum(np.diag(matrix), 1e-300))
+    values, vectors = np.linalg.eigh(matrix / np.outer(scale, scale))
+    inverse = (vectors / np.maximum(values, 1e-9)) @ vectors.T
+    return np.asarray(inverse / np.outer(scale, scale))
+
+
+def explore(objective: Objective, tell: Tell) -> list[Mode]:
+    """Look for modes on coarse grids, the best first: starts, a few steps of many, then more of few."""
+    grid = min(MIDDLE, objective.options.grid)
+    places = coarse_starts(objective, tell)[:REFINED]
+    for width, steps in ((REFINED, 4), (REFINED // 2, 12)):
+        modes: list[Mode] = []
+        for place in places[:width]:
+            _add(modes, refine(objective, place, grid, tell, steps=steps))
+        places = [mode.free for mode in modes]
+    for swapped in _permuted(objective, modes[0]):
+        _add(modes, refine(objective, swapped, grid, tell, steps=6))
+    return modes
+
+
+def polish(objective: Objective, modes: list[Mode], tell: Tell) -> tuple[Mode, ...]:
+    """Refine modes on the full grid, those that can still win; the best first."""
+    fine: list[Mode] = []
+    for mode in modes[:3]:
+        if not fine or mode.loss - modes[0].loss < _patience(objective):
+            _add(fine, _finished(objective, refine(objective, mode.free, objective.options.grid, tell)))
+    return tuple(mode for mode in fine if mode.loss - fine[0].loss < WEAKEST)
+
+
+def _patience(objective: Objective) -> float:
+    """Loss above the best, on the middle grid, up to which a mode may still win on the fine one."""
+    return max(WEAKEST, 0.01 * sum(bins.index.size for bins in objective.bins))
+
+
+def _finished(objective: Objective, mode: Mode) -> Mode:
+    """The mode with its covariance from derivatives on the full grid."""
+    grid = objective.options.grid
+    linear = objective.linear(objective.spectra(mode.free, grid))
+    curvature = objective.curvature(linear, objective.derivatives(mode.free, grid))
+    return Mode(mode.free, _inverse(curvature), mode.loss)
+
+
+def _add(modes: list[Mode], mode: Mode) -> None:
+    """Add a mode where it is new, and keep the list sorted; of two that are one, the better."""
+    if not np.isfinite(mode.loss):
+        return
+    for number, other in enumerate(modes):
+        step = mode.free - other.free
+        if (
+            step @ np.linalg.pinv(other.covariance) @ step < SAME_MODE**2 * step.size
+            or (np.abs(step) < 5e-3 * (1 + np.abs(mode.free))).all()
+        ):
+            if mode.loss < other.loss:
+                modes[number] = mode
+            modes.sort(key=lambda item: item.loss)
+            return
+    modes.append(mode)
+    modes.sort(key=lambda item: item.loss)
+
+
+def _permuted(objective: Objective, mode: Mode) -> Iterator[Floats]:
+    """The mode with constants of the same bounds exchanged, pair by pair and all pairs at once."""
+    model = objective.model
+    bounds = [p.bounds if p.prior is None else None for p in model.free]
+    pairs = [
+        (i, j)
+        for i in range(len(bounds))
+        for j in range(i)
+        if bounds[i] is not None and bounds[i] == bounds[j]
+    ]
+    single = [i for pair in pairs for i in pair]
+    groups = [[pair] for pair in pairs]
+    if len(pairs) > 1 and len(set(single)) == len(single):
+        groups.append(pairs)
+    for group in groups:
+        free = mode.free.copy()
+        for i, j in group:
+            free[i], free[j] = free[j], free[i]
+        if np.isfinite(objective.loss(free, COARSE)):
+            yield free
+
+
+def _text(model: FitModel, free: Floats) -> str:
+    return ", ".join(f"{name} {value:.3g}" for name, value in zip(model.names, free, strict=True))

@@ -1,0 +1,67 @@
+"""``exp2sim fit``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mantid_exp2sim import Binning, save, simulate
+from mantid_exp2sim.cli import main
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> Path:
+    path = tmp_path / "measured.npz"
+    binning = Binning.regular(14.0, bins=(12, 12, 5), energy=(1.4, 9.8))
+    ideal = simulate("rb2mnf4", binning=binning, grid=8)
+    variance = 0.02 * (np.nan_to_num(ideal.intensity) + 1)
+    noise = np.sqrt(variance) * np.random.default_rng(0).standard_normal(ideal.shape)
+    save(ideal.replace(intensity=ideal.intensity + noise, variance=variance), path)
+    return path
+
+
+def test_json_and_folder(measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "fitted"
+    command = f"fit {measured} --model rb2mnf4 --out {out} --starts 2 --samples 20 --grid 8 --fix J2=0 --json"
+    assert main(command.split()) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["best"] == "Rb2MnF4"
+    assert report["neither"] is False
+    model = report["models"]["Rb2MnF4"]
+    j1 = model["parameters"]["J1"]
+    assert j1["interval_95"][0] < 0.65 < j1["interval_95"][1]
+    assert j1["interval_95"][0] < j1["interval_68"][0] < j1["mean"] < j1["interval_68"][1]
+    assert {"chi2_reduced", "log_evidence", "p_value"} <= set(model)
+    files = {path.name for path in out.iterdir()}
+    assert {"fit.json", "rb2mnf4-corner.png", "rb2mnf4-residuals-1.png", "bins-1.npz"} <= files
+    with np.load(out / "rb2mnf4-draws.npz") as draws:
+        assert draws["names"].tolist() == ["J1", "width_scale"]
+        assert draws["weights"].sum() == pytest.approx(1.0)
+
+
+def test_text_has_the_sentence_and_a_table(measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = f"fit {measured} --model rb2mnf4 --starts 2 --samples 0 --grid 8 --fix J2=0"
+    assert main(command.split()) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Rb2MnF4 explains the data")
+    assert any(line.split()[:1] == ["J1"] for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--fix J2", "--fix J2 cannot be read."),
+        ("--bounds J1=0.4", "J1=0.4 cannot be read."),
+        ("--instrument LET --instrument MAPS", "There are 1 files and 2 instruments."),
+    ],
+)
+def test_wrong_options_are_named(
+    measured: Path, option: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(f"fit {measured} --model rb2mnf4 {option} --json".split()) == 2
+    report = json.loads(capsys.readouterr().out)
+    assert report["error"] == message
+    assert report["fix"]

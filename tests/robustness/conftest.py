@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.small_models import bundle_copy, make_model, model, models_folder, picture, volume
+from tests.helpers.small_models import bundle_copy, cut, make_model, model, models_folder, picture, volume
 from tests.training.conftest import duq_recipe, gan_recipe, tiny_dataset
 
 __all__ = [
     "bundle_copy",
+    "cut",
     "duq_recipe",
     "gan_recipe",
     "make_model",

@@ -205,9 +205,7 @@ def test_workers_that_keep_dying_end_the_simulation_and_what_is_done_stays(
 ) -> None:
     from mantid_exp2sim.training.datasets.simulate import simulate_dataset
 
-    more = recipe(
-        train=12, kinds=("integrated",), grid=30
-    )  # slow enough not to be done before the second kill
+    more = recipe(train=6, kinds=("integrated",), grid=16)  # slow enough to be killed twice
     with pytest.raises(Exp2SimError, match="died twice") as found:
         simulate_dataset(more, tmp_path / "killed", processes=2, progress=kill_workers(2))
     assert "--processes" in found.value.fix

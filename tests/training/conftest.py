@@ -96,7 +96,7 @@ PENALISED = "gradient_penalty = { weight = 0.1 }"
 def gan_recipe(tiny_dataset: Path, tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a recipe for a tiny dual GAN, or for other losses."""
 
-    def write(*, steps: int = 12, checks: int = 2, losses: str = DUAL_GAN) -> Path:
+    def write(*, steps: int = 12, checks: int = 1, losses: str = DUAL_GAN) -> Path:
         path = tmp_path / "gan.toml"
         path.write_text(GAN_RECIPE.format(folder=tiny_dataset, steps=steps, checks=checks, losses=losses))
         return path
@@ -108,7 +108,7 @@ def gan_recipe(tiny_dataset: Path, tmp_path: Path) -> Callable[..., Path]:
 def duq_recipe(tiny_dataset: Path, tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a recipe for a tiny classifier."""
 
-    def write(*, steps: int = 12, checks: int = 2, losses: str = PENALISED) -> Path:
+    def write(*, steps: int = 12, checks: int = 1, losses: str = PENALISED) -> Path:
         path = tmp_path / "duq.toml"
         path.write_text(DUQ_RECIPE.format(folder=tiny_dataset, steps=steps, checks=checks, losses=losses))
         return path

@@ -52,9 +52,9 @@ def sliced_distance(
 
     Both are (n, Ei, h, k, E) of scaled intensities, with masks of the same shape, True = unknown; the sets
     may differ in size. Patches are ``patch`` × ``patch`` bins of ``windows`` neighbouring energies, drawn at
-    random until ``count`` wholly measured ones are found in each set, and smaller where there are none. They
-    are projected on random directions and compared sorted, in units of the reference's standard deviation
-    along the direction.
+    random until ``count`` wholly measured ones are found in each set, each once where there are no more, and
+    smaller where there are none. They are projected on random directions and compared sorted, in units of
+    the reference's standard deviation along the direction.
 
     >>> import torch
     >>> x = torch.rand(4, 1, 8, 8, 4)
@@ -72,7 +72,8 @@ def sliced_distance(
             for volumes, unknown in ((x, mask), (reference, mask_reference))
         ]
         least = min(len(part) for part in patches)
-        if least >= min(50, count) or patch == windows == 1:
+        enough = min(50, count, *(_places(volumes, size) // 4 for volumes in (x, reference)))
+        if least >= max(1, enough) or patch == windows == 1:
             break
         patch, windows = max(1, patch - 2), max(1, windows - 1)
     rng = np.random.default_rng([seed, 1])
@@ -83,15 +84,27 @@ def sliced_distance(
     return float(((projected[0] - projected[1]).abs().mean(dim=0) / deviation).mean())
 
 
+def _room(x: torch.Tensor, size: list[int]) -> list[int]:
+    """Places of patches of a size: samples, incident energies and corners along h, k and E."""
+    return [*x.shape[:2], *(n - s + 1 for n, s in zip(x.shape[2:], size, strict=True))]
+
+
+def _places(x: torch.Tensor, size: list[int]) -> int:
+    return int(np.prod(_room(x, size)))
+
+
 def _draw_patches(
     x: torch.Tensor, mask: torch.Tensor, size: list[int], count: int, seed: int
 ) -> torch.Tensor:
     """Up to ``count`` wholly measured patches of a set, (n, bins), in random places."""
     import torch
 
-    rng = np.random.default_rng(seed)
-    room = [*x.shape[:2], *(n - s + 1 for n, s in zip(x.shape[2:], size, strict=True))]
-    corners = torch.from_numpy(np.stack([rng.integers(0, r, 8 * count) for r in room], axis=1))
+    rng, room = np.random.default_rng(seed), _room(x, size)
+    if _places(x, size) > count:
+        places = [rng.integers(0, r, 8 * count) for r in room]
+    else:
+        places = list(np.unravel_index(rng.permutation(_places(x, size)), room))
+    corners = torch.from_numpy(np.stack(places, axis=1))
     rows = [corners[:, i, None, None, None] for i in range(2)]
     for axis, length in enumerate(size):
         shape = [1, 1, 1, 1]

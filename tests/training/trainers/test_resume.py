@@ -65,7 +65,7 @@ def weights(out: Path) -> dict[str, bytes]:
 def test_kill_9_and_resume_equals_uninterrupted(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    recipe = request.getfixturevalue(f"{kind}_recipe")(steps=60, checks=10)
+    recipe = request.getfixturevalue(f"{kind}_recipe")(steps=24, checks=3)
     whole = start(recipe, tmp_path / "whole")
     killed = start(recipe, tmp_path / "killed")
     wait_for_checkpoint(killed, tmp_path / "killed")

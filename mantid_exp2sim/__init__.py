@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from mantid_exp2sim.application.deconvolve import convolve, deconvolve
     from mantid_exp2sim.application.install import install_model
     from mantid_exp2sim.application.model import Model, load_model
     from mantid_exp2sim.domain.check import DomainReport
@@ -48,6 +49,8 @@ _HOMES = {
     "Translation": "inference.translate",
     "TranslationOptions": "inference.options",
     "compare": "plotting",
+    "convolve": "application.deconvolve",
+    "deconvolve": "application.deconvolve",
     "fit": "fitting.fit",
     "install_model": "application.install",
     "list_models": "model.registry",
@@ -78,6 +81,8 @@ __all__ = [
     "TranslationOptions",
     "__version__",
     "compare",
+    "convolve",
+    "deconvolve",
     "fit",
     "install_model",
     "list_models",

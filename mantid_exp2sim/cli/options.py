@@ -63,9 +63,10 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lattice",
         type=float,
-        nargs=3,
-        metavar=("A", "B", "C"),
-        help="lattice constants in Å: an NXSPE file becomes h–k–E with c along the beam (without: |Q|–E)",
+        nargs="+",
+        metavar="X",
+        help="a b c in Å, and α β γ in degrees where they are not 90: an NXSPE file becomes h–k–E with c "
+        "along the beam (without: |Q|–E)",
     )
     parser.add_argument(
         "--twins",
@@ -89,11 +90,23 @@ def read(path: str, args: argparse.Namespace) -> Histogram:
             reason="Such as 3 or 3,0.",
             fix="Give whole numbers with commas between them.",
         ) from error
-    lattice = None if args.lattice is None else (args.lattice[0], args.lattice[1])
+    lattice = None if args.lattice is None else _lattice(args.lattice)
+    if getattr(args, "method", "network") != "network" and Path(path).suffix.lower() != ".nxspe":
+        lattice = None  # what is said of other files is for the resolution
     histogram = load(path, mask=args.mask, index=index, lattice=lattice, twins=args.twins)
     for note in notes_of(histogram):
         complain(f"note: {path}: {note}")
     return histogram
+
+
+def _lattice(constants: list[float]) -> tuple[float, float]:
+    """The constants along the two axes of a volume."""
+    if len(constants) not in (3, 6):
+        raise Exp2SimError(
+            f"--lattice has {len(constants)} numbers.",
+            fix="Give a, b and c in Å, or these and α, β and γ in degrees.",
+        )
+    return constants[0], constants[1]
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -116,6 +129,39 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--incident-energy", type=float, metavar="MEV", help="incident energy, in place of what the file says"
     )
+
+
+def add_method_options(parser: argparse.ArgumentParser, direction: str) -> None:
+    """Add the choice between a network and the known resolution, and what the latter needs to know."""
+    methods = {
+        "deconvolve": ("network", "richardson-lucy", "auto"),
+        "convolve": ("network", "resolution", "auto"),
+    }
+    group = parser.add_argument_group(
+        "the known resolution", "without a model, for any material (what the file tells need not be said)"
+    )
+    group.add_argument(
+        "--method",
+        choices=methods[direction],
+        default="network",
+        help=f"a trained network (default), {methods[direction][1]} (the known resolution), or auto: the "
+        "network where the data are in its domain, else the other",
+    )
+    group.add_argument("--instrument", metavar="NAME|TOML", help="of the data (`exp2sim resolution --help`)")
+    group.add_argument("--frequency", type=float, metavar="HZ", help="of the chopper")
+    group.add_argument("--package", metavar="NAME", help="slit package")
+    group.add_argument("--width-scale", type=float, default=1.0, metavar="X", help="factor on all widths")
+    for name, about in (("beam", "along the beam of a crystal at rest"), ("vertical", "it was turned about")):
+        group.add_argument(
+            f"--{name}", type=float, nargs=3, metavar=("H", "K", "L"), help=f"direction {about}"
+        )
+    if direction == "deconvolve":
+        group.add_argument(
+            "--background",
+            choices=("none", "constant", "smooth"),
+            default="none",
+            help="what is taken off first, not to be sharpened: a constant, or one at each energy transfer",
+        )
 
 
 def add_classifier_options(parser: argparse.ArgumentParser) -> None:

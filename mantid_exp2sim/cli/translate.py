@@ -17,6 +17,7 @@ from mantid_exp2sim.cli.options import (
     WRITTEN,
     add_classifier_options,
     add_command,
+    add_method_options,
     add_model_options,
     read,
     translation_options,
@@ -40,6 +41,7 @@ examples:
   exp2sim {0} run.nxspe result.nxs --model my-model/ --lattice 5.4 5.4 19.2
   exp2sim {0} measured.npy result.npy --plot result.png --json
   exp2sim {0} measured.nxs result.nxs --uncertainty-out parts.npz
+  exp2sim {0} cut.sqw result.d3d --method {3} --instrument MERLIN --incident-energy 50
 """
 _CLASSIFY = f"""\
 IN   {READ}
@@ -56,14 +58,23 @@ examples:
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands."""
-    for name, about in (
-        ("deconvolve", "make a measured spectrum simulation-like: take the instrument's resolution out"),
-        ("convolve", "make a simulated spectrum measurement-like: put the instrument's resolution in"),
+    for name, method, about in (
+        (
+            "deconvolve",
+            "richardson-lucy",
+            "make a measured spectrum simulation-like: take the instrument's resolution out",
+        ),
+        (
+            "convolve",
+            "resolution",
+            "make a simulated spectrum measurement-like: put the instrument's resolution in",
+        ),
     ):
-        parser = add_command(subparsers, name, about, _TRANSLATE.format(name, READ, WRITTEN))
+        parser = add_command(subparsers, name, about, _TRANSLATE.format(name, READ, WRITTEN, method))
         parser.add_argument("input", metavar="IN", help="file to read")
         parser.add_argument("output", metavar="OUT", help="file to write; its ending chooses the format")
         add_model_options(parser)
+        add_method_options(parser, name)
         parser.add_argument("--seed", type=int, default=0, help="seed of the error propagation (default 0)")
         parser.add_argument(
             "--replicas", type=int, default=16, metavar="K", help="noise replicas for the errors (default 16)"
@@ -89,12 +100,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _translate(args: argparse.Namespace) -> int:
+    options = _checked(args)
+    if args.method != "network":
+        from mantid_exp2sim.cli.known_resolution import run
+
+        return run(args, options)
     from mantid_exp2sim.application.model import load_model
     from mantid_exp2sim.domain.check import require_domain
     from mantid_exp2sim.io import save
 
     start = perf_counter()
-    options = _checked(args)
     model = load_model(args.model)
     prepared = model.prepare(read(args.input, args), options)
     report = require_domain(prepared, args.command)

@@ -67,8 +67,8 @@ class TranslationOptions:
 
     def __post_init__(self) -> None:
         check_tile(self.tile)
-        _check_whole("replicas", self.replicas, 2, MAX_REPLICAS)
-        _check_whole("seed", self.seed, 0, 2**63 - 1)
+        require_whole("replicas", self.replicas, 2, MAX_REPLICAS)
+        require_whole("seed", self.seed, 0, 2**63 - 1)
         if self.incident_energy is not None:
             require_energy(self.incident_energy)
         if self.scale != "auto" and not is_positive(self.scale):
@@ -105,7 +105,8 @@ def require_energy(value: Any) -> float:
     return float(value)
 
 
-def _check_whole(name: str, value: object, low: int, high: int) -> None:
+def require_whole(name: str, value: object, low: int, high: int) -> None:
+    """Raise `OptionError` where an option is no whole number from ``low`` to ``high``."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
         raise OptionError(
             f"{name} is {value!r}.",

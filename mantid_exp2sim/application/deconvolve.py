@@ -1,0 +1,176 @@
+"""Deconvolve and convolve data by whichever method serves: a trained network, or the known resolution."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from mantid_exp2sim.application.known_resolution import (
+    ClassicalOptions,
+    convolve_known,
+    deconvolve_known,
+)
+from mantid_exp2sim.application.model import load_model
+from mantid_exp2sim.domain.check import check_domain
+from mantid_exp2sim.errors import Exp2SimError, OptionError
+from mantid_exp2sim.histogram import Histogram
+from mantid_exp2sim.inference.options import TranslationOptions
+from mantid_exp2sim.model.registry import DEFAULT_MODEL
+from mantid_exp2sim.simulation.setting import Setting
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.application.known_resolution import Progress
+    from mantid_exp2sim.model.card import Direction
+
+Method = Literal["network", "richardson-lucy", "resolution", "auto"]
+METHODS: dict[str, tuple[Method, ...]] = {
+    "deconvolve": ("network", "richardson-lucy", "auto"),
+    "convolve": ("network", "resolution", "auto"),
+}
+"""By the direction; "richardson-lucy" and "resolution" need no model."""
+
+
+def deconvolve(
+    histogram: Histogram,
+    *,
+    method: Method = "auto",
+    model: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> Histogram:
+    """Take the instrument's resolution out of data.
+
+    Parameters
+    ----------
+    histogram
+        Any axes: energy transfer, |Q| or directions in reciprocal space, or the published mosaic.
+    method
+        "network": a trained model, for data like those it was trained on. "richardson-lucy": the known
+        resolution, for any data. "auto": the network where it takes the data and calls them trustworthy,
+        else the other.
+    model
+        Name or folder of the model; by default the shipped one.
+    options
+        Fields of `simulation.setting.Setting` (``instrument``, ``incident_energy``, ``lattice`` …), of
+        `application.known_resolution.ClassicalOptions` (``background`` …) and, for the network, of
+        `inference.options.TranslationOptions`; and ``progress``.
+
+    Returns
+    -------
+    Histogram
+        The last entry of its ``metadata["history"]`` says what was done, and warns.
+
+    Raises
+    ------
+    Exp2SimError
+        If an option is unknown, or what the method needs is not known.
+
+    Examples
+    --------
+    >>> from mantid_exp2sim.simulation.measurement import simulate
+    >>> from mantid_exp2sim.simulation.binning import Binning
+    >>> binning = Binning.regular(12.0, bins=(12, 12, 6))
+    >>> measured = simulate("rb2mnf4", {"J1": 0.6}, binning=binning, instrument="MERLIN", grid=8)
+    >>> sharp = deconvolve(measured, method="richardson-lucy")
+    >>> sharp.metadata["history"][-1]["options"]["sources"]["instrument"]
+    'from the file'
+    """
+    return _run("deconvolve", histogram, method, model, options)
+
+
+def convolve(
+    histogram: Histogram,
+    *,
+    method: Method = "auto",
+    model: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> Histogram:
+    """Put the instrument's resolution into data; arguments as in `deconvolve`, the method is "resolution"."""
+    return _run("convolve", histogram, method, model, options)
+
+
+def _run(
+    direction: Direction,
+    histogram: Histogram,
+    method: Method,
+    model: str | os.PathLike[str] | None,
+    options: dict[str, Any],
+) -> Histogram:
+    check_method(direction, method)
+    progress = options.pop("progress", None)
+    setting, classical, translation = (
+        {name: value for name, value in options.items() if name in names}
+        for names in ({field.name for field in fields(kind)} for kind in _KINDS)
+    )
+    if unknown := sorted(set(options) - {*setting, *classical, *translation}):
+        raise OptionError(
+            f"There is no option {unknown[0]!r}.",
+            fix="Leave it out; mantid_exp2sim.deconvolve tells those that there are.",
+            option=unknown[0],
+        )
+    note = ""
+    if method == "auto":
+        method, note = choose(direction, histogram, model, TranslationOptions(**translation))
+    if method == "network":
+        chosen = load_model(model or DEFAULT_MODEL)
+        return chosen.translate(histogram, direction, progress=progress, **translation).histogram
+    return by_resolution(
+        direction, histogram, Setting(**setting), ClassicalOptions(**classical), note=note, progress=progress
+    )
+
+
+_KINDS = (Setting, ClassicalOptions, TranslationOptions)
+
+
+def check_method(direction: Direction, method: str) -> None:
+    """Raise `OptionError` where a direction has no such method."""
+    if method not in METHODS[direction]:
+        raise OptionError(
+            f"There is no method {method!r} to {direction} data.",
+            fix=f"Choose one of {', '.join(METHODS[direction])}.",
+            option="method",
+        )
+
+
+def choose(
+    direction: Direction,
+    histogram: Histogram,
+    model: str | os.PathLike[str] | None,
+    options: TranslationOptions,
+) -> tuple[Method, str]:
+    """Choose the network where it takes the data and calls them trustworthy, else the known resolution.
+
+    Returns the method, and why it is not the network.
+    """
+    if importlib.util.find_spec("torch") is None:
+        return METHODS[direction][1], "torch is not installed"
+    try:
+        prepared = load_model(model or DEFAULT_MODEL).prepare(histogram, options)
+        report = check_domain(prepared, direction)
+    except Exp2SimError as error:
+        return METHODS[direction][1], f"the model does not take the data: {error.summary}"
+    if report.verdict == "trustworthy":
+        return "network", ""
+    return METHODS[direction][1], report.words()
+
+
+def by_resolution(
+    direction: Direction,
+    histogram: Histogram,
+    setting: Setting,
+    options: ClassicalOptions,
+    *,
+    note: str = "",
+    progress: Progress | None = None,
+) -> Histogram:
+    """Deconvolve or convolve by the known resolution; ``note`` says why it is not the network."""
+    if direction == "convolve":
+        result = convolve_known(histogram, setting, progress=progress)
+    else:
+        result = deconvolve_known(histogram, setting, options, progress=progress)
+    if not note:
+        return result
+    history = list(result.metadata["history"])
+    history[-1] = {**history[-1], "not_the_network": note}
+    return result.replace(metadata={**result.metadata, "history": history})

@@ -1,0 +1,129 @@
+"""``exp2sim deconvolve`` and ``convolve`` with the known resolution, or with whichever method serves."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from dataclasses import fields
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mantid_exp2sim.cli.files import draw
+from mantid_exp2sim.cli.options import read
+from mantid_exp2sim.cli.output import complain, emit, progress_bar
+from mantid_exp2sim.errors import Exp2SimError
+
+if TYPE_CHECKING:
+    from mantid_exp2sim.histogram import Histogram
+    from mantid_exp2sim.inference.options import TranslationOptions
+
+
+def run(args: argparse.Namespace, options: TranslationOptions) -> int:
+    """Run a command whose method is not the network alone."""
+    from mantid_exp2sim.application.deconvolve import by_resolution
+    from mantid_exp2sim.application.known_resolution import ClassicalOptions
+    from mantid_exp2sim.io import save
+    from mantid_exp2sim.simulation.setting import Setting
+
+    start = perf_counter()
+    if args.uncertainty_out is not None:
+        raise Exp2SimError(
+            f"--uncertainty-out has no parts to write with --method {args.method}.",
+            reason="They are the parts of a network's error bars.",
+            fix="Leave it out, or say --method network.",
+        )
+    before = read(args.input, args)
+    method, note = args.method, ""
+    if method == "auto":
+        from mantid_exp2sim.application.deconvolve import choose
+
+        method, note = choose(args.command, before, args.model, options)
+        if method == "network":
+            args.method = method
+            return int(args.run(args))
+        complain(f"note: {method}, not the network: {note}")
+    classical = ClassicalOptions(
+        background=getattr(args, "background", "none"),
+        uncertainty=options.uncertainty, replicas=options.replicas, seed=options.seed,
+    )  # fmt: skip
+    setting = Setting(**{field.name: getattr(args, field.name) for field in fields(Setting)})
+    with progress_bar(args) as progress:
+        after = by_resolution(args.command, before, setting, classical, note=note, progress=progress)
+    with ExitStack() as stack:
+        if args.plot is not None:
+            draw(stack, args.plot, {"before": before, "after": after}, args.command)
+        save(after, args.output)
+    said = _report(args, before, after, perf_counter() - start)
+    for text in said["warnings"]:
+        complain(f"warning: {text}")
+    emit(args, said, _text(said))
+    return 0
+
+
+def _report(args: argparse.Namespace, before: Histogram, after: Histogram, seconds: float) -> dict[str, Any]:
+    step = after.metadata["history"][-1]
+    measured = ~after.mask
+    return {
+        "command": args.command,
+        "method": step["options"]["method"],
+        "input": str(args.input),
+        "output": str(args.output),
+        "plot": None if args.plot is None else str(args.plot),
+        "shape": list(after.shape),
+        "measured_bins": int(measured.sum()),
+        "total_before": float(np.nansum(before.intensity)),
+        "total_after": float(np.nansum(after.intensity)),
+        "uncertainty": bool((after.variance[measured] > 0).any()),
+        "warnings": step["options"].get("warnings", []),
+        "history": step,
+        "seconds": round(seconds, 3),
+    }
+
+
+def _text(report: dict[str, Any]) -> str:
+    options = report["history"]["options"]
+    before, after = report["total_before"], report["total_after"]
+    change = f"total intensity × {after / before:.4f}" if before else f"total intensity {after:.4g}, 0 before"
+    errors = "with errors" if report["uncertainty"] else "without errors"
+    lines = [
+        f"{report['output']}: {report['command']}d by {report['method']} {errors}, "
+        f"{report['measured_bins']} measured bins, {change}, {report['seconds']:.1f} s",
+        _setting_text(options),
+    ]
+    for told in options.get("volumes", []):
+        if "iterations" in told:
+            lines.append(_volume_text(told))
+    if report["plot"]:
+        lines.append(f"{Path(report['plot'])}: before and after")
+    return "\n".join(lines)
+
+
+def _setting_text(options: dict[str, Any]) -> str:
+    """What the resolution is of, and where that is from."""
+    sources = options["sources"]
+    energies, frequencies = (np.atleast_1d(options[name]) for name in ("incident_energy", "frequency"))
+    parts = [
+        f"{options['instrument']} ({sources['instrument']})",
+        f"Ei {', '.join(f'{value:g}' for value in energies)} meV ({sources['incident_energy']})",
+        f"{', '.join(f'{value:g}' for value in frequencies)} Hz",
+    ]
+    if options["package"]:
+        parts.append(f"package {options['package']}")
+    if options["lattice"]:
+        constants = ", ".join(f"{value:g}" for value in options["lattice"])
+        parts.append(f"lattice {constants} ({sources['lattice']})")
+    return f"resolution of {'; '.join(parts)}; crystal {options['sample']}"
+
+
+def _volume_text(told: dict[str, Any]) -> str:
+    chi = "" if told["chi_squared"] is None else f", χ² {told['chi_squared']:.2f} a bin"
+    background = (
+        f", background of {told['background_mean']:.3g} a bin removed" if told["background_total"] else ""
+    )
+    return (
+        f"{told['iterations']} iterations ({told['stop']}; noise from {told['noise']}){chi}, "
+        f"{100 * told['unexplained']:.1f} % unexplained{background}"
+    )

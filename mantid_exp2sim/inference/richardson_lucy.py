@@ -66,7 +66,7 @@ def iterates(blur: MeasuredBlur, y: npt.ArrayLike) -> Iterator[tuple[Singles, Si
 
 def positive(blur: MeasuredBlur, y: Singles) -> Singles:
     """Take negative data for 0, and so much off what is around them that the local means stay."""
-    data: Singles = np.maximum(y, np.float32(0)) * blur.measured
+    data = np.asarray(np.maximum(y, 0) * blur.measured, dtype=np.float32)
     if not (y * blur.measured < 0).any():
         return data
     mean = np.maximum(blur.blur(y), 0)

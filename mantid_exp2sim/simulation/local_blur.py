@@ -72,7 +72,7 @@ class LocalBlur:
     def on(self, mask: Booleans | None = None) -> MeasuredBlur:
         """Prepare the blur of what was measured; ``mask`` of the shape of the bins, True = not measured."""
         measured = np.ones(self.shape, np.float32) if mask is None else (~mask).astype(np.float32)
-        share = measured / np.maximum(self.spread(measured), np.float32(1e-6))
+        share = np.asarray(measured / np.maximum(self.spread(measured), 1e-6), dtype=np.float32)
         return MeasuredBlur(self, measured, share)
 
 

@@ -213,13 +213,13 @@ def _limits(values: Floats, used: Booleans) -> tuple[Booleans, Booleans]:
 
 
 def _floored(sigma: Floats, used: Booleans) -> Floats:
-    """Errors, at least a fifth of the median of their energy bin: an error of 0 is no certainty."""
+    """Errors, at least a fifth of the median of their energy bin, and the median where none is known (0)."""
     out = sigma.copy()
     for e in range(sigma.shape[2]):
         positive = sigma[:, :, e][used[:, :, e] & (sigma[:, :, e] > 0)]
         overall = sigma[used & (sigma > 0)]
         typical = np.median(positive) if positive.size else np.median(overall) if overall.size else 1.0
-        out[:, :, e] = np.maximum(sigma[:, :, e], 0.2 * typical)
+        out[:, :, e] = np.where(sigma[:, :, e] > 0, np.maximum(sigma[:, :, e], 0.2 * typical), typical)
     return out
 
 

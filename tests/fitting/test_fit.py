@@ -80,6 +80,17 @@ def test_a_spike_is_set_aside_and_shown(measure: Measure) -> None:
     assert abs(model.mean["J1"] - 0.6) < 0.02
 
 
+def test_an_error_of_zero_weighs_as_the_typical_one(measure: Measure) -> None:
+    data = measure()
+    variance = data.variance.copy()
+    variance[::2] = 0  # not known in half of the bins
+    sigma = prepare_data([Measurement(data.replace(variance=variance))])[0].parts[0].sigma
+    for e in range(sigma.shape[2]):
+        errors = np.sqrt(data.variance[:, :, e])
+        assert np.ptp(sigma[::2, :, e]) == 0
+        assert np.nanmin(errors) <= sigma[0, 0, e] <= np.nanmax(errors)
+
+
 def test_a_fit_is_told_and_cancelled(measure: Measure) -> None:
     texts: list[str] = []
     with pytest.raises(Cancelled):

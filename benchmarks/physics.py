@@ -21,8 +21,9 @@ from table import Row, finish
 from mantid_exp2sim.mosaic import INCIDENT_ENERGIES, picture_from_volumes
 from mantid_exp2sim.simulation import manganite, resolution, spin_waves
 from mantid_exp2sim.simulation.binning import mosaic_binnings
+from mantid_exp2sim.simulation.coverage import mosaic_coverage_mask
 from mantid_exp2sim.simulation.crystal import assemble
-from mantid_exp2sim.simulation.instrument import MAPS, mosaic_coverage_mask
+from mantid_exp2sim.simulation.instrument import MAPS
 from mantid_exp2sim.simulation.manganite_spectrum import solve_manganite
 from mantid_exp2sim.simulation.material import read_description, shipped
 from mantid_exp2sim.simulation.options import Options, Physics

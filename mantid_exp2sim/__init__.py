@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mantid_exp2sim.plotting import compare, plot
     from mantid_exp2sim.simulation.binning import Binning
     from mantid_exp2sim.simulation.measurement import simulate
+    from mantid_exp2sim.simulation.repetitions import repetitions
     from mantid_exp2sim.simulation.widths import Resolution, resolution
 
 _HOMES = {
@@ -58,6 +59,7 @@ _HOMES = {
     "load_model": "application.model",
     "plot": "plotting",
     "register_algorithms": "mantid.install",
+    "repetitions": "simulation.repetitions",
     "resolution": "simulation.widths",
     "save": "io",
     "simulate": "simulation.measurement",
@@ -90,6 +92,7 @@ __all__ = [
     "load_model",
     "plot",
     "register_algorithms",
+    "repetitions",
     "resolution",
     "save",
     "simulate",

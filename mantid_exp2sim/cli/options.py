@@ -54,6 +54,17 @@ def require_numbers(args: argparse.Namespace, least: int, *names: str) -> None:
             raise Exp2SimError(f"--{name} is {value}.", fix=f"Give a number from {least}.")
 
 
+def add_setting(parser: argparse.ArgumentParser) -> None:
+    """Add ``--frequency``, ``--package`` and ``--width-scale``, the setting of an instrument."""
+    parser.add_argument(
+        "--frequency", type=float, metavar="HZ", help="of the chopper (default: the instrument's table)"
+    )
+    parser.add_argument("--package", metavar="NAME", help="slit package (default: the instrument's)")
+    parser.add_argument(
+        "--width-scale", type=float, default=1.0, metavar="X", help="factor on all widths of the resolution"
+    )
+
+
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """Add the options of `read`."""
     parser.add_argument("--mask", metavar="FILE", type=Path, help="what was not measured (.npy or .mat)")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mantid_exp2sim.cli.files import check_picture
-from mantid_exp2sim.cli.options import add_command
+from mantid_exp2sim.cli.options import add_command, add_setting
 from mantid_exp2sim.cli.output import emit
 
 if TYPE_CHECKING:
@@ -20,11 +20,15 @@ Full widths at half maximum in energy (meV) and in Q (1/Angstrom: along ki, hori
 the covariance of these four quantities for each energy transfer, too. Without --hkl, of neutrons that go
 straight on; with it, the crystal is turned so that Q lies in the horizontal plane.
 
+--repetitions (MERLIN, LET) lists all incident energies that the choppers let through in one pulse of the
+source, with their elastic widths; in --json as "repetitions", a list of {"incident_energy", "fwhm_elastic"}.
+
 examples:
   exp2sim resolution MAPS --incident-energy 70
   exp2sim resolution MERLIN --incident-energy 50 --frequency 300 --energy 0 10 20 --json
   exp2sim resolution MAPS --incident-energy 70 --energy 20 --hkl 1 0 0 --lattice 5.41 5.46 19.27
   exp2sim resolution LET --incident-energy 5 --plot let.png
+  exp2sim resolution LET --incident-energy 22.78 --frequency 240 --repetitions
 """
 
 
@@ -35,10 +39,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("instrument", metavar="INSTRUMENT", help="name of an instrument, or a TOML file")
     parser.add_argument("--incident-energy", type=float, required=True, metavar="MEV", help="incident energy")
     parser.add_argument(
-        "--frequency", type=float, metavar="HZ", help="of the chopper (default: the instrument's table)"
-    )
-    parser.add_argument("--package", metavar="NAME", help="slit package (default: the instrument's)")
-    parser.add_argument(
         "--energy", type=float, nargs="+", metavar="MEV", help="energy transfers (default: 0 to 0.9 Ei)"
     )
     parser.add_argument(
@@ -47,7 +47,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--lattice", type=float, nargs="+", metavar="X", help="a b c in Å, or a b c α β γ with degrees"
     )
-    parser.add_argument("--width-scale", type=float, default=1.0, metavar="X", help="factor on all widths")
+    add_setting(parser)
+    parser.add_argument(
+        "--repetitions", action="store_true", help="also list the incident energies that pass together"
+    )
     parser.add_argument("--plot", metavar="PNG", type=Path, help="draw the width in energy")
     parser.set_defaults(run=run)
 
@@ -65,8 +68,35 @@ def run(args: argparse.Namespace) -> int:
         from mantid_exp2sim.plotting.widths import draw_widths
 
         draw_widths(widths, args.plot)
-    emit(args, widths.to_dict(), _text(widths))
+    report, text = widths.to_dict(), _text(widths)
+    if args.repetitions:
+        report["repetitions"] = _repetitions(args, widths)
+        text += "\n\nincident energies that pass together, and their elastic widths, in meV\n"
+        rows = (
+            f"{row['incident_energy']:10.4g} {row['fwhm_elastic']:10.4g}" for row in report["repetitions"]
+        )
+        text += "\n".join(rows)
+    emit(args, report, text)
     return 0
+
+
+def _repetitions(args: argparse.Namespace, widths: Resolution) -> list[dict[str, float]]:
+    """The incident energies that pass together and their widths at E = 0, all in meV."""
+    from mantid_exp2sim import repetitions, resolution
+
+    setting = {"frequency": widths.frequency, "package": args.package}
+    energies = repetitions(args.instrument, args.incident_energy, **setting)
+    return [
+        {
+            "incident_energy": energy,
+            "fwhm_elastic": float(
+                resolution(
+                    args.instrument, energy, energy=0.0, width_scale=args.width_scale, **setting
+                ).fwhm_energy[0]
+            ),
+        }
+        for energy in energies
+    ]
 
 
 def _text(widths: Resolution) -> str:

@@ -95,7 +95,7 @@ def _read_mat(path: Path, shape: tuple[int, ...]) -> npt.NDArray[Any]:
 
 def coverage_picture() -> Booleans:
     """Return the computed detector coverage as a picture (240, 400), True = not measured."""
-    from mantid_exp2sim.simulation.instrument import mosaic_coverage_mask
+    from mantid_exp2sim.simulation.coverage import mosaic_coverage_mask
 
     return picture_from_volumes(np.asarray(mosaic_coverage_mask(), dtype=bool))
 

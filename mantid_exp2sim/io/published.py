@@ -119,7 +119,7 @@ def _volume_mask(array: Floats, mask: MaskLike | None) -> tuple[Booleans, str]:
     unknown = ~np.isfinite(array)
     if mask is not None:
         return read_mask(mask, VOLUME) | unknown, "given"
-    from mantid_exp2sim.simulation.instrument import coverage_mask
+    from mantid_exp2sim.simulation.coverage import coverage_mask
 
     h, k, energy = (axis.edges for axis in volume_axes())
     coverage = coverage_mask(h, k, energy, VOLUME_ENERGY)

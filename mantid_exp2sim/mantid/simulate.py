@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,12 +17,16 @@ from mantid_exp2sim.mantid import inputs as mdinputs
 from mantid_exp2sim.mantid import properties as mdproperties
 from mantid_exp2sim.mantid import workspace as mdworkspace
 
+if TYPE_CHECKING:
+    from mantid_exp2sim.simulation.instrument import Instrument
+
 MODELS = {
     "Goodenough": ("JF1", "JA", "JF2", "JF3", "Jperp", "D"),
     "Dimer": ("JFW", "JA1", "JA2", "JFS", "Jperp", "D"),
 }
 """The spin-wave models of the half-doped bilayer manganite, and their six parameters in meV."""
 KINDS = ("convolved", "integrated", "centre")
+SETTING = ("Instrument", "Package", "Frequency", "WidthScale")
 GAPS = ("Detectors", "Template", "None")
 MAX_BINS = 50_000_000
 _Q = (-40 / 39, 40 / 39, 40)
@@ -66,7 +72,8 @@ def declare(algorithm: Any) -> None:
         "from a tenth to seven tenths of the incident energy."
     )
     numbers(algorithm, "EnergyBins", text)
-    text = "Bins left out: those that no detector of MAPS reaches, those that the template lacks, or none."
+    _declare_instrument(algorithm)
+    text = "Bins left out: those that no detector reaches, those that the template lacks, or none."
     add("Gaps", "Detectors", StringListValidator(list(GAPS)), text)
     text = "Variance of the counting noise over the intensity; 0 is none."
     mdproperties.declare_positive(algorithm, "NoiseLevel", 0.0, text)
@@ -76,7 +83,56 @@ def declare(algorithm: Any) -> None:
     mdproperties.group(algorithm, "Hamiltonian", "SpinWaveModel", "Parameters", "Kind")
     bins = ("TemplateWorkspace", "IncidentEnergy", "HBins", "KBins", "EnergyBins")
     mdproperties.group(algorithm, "Bins", *bins)
+    mdproperties.group(algorithm, "Instrument", *SETTING)
     mdproperties.group(algorithm, "Noise and gaps", "Gaps", "NoiseLevel", "Seed")
+
+
+def _declare_instrument(algorithm: Any) -> None:
+    from mantid.kernel import StringListValidator
+
+    from mantid_exp2sim.simulation.instrument import shipped_instruments
+
+    names = ["MAPS", *shipped_instruments()]
+    algorithm.declareProperty("Instrument", "MAPS", StringListValidator(names), "The spectrometer.")
+    algorithm.declareProperty("Package", "", "Slit package; by default the instrument's.")
+    text = "Frequency of the chopper in Hz; 0 takes it from the instrument's table."
+    mdproperties.declare_positive(algorithm, "Frequency", 0.0, text)
+    text = "Factor on all widths of the resolution."
+    mdproperties.declare_positive(algorithm, "WidthScale", 1.0, text)
+
+
+def instrument(algorithm: Any) -> Instrument:
+    """Return the spectrometer as it is set.
+
+    Raises
+    ------
+    Exp2SimError
+        If it has no such package or frequency, the widths are scaled by 0, or its chopper is shut.
+    """
+    from mantid_exp2sim.simulation.instrument import load_instrument
+
+    name, package, frequency, width_scale = (algorithm.getProperty(name).value for name in SETTING)
+    usual = load_instrument(str(name))
+    with _blamed("Package"):
+        usual = usual.with_setting(package=str(package) or None)
+    with _blamed("Frequency"):
+        usual = usual.with_setting(frequency=frequency or None)
+    with _blamed("WidthScale"):
+        usual = usual.scaled(width_scale)
+    with _blamed("IncidentEnergy"):
+        usual.refuse_shut(grid(algorithm).incident_energy)
+    return usual
+
+
+@contextmanager
+def _blamed(option: str) -> Iterator[None]:
+    """Say of an error to which property it belongs."""
+    try:
+        yield
+    except OptionError:
+        raise
+    except Exp2SimError as error:
+        raise OptionError(error.summary, reason=error.reason, fix=error.fix, option=option) from error
 
 
 def parameters(algorithm: Any) -> list[float]:
@@ -178,7 +234,7 @@ def issues(algorithm: Any) -> mdalgorithm.Issues:
         "TemplateWorkspace"
     ):
         messages["Gaps"] = "There is no template to take the gaps from."
-    for validate in (parameters, grid):
+    for validate in (parameters, grid, instrument):
         try:
             validate(algorithm)
         except Exp2SimError as error:
@@ -189,7 +245,7 @@ def issues(algorithm: Any) -> mdalgorithm.Issues:
 
 def execute(algorithm: Any) -> None:
     """Simulate, then make the workspace."""
-    bins, values = grid(algorithm), parameters(algorithm)
+    bins, values, spectrometer = grid(algorithm), parameters(algorithm), instrument(algorithm)
     model, kind = algorithm.getProperty("SpinWaveModel").value, algorithm.getProperty("Kind").value
     noise, seed = algorithm.getProperty("NoiseLevel").value, algorithm.getProperty("Seed").value
     mask = None if bins.mask is None else mdworkspace.to_volume(bins.mask, bins.axes)
@@ -202,7 +258,16 @@ def execute(algorithm: Any) -> None:
         progress(1, 2, "simulating")
         binning = Binning(*bins.edges(), bins.incident_energy)
         gaps: Gaps = "coverage" if detectors else mask
-        return simulate(model, values or None, binning=binning, kind=kind, noise=noise, seed=seed, mask=gaps)
+        return simulate(
+            model,
+            values or None,
+            binning=binning,
+            instrument=spectrometer,
+            kind=kind,
+            noise=noise,
+            seed=seed,
+            mask=gaps,
+        )
 
     result = compute(work, mdalgorithm.reporter(algorithm), message="loading the simulator")
     constants = result.metadata["history"][0]["parameters"]

@@ -1,4 +1,4 @@
-"""Direct-geometry chopper spectrometers as settings, and which bins their detectors reach.
+"""Direct-geometry chopper spectrometers as settings.
 
 Frame: x along the incident beam, y horizontal, z up; the sample is the origin. Lengths in m, times in s,
 energies in meV, wave vectors in Å⁻¹, angles in degrees.
@@ -10,33 +10,27 @@ the variables of the resolution; the numbers of MAPS are those of the instrument
 
 from __future__ import annotations
 
-from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Booleans, Floats
-from mantid_exp2sim.mosaic import H_EDGES, INCIDENT_ENERGIES, K_EDGES, WINDOW_EDGES
+from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.simulation.banks import Bank, maps_banks
+from mantid_exp2sim.simulation.choppers import Disc, Package
 from mantid_exp2sim.simulation.constants import ENERGY_PER_K2, SPEED_PER_K
 from mantid_exp2sim.storage.toml import read_toml
-
-
-class Bank(BaseModel):
-    """A block of detector tubes on the cylinder around the sample.
-
-    ``horizontal`` is the range of the scattering angle in the horizontal plane (degrees), ``height`` the
-    range of z (m). In a ``horizontal`` tube the position is measured along y, in a ``vertical`` one along z.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    horizontal: tuple[float, float]
-    height: tuple[float, float]
-    tubes: Literal["vertical", "horizontal"] = "vertical"
 
 
 class Instrument(BaseModel):
@@ -66,8 +60,8 @@ class Instrument(BaseModel):
     aperture: tuple[PositiveFloat, PositiveFloat]
     package: str = ""
     """Name of the slit package."""
-    packages: tuple[tuple[str, PositiveFloat, PositiveFloat], ...] = ()
-    """All packages of a pair of discs: (name, ``chopper_slit``, ``pulse_frequency``)."""
+    packages: tuple[Package, ...] = ()
+    """All packages, the usual one too."""
     chopper_radius: PositiveFloat
     chopper_slit: PositiveFloat
     chopper_curvature: PositiveFloat = 1e6
@@ -81,8 +75,16 @@ class Instrument(BaseModel):
     pulse is at most as wide as they are open. None: there is no such pair."""
     pulse_frequency: PositiveFloat = 0.5
     """Frequency of this first pair over that of the second."""
+    openings_per_turn: PositiveInt = 1
+    """How often the last chopper opens in one turn."""
+    discs: tuple[Disc, ...] = ()
+    """The discs that sort the repetitions; where there are none, repetitions are not known."""
+    source_frequency: PositiveFloat = 50.0
+    """Pulses per second of the source."""
     frequencies: tuple[tuple[PositiveFloat, PositiveFloat], ...] = Field(min_length=1)
-    incident_energies: tuple[PositiveFloat, PositiveFloat] | None = None
+    frequency_range: tuple[PositiveFloat, PositiveFloat] | None = None
+    """Least and largest frequency of the last chopper in Hz; none: not known."""
+    incident_energies: tuple[NonNegativeFloat, PositiveFloat] | None = None
     """Least and largest incident energy in meV that the package of slits is made for; none: not known."""
     detector_depth: PositiveFloat
     detector_width: PositiveFloat
@@ -93,6 +95,27 @@ class Instrument(BaseModel):
     width_scale: PositiveFloat = 1.0
     """Factor on all widths of the resolution: calculated ones are 10 to 20 % too narrow against vanadium."""
     banks: tuple[Bank, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_package(cls, data: Any) -> Any:
+        """Take what the usual package sets from there, unless it is given beside the packages."""
+        if not isinstance(data, dict) or not data.get("packages"):
+            return data
+        packages = [Package.model_validate(package) for package in data["packages"]]
+        if len({frozenset(package.changes) for package in packages}) > 1:
+            raise ValueError("the packages do not all set the same")
+        usual = next((package for package in packages if package.name == data.get("package")), None)
+        if usual is None:
+            raise ValueError(f"package is none of {[package.name for package in packages]}")
+        return {**usual.changes, **data}
+
+    @model_validator(mode="after")
+    def _possible_frequencies(self) -> Self:
+        low, high = self.frequency_range or (0.0, np.inf)
+        if not all(low <= frequency <= high for _, frequency in self.frequencies):
+            raise ValueError(f"frequencies are not between {low:g} and {high:g} Hz")
+        return self
 
     @model_validator(mode="after")
     def _one_pulse(self) -> Self:
@@ -123,22 +146,57 @@ class Instrument(BaseModel):
         frequency = self.pulse_frequency * self.frequency(incident_energy)
         return self.pulse_slit / (4 * np.pi * frequency * self.chopper_radius)
 
+    def with_setting(
+        self, *, package: str | None = None, frequency: float | None = None, width_scale: float = 1.0
+    ) -> Self:
+        """Return the instrument as it is set for a measurement.
+
+        ``package`` as in `with_package`, ``frequency`` as in `with_frequency`, both as they are where None;
+        ``width_scale`` as in `scaled`.
+        """
+        instrument = self if package is None else self.with_package(package)
+        instrument = instrument if frequency is None else instrument.with_frequency(frequency)
+        return instrument.scaled(width_scale)
+
     def with_package(self, name: str) -> Self:
         """Return the instrument with another slit package, by its name or whole parts of it ("100-1.5").
+
+        Of several with these parts it is the usual one. Raises `Exp2SimError` where there is none, or where
+        several are meant.
 
         >>> load_instrument("LET").with_package("Intermediate").chopper_slit
         0.02
         """
-        packages = self.packages or ((self.package, self.chopper_slit, self.pulse_frequency),)
-        for package, slit, frequency in packages:
-            if f"-{name}-".lower() in f"-{package}-".lower():
-                changes = {"package": package, "chopper_slit": slit, "pulse_frequency": frequency}
-                return self.model_copy(update=changes)
+        packages = self.packages or (Package(name=self.package, chopper_slit=self.chopper_slit),)
+        same = [package for package in packages if package.name.lower() == name.lower()]
+        same = same or [package for package in packages if package.has_parts(name)]
+        same = [package for package in same if package.name == self.package] or same
+        if len(same) == 1:
+            return self.model_copy(update=same[0].changes)
+        summary = f"{self.name} has no package {name!r}."
+        if same:
+            summary = f"{self.name} has {len(same)} packages with {name!r} in their names."
         raise Exp2SimError(
-            f"{self.name} has no package {name!r}.",
-            reason=f"It has: {', '.join(package for package, _, _ in packages) or 'one without a name'}.",
-            fix="Leave the package out, or give a file of the instrument with other slits.",
+            summary,
+            reason=f"It has: {', '.join(package.name for package in packages) or 'one without a name'}.",
+            fix="Choose one of these or none, or give a file of the instrument with other slits.",
         )
+
+    def with_frequency(self, frequency: float) -> Self:
+        """Return the instrument with its chopper at ``frequency`` (Hz) for every incident energy.
+
+        >>> MAPS.with_frequency(400.0).frequency(70.0)
+        400.0
+        """
+        low, high = self.frequency_range or (0.0, np.inf)
+        if not (0 < frequency < np.inf and low <= frequency <= high):
+            turns = f"{low:g} to {high:g}" if self.frequency_range else "a positive number of"
+            raise Exp2SimError(
+                f"The chopper frequency is {frequency:g} Hz.",
+                reason=f"The chopper of {self.name} turns at {turns} Hz.",
+                fix="Choose a frequency in this range, or leave it out for that of the instrument's table.",
+            )
+        return self.model_copy(update={"frequencies": ((1.0, float(frequency)),)})
 
     @property
     def moderator_to_chopper(self) -> float:
@@ -164,18 +222,24 @@ class Instrument(BaseModel):
 
         A Fermi chopper is shut where γ = (2R/pk)·|1/s − 1/v| is 4 or more, or outside its package's range.
         """
+        if self.is_open(incident_energy):
+            return
         low, high = self.incident_energies or (0.0, np.inf)
-        shut = self.chopper == "fermi" and self.slit_mismatch(incident_energy) >= 4
-        if shut or not low <= incident_energy <= high:
+        reason = f"Its slits are for {low:g} to {high:g} meV."
+        if low <= incident_energy <= high:
             at = f"{self.frequency(incident_energy):g} Hz"
             reason = f"At {at} the slits turn away before the neutrons are through."
-            if not shut:
-                reason = f"Its slits are for {low:g} to {high:g} meV."
-            raise Exp2SimError(
-                f"The chopper of {self.name} is shut for neutrons of {incident_energy:g} meV.",
-                reason=reason,
-                fix="Choose another incident energy, or give a file of the instrument with other slits.",
-            )
+        raise Exp2SimError(
+            f"The chopper of {self.name} is shut for neutrons of {incident_energy:g} meV.",
+            reason=reason,
+            fix="Choose another incident energy, package or frequency, or give a file with other slits.",
+        )
+
+    def is_open(self, incident_energy: float) -> bool:
+        """Whether the last chopper lets neutrons of ``incident_energy`` (meV) through."""
+        low, high = self.incident_energies or (0.0, np.inf)
+        turned = self.chopper == "fermi" and self.slit_mismatch(incident_energy) >= 4
+        return low <= incident_energy <= high and not turned
 
     def slit_mismatch(self, incident_energy: float) -> float:
         """Compute γ = (2R/pk)·|1/s − 1/v| of a Fermi chopper, with pk = w/(2RΩ) and s = 2Ωρ."""
@@ -190,31 +254,6 @@ class Instrument(BaseModel):
         return min(self.frequencies, key=lambda pair: abs(np.log(pair[0] / incident_energy)))[1]
 
 
-def _maps_banks() -> tuple[Bank, ...]:
-    """The banks, with the signs of the horizontal angles turned.
-
-    So h of the published mosaic, whose gaps tell on which side the wide angles are, is along +y of the frame
-    like that of any other sample here.
-    """
-    low = [(3.0, 11.14), (11.67, 19.81), (-11.14, -3.0), (-19.81, -11.67)]
-    high = [(-29.79, -21.12), (-39.76, -31.10), (-49.74, -41.08), (-59.72, -51.06)]
-    half_tube = 0.1313
-    banks = [
-        Bank(horizontal=(-b - half_tube, -a + half_tube), height=(-0.52, 0.52), tubes="vertical")
-        for a, b in low + high
-    ]
-    # (|z| from, to, y from, to) in m; tubes are 0.0254 m wide and each block stands above and below the beam
-    blocks = [(0.643, 1.321, -0.51, 0.52), (1.374, 2.033, -0.51, 0.52), (0.314, 0.506, -0.20, 0.20)]
-    blocks += [
-        (z0, z1, *y) for z0, z1 in ((0.643, 1.267), (1.321, 1.929)) for y in ((0.64, 2.0), (-2.0, -0.64))
-    ]
-    for z0, z1, y0, y1 in blocks:
-        angles = (-float(np.degrees(np.arcsin(y1 / 6.0))), -float(np.degrees(np.arcsin(y0 / 6.0))))
-        for low_edge, high_edge in ((z0 - 0.0127, z1 + 0.0127), (-z1 - 0.0127, -z0 + 0.0127)):
-            banks.append(Bank(horizontal=angles, height=(low_edge, high_edge), tubes="horizontal"))
-    return tuple(banks)
-
-
 MAPS = Instrument(
     name="MAPS",
     moderator_to_sample=12.0,
@@ -225,14 +264,20 @@ MAPS = Instrument(
     moderator_tau=70.0,
     aperture=(0.07013, 0.07013),
     package="S",
+    packages=(
+        Package(name="S", chopper_slit=0.002899, chopper_curvature=1.3),
+        Package(name="A", chopper_slit=0.001087, chopper_curvature=1.3),
+        Package(name="B", chopper_slit=0.001812, chopper_curvature=0.92),
+    ),
     chopper_radius=0.049,
     chopper_slit=0.002899,
-    chopper_curvature=1.300,
+    frequency_range=(50.0, 600.0),
+    incident_energies=(1.0, 2000.0),
     frequencies=((25.0, 300.0), (35.0, 200.0), (50.0, 200.0), (70.0, 250.0), (100.0, 300.0), (140.0, 400.0)),
     detector_depth=0.015,
     detector_width=0.0254,
     detector_height=0.01625,
-    banks=_maps_banks(),
+    banks=maps_banks(),
 )
 """MAPS at ISIS (2000-2017) with the sloppy chopper package, at the frequencies of the manganite
 measurement.
@@ -285,84 +330,3 @@ def kinematics(q_perpendicular: Floats, energy: Floats, incident_energy: float) 
         kf = np.sqrt((incident_energy - np.asarray(energy)) / ENERGY_PER_K2)
         along = np.sqrt(kf**2 - np.asarray(q_perpendicular) ** 2)
     return ki - along, kf
-
-
-def reached(
-    instrument: Instrument, qy: Floats, qz: Floats, energy: Floats, incident_energy: float
-) -> Booleans:
-    """Whether a detector of ``instrument`` stands where (Qy, Qz, E) is scattered to.
-
-    ``qy`` (horizontal) and ``qz`` (vertical) in Å⁻¹, ``energy`` in meV, broadcast together; boolean result
-    of that shape. The sample's c axis is along the beam.
-    """
-    along, _ = kinematics(np.hypot(qy, qz), energy, incident_energy)
-    kx = np.sqrt(incident_energy / ENERGY_PER_K2) - along
-    with np.errstate(invalid="ignore", divide="ignore"):
-        angle = np.degrees(np.arctan2(-qy, kx))  # Q = ki - kf
-        height = instrument.sample_to_detector * -qz / np.hypot(kx, qy)
-        hit = np.zeros(np.shape(angle), dtype=bool)
-        for bank in instrument.banks:
-            hit |= (
-                (angle >= bank.horizontal[0])
-                & (angle <= bank.horizontal[1])
-                & (height >= bank.height[0])
-                & (height <= bank.height[1])
-            )
-    return hit
-
-
-def coverage_mask(
-    h_edges: Floats,
-    k_edges: Floats,
-    energy_edges: Floats,
-    incident_energy: float,
-    *,
-    lattice: tuple[float, float] = (5.408, 5.4599),
-    instrument: Instrument = MAPS,
-    samples: int = 4,
-    fraction: float = 0.0,
-) -> Booleans:
-    """Find the bins of an (h, k, E) volume that no detector reaches, for c ∥ ki, h horizontal, k vertical.
-
-    Edges of shape (nh + 1,), (nk + 1,) in r.l.u. and (nE + 1,) in meV; ``lattice`` is (a, b) in Å. Each bin
-    is probed at ``samples``³ points and counts as measured where more than ``fraction`` of them meet a
-    detector. Returns boolean (nh, nk, nE), True = not measured.
-
-    Raises `Exp2SimError` where an edge array has fewer than two values.
-    """
-    points = []
-    for edges in (h_edges, k_edges, energy_edges):
-        edges = np.asarray(edges, dtype=float)
-        if edges.ndim != 1 or edges.size < 2:
-            raise Exp2SimError(
-                "A bin needs two edges.",
-                reason=f"Got an edge array of shape {edges.shape}.",
-                fix="Give the borders of the bins, one more than bins.",
-            )
-        offsets = (np.arange(samples) + 0.5) / samples
-        points.append((edges[:-1, None] + np.diff(edges)[:, None] * offsets).reshape(-1))
-    qy = 2 * np.pi / lattice[0] * points[0]
-    qz = 2 * np.pi / lattice[1] * points[1]
-    hit = reached(instrument, qy[:, None, None], qz[None, :, None], points[2][None, None, :], incident_energy)
-    shape = tuple(n for p in points for n in (p.size // samples, samples))
-    return np.asarray(hit.reshape(shape).mean(axis=(1, 3, 5)) <= fraction)
-
-
-@lru_cache(maxsize=4)
-def mosaic_coverage_mask(instrument: Instrument = MAPS) -> Booleans:
-    """Find the bins of the published mosaic that no detector reaches, True = not measured.
-
-    Boolean (6, 40, 40, 10): Ei, h ascending, k ascending, energy window, as in `mantid_exp2sim.mosaic`.
-
-    >>> from mantid_exp2sim.simulation.instrument import mosaic_coverage_mask
-    >>> mosaic_coverage_mask().shape
-    (6, 40, 40, 10)
-    """
-    mask = np.stack(
-        [
-            coverage_mask(H_EDGES, K_EDGES, WINDOW_EDGES * energy, energy, instrument=instrument)
-            for energy in INCIDENT_ENERGIES
-        ]
-    )
-    mask.setflags(write=False)
-    return mask

@@ -13,14 +13,10 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Booleans, Histogram
 from mantid_exp2sim.mosaic import join
 from mantid_exp2sim.simulation.binning import Binning, Kind, mosaic_binnings
+from mantid_exp2sim.simulation.coverage import coverage_mask, mosaic_coverage_mask
 from mantid_exp2sim.simulation.crystal import validate_values
 from mantid_exp2sim.simulation.excitations import Excitations
-from mantid_exp2sim.simulation.instrument import (
-    Instrument,
-    coverage_mask,
-    load_instrument,
-    mosaic_coverage_mask,
-)
+from mantid_exp2sim.simulation.instrument import Instrument, load_instrument
 from mantid_exp2sim.simulation.manganite import BEST_FIT, PARAMETERS, ModelName, validate_parameters
 from mantid_exp2sim.simulation.manganite_spectrum import solve_manganite
 from mantid_exp2sim.simulation.material import Description, find_description, read_description
@@ -43,6 +39,8 @@ def simulate(
     mask: Gaps = "coverage",
     physics: Physics = "physical",
     grid: int = 30,
+    frequency: float | None = None,
+    package: str | None = None,
     width_scale: float = 1.0,
     excitations: Excitations | None = None,
 ) -> Histogram:
@@ -73,6 +71,10 @@ def simulate(
         "paper_compatible" for the artefacts of the published simulation (`Options`).
     grid
         Half the number of points per r.l.u. on which the Hamiltonian is solved.
+    frequency
+        Chopper frequency in Hz; by default that of the instrument's table.
+    package
+        Name of the slit package, or whole parts of it ("100-1.5"); by default the instrument's.
     width_scale
         Factor on all widths of the resolution, in energy and in Q.
     excitations
@@ -99,7 +101,7 @@ def simulate(
     """
     if not isinstance(instrument, Instrument):
         instrument = load_instrument(instrument)
-    instrument = instrument.scaled(width_scale)
+    instrument = instrument.with_setting(package=package, frequency=frequency, width_scale=width_scale)
     material = find_model(model)
     constants = list(model_parameters(material, parameters).values())
     if binning is None and not isinstance(material, str):
@@ -109,8 +111,10 @@ def simulate(
             fix="Give a binning; on the command line --incident-energy in meV.",
         )
     waves = solve(material, constants, Options(instrument, physics, grid, excitations))
+    note: dict[str, str | float] = {} if package is None else {"package": instrument.package}
+    note |= {} if frequency is None else {"frequency": frequency}
     if binning is not None:
-        return simulate_volume(waves, binning, kind=kind, noise=noise, seed=seed, mask=mask)
+        return _noted(simulate_volume(waves, binning, kind=kind, noise=noise, seed=seed, mask=mask), note)
     gaps = mosaic_coverage_mask(instrument) if isinstance(mask, str) else mask
     volumes = [
         simulate_volume(
@@ -128,7 +132,13 @@ def simulate(
     left_out = sum(waves.left_out.values())
     first = volumes[0].metadata["history"][0]
     history = [first | ({"modes_left_out": left_out} if left_out else {})]
-    return joined.replace(metadata={**joined.metadata, **common, "history": history})
+    return _noted(joined.replace(metadata={**joined.metadata, **common, "history": history}), note)
+
+
+def _noted(histogram: Histogram, note: Mapping[str, str | float]) -> Histogram:
+    """Add to the history how the chopper was set, where it was not as usual."""
+    history = [{**entry, **note} for entry in histogram.metadata["history"]]
+    return histogram.replace(metadata={**histogram.metadata, "history": history}) if note else histogram
 
 
 def find_model(model: str | Path | Description) -> ModelName | Description:

@@ -94,13 +94,12 @@ def resolution(
     """
     if not isinstance(instrument, Instrument):
         instrument = load_instrument(instrument)
-    instrument = instrument.scaled(width_scale)
-    incident_energy = _positive(incident_energy, "incident energy", "meV")
-    if package is not None:
-        instrument = instrument.with_package(package)
-    if frequency is not None:
-        table = ((incident_energy, _positive(frequency, "chopper frequency", "Hz")),)
-        instrument = instrument.model_copy(update={"frequencies": table})
+    instrument = instrument.with_setting(package=package, frequency=frequency, width_scale=width_scale)
+    if not 0 < incident_energy < np.inf:
+        raise Exp2SimError(
+            f"The incident energy is {incident_energy:g}.", fix="Give a positive number of meV."
+        )
+    incident_energy = float(incident_energy)
     transfers = _transfers(energy, incident_energy)
     kf = np.sqrt((incident_energy - transfers) / ENERGY_PER_K2)
     outgoing = _outgoing(transfers, kf, incident_energy, _length(hkl, lattice))
@@ -108,12 +107,6 @@ def resolution(
     covariance = (matrix * variable_variances(instrument, incident_energy)) @ np.swapaxes(matrix, -1, -2)
     used = instrument.frequency(incident_energy)
     return Resolution(instrument.name, incident_energy, used, instrument.package, transfers, covariance)
-
-
-def _positive(value: float, name: str, unit: str) -> float:
-    if not 0 < value < np.inf:
-        raise Exp2SimError(f"The {name} is {value:g}.", fix=f"Give a positive number of {unit}.")
-    return float(value)
 
 
 def _transfers(energy: ArrayLike | None, incident_energy: float) -> Floats:

@@ -44,7 +44,7 @@ def test_what_is_wrong_is_said_with_the_fix(tmp_path: Path, capsys: pytest.Captu
     assert main(command.split()) == 2
     error = json.loads(capsys.readouterr().out)
     assert error["error"] == "MAPS has no package 'Z'."
-    assert error["reason"] == "It has: S."
+    assert error["reason"] == "It has: S, A, B."
     assert error["fix"]
     assert not picture.exists()
 

@@ -7,7 +7,7 @@ import torch
 
 from mantid_exp2sim.inference.deconvolution import choose_iterations, deconvolve_mosaics, richardson_lucy
 from mantid_exp2sim.simulation.binning import KINDS, mosaic_binnings
-from mantid_exp2sim.simulation.instrument import mosaic_coverage_mask
+from mantid_exp2sim.simulation.coverage import mosaic_coverage_mask
 from mantid_exp2sim.simulation.manganite import BEST_FIT
 from mantid_exp2sim.simulation.manganite_spectrum import solve_manganite
 from mantid_exp2sim.simulation.options import Options

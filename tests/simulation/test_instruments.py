@@ -10,14 +10,8 @@ import pytest
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.simulation import resolution
 from mantid_exp2sim.simulation.binning import Binning, Kind
-from mantid_exp2sim.simulation.instrument import (
-    MAPS,
-    Instrument,
-    coverage_mask,
-    load_instrument,
-    reached,
-    shipped_instruments,
-)
+from mantid_exp2sim.simulation.coverage import coverage_mask, reached
+from mantid_exp2sim.simulation.instrument import MAPS, Instrument, load_instrument, shipped_instruments
 from mantid_exp2sim.simulation.measurement import simulate
 
 EDGES = np.linspace(-1, 1, 11)

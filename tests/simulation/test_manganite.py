@@ -17,8 +17,9 @@ from mantid_exp2sim.simulation import manganite, resolution
 from mantid_exp2sim.simulation import manganite_spectrum as spectrum
 from mantid_exp2sim.simulation import spin_waves as spinwave
 from mantid_exp2sim.simulation.binning import KINDS, Binning, Kind, mosaic_binnings
+from mantid_exp2sim.simulation.coverage import coverage_mask, mosaic_coverage_mask
 from mantid_exp2sim.simulation.crystal import assemble
-from mantid_exp2sim.simulation.instrument import MAPS, coverage_mask, mosaic_coverage_mask
+from mantid_exp2sim.simulation.instrument import MAPS
 from mantid_exp2sim.simulation.manganite import ModelName
 from mantid_exp2sim.simulation.material import read_description, shipped
 from mantid_exp2sim.simulation.measurement import simulate, simulate_volume

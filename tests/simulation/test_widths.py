@@ -93,7 +93,7 @@ def test_a_package_is_named_as_a_whole_or_by_its_parts() -> None:
     ("settings", "summary"),
     [
         ({"instrument": "HET"}, "no instrument"),
-        ({"package": "A"}, "no package 'A'"),
+        ({"package": "Z"}, "no package 'Z'"),
         ({"incident_energy": -1.0}, "incident energy is -1"),
         ({"incident_energy": float("nan")}, "incident energy is nan"),
         ({"frequency": 0.0}, "frequency is 0"),

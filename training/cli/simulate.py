@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mantid_exp2sim.cli.files import check_output, check_picture
-from mantid_exp2sim.cli.options import add_command, require_numbers
+from mantid_exp2sim.cli.options import add_command, add_setting, require_numbers
 from mantid_exp2sim.cli.output import emit, progress_bar
 from mantid_exp2sim.errors import Exp2SimError
 
@@ -79,9 +79,7 @@ def _register_spectrum(kinds: Subparsers) -> None:
         metavar="NAME",
         help="MAPS, MERLIN, LET, MARI, ARCS, SEQUOIA or a TOML file",
     )
-    parser.add_argument(
-        "--width-scale", type=float, default=1.0, metavar="X", help="factor on all widths of the resolution"
-    )
+    add_setting(parser)
     parser.add_argument("--kind", choices=("convolved", "integrated", "centre"), default="convolved")
     parser.add_argument("--physics", choices=("physical", "paper_compatible"), default="physical")
     parser.add_argument("--noise", type=float, default=0.0, metavar="X", help="variance X times intensity")
@@ -211,6 +209,8 @@ def _simulated(
             mask=None if args.no_gaps else "coverage",
             physics=args.physics,
             grid=args.grid,
+            frequency=args.frequency,
+            package=args.package,
             width_scale=args.width_scale,
             excitations=_excitations(args, model),
         )

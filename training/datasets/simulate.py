@@ -28,7 +28,7 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.mosaic import H_EDGES, K_EDGES, WINDOW_EDGES
 from mantid_exp2sim.simulation.binning import Kind
-from mantid_exp2sim.simulation.instrument import coverage_mask
+from mantid_exp2sim.simulation.coverage import coverage_mask
 from mantid_exp2sim.simulation.manganite import RANGES
 from mantid_exp2sim.simulation.measurement import solve
 from mantid_exp2sim.simulation.options import SpinWaves

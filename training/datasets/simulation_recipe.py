@@ -91,6 +91,10 @@ class Recipe(_Settings):
     """Default: the published mosaic."""
     instrument: Instrument | None = None
     """Default: MAPS."""
+    frequency: float | None = None
+    """Chopper frequency in Hz; default: that of the instrument's table."""
+    package: str | None = None
+    """Name of the slit package; default: the instrument's."""
     width_scale: Annotated[float, Field(gt=0, lt=100)] | None = None
     """Factor on all widths of the resolution; default: 1."""
     shard_size: int = Field(default=20, ge=1, le=1000)
@@ -99,6 +103,11 @@ class Recipe(_Settings):
     def _classes_differ(self) -> Self:
         if len(set(self.class_names)) != len(self.classes):
             raise ValueError(f"two classes have the same name: {list(self.class_names)}")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_set(self) -> Self:
+        self.options.instrument  # noqa: B018 - refuses a package or a frequency that the instrument has not
         return self
 
     @property
@@ -117,7 +126,9 @@ class Recipe(_Settings):
     @property
     def options(self) -> Options:
         """How each sample is simulated."""
-        instrument = (self.instrument or MAPS).scaled(self.width_scale or 1.0)
+        instrument = (self.instrument or MAPS).with_setting(
+            package=self.package, frequency=self.frequency, width_scale=self.width_scale or 1.0
+        )
         return Options(instrument=instrument, physics=self.physics, grid=self.grid)
 
     @property

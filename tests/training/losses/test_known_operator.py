@@ -9,7 +9,7 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.networks.layout import Layout
 from mantid_exp2sim.simulation.binning import mosaic_binnings
-from mantid_exp2sim.simulation.instrument import mosaic_coverage_mask
+from mantid_exp2sim.simulation.coverage import mosaic_coverage_mask
 from mantid_exp2sim.simulation.resolution_operator import ResolutionOperator
 from mantid_exp2sim.training.datasets.sampler import Samples
 from mantid_exp2sim.training.losses.data_consistency import consistency

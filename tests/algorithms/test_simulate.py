@@ -57,6 +57,41 @@ def test_the_numbers_are_those_of_the_simulator(api: Any, model: str, kind: str)
     assert workspace.getExperimentInfo(0).run().getProperty("Ei").value == 50.0
 
 
+def test_instrument_package_frequency_and_scale(api: Any) -> None:
+    setting = {"instrument": "MERLIN", "package": "S", "frequency": 200.0, "width_scale": 1.5}
+    names = {"instrument": "Instrument", "package": "Package", "frequency": "Frequency"}
+    names["width_scale"] = "WidthScale"
+    properties = {names[name]: value for name, value in setting.items()}
+    api.SimulateSpinWavesMD(IncidentEnergy=50.0, OutputWorkspace="s", **properties, **SMALL)
+    result = expected(api.mtd["s"], **setting)
+    usual = expected(api.mtd["s"])
+    signal, _ = arrays(api.mtd["s"])
+    np.testing.assert_allclose(signal, result.intensity, rtol=1e-5, atol=1e-6)
+    assert np.nanmax(np.abs(result.intensity - usual.intensity)) > 0.05 * np.nanmax(usual.intensity)
+
+
+@pytest.mark.parametrize(
+    ("setting", "option", "why"),
+    [
+        ({"Package": "Z"}, "Package", "no package 'Z'"),
+        ({"Frequency": 700.0}, "Frequency", "50 to 600 Hz"),
+        ({"WidthScale": 0.0}, "WidthScale", "width scale is 0"),
+        ({"Instrument": "ARCS", "IncidentEnergy": 10.0}, "IncidentEnergy", "is shut"),
+    ],
+)
+def test_settings_that_the_instrument_has_not(
+    api: Any, setting: dict[str, Any], option: str, why: str
+) -> None:
+    algorithm = AlgorithmManager.create("SimulateSpinWavesMD")
+    algorithm.initialize()
+    small = {**SMALL, "EnergyBins": "1,6,5"}
+    for name, value in {"IncidentEnergy": 50.0, "OutputWorkspace": "s", **small, **setting}.items():
+        algorithm.setProperty(name, value)
+    messages = algorithm.validateInputs()
+    assert list(messages) == [option]
+    assert why in messages[option]
+
+
 def test_noise_comes_from_the_seed(api: Any) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         api.SimulateSpinWavesMD(

@@ -59,3 +59,16 @@ def test_width_scale(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     command = f"simulate spectrum {out} --incident-energy 50 --bins 4 4 4 --grid 8 --width-scale 1.25"
     assert main(command.split()) == 0
     assert load(out).metadata["history"][0]["width_scale"] == 1.25
+
+
+def test_repetitions(capsys: pytest.CaptureFixture[str]) -> None:
+    command = "resolution LET --incident-energy 22.78 --frequency 240 --repetitions"
+    assert main([*command.split(), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["repetitions"]
+    assert [row["incident_energy"] for row in rows[:3]] == pytest.approx([22.78, 7.52, 3.70], rel=0.005)
+    command_alone = command.replace("22.78", "7.522").replace("--repetitions", "--energy 0 --json")
+    assert main(command_alone.split()) == 0
+    alone = json.loads(capsys.readouterr().out)["fwhm_energy"][0]
+    assert rows[1]["fwhm_elastic"] == pytest.approx(alone, rel=1e-3)
+    assert main(command.split()) == 0
+    assert "pass together" in capsys.readouterr().out

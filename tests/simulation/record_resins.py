@@ -5,7 +5,7 @@
 
 ResINS (https://github.com/pace-neutrons/resins) is a program of its own with PyChop's model. Its newest
 version of each instrument is taken, with a polynomial of order 12 instead of 4, which fits its own widths to
-1e-4. Where it refuses a setting, the FWHM is null.
+1e-4. Where it refuses a setting, the FWHM is null. ``pulse`` has the FWHM of its moderator pulse in µs.
 """
 
 from __future__ import annotations
@@ -47,13 +47,21 @@ def widths(instrument: Any, name: str, package: str, energy: float, frequency: i
     return [round(float(value) * FWHM, 5) for value in function.get_characteristics(points)["sigma"]]
 
 
+def pulse(instrument: Any, energy: float) -> float:
+    """FWHM in µs of the pulse of the moderator; the library has no public name for it."""
+    data = instrument.get_model_data("PyChop_fit")
+    model = type(instrument.get_resolution_function("PyChop_fit"))
+    return round(1e6 * float(np.sqrt(model._get_moderator_width_squared(data.moderator, energy))), 3)
+
+
 def main() -> None:
     """Write the file."""
     from resins.instrument import Instrument
 
-    rows = []
+    rows, pulses = [], {}
     for name, energies in ENERGIES.items():
         instrument = Instrument.from_default(name)
+        pulses[name] = {str(energy): pulse(instrument, energy) for energy in energies}
         packages = instrument.possible_options_for_model_and_configuration("PyChop_fit", "chopper_package")
         for package in packages:
             for frequency in FREQUENCIES[SOURCES.get(name, "ISIS")]:
@@ -62,7 +70,7 @@ def main() -> None:
                     for energy in energies
                 ]
     text = ",\n".join(json.dumps(row) for row in rows)
-    head = f'"resins": "{version("resins")}",\n"shares": {json.dumps(SHARES)}'
+    head = f'"resins": "{version("resins")}",\n"shares": {json.dumps(SHARES)},\n"pulse": {json.dumps(pulses)}'
     path = Path(__file__).with_name("resins.json")
     path.write_text(f'{{\n{head},\n"widths": [\n{text}\n]\n}}\n', encoding="utf-8")
 

@@ -58,7 +58,7 @@ def test_the_numbers_are_those_of_the_simulator(api: Any, model: str, kind: str)
 
 
 def test_instrument_package_frequency_and_scale(api: Any) -> None:
-    setting = {"instrument": "MERLIN", "package": "S", "frequency": 200.0, "width_scale": 1.5}
+    setting: dict[str, Any] = {"instrument": "MERLIN", "package": "S", "frequency": 200.0, "width_scale": 1.5}
     names = {"instrument": "Instrument", "package": "Package", "frequency": "Frequency"}
     names["width_scale"] = "WidthScale"
     properties = {names[name]: value for name, value in setting.items()}

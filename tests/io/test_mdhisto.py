@@ -485,6 +485,15 @@ def test_runs_of_a_file_get_the_energy_that_they_lack(tmp_path: Path) -> None:
         assert file["MDHistoWorkspace/experiment1/logs/temperature/value"][()] == 4.2
 
 
+def test_an_energy_that_is_corrected_goes_into_the_log(tmp_path: Path) -> None:
+    save(measured(incident_energy=25.0), tmp_path / "a.nxs")
+    h = load(tmp_path / "a.nxs")
+    save(h.replace(metadata={**h.metadata, "incident_energy": 26.0}), tmp_path / "b.nxs")
+    with h5py.File(tmp_path / "b.nxs") as file:
+        assert file["MDHistoWorkspace/experiment0/logs/Ei/value"][()] == 26
+    assert load(tmp_path / "b.nxs").metadata["incident_energy"] == 26
+
+
 def test_energies_of_several_runs_stay(tmp_path: Path) -> None:
     save(measured(incident_energy=25.0), tmp_path / "a.nxs")
     with h5py.File(tmp_path / "a.nxs", "a") as file:

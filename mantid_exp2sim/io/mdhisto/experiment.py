@@ -15,7 +15,7 @@ import numpy as np
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Floats
-from mantid_exp2sim.io.axes import CELL
+from mantid_exp2sim.io.axes import CELL, common_energy
 from mantid_exp2sim.io.hdf5 import array_value, text_value
 from mantid_exp2sim.io.horace.image import b_matrix
 from mantid_exp2sim.nexus import Link, NexusTree, Value
@@ -45,12 +45,14 @@ def logged_energies(entry: NexusTree) -> list[float]:
 def with_run(entry: NexusTree, metadata: Mapping[str, Any]) -> NexusTree:
     """Return an entry whose runs have the log ``Ei``; one without runs gets one, with the lattice.
 
-    An entry with a log ``Ei``, and metadata without an incident energy (meV), change nothing.
+    Metadata without an incident energy (meV), or with that of the logs, and runs of different energies change
+    nothing.
     """
     energy = metadata.get("incident_energy")
-    if not isinstance(energy, int | float) or isinstance(energy, bool) or logged_energies(entry):
+    if not isinstance(energy, int | float) or isinstance(energy, bool) or not 0 < energy < np.inf:
         return entry
-    if not 0 < energy < np.inf:
+    logged = logged_energies(entry)
+    if logged and common_energy(logged) in (None, energy):
         return entry
     runs = experiments(entry) or {"experiment0": _fresh_run(metadata.get("lattice"))}
     return entry.with_children({name: _with_energy(run, float(energy)) for name, run in runs.items()})

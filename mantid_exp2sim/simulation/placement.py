@@ -17,7 +17,8 @@ import numpy as np
 from mantid_exp2sim.errors import AxisError, OptionError
 from mantid_exp2sim.histogram import Axis, Floats, Histogram
 from mantid_exp2sim.simulation.constants import ENERGY_PER_K2
-from mantid_exp2sim.simulation.instrument import Instrument, reached
+from mantid_exp2sim.simulation.coverage import reached
+from mantid_exp2sim.simulation.instrument import Instrument
 from mantid_exp2sim.simulation.material import Lattice
 from mantid_exp2sim.simulation.resolution import direction_map, variable_variances
 

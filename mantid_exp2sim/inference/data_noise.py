@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from mantid_exp2sim.histogram import Booleans, Floats, Histogram
+from mantid_exp2sim.histogram.uncertainty import estimate_variance
 from mantid_exp2sim.simulation.local_blur import MeasuredBlur
 
 NoiseSource = Literal["errors of the data", "inversion pairs", "local differences"]
@@ -22,10 +23,11 @@ def noise_of(histogram: Histogram, blur: MeasuredBlur) -> tuple[Floats, NoiseSou
     Data without errors are compared with themselves at −Q, where the bins lie so, and each bin with its
     neighbours; both tell too much rather than too little, and the lesser counts. The variance is taken
     proportional to the local mean, as of counts. Errors far below the others, as of bins without counts,
-    are raised to `WEAK` of the mean variance.
+    are raised to `WEAK` of the mean variance; intensities without an error have that of counts.
     """
     measured = ~histogram.mask
-    variance = np.where(measured, histogram.variance, 0.0)
+    errors = estimate_variance(histogram.intensity, histogram.variance, histogram.mask)
+    variance = np.where(measured, errors, 0.0)
     if (variance > 0).any():
         return np.where(
             measured, np.maximum(variance, WEAK * variance[measured].mean()), 0.0

@@ -150,5 +150,8 @@ def test_errors_of_the_data_are_taken_and_zeros_among_them_are_not(plane: LocalB
     errors = np.where(np.indices(plane.shape)[0] == 3, 0.0, 2.0)
     variance, told = noise_of(measured(values, np.linspace(0, 20, 41), errors), plane.on())
     assert told == "errors of the data"
+    np.testing.assert_allclose(variance, 2.0)  # as many counts, the same error
+    values[3] = 0.0  # no counts
+    variance, _ = noise_of(measured(values, np.linspace(0, 20, 41), errors), plane.on())
     assert (variance > 0).all()
     assert (variance[5] == 2.0).all()

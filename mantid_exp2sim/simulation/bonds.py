@@ -37,34 +37,71 @@ class Sites:
     directions: Floats
 
 
-def coupled_pairs(bonds: tuple[Bond, ...], sites: Sites) -> list[tuple[Bond, Pair]]:
-    """List every pair that a bond couples, once.
+def coupled_pairs(bonds: tuple[Bond, ...], sites: Sites) -> list[tuple[Bond, Pair, Floats]]:
+    """List every pair that a bond couples, once, with the matrix (3, 3) per meV from the first to the second.
 
-    Raises `Exp2SimError` where a bond couples no pair, two couple the same, or there are too many.
+    Raises `Exp2SimError` where a bond couples no pair, two isotropic ones or two of one parameter couple the
+    same, a bond has no direction but a matrix that is not symmetric, or there are too many.
     """
-    coupled: dict[Pair, Bond] = {}
+    coupled: dict[Pair, list[Bond]] = {}
+    listed: list[tuple[Bond, Pair, Floats]] = []
     for number, bond in enumerate(bonds, start=1):
         pairs = _by_vector(bond, sites, number) if bond.vectors else _by_distance(bond, sites)
+        matrix = bond.exchange()
+        if not np.array_equal(matrix, matrix.T):
+            pairs = _directed(bond, pairs, sites, number)
         if not pairs:
             raise Exp2SimError(
                 f"Bond {number} ({bond.parameter}) couples no pair of sites.",
                 fix="Check its distances or vectors, the names in 'between', and 'spins'.",
             )
-        for pair in dict.fromkeys(_once(pair) for pair in pairs):
-            if pair in coupled:
-                raise Exp2SimError(
-                    f"Bond {number} ({bond.parameter}) couples a pair of sites that is coupled already.",
-                    reason=f"A bond of {coupled[pair].parameter} couples it too.",
-                    fix="Narrow one of them with 'between', 'spins' or vectors.",
-                )
-            coupled[pair] = bond
-    if len(coupled) > MAX_BONDS:
+        for pair, turned in {_once(pair): _once(pair) != pair for pair in pairs}.items():
+            _refuse_twice(bond, coupled.setdefault(pair, []), number)
+            coupled[pair].append(bond)
+            listed.append((bond, pair, matrix.T if turned else matrix))
+    if len(listed) > MAX_BONDS:
         raise Exp2SimError(
-            f"The model has {len(coupled)} bonds.",
+            f"The model has {len(listed)} bonds.",
             reason=f"At most {MAX_BONDS} are taken.",
             fix="Choose shorter bonds or a smaller magnetic cell.",
         )
-    return [(bond, pair) for pair, bond in coupled.items()]
+    return listed
+
+
+def _refuse_twice(bond: Bond, others: list[Bond], number: int) -> None:
+    for other in others:
+        if other.parameter == bond.parameter or (other.is_isotropic and bond.is_isotropic):
+            raise Exp2SimError(
+                f"Bond {number} ({bond.parameter}) couples a pair of sites that is coupled already.",
+                reason=f"A bond of {other.parameter} couples it too.",
+                fix="Narrow one of them with 'between', 'spins' or vectors.",
+            )
+
+
+def _directed(bond: Bond, pairs: list[Pair], sites: Sites, number: int) -> list[Pair]:
+    """The pairs from the start to the end of a bond that has a direction."""
+    if bond.vectors is None:
+        start, end = bond.between or ("", "")
+        towards = [
+            [matches(sites.blocks[i], start) and matches(sites.blocks[j], end) for i, j in ((i, j), (j, i))]
+            for i, j, _ in pairs
+        ]
+        clear = bond.between is not None and all(forth != back for forth, back in towards)
+        pairs = [p if forth else _turned(p) for p, (forth, _) in zip(pairs, towards, strict=True)]
+    else:
+        clear = not {_turned(pair) for pair in pairs} & set(pairs)
+    if not clear:
+        raise Exp2SimError(
+            f"Bond {number} ({bond.parameter}) has no direction.",
+            reason="Its matrix or vector is not the same from either end.",
+            fix="Give each pair once with vectors, or two different names in 'between'.",
+        )
+    return pairs
+
+
+def _turned(pair: Pair) -> Pair:
+    i, j, (x, y, z) = pair
+    return j, i, (-x, -y, -z)
 
 
 def matches(site: Site, name: str) -> bool:
@@ -74,8 +111,7 @@ def matches(site: Site, name: str) -> bool:
 
 def _once(pair: Pair) -> Pair:
     """The same bond, seen from the end that all agree on."""
-    i, j, (x, y, z) = pair
-    return min((i, j, (x, y, z)), (j, i, (-x, -y, -z)))
+    return min(pair, _turned(pair))
 
 
 def _spins_fit(bond: Bond, sites: Sites) -> Booleans:

@@ -8,7 +8,8 @@ it, it is solved on layers of constant Q∥; a branch is seen where ω(Q⊥, Q�
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
@@ -134,9 +135,12 @@ def _steep_branches(waves: SolvedMaterial, twin: Twin, plane: Plane, binning: Bi
         if before is not None:
             crossings.append(_crossings(waves, twin, plane, before, layer, span, ei))
         before = layer
-    fields = ("point", "energy", "weight", "spread", "slope")
-    arrays = [np.concatenate([getattr(part, name) for part in crossings]) for name in fields]
-    return replace(Branches(*arrays), left_out=sum(part.left_out for part in crossings))
+
+    def joined(name: str) -> Any:
+        return np.concatenate([getattr(part, name) for part in crossings])
+
+    arrays = joined("point"), joined("energy"), joined("weight"), joined("spread"), joined("slope")
+    return Branches(*arrays, sum(part.left_out for part in crossings))
 
 
 def _largest_change(waves: SolvedMaterial, twin: Twin, plane: Plane, number: int, step: float) -> float:
@@ -159,8 +163,8 @@ def _solved_layer(
     """Energies and amplitudes of the points that are solved, at Q∥ = (number + ½) · step."""
     layers = waves.cache.setdefault((twin, plane.solved.tobytes()), {})
     if number not in layers:
-        n = len(waves.places)
-        if (len(layers) + 1) * len(plane.solved) * n * n * 48 > MEMORY:
+        size = len(plane.solved) * len(waves.places) * waves.count * 48
+        if (len(layers) + 1) * size > MEMORY:
             raise Exp2SimError(
                 f"Solving {waves.model} along the beam takes more than {MEMORY / 1e9:g} GB of memory.",
                 fix="Choose a smaller grid or a smaller range of h and k.",

@@ -6,5 +6,7 @@ SPEED_PER_K = 629.62
 """ħ/m of the neutron in m/s per Å⁻¹: v = 629.62 k."""
 GAMMA_R0_SQUARED = 290.6
 """(γ r₀)² in mb, of a moment with g = 2."""
+BOHR_MAGNETON = 0.05788381806
+"""μ_B in meV/T."""
 SAME_ENERGY = 0.01
 """Incident energies count as the same where they differ by less than this share."""

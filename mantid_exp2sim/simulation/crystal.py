@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 
@@ -13,8 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.simulation.bonds import SAME_PLACE, Sites, coupled_pairs, matches
+from mantid_exp2sim.simulation.constants import BOHR_MAGNETON
 from mantid_exp2sim.simulation.form_factor import coefficients
 from mantid_exp2sim.simulation.material import Description, Site
+from mantid_exp2sim.simulation.rotating_frame import RotatingFrame
 from mantid_exp2sim.simulation.spin_waves import Bonds, Structure
 
 Integers = NDArray[np.int64]
@@ -27,9 +29,10 @@ class Assembly:
     """Everything of a description that does not depend on its parameters.
 
     ``cell`` (3, 3): rows are the axes of the magnetic cell in Å (Cartesian); ``positions`` (n, 3) in its
-    fractions, ``directions`` (n, 3), ``spins`` and ``g`` (n,); ``ions`` distinct ions, ``ion`` (n,) the index
-    of each site's; ``first``, ``second`` (m,), ``shift`` (m, 3) and ``scale`` (m, 3) of the bonds,
-    ``parameter`` (m,) the index of each bond's constant; ``anisotropy`` (p, n, 3, 3) per unit of each of the
+    fractions, ``directions`` (n, 3), ``spins`` (n,) and ``g`` (n, 3, 3); ``field`` (n, 3) in meV and the
+    ``frame`` of `Structure`; ``ions`` distinct ions, ``ion`` (n,) the index of each site's; ``first``,
+    ``second`` (m,), ``shift`` (m, 3) and ``scale`` (m, 3, 3), the matrix per meV, of the bonds, ``parameter``
+    (m,) the index of each bond's constant; ``anisotropy`` (p, n, 3, 3) per unit of each of the
     p parameters.
     """
 
@@ -39,6 +42,8 @@ class Assembly:
     directions: Floats
     spins: Floats
     g: Floats
+    field: Floats | None
+    frame: RotatingFrame | None
     ions: tuple[str, ...]
     ion: Integers
     first: Integers
@@ -60,10 +65,14 @@ class Assembly:
         return float(abs(round(np.linalg.det(cell))) * self.description.formula_units)
 
     def hamiltonian(self, parameters: ArrayLike) -> tuple[Structure, Bonds, Floats]:
-        """Build structure, bonds and anisotropy (n, 3, 3) in meV, in the magnetic cell, for `spin_waves`."""
+        """Build structure, bonds and anisotropy (n, 3, 3) in meV, in the magnetic cell, for `spin_waves`.
+
+        The directions of the structure are those of the spins, opposite to the moments.
+        """
         values = validate_values(self.description, parameters)
-        exchange = (values[self.parameter, None] * self.scale)[:, :, None] * np.eye(3)
-        structure = Structure(self.positions, self.directions, self.spins)
+        exchange = values[self.parameter, None, None] * self.scale
+        spin = -self.directions  # of an electron, opposite to its moment
+        structure = Structure(self.positions, spin, self.spins, self.field, self.frame)
         bonds = Bonds(self.first, self.second, self.shift, exchange)
         return structure, bonds, np.einsum("p,pnab->nab", values, self.anisotropy)
 
@@ -72,11 +81,12 @@ class Assembly:
         cell = np.array(self.description.magnetic_cell, dtype=float)
         return np.asarray(np.asarray(q, dtype=float) @ cell.T)
 
-    def with_short_steps(self) -> tuple[Integers, Floats]:
+    def with_short_steps(self, structure: Structure, bonds: Bonds) -> tuple[Structure, Bonds, Floats]:
         """Choose cells so that as few bonds as possible lead from cell to cell.
 
         Each site is counted to the cell of a site that it is bound to: the bonds of a spanning tree stay
-        inside their cell. Returns the cells of the bonds (m, 3) and the places of the sites (n, 3) in Å.
+        inside their cell. Returns the structure with all positions 0, the bonds between its cells, and the
+        places of the sites (n, 3) in Å.
         """
         n = len(self.spins)
         steps: list[list[tuple[int, Integers]]] = [[] for _ in range(n)]
@@ -96,8 +106,12 @@ class Assembly:
                         home[j] = home[i] + shift
                         queue.append(j)
         homes = np.array([home[i] for i in range(n)])
+        if self.frame is not None:
+            turned = np.einsum("nab,nb->na", self.frame.turns(homes), structure.directions)
+            structure = replace(structure, directions=turned)
+        structure = replace(structure, positions=np.zeros_like(structure.positions))
         cell = self.shift + homes[self.first] - homes[self.second]
-        return cell, (self.positions + homes) @ self.cell
+        return structure, replace(bonds, cell=cell), (self.positions + homes) @ self.cell
 
 
 def validate_values(description: Description, parameters: ArrayLike) -> Floats:
@@ -140,14 +154,15 @@ def _build(description: Description) -> Assembly:
     ions = tuple(dict.fromkeys(site.ion for site in blocks))
     for ion in ions:
         coefficients(ion, description.form_factors)
+    g = np.stack([np.array(site.g) * np.eye(3) if np.ndim(site.g) == 0 else site.g for site in blocks])
     return Assembly(
         description, sites.cell, sites.positions, sites.directions,
-        np.array([site.spin for site in blocks]), np.array([site.g for site in blocks]),
-        ions, np.array([ions.index(site.ion) for site in blocks]),
-        np.array([pair[0] for _, pair in bonds]), np.array([pair[1] for _, pair in bonds]),
-        np.array([pair[2] for _, pair in bonds]).reshape(-1, 3),
-        np.array([bond.factor * np.array(bond.components) for bond, _ in bonds]),
-        np.array([names.index(bond.parameter) for bond, _ in bonds]),
+        np.array([site.spin for site in blocks]), g, _field(description, g, lattice),
+        _frame(description, multiple, lattice), ions, np.array([ions.index(site.ion) for site in blocks]),
+        np.array([pair[0] for _, pair, _ in bonds]), np.array([pair[1] for _, pair, _ in bonds]),
+        np.array([pair[2] for _, pair, _ in bonds]).reshape(-1, 3),
+        np.stack([matrix for _, _, matrix in bonds]),
+        np.array([names.index(bond.parameter) for bond, _, _ in bonds]),
         _anisotropy(description, blocks, lattice),
     )  # fmt: skip
 
@@ -245,10 +260,30 @@ def _refuse_overlaps(positions: Floats, cell: Floats) -> None:
         )
 
 
+def _field(description: Description, g: Floats, lattice: Floats) -> Floats | None:
+    """−μ_B gᵀB (n, 3) in meV of each spin: H = μ_B B·g·S of an electron."""
+    if description.field is None:
+        return None
+    along = _direction(description.field.direction, lattice, "the direction of the field")
+    return np.asarray(-BOHR_MAGNETON * description.field.tesla * (along @ g))
+
+
+def _frame(description: Description, multiple: Integers, lattice: Floats) -> RotatingFrame | None:
+    spiral = description.rotating_frame
+    if spiral is None:
+        return None
+    axis = _direction(spiral.axis, lattice, "the axis of the rotating frame")
+    return RotatingFrame(multiple @ np.array(spiral.propagation), axis)
+
+
 def _anisotropy(description: Description, blocks: list[Site], lattice: Floats) -> Floats:
     terms = np.zeros((len(description.names), len(blocks), 3, 3))
     for term in description.anisotropy:
-        n = _direction(term.axis, lattice, "the axis of an anisotropy")
+        if term.axis is None:
+            matrix = np.array(term.matrix)
+        else:
+            n = _direction(term.axis, lattice, "the axis of an anisotropy")
+            matrix = np.outer(n, n)
         applies = [term.sites is None or any(matches(site, name) for name in term.sites) for site in blocks]
-        terms[description.names.index(term.parameter), applies] += term.factor * np.outer(n, n)
+        terms[description.names.index(term.parameter), applies] += term.factor * matrix
     return terms

@@ -1,9 +1,11 @@
 """A spin model in words: the TOML description of a user's own material.
 
 Lattice, magnetic cell, sites, bonds, anisotropy, named parameters with their ranges, twins, form factors and
-how the crystal stands in the beam. Energies in meV, lengths in Å, angles in degrees. The Hamiltonian is
-``H = Σ_bonds J S_i·S_j + Σ_i D (n·S_i)²``, each bond counted once: J > 0 is antiferromagnetic, D > 0 makes n
-a hard axis. `mantid_exp2sim.simulation.crystal` makes numbers of it.
+how the crystal stands in the beam. Energies in meV, lengths in Å, angles in degrees, fields in T. The
+Hamiltonian is ``H = Σ_bonds S_i·J·S_j + Σ_i S_i·A·S_i + μ_B Σ_i B·g·S_i``, each bond counted once: J > 0 is
+antiferromagnetic, D > 0 in D (n·S)² makes n a hard axis. Moments, whose directions are described, are
+opposite to spins, as those of electrons are: a field turns moments towards it.
+`mantid_exp2sim.simulation.crystal` makes numbers of it.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from scipy.spatial.transform import Rotation
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Floats
@@ -23,6 +26,7 @@ from mantid_exp2sim.storage.toml import read_toml
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Vector = tuple[Finite, Finite, Finite]
+Matrix = tuple[Vector, Vector, Vector]
 Integers = tuple[int, int, int]
 Name = Annotated[str, Field(min_length=1, max_length=60)]
 Coefficients = tuple[Finite, Finite, Finite, Finite, Finite, Finite, Finite]
@@ -95,11 +99,16 @@ class Site(_Settings):
     magnetic cell, its moment turned by 2π k·R; without it the positions are all there are."""
     axis: Vector | None = None
     """Axis (u, v, w) about which ``propagation`` turns the moment; none: it changes its sign."""
-    g: PositiveFloat = 2.0
+    g: PositiveFloat | Matrix = 2.0
+    """Number or Cartesian tensor."""
 
 
 class Bond(_Settings):
-    """``[[bonds]]``: which pairs of sites one parameter couples. One of shell, distance and vectors."""
+    """``[[bonds]]``: which pairs of sites one parameter couples. One of shell, distance and vectors.
+
+    The coupling is the parameter times ``components``, ``matrix`` or ``dm``; Cartesian: x along a, z normal
+    to a and b. A pair may have one isotropic exchange and several others; they add up.
+    """
 
     parameter: Name
     shell: int | None = Field(default=None, ge=1, le=50)
@@ -112,8 +121,12 @@ class Bond(_Settings):
     """Names or ions of the two ends; none: all."""
     spins: Literal["parallel", "antiparallel"] | None = None
     factor: Finite = 1.0
-    components: Vector = (1.0, 1.0, 1.0)
-    """Factors of the x, y and z products of the spins (Cartesian: x along a, z normal to a and b)."""
+    components: Vector | None = None
+    """Factors of the x, y and z products of the spins; none of the three: isotropic."""
+    matrix: Matrix | None = None
+    """Exchange matrix M: S_i·M·S_j with i the start of the bond and j its end."""
+    dm: Vector | None = None
+    """Dzyaloshinskii-Moriya vector D: D·(S_i × S_j)."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -122,24 +135,82 @@ class Bond(_Settings):
             raise ValueError(f"give one of shell, distance and vectors, not {ways or 'none'}")
         if self.distance is not None and self.distance[0] > self.distance[1]:
             raise ValueError(f"the distances {self.distance} are not ascending")
+        forms = [name for name in ("components", "matrix", "dm") if getattr(self, name) is not None]
+        if len(forms) > 1:
+            raise ValueError(f"give one of components, matrix and dm, not {forms}")
         return self
+
+    @property
+    def is_isotropic(self) -> bool:
+        """Whether it couples by a number, or one for each of x, y and z."""
+        return self.matrix is None and self.dm is None
+
+    def exchange(self) -> Floats:
+        """Return the matrix (3, 3) of the coupling per meV of the parameter.
+
+        >>> bond = Bond(parameter="D", shell=1, dm=(0, 0, 1))
+        >>> float(np.array([1.0, 0, 0]) @ bond.exchange() @ np.array([0.0, 1, 0]))
+        1.0
+        """
+        if self.dm is not None:
+            x, y, z = self.dm
+            return self.factor * np.array([[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]])
+        if self.matrix is not None:
+            return self.factor * np.array(self.matrix)
+        return self.factor * np.diag(self.components or (1.0, 1.0, 1.0))
 
 
 class Anisotropy(_Settings):
-    """``[[anisotropy]]``: D (n·S)² with n along u·a + v·b + w·c. D > 0: hard axis, D < 0: easy axis."""
+    """``[[anisotropy]]``: D (n·S)² with n along u·a + v·b + w·c, or D S·M·S with a Cartesian matrix M.
+
+    D > 0 makes n a hard axis, D < 0 an easy one.
+    """
 
     parameter: Name
-    axis: Vector
+    axis: Vector | None = None
+    matrix: Matrix | None = None
     sites: tuple[Name, ...] | None = None
     """Names or ions; none: all."""
     factor: Finite = 1.0
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.axis is None) == (self.matrix is None):
+            raise ValueError("give one of axis and matrix")
+        if self.matrix is not None and not np.allclose(self.matrix, np.transpose(self.matrix)):
+            raise ValueError("the matrix of an anisotropy is symmetric; this one is not")
+        return self
+
+
+class MagneticField(_Settings):
+    """``[field]``: a magnetic field that turns moments towards it."""
+
+    tesla: Finite
+    direction: Vector
+    """Along u·a + v·b + w·c; its length does not matter."""
+
+
+class Spiral(_Settings):
+    """``[rotating_frame]``: the moments of ``[[sites]]`` are those of the first magnetic cell, and turn by
+    2π k·R about an axis from there to the cell at R; k need not be commensurate.
+    """
+
+    propagation: Vector
+    """k in r.l.u. of the lattice."""
+    axis: Vector
+    """Along u·a + v·b + w·c."""
 
 
 class TwinSettings(_Settings):
     """``[[twins]]``: a twin of the crystal, turned by a rotation or with its axes exchanged."""
 
     weight: PositiveFloat = 1.0
-    rotation: tuple[Vector, Vector, Vector] | None = None
+    """Its volume, in any unit."""
+    angle: Finite | None = None
+    """Degrees by which the first twin turns about ``about`` into this one."""
+    about: Vector = (0.0, 0.0, 1.0)
+    """Cartesian: x along a, z normal to a and b."""
+    rotation: Matrix | None = None
     """Orthogonal Cartesian matrix that turns the first twin into this one."""
     axes: str | None = None
     """Where the axes a, b, c of this twin point in the first one's Cartesian frame, such as "y,x,z" or
@@ -147,8 +218,11 @@ class TwinSettings(_Settings):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if self.rotation is not None and self.axes is not None:
-            raise ValueError("give rotation or axes, not both")
+        ways = [name for name in ("angle", "rotation", "axes") if getattr(self, name) is not None]
+        if len(ways) > 1:
+            raise ValueError(f"give one of angle, rotation and axes, not {ways}")
+        if self.angle is not None and not any(self.about):
+            raise ValueError("about has no length: give the direction of the axis of the angle")
         matrix = self.matrix()
         if not np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-6):
             raise ValueError("the rotation is not an orthogonal matrix")
@@ -162,6 +236,9 @@ class TwinSettings(_Settings):
         """
         if self.rotation is not None:
             return np.array(self.rotation, dtype=float)
+        if self.angle is not None:
+            turn = np.radians(self.angle) * np.array(self.about) / np.linalg.norm(self.about)
+            return Rotation.from_rotvec(turn).as_matrix()
         matrix = np.zeros((3, 3))
         names = (self.axes or "x,y,z").replace(" ", "").split(",")
         if sorted(name.lstrip("-") for name in names) != ["x", "y", "z"]:
@@ -194,11 +271,19 @@ class Description(_Settings):
     bonds: tuple[Bond, ...] = Field(min_length=1, max_length=256)
     anisotropy: tuple[Anisotropy, ...] = Field(default=(), max_length=64)
     parameters: dict[Name, Parameter] = Field(min_length=1, max_length=64)
+    field: MagneticField | None = None
+    rotating_frame: Spiral | None = None
     twins: tuple[TwinSettings, ...] = Field(default=(TwinSettings(),), min_length=1, max_length=48)
     view: View = View()
     excitations: Excitations = Excitations()
     form_factors: dict[Name, Coefficients] = {}
     """Own coefficients A, a, B, b, C, c, D of ⟨j0⟩ by ion."""
+
+    @model_validator(mode="after")
+    def _one_spiral(self) -> Self:
+        if self.rotating_frame and any(site.propagation is not None for site in self.sites):
+            raise ValueError("give rotating_frame or the propagation of sites, not both")
+        return self
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:

@@ -47,6 +47,11 @@ class SolvedMaterial:
         return self.assembly.description.name
 
     @property
+    def count(self) -> int:
+        """Number of modes at a q: that of the sites, three times as many for a spiral."""
+        return len(self.places) * (1 if self.structure.frame is None else 3)
+
+    @property
     def lattice(self) -> tuple[float, float]:
         """2π over the length of one r.l.u. of the two axes of view, in Å (a and b for the usual ones)."""
         return self.twins[0].lengths
@@ -58,13 +63,15 @@ class SolvedMaterial:
         return axis_name(view.horizontal, "H"), axis_name(view.vertical, "K")
 
     def solve(self, q: Floats) -> tuple[Floats, ComplexArray]:
-        """Solve at Cartesian ``q`` (P, 3) in Å⁻¹: energies (P, n), amplitudes (P, n, 3, n) without phases.
+        """Solve at Cartesian ``q`` (P, 3) in Å⁻¹: energies (P, m), amplitudes (P, n, 3, m) without phases.
+
+        Of the moments gS/2 of n sites, in m = `count` modes.
 
         Raises `UnstableStructureError` that says at which (h, k, l) energies are imaginary, and how large.
         """
         reduced = q @ self.assembly.cell.T / (2 * np.pi)
         n = len(self.places)
-        chunk = max(16, 2_000_000 // (4 * n * n))
+        chunk = max(16, 2_000_000 // (4 * n * self.count))
         try:
             parts = [
                 modes(self.structure, self.bonds, reduced[i : i + chunk], anisotropy=self.anisotropy)
@@ -72,7 +79,10 @@ class SolvedMaterial:
             ]
         except UnstableStructureError as error:
             raise self._unstable(error) from error
-        return np.concatenate([omega for omega, _ in parts]), np.concatenate([part for _, part in parts])
+        amplitude = np.concatenate([part for _, part in parts])
+        if not np.allclose(self.assembly.g, 2 * np.eye(3)):
+            amplitude = np.einsum("nab,qnbm->qnam", 0.5 * self.assembly.g, amplitude)
+        return np.concatenate([omega for omega, _ in parts]), amplitude
 
     def _unstable(self, error: UnstableStructureError) -> UnstableStructureError:
         description = self.assembly.description
@@ -106,8 +116,7 @@ class SolvedMaterial:
             at = q[part]
             squared = np.maximum((at**2).sum(axis=1), 1e-12)
             factors = np.stack([form_factor_of_squared(ion, squared) for ion in ions], axis=1)
-            weight = factors[:, self.assembly.ion] * (0.5 * self.assembly.g)
-            phased = weight * np.exp(-1j * (at @ self.places.T))
+            phased = factors[:, self.assembly.ion] * np.exp(-1j * (at @ self.places.T))
             total = np.einsum("ni,nia->na", phased, amplitude[row[part], :, :, mode[part]])
             along = (at * total).sum(axis=1)
             out[part] = (np.abs(total) ** 2).sum(axis=1) - np.abs(along) ** 2 / squared

@@ -6,7 +6,7 @@ ones). Intensities in mb sr⁻¹ meV⁻¹ per formula unit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -73,9 +73,7 @@ def solve_material(
     values = validate_values(description, description.values if parameters is None else parameters)
     structure, bonds, anisotropy = assembly.hamiltonian(values)
     refuse_torque(description.name, structure, bonds, anisotropy)
-    cell, places = assembly.with_short_steps()
-    structure = replace(structure, positions=np.zeros_like(structure.positions))
-    bonds = replace(bonds, cell=cell)
+    structure, bonds, places = assembly.with_short_steps(structure, bonds)
     twins = twins_in_view(description)
     waves = MaterialSpinWaves(assembly, values, options, structure, bonds, anisotropy, places, twins)
     probe = np.random.default_rng(0).random((48, 3)) @ np.linalg.inv(assembly.cell).T * 2 * np.pi

@@ -1,19 +1,20 @@
-"""Linear spin-wave theory for any commensurate structure.
+"""Linear spin-wave theory for any structure: in a magnetic cell, or a spiral in its rotating frame.
 
-``H = Σ_bonds S_i·J_ij·S_j + Σ_i S_i·A_i·S_i``, each bond counted once, in meV; positions in fractions of the
-magnetic cell, Q in r.l.u. of that cell. Colpa's Cholesky method (Physica A 93 (1978) 327) on the 2N×2N form
-of Toth and Lake, J. Phys.: Condens. Matter 27 (2015) 166002.
+``H = Σ_bonds S_i·J_ij·S_j + Σ_i S_i·A_i·S_i − Σ_i h_i·S_i``, each bond counted once, in meV; positions in
+fractions of the magnetic cell, Q in r.l.u. of that cell. Colpa's Cholesky method (Physica A 93 (1978) 327)
+on the 2N×2N form of Toth and Lake, J. Phys.: Condens. Matter 27 (2015) 166002.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.simulation.rotating_frame import RotatingFrame
 
 ComplexArray = NDArray[np.complex128]
 
@@ -41,13 +42,17 @@ class UnstableStructureError(Exp2SimError):
 class Structure:
     """Spins of one magnetic cell.
 
-    ``positions`` (n, 3) in fractions of the cell, ``directions`` (n, 3) unit vectors of the ordered moments
-    (Cartesian), ``spins`` (n,) lengths S.
+    ``positions`` (n, 3) in fractions of the cell, ``directions`` (n, 3) unit vectors of the ordered spins
+    (Cartesian; of electrons: opposite to their moments), ``spins`` (n,) lengths S; ``field`` (n, 3) in meV
+    what each spin is drawn to, −μ_B gᵀB. With a ``frame`` these are the spins of the first cell, and they
+    turn from cell to cell.
     """
 
     positions: Floats
     directions: Floats
     spins: Floats
+    field: Floats | None = None
+    frame: RotatingFrame | None = None
 
     def __post_init__(self) -> None:
         """Validate the shapes and that every direction is a unit vector."""
@@ -63,6 +68,11 @@ class Structure:
             raise Exp2SimError(
                 "The directions of the moments must be unit vectors.", fix="Divide each by its length."
             )
+
+    @property
+    def fields(self) -> Floats:
+        """The field (n, 3) in meV, zeros where there is none."""
+        return np.zeros_like(self.directions) if self.field is None else self.field
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,14 +105,16 @@ def refuse_torque(name: str, structure: Structure, bonds: Bonds, anisotropy: Flo
 
     There are no spin waves about such a structure. ``name`` is the model's, ``anisotropy`` (n, 3, 3) in meV.
     """
+    bonds = in_frame(structure, bonds, anisotropy)
     n, s = structure.directions, structure.spins[:, None]
-    fields = 2 * s * np.einsum("nab,nb->na", anisotropy, n)
+    fields = 2 * s * np.einsum("nab,nb->na", anisotropy, n) - structure.fields
     moment = s * n
     np.add.at(fields, bonds.first, np.einsum("mab,mb->ma", bonds.exchange, moment[bonds.second]))
     np.add.at(fields, bonds.second, np.einsum("mba,mb->ma", bonds.exchange, moment[bonds.first]))
     torque = np.linalg.norm(np.cross(n, fields), axis=1)
     largest = np.abs(bonds.exchange).max(initial=0.0) * structure.spins.max()
-    if torque.max() > 1e-6 * max(largest + np.abs(anisotropy).max(initial=0.0), 1e-12):
+    largest += np.abs(anisotropy).max(initial=0.0) + np.abs(structure.fields).max()
+    if torque.max() > 1e-6 * max(largest, 1e-12):
         site = int(torque.argmax())
         raise UnstableStructureError(
             f"The structure of {name} is no equilibrium of these exchange constants.",
@@ -110,6 +122,25 @@ def refuse_torque(name: str, structure: Structure, bonds: Bonds, anisotropy: Flo
             "across it).",
             fix="Correct the directions of the moments, or the bonds.",
         )
+
+
+def in_frame(structure: Structure, bonds: Bonds, anisotropy: Floats) -> Bonds:
+    """Return the bonds as the rotating frame of a structure sees them; without one, as they are.
+
+    Raises `Exp2SimError` where bonds, anisotropy or field are not symmetric about the axis of the frame.
+    """
+    frame = structure.frame
+    if frame is None:
+        return bonds
+    frame.refuse_asymmetric(bonds.exchange, "An exchange matrix")
+    frame.refuse_asymmetric(anisotropy, "An anisotropy")
+    if np.abs(structure.fields @ frame.cross).max() > 1e-9:
+        raise Exp2SimError(
+            "The field is not along the axis of the rotating frame.",
+            reason="A spiral that turns about another axis does not keep its shape in it.",
+            fix="Choose the field along the axis, or describe the whole period with a magnetic_cell.",
+        )
+    return replace(bonds, exchange=bonds.exchange @ frame.turns(bonds.cell))
 
 
 def _local_frames(directions: Floats) -> tuple[ComplexArray, Floats]:
@@ -148,7 +179,7 @@ def quadratic_form(structure: Structure, bonds: Bonds, anisotropy: Floats, q: Ar
         b[:, j[m], i[m]] += pair_back[m] * np.conj(phase[:, m])
         c[i[m]] += spins[j[m]] * mean_field[m]
         c[j[m]] += spins[i[m]] * mean_field[m]
-    c += 2 * spins * np.einsum("na,nab,nb->n", v, anisotropy, v)
+    c += 2 * spins * np.einsum("na,nab,nb->n", v, anisotropy, v) - (structure.fields * v).sum(axis=1)
     on_site = spins * np.einsum("na,nab,nb->n", u, anisotropy, u.conj()).real
     on_site_pair = spins * np.einsum("na,nab,nb->n", u, anisotropy, u)
     sites = np.arange(n)
@@ -189,17 +220,34 @@ def modes(
 ) -> tuple[Floats, ComplexArray]:
     """Compute energies and amplitudes of the spin waves at T = 0.
 
-    Arguments as in `solve`. Returns (omega, amplitude): omega (nq, n) in meV, ascending; amplitude
-    (nq, n, 3, n) = [q, site, Cartesian direction, mode] of the fluctuation of each spin in units of ħ, √(S/2)
-    included. Site phases are those of the quadratic form: differences of true positions.
+    Arguments as in `solve`. Returns (omega, amplitude): omega (nq, m) in meV, ascending; amplitude
+    (nq, n, 3, m) = [q, site, Cartesian direction, mode] of the fluctuation of each spin in units of ħ, √(S/2)
+    included. Site phases are those of the quadratic form: differences of true positions. There are m = n
+    modes; in a rotating frame m = 3n, those of the frame at q − k, q and q + k one after the other.
 
     Raises `UnstableStructureError` where h(q) is not positive definite.
     """
     q = np.atleast_2d(np.asarray(q, dtype=float))
+    anisotropy = np.zeros((len(structure.spins), 3, 3)) if anisotropy is None else anisotropy
+    bonds = in_frame(structure, bonds, anisotropy)
+    if structure.frame is None:
+        return _modes(structure, bonds, anisotropy, q, regularisation)
+    energies, amplitudes = [], []
+    for shift, projection in zip((-1, 0, 1), structure.frame.projections(), strict=True):
+        k = shift * structure.frame.propagation
+        omega, amplitude = _modes(structure, bonds, anisotropy, q + k, regularisation)
+        phase = np.exp(2j * np.pi * structure.positions @ k)  # cells turn as a whole, not the places in them
+        energies.append(omega)
+        amplitudes.append(np.einsum("n,ab,qnbm->qnam", phase, projection, amplitude))
+    return np.concatenate(energies, axis=1), np.concatenate(amplitudes, axis=3)
+
+
+def _modes(
+    structure: Structure, bonds: Bonds, anisotropy: Floats, q: Floats, regularisation: float
+) -> tuple[Floats, ComplexArray]:
+    """`modes` of one cell, with the bonds of its frame."""
     n = len(structure.positions)
-    h = quadratic_form(
-        structure, bonds, np.zeros((n, 3, 3)) if anisotropy is None else anisotropy, q
-    ) + regularisation * np.eye(2 * n)
+    h = quadratic_form(structure, bonds, anisotropy, q) + regularisation * np.eye(2 * n)
     try:
         lower = np.linalg.cholesky(h)
     except np.linalg.LinAlgError as error:
@@ -229,14 +277,14 @@ def solve(
 ) -> tuple[Floats, ComplexArray]:
     """Compute energies and correlation functions of the spin waves at T = 0.
 
-    ``q`` (nq, 3) in r.l.u. of the magnetic cell; ``anisotropy`` (n, 3, 3) in meV (none by default);
-    ``form_factor`` (nq, n) multiplies each site's amplitude (1 by default). ``regularisation`` in meV is
-    added to the diagonal, so that the zero modes at q = 0 pass (Colpa's method wants a positive definite
-    form).
+    ``structure`` and ``bonds`` as described there; ``q`` (nq, 3) in r.l.u. of the magnetic cell;
+    ``anisotropy`` (n, 3, 3) in meV (none by default); ``form_factor`` (nq, n) multiplies each site's
+    amplitude (1 by default). ``regularisation`` in meV is added to the diagonal, so that the zero modes at
+    q = 0 pass (Colpa's method wants a positive definite form).
 
-    Returns (omega, sab): omega (nq, n) in meV, ascending, and sab (nq, n, 3, 3), the S^αβ per magnetic cell
-    (Cartesian), with the moment lengths in units of ħ: ∫S(ω)dω sums to S/2 per spin and transverse direction
-    for a ferromagnet.
+    Returns (omega, sab): omega (nq, m) in meV as in `modes`, and sab (nq, m, 3, 3), the S^αβ per magnetic
+    cell (Cartesian), with the moment lengths in units of ħ: ∫S(ω)dω sums to S/2 per spin and transverse
+    direction for a ferromagnet.
 
     Raises `UnstableStructureError` where h(q) is not positive definite.
 

@@ -253,7 +253,7 @@ def grouped(card: Card, classifier: ClassifierCard, volumes: Volumes) -> tuple[F
     if together == 1:
         return volumes.intensity[:, None], volumes.mask[:, None], list(range(len(volumes.mask)))
     places = [card.nearest(energy) for energy in volumes.incident_energies]
-    if len(places) != together and not classifier.partial:
+    if len(places) != together:
         raise IncompleteMosaicError(
             f"The data hold {len(places)} of the incident energies that this classifier takes together.",
             reason=f"It was trained on whole sets of {together}.",

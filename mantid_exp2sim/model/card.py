@@ -170,8 +170,6 @@ class ClassifierCard(_Strict):
     """Its own scaling; None = the generators'."""
     threshold: float = Field(default=0.5, ge=0, le=1)
     """The prediction is "none" where every correlation is below this."""
-    partial: bool = False
-    """Trained with whole incident energies left out, so that it takes some of its volumes alone."""
     calibration: dict[str, float] | None = None
     """Number of validation spectra on which the length scale was chosen, ``factor`` on that of the training,
     ``nll`` and ``ece`` on them."""

@@ -42,8 +42,8 @@ def build_generator(settings: GeneratorSettings, layout: Layout) -> Generator:
     sizes = {"in_channels": layout.in_channels, "out_channels": layout.out_channels}
     sizes |= {"width": full.width, "blocks": full.blocks}
     if full.preset == "paper":
-        return PaperGenerator(layout.dimension, tanh=full.tanh, **sizes)
-    return CompactGenerator(layout.dimension, norm=full.norm, **sizes)
+        return PaperGenerator(layout.dimension, **sizes)
+    return CompactGenerator(layout.dimension, **sizes)
 
 
 def build_discriminator(settings: DiscriminatorSettings, layout: Layout) -> Discriminator:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -186,26 +185,6 @@ class MirrorResidual(nn.Module):
         return out
 
 
-class ChannelNorm(nn.Module):
-    """Layer normalisation over the channels of each position alone, whatever a tile holds elsewhere.
-
-    >>> ChannelNorm(4)(torch.randn(1, 4, 7)).mean(1).abs().max() < 1e-6
-    tensor(True)
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, *spatial), the same shape."""
-        shape = (1, -1, *[1] * (x.ndim - 2))
-        centred = x - x.mean(1, keepdim=True)
-        scaled = centred * torch.rsqrt(centred.square().mean(1, keepdim=True) + 1e-6)
-        return scaled * self.weight.reshape(shape) + self.bias.reshape(shape)
-
-
 def gated(x: Tensor, gate: Tensor, slope: float = 1.0) -> Tensor:
     """Leaky ReLU times a gate: where no gradient is recorded in the memory of ``x``, which is lost.
 
@@ -225,10 +204,9 @@ class GatedResidual(nn.Module):
     So a bin where nothing was measured and a bin beyond the border are the same thing to the network.
     """
 
-    def __init__(self, dimension: int, channels: int, norm: Literal["none", "channel"] = "none") -> None:
+    def __init__(self, dimension: int, channels: int) -> None:
         super().__init__()
         conv = CONVOLUTION[dimension]
-        self.norm: nn.Module = ChannelNorm(channels) if norm == "channel" else nn.Identity()
         self.first = conv(channels, channels, 3, padding=1)
         self.second = conv(channels, channels, 3, padding=1)
         with torch.no_grad():
@@ -236,7 +214,7 @@ class GatedResidual(nn.Module):
 
     def forward(self, x: Tensor, gate: Tensor) -> Tensor:
         """``x`` (B, C, *spatial) and ``gate`` (B, 1, *spatial) of 0 and 1 to the shape of ``x``."""
-        hidden = gated(self.first(self.norm(x) * gate), gate, 0.1)
+        hidden = gated(self.first(x * gate), gate, 0.1)
         change: Tensor = gated(self.second(hidden), gate)
         return x + change if torch.is_grad_enabled() else change.add_(x)
 

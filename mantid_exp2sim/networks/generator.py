@@ -7,7 +7,7 @@ A generator takes what `Layout.stack` makes, (B, in_channels, *spatial), and giv
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -99,7 +99,6 @@ class PaperGenerator(Generator):
         out_channels: int,
         width: int = 64,
         blocks: int = 9,
-        tanh: bool = False,
     ) -> None:
         super().__init__()
         self.dimension, self.in_channels, self.out_channels = dimension, in_channels, out_channels
@@ -113,8 +112,6 @@ class PaperGenerator(Generator):
             parts.append(BlurUpsample(dimension))
             parts += [conv(channels, channels // 2, 3, padding=1), *self._after()]
         parts += [PadSame(3), conv(width, out_channels, 7)]
-        if tanh:
-            parts.append(nn.Tanh())
         self.parts = nn.Sequential(*parts)
         self.steps = len(parts)
         xavier(self)
@@ -163,7 +160,7 @@ class PaperGenerator(Generator):
 class CompactGenerator(Generator):
     """A small residual generator: y = x + f(x, mask), the identity at the start of training.
 
-    No striding and no normalisation that looks beyond one position, so a tile with a halo of
+    No striding and no normalisation, so a tile with a halo of
     ``receptive_field()[i] // 2`` bins gives what the whole gives. Beyond the border counts as not measured:
     after every layer a position where no channel was measured holds zeros, exactly like the padding.
     The last layer is linear, so that the output has a gradient where the truth is zero.
@@ -184,13 +181,12 @@ class CompactGenerator(Generator):
         out_channels: int,
         width: int = 48,
         blocks: int = 4,
-        norm: Literal["none", "channel"] = "none",
     ) -> None:
         super().__init__()
         self.dimension, self.in_channels, self.out_channels = dimension, in_channels, out_channels
         conv = CONVOLUTION[dimension]
         self.embed = conv(in_channels, width, 3, padding=1)
-        self.blocks = nn.ModuleList(GatedResidual(dimension, width, norm) for _ in range(blocks))
+        self.blocks = nn.ModuleList(GatedResidual(dimension, width) for _ in range(blocks))
         self.last = conv(width, out_channels, 3, padding=1)
         self.steps = blocks
         self.feature_layers = tuple(sorted({0, (blocks + 1) // 2, blocks}))

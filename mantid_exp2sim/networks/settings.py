@@ -15,7 +15,7 @@ class GeneratorSettings(_Strict):
     """A generator; a field that is left out takes its preset's value.
 
     >>> GeneratorSettings(preset="paper").resolved()
-    GeneratorSettings(preset='paper', width=64, blocks=9, tanh=False, norm='none')
+    GeneratorSettings(preset='paper', width=64, blocks=9)
     """
 
     preset: Literal["paper", "compact"] = "compact"
@@ -23,10 +23,6 @@ class GeneratorSettings(_Strict):
     """Channels of the first layer."""
     blocks: int | None = Field(default=None, ge=1, le=64)
     """Residual blocks."""
-    tanh: bool = False
-    """``paper`` only: end in a Tanh, for data scaled to [-1, 1]."""
-    norm: Literal["none", "channel"] = "none"
-    """``compact`` only: layer normalisation over the channels of each position, or none."""
 
     def resolved(self) -> GeneratorSettings:
         """The same with the preset's values filled in."""

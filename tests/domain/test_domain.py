@@ -261,7 +261,7 @@ def test_controls_are_made_like_the_reference(
     found = Settings.recorded(card)
     for name in ("noise", "intensity_jitter", "augment", "points", "seed"):
         assert getattr(found, name) == getattr(chosen, name), name
-    older = card.model_copy(update={"settings": {"noise": [0.5, 2.0]}})
+    older = card.model_copy(update={"settings": {"noise": {"counting": [0.5, 2.0]}}})
     assert Settings.recorded(older).noise == MeasurementNoise(counting=(0.5, 2.0))
 
 

@@ -244,7 +244,7 @@ class TestDuq:
 
 
 def test_compact_generator_gives_the_same_bits_with_and_without_a_gradient() -> None:
-    network = CompactGenerator(2, in_channels=5, out_channels=2, width=8, blocks=2, norm="channel")
+    network = CompactGenerator(2, in_channels=5, out_channels=2, width=8, blocks=2)
     x = torch.rand(2, 5, 9, 11)
     x[:, 2:4] = (x[:, 2:4] > 0.7).float()
     before = x.clone()

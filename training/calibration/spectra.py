@@ -21,17 +21,6 @@ if TYPE_CHECKING:
     from mantid_exp2sim.training.datasets.dataset import DataSet
 
 
-NOISE = {
-    "noise": "counting",
-    "background": "background",
-    "background_share": "background_share",
-    "subtraction_noise": "subtraction",
-    "subtraction_share": "subtraction_share",
-    "clean_share": "clean_share",
-}
-"""Fields of the noise by the names that they have in the settings of a card's domain check."""
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Largest numbers of spectra, and what makes them like the input of a generator."""
@@ -54,7 +43,7 @@ class Settings:
         recipes: Any = card.training.get("recipes", {})
         stages = recipes.get("translator", ()) if isinstance(recipes, dict) else ()
         data = stages[-1].get("data", {}) if stages else {}
-        return cls._with({**data, **_as_on_card(data.get("noise", {}))}, **changes)
+        return cls._with(data, **changes)
 
     @classmethod
     def recorded(cls, card: DomainCard, **changes: Any) -> Settings:
@@ -63,10 +52,9 @@ class Settings:
 
     @classmethod
     def _with(cls, data: Mapping[str, Any], **changes: Any) -> Settings:
-        noise = {name: data[key] for key, name in NOISE.items() if key in data}
         symmetries: Any = {"augment": tuple(data["augment"])} if "augment" in data else {}
         return cls(
-            noise=MeasurementNoise(**noise),
+            noise=MeasurementNoise(**data.get("noise", {})),
             intensity_jitter=float(data.get("intensity_jitter", 0.0)),
             **symmetries,
             **changes,
@@ -75,16 +63,11 @@ class Settings:
     def record(self) -> dict[str, Any]:
         """Describe them for a card, as :meth:`recorded` reads it."""
         return {
-            **_as_on_card(self.noise.model_dump(mode="json")),
+            "noise": self.noise.model_dump(mode="json"),
             "intensity_jitter": self.intensity_jitter,
             "augment": list(self.augment),
             "training_spectra": self.train,
         }
-
-
-def _as_on_card(noise: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a recipe's ``[data.noise]`` the names of `NOISE`."""
-    return {key: noise[name] for key, name in NOISE.items() if name in noise}
 
 
 def kinds_of(card: Card, direction: Direction) -> tuple[DataKind, DataKind]:

@@ -11,13 +11,13 @@ class ConvolveMD(PythonAlgorithm):  # type: ignore[misc]
 
     category, summary, seeAlso, helpURL = mdproperties.describe(
         "ConvolveMD",
-        "Puts the instrument's resolution into a simulated spectrum with a trained model.",
+        "Puts the instrument's resolution into a simulated spectrum, with a trained model or without.",
         ["DeconvolveMD", "ClassifySpinWavesMD", "SimulateSpinWavesMD", "SmoothMD"],
     )
 
     def PyInit(self) -> None:
         """Declare the properties."""
-        mdtranslate.declare(self)
+        mdtranslate.declare(self, "convolve")
 
     def validateInputs(self) -> dict[str, str]:
         """Check the properties, on the model's card alone."""

@@ -11,13 +11,13 @@ class DeconvolveMD(PythonAlgorithm):  # type: ignore[misc]
 
     category, summary, seeAlso, helpURL = mdproperties.describe(
         "DeconvolveMD",
-        "Takes the instrument's resolution out of a measured spectrum with a trained model.",
+        "Takes the instrument's resolution out of a measured spectrum, with a trained model or without.",
         ["ConvolveMD", "ClassifySpinWavesMD", "SimulateSpinWavesMD", "SmoothMD"],
     )
 
     def PyInit(self) -> None:
         """Declare the properties."""
-        mdtranslate.declare(self)
+        mdtranslate.declare(self, "deconvolve")
 
     def validateInputs(self) -> dict[str, str]:
         """Check the properties, on the model's card alone."""

@@ -120,6 +120,12 @@ def convolve_known(histogram: Histogram, setting: Setting, *, progress: Progress
     return _joined(histogram, parts, "convolve", {"method": "resolution", **_about(settings, volumes)})
 
 
+def check_known(histogram: Histogram, setting: Setting) -> None:
+    """Raise what a deconvolution would raise because of the setting; quick."""
+    for volume in _volumes(histogram):
+        complete(setting, volume, histogram).place(volume)
+
+
 def resolution_on(histogram: Histogram, measured: Measured) -> LocalBlur:
     """Build the resolution on the bins of a histogram."""
     placement = measured.place(histogram)
@@ -132,7 +138,10 @@ def _volumes(histogram: Histogram) -> Sequence[Histogram]:
         raise Exp2SimError(
             "No bin of the data was measured.", fix="Check the mask, or choose data with measured bins."
         )
-    return split(histogram) if is_mosaic(histogram) else (histogram,)
+    if is_mosaic(histogram):
+        return split(histogram)
+    names = [axis.name for axis in histogram.axes if axis.size == 1]
+    return (histogram.integrate(*names) if 0 < len(names) < histogram.ndim else histogram,)
 
 
 def _joined(
@@ -140,9 +149,10 @@ def _joined(
 ) -> Histogram:
     whole = join(parts) if is_mosaic(histogram) else parts[0]
     metadata = with_step(histogram.metadata, command, options)
+    intensity, variance = (array.reshape(histogram.shape) for array in (whole.intensity, whole.variance))
     if not is_mosaic(histogram):
         metadata["incident_energy"] = options["incident_energy"]
-    return histogram.replace(intensity=whole.intensity, variance=whole.variance, metadata=metadata)
+    return histogram.replace(intensity=intensity, variance=variance, metadata=metadata)
 
 
 def _about(settings: Sequence[Measured], volumes: Sequence[Histogram]) -> dict[str, Any]:

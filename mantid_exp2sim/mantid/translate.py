@@ -9,6 +9,7 @@ from mantid_exp2sim.inference.worker import Progress
 from mantid_exp2sim.mantid import algorithm as mdalgorithm
 from mantid_exp2sim.mantid import choice as mdchoice
 from mantid_exp2sim.mantid import inputs as mdinputs
+from mantid_exp2sim.mantid import known_resolution as mdknown
 from mantid_exp2sim.mantid import properties as mdproperties
 from mantid_exp2sim.mantid import workspace as mdworkspace
 
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
     from mantid_exp2sim.model.card import Direction
 
 
-def declare(algorithm: Any) -> None:
+def declare(algorithm: Any, direction: Direction) -> None:
     """Declare the properties."""
     mdproperties.declare_workspaces(algorithm)
+    mdknown.declare(algorithm, direction)
     mdproperties.declare_model(algorithm)
     algorithm.declareProperty(
         "Force",
@@ -34,6 +36,8 @@ def declare(algorithm: Any) -> None:
 
 def issues(algorithm: Any) -> mdalgorithm.Issues:
     """Return the messages of ``validateInputs``: model and workspace, validated on the card alone."""
+    if mdknown.is_asked_for(algorithm):
+        return mdknown.issues(algorithm)
     messages, bundle = mdchoice.validate_model(algorithm)
     messages.update(mdalgorithm.number_issues(algorithm))
     workspace = algorithm.getProperty("InputWorkspace").value
@@ -46,7 +50,7 @@ def issues(algorithm: Any) -> mdalgorithm.Issues:
 def execute(algorithm: Any, direction: Direction) -> None:
     """Translate; compute everything, then put the result into a clone of the input."""
     try:
-        _execute(algorithm, direction)
+        (mdknown.execute if mdknown.is_asked_for(algorithm) else _execute)(algorithm, direction)
     except Exception:
         if text := _left_behind(algorithm):
             algorithm.log().error(text)

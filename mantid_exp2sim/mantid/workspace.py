@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, AxisKind, Floats, Histogram
-from mantid_exp2sim.io.axes import common_energy
+from mantid_exp2sim.io.axes import CELL, common_energy
 from mantid_exp2sim.io.mdhisto.normalization import compute_divisor, find_empty_bins
 
 ORDER: tuple[AxisKind, ...] = ("h", "k", "energy")
@@ -123,6 +123,21 @@ def logged_incident_energy(workspace: Any) -> float | None:
             fix="Make one workspace for each incident energy, or set IncidentEnergy.",
         )
     return energy
+
+
+def sample_and_instrument(workspace: Any) -> dict[str, Any]:
+    """Return the instrument and the lattice (Å, degrees) of the first run, as metadata, where it has them."""
+    metadata: dict[str, Any] = {}
+    if not workspace.getNumExperimentInfo():
+        return metadata
+    run = workspace.getExperimentInfo(0)
+    name = str(run.getInstrument().getName())
+    if name:
+        metadata["instrument"] = name
+    if run.sample().hasOrientedLattice():
+        lattice = run.sample().getOrientedLattice()
+        metadata["lattice"] = {constant: float(getattr(lattice, constant)()) for constant in CELL}
+    return metadata
 
 
 def _mean(value: Any) -> float | None:

@@ -491,7 +491,27 @@ class ExperimentInfo:
     def run(self) -> Any:
         return Run(self._logs)
 
+    def getInstrument(self) -> Any:
+        return Instrument()
+
+    def sample(self) -> Any:
+        return Sample()
+
     getRun = run
+
+
+class Instrument:
+    """Of a run whose instrument nobody has loaded."""
+
+    def getName(self) -> Any:
+        return ""
+
+
+class Sample:
+    """Of a run without an orientation."""
+
+    def hasOrientedLattice(self) -> Any:
+        return False
 
 
 class MatrixWorkspace(Workspace):

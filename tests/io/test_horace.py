@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mantid_exp2sim import Axis, Exp2SimError, Histogram, load, save
-from mantid_exp2sim.io.binary import Stream
-from mantid_exp2sim.io.horace import v4 as horace_v4
 from mantid_exp2sim.io.horace.image import b_matrix, image_of, pack, unpack_header
 from tests.fuzz import fuzz_readers as fuzz
 
@@ -339,10 +338,17 @@ def test_every_truncation_is_refused(tmp_path: Path) -> None:
                 load(tmp_path / "a.sqw")
 
 
-def test_struct_of_nothing_takes_nothing() -> None:
-    content = struct.pack("<BBII", 24, 1, 2**31, 0)
-    with Stream(content) as stream:
-        assert horace_v4._Reader(stream).value(0) == {}
+def test_two_thousand_million_structs_of_nothing_take_nothing(tmp_path: Path) -> None:
+    content = fuzz.sqw4(np.ones((2, 2)))
+    runs = fuzz.serial({"array_dat": [{"efix": np.array([50.0]), "emode": np.array([1.0])}]})
+    assert content.endswith(runs)
+    nothing = struct.pack("<BBII", 24, 1, 2**31, 0).ljust(len(runs), b"\0")
+    (tmp_path / "a.d2d").write_bytes(content.removesuffix(runs) + nothing)
+    tracemalloc.start()
+    h = load(tmp_path / "a.d2d")
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()
+    assert "incident_energy" not in h.metadata
 
 
 def test_prototype_files_say_so(tmp_path: Path) -> None:

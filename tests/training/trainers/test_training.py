@@ -110,9 +110,6 @@ class TestData:
         found = self.samples(tiny_dataset, augment=("h", "k", "swap"))[3]
         assert found.counterpart is not None
         assert float((found.counterpart * found.mask).abs().max()) == 0
-        # smoothing along k and E keeps the sum along them: a moved counterpart still has the same total
-        measured = ~found.mask
-        assert float((found.x * measured).sum()) > 0
         correlation = np.corrcoef(found.x.flatten(), found.counterpart.flatten())[0, 1]
         assert correlation > 0.6
 
@@ -139,8 +136,12 @@ class TestData:
         one, two = halves(np.array([0, 0, 0, 1, 1]), 0)
         assert sorted([*one, *two]) == [0, 1, 2, 3, 4]
 
-    @pytest.mark.parametrize("damage", ["description", "mask", "shard"])
-    def test_damaged_data_are_refused(self, damage: str, tiny_dataset: Path, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        ("damage", "words"), [("description", "dataset.json"), ("mask", "mask"), ("shard", r"00001\.h5")]
+    )
+    def test_damaged_data_are_refused(
+        self, damage: str, words: str, tiny_dataset: Path, tmp_path: Path
+    ) -> None:
         folder = tmp_path / "set"
         shutil.copytree(tiny_dataset, folder)
         if damage == "description":
@@ -149,7 +150,7 @@ class TestData:
             np.save(folder / "mask.npy", np.zeros((2, 2), dtype=bool))
         if damage == "shard":
             (folder / "shards" / "00001.h5").write_bytes(b"nothing")
-        with pytest.raises(Exp2SimError):
+        with pytest.raises(Exp2SimError, match=words):
             open_dataset(folder).read("convolved", np.arange(20))
 
 
@@ -367,7 +368,7 @@ class TestDuqRun:
         path.write_text(re.sub(r'folder = ".*"', f'folder = "{folder}"', text))
         assert train(path, out=tmp_path / "run") == "finished"
         best = json.loads((tmp_path / "run" / "best" / "best.json").read_text())["classifier"]
-        assert 0 <= best["metrics"]["null_magnet"] <= 1
+        assert set(best["metrics"]) >= {"null_magnet", "null_zeros"}
 
     def test_panels_and_classes_are_those_of_the_data(
         self, duq_recipe: Callable[..., Path], tmp_path: Path

@@ -265,6 +265,14 @@ def _field(description: Description, g: Floats, lattice: Floats) -> Floats | Non
     if description.field is None:
         return None
     along = _direction(description.field.direction, lattice, "the direction of the field")
+    for number, twin in enumerate(description.twins, start=1):
+        matrix = twin.matrix()
+        if np.abs(np.linalg.det(matrix) * matrix @ along - along).max() > 1e-6:  # a field is an axial vector
+            raise Exp2SimError(
+                f"Twin {number} of {description.name} sees the field from another side.",
+                reason="The field stays where it is as the crystal is turned, and its moments turn with it.",
+                fix="Turn twins about the field, with angle and about, or describe each for itself.",
+            )
     return np.asarray(-BOHR_MAGNETON * description.field.tesla * (along @ g))
 
 

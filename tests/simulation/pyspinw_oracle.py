@@ -1,6 +1,7 @@
-"""Solve descriptions by pySpinW, and record what it gives: ``python -m tests.simulation.pyspinw_oracle``.
+"""Solve descriptions by pySpinW, record what it gives and print how far that is from what is solved here.
 
-That needs ``pip install pyspinw``; the tests compare with what is recorded.
+``python -m tests.simulation.pyspinw_oracle`` needs ``pip install pyspinw``; the tests compare with
+what is recorded.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mantid_exp2sim.simulation import spin_waves as spinwave
 from mantid_exp2sim.simulation.crystal import Assembly, assemble
 from mantid_exp2sim.simulation.material import Description
 from tests.simulation.spin_models import MODELS
@@ -102,16 +104,38 @@ def standard(cell: FloatArray) -> tuple[tuple[float, ...], FloatArray]:
     return (*(float(v) for v in lengths), *(float(v) for v in angles)), np.stack([x, np.cross(z, x), z])
 
 
+def solved(description: Description, q: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Energies (nq, modes) in meV, ascending, and intensities per magnetic cell without form factors."""
+    assembly = assemble(description)
+    structure, bonds, anisotropy = assembly.hamiltonian(description.values)
+    spinwave.refuse_torque(description.name, structure, bonds, anisotropy)
+    omega, sab = spinwave.solve(structure, bonds, assembly.to_cell(q), anisotropy=anisotropy)
+    unit = q @ np.linalg.inv(description.lattice.vectors()).T
+    unit /= np.linalg.norm(unit, axis=1)[:, None]
+    across = np.eye(3) - unit[:, :, None] * unit[:, None, :]
+    intensity = np.einsum("qab,qmab->qm", across, sab).real
+    order = np.argsort(omega, axis=1)
+    return np.take_along_axis(omega, order, axis=1), np.take_along_axis(intensity, order, axis=1)
+
+
+def of_equal_energy(omega: FloatArray, intensity: FloatArray) -> FloatArray:
+    """The intensity (nq, modes) of all modes at the energy of each: those of one energy mix at will."""
+    same = np.abs(omega[:, :, None] - omega[:, None]) < 1e-4
+    return np.asarray(np.einsum("qmn,qn->qm", same, intensity))
+
+
 def main() -> None:
     pyspinw = importlib.import_module("pyspinw")
-
     recorded = {}
     for name, description in MODELS.items():
-        energies, intensities = solve(pyspinw, description, Q)
+        (energies, intensities), (omega, intensity) = solve(pyspinw, description, Q), solved(description, Q)
         recorded[name] = {
-            "energies": energies.round(9).tolist(),
+            "energies": energies.round(10).tolist(),
             "intensities": intensities.round(10).tolist(),
         }
+        theirs, ours = of_equal_energy(omega, intensities), of_equal_energy(omega, intensity)
+        error = np.abs(theirs - ours).max() / np.abs(ours).max()
+        print(f"{name:18} energies {np.abs(energies - omega).max():.1e} meV, intensities {error:.1e}")
     lines = (f"{json.dumps(name)}: {json.dumps(numbers)}" for name, numbers in recorded.items())
     RECORDED.write_text("{" + ",\n".join(lines) + "}\n", encoding="utf-8")
 

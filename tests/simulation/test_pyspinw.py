@@ -8,36 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mantid_exp2sim.simulation import spin_waves as spinwave
-from mantid_exp2sim.simulation.crystal import assemble
 from mantid_exp2sim.simulation.material import Description, read_description, shipped
-from tests.simulation.pyspinw_oracle import RECORDED, FloatArray, Q, solve
+from tests.simulation.pyspinw_oracle import RECORDED, FloatArray, Q, of_equal_energy, solve, solved
 from tests.simulation.spin_models import MODELS
 
 
 @pytest.fixture(scope="module")
 def pyspinw() -> Any:
     return pytest.importorskip("pyspinw", minversion="1.1.0b2", exc_type=ImportError)
-
-
-def solved(description: Description, q: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Energies (nq, modes) in meV, ascending, and intensities per magnetic cell without form factors."""
-    assembly = assemble(description)
-    structure, bonds, anisotropy = assembly.hamiltonian(description.values)
-    spinwave.refuse_torque(description.name, structure, bonds, anisotropy)
-    omega, sab = spinwave.solve(structure, bonds, assembly.to_cell(q), anisotropy=anisotropy)
-    unit = q @ np.linalg.inv(description.lattice.vectors()).T
-    unit /= np.linalg.norm(unit, axis=1)[:, None]
-    across = np.eye(3) - unit[:, :, None] * unit[:, None, :]
-    intensity = np.einsum("qab,qmab->qm", across, sab).real
-    order = np.argsort(omega, axis=1)
-    return np.take_along_axis(omega, order, axis=1), np.take_along_axis(intensity, order, axis=1)
-
-
-def of_equal_energy(omega: FloatArray, intensity: FloatArray) -> FloatArray:
-    """The intensity (nq, modes) of all modes at the energy of each: those of one energy mix at will."""
-    same = np.abs(omega[:, :, None] - omega[:, None]) < 1e-4
-    return np.asarray(np.einsum("qmn,qn->qm", same, intensity))
 
 
 def check(description: Description, q: FloatArray, energies: FloatArray, intensities: FloatArray) -> None:

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.simulation import spin_waves as spinwave
+from mantid_exp2sim.simulation.binning import KINDS, Binning
 from mantid_exp2sim.simulation.constants import BOHR_MAGNETON
 from mantid_exp2sim.simulation.crystal import assemble
 from mantid_exp2sim.simulation.material import Description
+from mantid_exp2sim.simulation.options import Options
 from mantid_exp2sim.simulation.spectrum import solve_material
 from tests.simulation import spin_models
 from tests.simulation.spin_models import HEXAGONAL, MODELS, TETRAGONAL, bond, model, site
@@ -123,6 +125,25 @@ def test_a_commensurate_spiral_is_that_of_its_magnetic_cell() -> None:
         np.testing.assert_allclose(sums[0], sums[1] / 5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("chain", "grid", "within"), [(0.0, 40, 0.01), (-0.05, 16, 0.05)])
+def test_volumes_of_a_spiral_are_those_of_its_magnetic_cell(chain: float, grid: int, within: float) -> None:
+    """The 120° order in three sites and in a rotating frame; the grid under the bins is another one."""
+    edges = np.linspace(-1, 1, 9)
+    binning, options = Binning(edges, edges, np.linspace(0.5, 7, 6), 16.0), Options(grid=grid)
+    volumes = []
+    for description in (spin_models.triangular(), spin_models.triangular_spiral()):
+        raw: dict[str, Any] = description.model_dump(mode="json") | {"view": VIEW}
+        if chain:
+            raw["parameters"]["Jc"] = {"value": chain}
+            raw["bonds"].append(bond("Jc", vectors=[[0, 0, 1]]))
+        waves = solve_material(Description.model_validate(raw), options=options)
+        volumes.append({kind: waves.volume(binning, kind) for kind in KINDS})
+    for kind in KINDS:
+        cell, frame = (volume[kind] for volume in volumes)
+        limit = 1e-9 if kind == "centre" else within
+        assert np.linalg.norm(frame - cell) < limit * np.linalg.norm(cell), kind
+
+
 def test_a_field_turns_moments_towards_it() -> None:
     """Moments along the field are stable and cost g μ_B B; against it they are refused."""
     field = {"tesla": 10.0, "direction": [0, 0, 1]}
@@ -166,6 +187,10 @@ SPIRAL = {"propagation": [0.2, 0, 0], "axis": [0, 0, 1]}
         ({"anisotropy": [{"parameter": "J"}]}, "one of axis and matrix"),
         ({"anisotropy": [{"parameter": "J", "matrix": [[0, 1, 0], [0, 0, 0], [0, 0, 0]]}]}, "is symmetric"),
         ({"field": {"tesla": 1, "direction": [0, 0, 0]}}, "has no length"),
+        (
+            {"field": {"tesla": 1, "direction": [1, 0, 0]}, "twins": [{}, {"angle": 90}]},
+            "Twin 2 of wrong",
+        ),
         ({"twins": [{"angle": 90, "axes": "y,x,z"}]}, "one of angle, rotation and axes"),
         ({"twins": [{"angle": 90, "about": [0, 0, 0]}]}, "about has no length"),
         ({"rotating_frame": SPIRAL | {"propagation": [0.5, 0, 0]}}, "is collinear"),

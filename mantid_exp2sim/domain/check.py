@@ -170,7 +170,8 @@ def require_domain(prepared: Prepared, direction: Direction) -> DomainReport:
             f"({report.words()}).",
             reason=f"They differ more from its {kind} training data than anything of that kind that "
             "was seen, so its result cannot be trusted.",
-            fix="Check axes, units and mask (`exp2sim check`), use another model, or force it "
+            fix="Check axes, units and mask (`exp2sim check`), use another model or the known resolution "
+            "(method richardson-lucy or resolution), or force it "
             "(`--force`, property Force, force=True).",
             p_value=report.p_value,
             score=report.score,

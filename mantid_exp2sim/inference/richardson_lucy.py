@@ -56,12 +56,12 @@ def iterates(blur: MeasuredBlur, y: npt.ArrayLike) -> Iterator[tuple[Singles, Si
     data = positive(blur, np.asarray(y, dtype=np.float32))
     floor = np.float32(1e-6 * float(data.mean()) + 1e-30)
     reach = np.maximum(blur.adjoint(np.ones_like(data)), np.float32(1e-3))
-    x = np.maximum(blur.blur(data), floor) * blur.measured
+    x: Singles = np.maximum(blur.blur(data), floor) * blur.measured
     while True:
         again = np.maximum(blur.blur(x), floor) * blur.measured
         yield x, again
         ratio = np.divide(data, again, out=np.zeros_like(data), where=again > 0)
-        x = x * (blur.adjoint(ratio) / reach)
+        x = np.asarray(x * blur.adjoint(ratio) / reach, dtype=np.float32)
 
 
 def positive(blur: MeasuredBlur, y: Singles) -> Singles:
@@ -72,7 +72,8 @@ def positive(blur: MeasuredBlur, y: Singles) -> Singles:
     mean = np.maximum(blur.blur(y), 0)
     for _ in range(2):
         around = blur.blur(data)
-        data = data * np.minimum(np.divide(mean, around, out=np.zeros_like(mean), where=around > 0), 1)
+        share = np.divide(mean, around, out=np.zeros_like(mean), where=around > 0)
+        data = data * np.minimum(share, np.float32(1))
     return data
 
 

@@ -74,7 +74,8 @@ def read(path: Path, *, lattice: tuple[float, float] | None = None) -> Histogram
     -------
     Histogram
         Axes (|Q|, DeltaE) or ([H,0,0], [0,K,0], DeltaE), in the file's unit of intensity; the metadata hold
-        ``incident_energy`` (meV), ``psi`` (degrees, where known) and ``chopper_frequency`` (Hz, where known).
+        ``incident_energy`` (meV) and, where known, ``instrument``, ``psi`` (degrees) and
+        ``chopper_frequency`` (Hz).
 
     Raises
     ------
@@ -133,6 +134,8 @@ def _run(entry: NexusTree) -> Run:
         mask |= ~np.isfinite(signal) | ~np.isfinite(variance)
         numbers["ki_over_kf_scaling"] = 1.0
     metadata: dict[str, Any] = {"format": "nxspe", "incident_energy": incident}
+    if (name := entry.value("instrument/name")) is not None and name.text().strip():
+        metadata["instrument"] = name.text().strip()
     metadata |= {key: number for key, number in numbers.items() if number is not None}
     width = entry.value("data/azimuthal_width")
     is_rings = width is not None and width.data.dtype.kind in "iuf" and bool(np.any(width.data > RING))

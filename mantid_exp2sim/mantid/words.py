@@ -25,7 +25,8 @@ _FIXES: Mapping[type[Exp2SimError], str] = {
     IncompleteMosaicError: "Give one workspace for each incident energy and set AsOneMeasurement, "
     "or use another model.",
     NotFiniteError: "Check the units of the data, or set ScaleFactor or AutoScale.",
-    OutsideDomainError: "Check axes, units and gaps (CheckModelDomainMD), use another model, or set Force.",
+    OutsideDomainError: "Check axes, units and gaps (CheckModelDomainMD), set Method or "
+    "use another model, or set Force.",
 }
 _OPTIONS = {
     "scale": "Set ScaleFactor to a number, and leave AutoScale out.",

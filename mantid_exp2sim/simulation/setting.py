@@ -31,7 +31,7 @@ class Setting:
     incident_energy
         meV.
     frequency
-        Of the chopper in Hz; by default that of the instrument's table.
+        Of the chopper in Hz; by default that of the file, else of the instrument's table.
     package
         Slit package; by default the instrument's.
     lattice
@@ -107,15 +107,26 @@ def complete(setting: Setting, histogram: Histogram, whole: Histogram | None = N
     sources: dict[str, Source] = {}
     instrument = _instrument(setting, whole, sources)
     energy = _incident_energy(setting, histogram, whole, sources)
-    if setting.frequency is not None:
-        if not 0 < setting.frequency < np.inf:
-            raise OptionError(
-                f"The chopper frequency is {setting.frequency:g}.",
-                fix="Give a positive number of Hz.",
-                option="frequency",
-            )
-        instrument = instrument.model_copy(update={"frequencies": ((energy, float(setting.frequency)),)})
+    frequency = _frequency(setting, whole, sources)
+    if frequency is not None:
+        instrument = instrument.model_copy(update={"frequencies": ((energy, frequency),)})
     return Measured(instrument, energy, _lattice(setting, whole, sources), sources, setting)
+
+
+def _frequency(setting: Setting, whole: Histogram, sources: dict[str, Source]) -> float | None:
+    """The frequency of the chopper in Hz; None is that of the instrument's table."""
+    frequency, told = setting.frequency, whole.metadata.get("chopper_frequency")
+    if frequency is not None:
+        sources["frequency"] = "given"
+    elif isinstance(told, int | float) and 0 < told < np.inf:
+        frequency, sources["frequency"] = float(told), "from the file"
+    if frequency is not None and not 0 < frequency < np.inf:
+        raise OptionError(
+            f"The chopper frequency is {frequency:g}.",
+            fix="Give a positive number of Hz.",
+            option="frequency",
+        )
+    return None if frequency is None else float(frequency)
 
 
 def _instrument(setting: Setting, whole: Histogram, sources: dict[str, Source]) -> Instrument:

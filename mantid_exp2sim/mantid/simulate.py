@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +25,12 @@ MODELS = {
 """The spin-wave models of the half-doped bilayer manganite, and their six parameters in meV."""
 KINDS = ("convolved", "integrated", "centre")
 SETTING = ("Instrument", "Package", "Frequency", "WidthScale")
+_PROPERTIES = {
+    "package": "Package",
+    "frequency": "Frequency",
+    "width_scale": "WidthScale",
+    "incident_energy": "IncidentEnergy",
+}
 GAPS = ("Detectors", "Template", "None")
 MAX_BINS = 50_000_000
 _Q = (-40 / 39, 40 / 39, 40)
@@ -112,27 +116,11 @@ def instrument(algorithm: Any) -> Instrument:
     from mantid_exp2sim.simulation.instrument import load_instrument
 
     name, package, frequency, width_scale = (algorithm.getProperty(name).value for name in SETTING)
-    usual = load_instrument(str(name))
-    with _blamed("Package"):
-        usual = usual.with_setting(package=str(package) or None)
-    with _blamed("Frequency"):
-        usual = usual.with_setting(frequency=frequency or None)
-    with _blamed("WidthScale"):
-        usual = usual.scaled(width_scale)
-    with _blamed("IncidentEnergy"):
-        usual.refuse_shut(grid(algorithm).incident_energy)
-    return usual
-
-
-@contextmanager
-def _blamed(option: str) -> Iterator[None]:
-    """Say of an error to which property it belongs."""
-    try:
-        yield
-    except OptionError:
-        raise
-    except Exp2SimError as error:
-        raise OptionError(error.summary, reason=error.reason, fix=error.fix, option=option) from error
+    spectrometer = load_instrument(str(name)).with_setting(
+        package=str(package) or None, frequency=frequency or None, width_scale=width_scale
+    )
+    spectrometer.refuse_shut(grid(algorithm).incident_energy)
+    return spectrometer
 
 
 def parameters(algorithm: Any) -> list[float]:
@@ -238,8 +226,8 @@ def issues(algorithm: Any) -> mdalgorithm.Issues:
         try:
             validate(algorithm)
         except Exp2SimError as error:
-            key = error.option if isinstance(error, OptionError) else "TemplateWorkspace"
-            messages[key] = str(error)
+            option = error.option if isinstance(error, OptionError) else "TemplateWorkspace"
+            messages[_PROPERTIES.get(option, option)] = str(error)
     return messages
 
 

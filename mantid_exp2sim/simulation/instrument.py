@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.errors import Exp2SimError, IncidentEnergyError, OptionError
 from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.simulation.banks import Bank, maps_banks
 from mantid_exp2sim.simulation.choppers import Disc, Package
@@ -176,25 +176,29 @@ class Instrument(BaseModel):
         summary = f"{self.name} has no package {name!r}."
         if same:
             summary = f"{self.name} has {len(same)} packages with {name!r} in their names."
-        raise Exp2SimError(
+        raise OptionError(
             summary,
             reason=f"It has: {', '.join(package.name for package in packages) or 'one without a name'}.",
             fix="Choose one of these or none, or give a file of the instrument with other slits.",
+            option="package",
         )
 
     def with_frequency(self, frequency: float) -> Self:
         """Return the instrument with its chopper at ``frequency`` (Hz) for every incident energy.
 
+        It may be 1 % out of ``frequency_range``: files hold what was read back.
+
         >>> MAPS.with_frequency(400.0).frequency(70.0)
         400.0
         """
         low, high = self.frequency_range or (0.0, np.inf)
-        if not (0 < frequency < np.inf and low <= frequency <= high):
+        if not (0 < frequency < np.inf and 0.99 * low <= frequency <= 1.01 * high):
             turns = f"{low:g} to {high:g}" if self.frequency_range else "a positive number of"
-            raise Exp2SimError(
+            raise OptionError(
                 f"The chopper frequency is {frequency:g} Hz.",
                 reason=f"The chopper of {self.name} turns at {turns} Hz.",
                 fix="Choose a frequency in this range, or leave it out for that of the instrument's table.",
+                option="frequency",
             )
         return self.model_copy(update={"frequencies": ((1.0, float(frequency)),)})
 
@@ -210,10 +214,11 @@ class Instrument(BaseModel):
         2.2
         """
         if not 0 < width_scale < np.inf:
-            raise Exp2SimError(
+            raise OptionError(
                 f"The width scale is {width_scale:g}.",
                 reason="It is the factor on all widths of the resolution.",
                 fix="Give a positive number; 1 leaves the widths as they are.",
+                option="width_scale",
             )
         return self.model_copy(update={"width_scale": self.width_scale * width_scale})
 
@@ -229,10 +234,11 @@ class Instrument(BaseModel):
         if low <= incident_energy <= high:
             at = f"{self.frequency(incident_energy):g} Hz"
             reason = f"At {at} the slits turn away before the neutrons are through."
-        raise Exp2SimError(
+        raise IncidentEnergyError(
             f"The chopper of {self.name} is shut for neutrons of {incident_energy:g} meV.",
             reason=reason,
             fix="Choose another incident energy, package or frequency, or give a file with other slits.",
+            value=incident_energy,
         )
 
     def is_open(self, incident_energy: float) -> bool:

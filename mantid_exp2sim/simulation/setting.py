@@ -107,26 +107,25 @@ def complete(setting: Setting, histogram: Histogram, whole: Histogram | None = N
     sources: dict[str, Source] = {}
     instrument = _instrument(setting, whole, sources)
     energy = _incident_energy(setting, histogram, whole, sources)
-    frequency = _frequency(setting, whole, sources)
-    if frequency is not None:
-        instrument = instrument.model_copy(update={"frequencies": ((energy, frequency),)})
     return Measured(instrument, energy, _lattice(setting, whole, sources), sources, setting)
 
 
 def _frequency(setting: Setting, whole: Histogram, sources: dict[str, Source]) -> float | None:
     """The frequency of the chopper in Hz; None is that of the instrument's table."""
-    frequency, told = setting.frequency, whole.metadata.get("chopper_frequency")
-    if frequency is not None:
+    if setting.frequency is not None:
         sources["frequency"] = "given"
-    elif isinstance(told, int | float) and 0 < told < np.inf:
-        frequency, sources["frequency"] = float(told), "from the file"
-    if frequency is not None and not 0 < frequency < np.inf:
-        raise OptionError(
-            f"The chopper frequency is {frequency:g}.",
-            fix="Give a positive number of Hz.",
-            option="frequency",
-        )
-    return None if frequency is None else float(frequency)
+        return setting.frequency
+    told = _told(whole, sources).get("frequency", whole.metadata.get("chopper_frequency"))
+    if not isinstance(told, int | float) or not 0 < told < np.inf:
+        return None
+    sources["frequency"] = "from the file"
+    return float(told)
+
+
+def _told(whole: Histogram, sources: Mapping[str, Source]) -> Mapping[str, Any]:
+    """What a simulation says of the instrument that it names."""
+    steps = _steps(whole) if sources["instrument"] == "from the file" else []
+    return steps[0] if steps else {}
 
 
 def _instrument(setting: Setting, whole: Histogram, sources: dict[str, Source]) -> Instrument:
@@ -147,9 +146,12 @@ def _instrument(setting: Setting, whole: Histogram, sources: dict[str, Source]) 
         )
     if not isinstance(instrument, Instrument):
         instrument = load_instrument(str(instrument))
-    if setting.package is not None:
-        instrument = instrument.with_package(setting.package)
-    return instrument.scaled(setting.width_scale)
+    told = _told(whole, sources)
+    return instrument.with_setting(
+        package=told.get("package") if setting.package is None else setting.package,
+        frequency=_frequency(setting, whole, sources),
+        width_scale=setting.width_scale * told.get("width_scale", 1.0),
+    )
 
 
 def _told_instrument(histogram: Histogram) -> str | None:

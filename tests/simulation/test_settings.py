@@ -10,7 +10,9 @@ import pytest
 
 from mantid_exp2sim import Binning, Exp2SimError, repetitions, resolution, simulate
 from mantid_exp2sim.cli import main
+from mantid_exp2sim.errors import OptionError
 from mantid_exp2sim.simulation.instrument import MAPS, load_instrument, shipped_instruments
+from mantid_exp2sim.simulation.setting import Setting, complete
 from mantid_exp2sim.training.datasets.simulation_recipe import read_recipe
 
 NAMES = ["MAPS", *shipped_instruments()]
@@ -97,6 +99,21 @@ def test_a_simulation_is_wider_with_a_wider_package_and_says_which() -> None:
     assert wide.metadata["history"][0]["package"] == "S"
     assert wide.metadata["history"][0]["frequency"] == 200.0
     assert "package" not in usual.metadata["history"][0]
+
+
+def test_a_simulation_tells_how_its_instrument_was_set() -> None:
+    """What takes the resolution out again needs no setting, and refuses one that cannot be."""
+    chosen: dict[str, Any] = {"package": "S", "frequency": 200.0, "width_scale": 1.2}
+    binning = Binning.regular(24.0, bins=(4, 4, 4))
+    volume = simulate("rb2mnf4", binning=binning, instrument="MERLIN", grid=6, **chosen)
+    merlin = load_instrument("MERLIN")
+    assert complete(Setting(), volume).instrument == merlin.with_setting(**chosen)
+    other = complete(Setting(package="G"), volume).instrument
+    assert other == merlin.with_setting(**chosen | {"package": "G"})
+    given = complete(Setting(instrument="MERLIN"), volume).instrument
+    assert given == merlin
+    with pytest.raises(OptionError, match="chopper frequency is 700"):
+        complete(Setting(frequency=700.0), volume)
 
 
 def test_recipes_choose_package_and_frequency(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_auto_takes_the_known_resolution_where_the_model_does_not_take_the_data(
         (histogram(*AXES["cut"]), {"instrument": "MERLIN"}, "--lattice"),
         (histogram(*AXES["cut"], energy=None), {"instrument": "MERLIN"}, "--incident-energy"),
         (histogram(*AXES["energy"]), {"instrument": "HUBBLE"}, "no instrument 'HUBBLE'"),
-        (histogram(*AXES["energy"]), {"instrument": "MERLIN", "frequency": -3.0}, "positive number of Hz"),
+        (histogram(*AXES["energy"]), {"instrument": "MERLIN", "frequency": -3.0}, "turns at 50 to 600 Hz"),
         (histogram(*AXES["energy"]), {"instrument": "MERLIN", "lattice": (1, 2)}, "Give a, b and c"),
         (histogram(*AXES["energy"]), {"instrument": "MERLIN", "background": "rough"}, "Choose none"),
         (histogram(*AXES["energy"]), {"instrument": "MERLIN", "replicas": 1}, "whole number from 2"),

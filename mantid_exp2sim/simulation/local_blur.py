@@ -55,18 +55,18 @@ class LocalBlur:
 
     def spread(self, x: Singles) -> Singles:
         """Compute the weighted sums over what is inside: K x."""
-        total = np.zeros(self.shape, dtype=np.float32)
+        total, part = np.zeros((2, *self.shape), dtype=np.float32)
         for offset, weight in zip(self.offsets, self.weights, strict=True):
             target, source = _slices(offset)
-            total[target] += weight[target] * x[source]
+            total[target] += np.multiply(weight[target], x[source], out=part[target])
         return total
 
     def gather(self, y: Singles) -> Singles:
         """Apply the transpose of `spread`: Kᵀ y."""
-        total = np.zeros(self.shape, dtype=np.float32)
+        total, part = np.zeros((2, *self.shape), dtype=np.float32)
         for offset, weight in zip(self.offsets, self.weights, strict=True):
             target, source = _slices(offset)
-            total[source] += weight[target] * y[target]
+            total[source] += np.multiply(weight[target], y[target], out=part[target])
         return total
 
     def on(self, mask: Booleans | None = None) -> MeasuredBlur:

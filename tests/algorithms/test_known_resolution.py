@@ -11,7 +11,7 @@ import mantid_exp2sim
 from mantid_exp2sim.mantid import workspace as mdworkspace
 
 SETTING = {"Instrument": "MERLIN", "Lattice": ["4", "4", "6"]}
-SAME = {"instrument": "MERLIN", "lattice": (4.0, 4.0, 6.0)}
+SAME: dict[str, Any] = {"instrument": "MERLIN", "lattice": (4.0, 4.0, 6.0)}
 
 
 @pytest.mark.parametrize("order", ["hke", "ekh", "lhke", "eh"])

@@ -12,19 +12,20 @@ from hypothesis import strategies as st
 import mantid_exp2sim
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Histogram
-from mantid_exp2sim.simulation.binning import Binning
+from mantid_exp2sim.simulation.binning import Binning, Kind
 from mantid_exp2sim.simulation.measurement import simulate
 
-CLASSICAL = {"method": "richardson-lucy", "instrument": "MERLIN", "lattice": (4.0, 4.0, 6.0)}
+CLASSICAL: dict[str, Any] = {"method": "richardson-lucy", "instrument": "MERLIN", "lattice": (4.0, 4.0, 6.0)}
 
 
 @pytest.fixture(scope="module")
 def pair() -> tuple[Histogram, Histogram]:
     """A noisy measurement of a square-lattice antiferromagnet on ARCS, and its truth."""
     binning = Binning.regular(50.0, bins=(30, 30, 16))
+    kinds: tuple[tuple[Kind, float], ...] = (("convolved", 0.1), ("integrated", 0.0))
     both = [
         simulate("rb2mnf4", {"J1": 2.0}, binning=binning, kind=kind, instrument="ARCS", grid=30, noise=noise)
-        for kind, noise in (("convolved", 0.1), ("integrated", 0.0))
+        for kind, noise in kinds
     ]
     return both[0], both[1]
 

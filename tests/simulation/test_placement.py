@@ -6,13 +6,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Histogram
+from mantid_exp2sim.simulation.binning import Binning
 from mantid_exp2sim.simulation.instrument import MAPS, load_instrument
+from mantid_exp2sim.simulation.local_blur import local_blur
+from mantid_exp2sim.simulation.manganite import BEST_FIT, LATTICE
+from mantid_exp2sim.simulation.manganite_spectrum import solve_manganite
 from mantid_exp2sim.simulation.material import Lattice
+from mantid_exp2sim.simulation.options import Options
 from mantid_exp2sim.simulation.placement import direction_of, place
 from mantid_exp2sim.simulation.resolution import covariance
+from mantid_exp2sim.simulation.resolution_operator import ResolutionOperator
 from mantid_exp2sim.simulation.widths import resolution
 
 CUBE = Lattice(a=4.0, b=4.0, c=4.0)
@@ -78,6 +85,27 @@ def test_integrated_ranges_say_where_a_slice_lies() -> None:
     h, energy = np.array([0.5]), np.array([20.0])
     expected = whole.covariances([h, np.array([1.0]), np.array([0.0]), energy])[0, 0, 0, 0]
     np.testing.assert_allclose(cut.covariances([h, energy])[0, 0], expected[np.ix_([0, 3], [0, 3])])
+
+
+@pytest.mark.parametrize("energies", [10, 40], ids=["windows", "fine bins"])
+def test_the_blur_is_that_of_simulated_pairs(energies: int) -> None:
+    """At least 55 % of the way from `integrated` to `convolved`, and as the operator of the training."""
+    binning = Binning.regular(140.0, bins=(30, 30, energies))
+    waves = solve_manganite("Goodenough", BEST_FIT["Goodenough"], Options(grid=20))
+    sharp, seen = (waves.volume(binning, kind) for kind in ("integrated", "convolved"))
+    axes = (
+        Axis("[H,0,0]", binning.h_edges, unit="r.l.u.", frame="HKL"),
+        Axis("[0,K,0]", binning.k_edges, unit="r.l.u.", frame="HKL"),
+        Axis("DeltaE", binning.energy_edges, unit="meV"),
+    )
+    lattice = Lattice(a=LATTICE[0], b=LATTICE[1], c=LATTICE[2])
+    placement = place(data(*axes), MAPS, 140.0, lattice=lattice)
+    again = local_blur([a.edges for a in axes], placement.covariances).on().blur(sharp)
+    error, before = np.linalg.norm(again - seen), np.linalg.norm(sharp - seen)
+    assert error < 0.45 * before
+    x, energy = torch.from_numpy(sharp)[None].float(), torch.tensor([140.0])
+    other = ResolutionOperator([binning])(x, energy)[0].numpy()
+    assert np.linalg.norm(again - other) < 0.04 * np.linalg.norm(seen)
 
 
 def test_directions_that_are_not_normal_are_coordinates() -> None:

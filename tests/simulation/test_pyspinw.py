@@ -15,7 +15,7 @@ from tests.simulation.spin_models import MODELS
 
 @pytest.fixture(scope="module")
 def pyspinw() -> Any:
-    return pytest.importorskip("pyspinw", minversion="1.1.0b2", exc_type=ImportError)
+    return pytest.importorskip("pyspinw", exc_type=ImportError)  # 1.1 was tried; it tells no version
 
 
 def check(description: Description, q: FloatArray, energies: FloatArray, intensities: FloatArray) -> None:

@@ -55,7 +55,8 @@ class LocalBlur:
 
     def spread(self, x: Singles) -> Singles:
         """Compute the weighted sums over what is inside: K x."""
-        total, part = np.zeros((2, *self.shape), dtype=np.float32)
+        total = np.zeros(self.shape, dtype=np.float32)
+        part = np.empty_like(total)
         for offset, weight in zip(self.offsets, self.weights, strict=True):
             target, source = _slices(offset)
             total[target] += np.multiply(weight[target], x[source], out=part[target])
@@ -63,7 +64,8 @@ class LocalBlur:
 
     def gather(self, y: Singles) -> Singles:
         """Apply the transpose of `spread`: Kᵀ y."""
-        total, part = np.zeros((2, *self.shape), dtype=np.float32)
+        total = np.zeros(self.shape, dtype=np.float32)
+        part = np.empty_like(total)
         for offset, weight in zip(self.offsets, self.weights, strict=True):
             target, source = _slices(offset)
             total[source] += np.multiply(weight[target], y[target], out=part[target])

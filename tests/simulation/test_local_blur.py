@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Floats
-from mantid_exp2sim.simulation.local_blur import FILLED, Covariances, LocalBlur, local_blur
+from mantid_exp2sim.histogram import Booleans, Floats
+from mantid_exp2sim.simulation.local_blur import FILLED, Covariances, LocalBlur, Singles, local_blur
 
 WIDTHS = np.array([0.05, 0.08, 1.4])
 CORRELATIONS = np.array([[1.0, 0.3, -0.6], [0.3, 1.0, 0.4], [-0.6, 0.4, 1.0]])
@@ -28,7 +28,7 @@ def wider_with_energy(centres: list[Floats]) -> Floats:
     covariance = CORRELATIONS * np.outer(WIDTHS, WIDTHS)
     growth = 1 + 0.5 * (centres[-1] - EDGES[2][0]) / np.ptp(EDGES[2])
     shape = (*(c.size for c in centres), 1, 1)
-    return covariance * np.broadcast_to((growth**2)[:, None, None], shape)
+    return np.asarray(covariance * np.broadcast_to((growth**2)[:, None, None], shape))
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,8 @@ def blur() -> LocalBlur:
     return local_blur(EDGES, wider_with_energy)
 
 
-def masks(seed: int, share: float) -> Floats:
-    return np.random.default_rng(seed).random((32, 14, 30)) < share
+def masks(seed: int, share: float) -> Booleans:
+    return np.asarray(np.random.default_rng(seed).random((32, 14, 30)) < share)
 
 
 @given(seed=st.integers(0, 99), share=st.sampled_from([0.0, 0.3, 0.9]))
@@ -68,12 +68,12 @@ def test_masked_values_are_not_read(blur: LocalBlur) -> None:
 
 def test_norm_is_that_of_an_average(blur: LocalBlur) -> None:
     """Power iteration: blurring does not make anything larger, beyond the unknown bins at the borders."""
-    x = np.random.default_rng(3).random(blur.shape)
+    x: Singles = np.random.default_rng(3).random(blur.shape).astype(np.float32)
     resolution = blur.on()
     for _ in range(40):
         x = resolution.adjoint(resolution.blur(x))
         norm = float(np.linalg.norm(x))
-        x = x / norm
+        x = np.asarray(x / norm)
     assert 0.98 < norm**0.5 < 1.25
 
 

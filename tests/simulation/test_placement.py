@@ -120,7 +120,8 @@ def test_directions_that_are_not_normal_are_coordinates() -> None:
     q = across @ (0.3 * steps[0] + 0.2 * steps[1])
     to_q = np.zeros((3, 3))
     to_q[:2, :2], to_q[2, 2] = (steps @ across.T).T, 1
-    np.testing.assert_allclose(to_q @ got @ to_q.T, covariance(MAPS, *q, 10.0, 50.0), rtol=1e-9, atol=1e-12)
+    expected = covariance(MAPS, q[0], q[1], 10.0, 50.0)
+    np.testing.assert_allclose(to_q @ got @ to_q.T, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_what_no_neutron_reaches_has_a_finite_covariance() -> None:

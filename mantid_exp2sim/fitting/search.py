@@ -22,7 +22,7 @@ Tell = Callable[[str], None]
 
 COARSE, MIDDLE = 8, 12
 """Grids of the starts, and of the first Gauss-Newton runs."""
-REFINED = 6
+REFINED = 5
 """Starts that are refined."""
 SAME_MODE = 0.5
 """Distance in standard deviations below which two ends are one mode."""
@@ -195,7 +195,7 @@ def explore(objective: Objective, tell: Tell) -> list[Mode]:
     """Look for modes on coarse grids, the best first: starts, a few steps of many, then more of few."""
     grid = min(MIDDLE, objective.options.grid)
     places = coarse_starts(objective, tell)[:REFINED]
-    for width, steps in ((REFINED, 4), (REFINED // 2, 12)):
+    for width, steps in ((REFINED, 4), (2, 8)):
         modes: list[Mode] = []
         for place in places[:width]:
             _add(modes, refine(objective, place, grid, tell, steps=steps))

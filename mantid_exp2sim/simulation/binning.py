@@ -119,6 +119,15 @@ def radial_fits(
     instrument: Instrument, ei: float, energies: tuple[float, ...], q_max: float
 ) -> tuple[RadialResolution, ...]:
     """Fit the resolution at several energy transfers (meV), up to ``q_max`` (Å⁻¹)."""
+    unscaled = instrument.model_copy(update={"width_scale": 1.0})
+    fits = _unscaled_fits(unscaled, ei, energies, q_max)
+    return tuple(fit.scaled(instrument.width_scale) for fit in fits)
+
+
+@lru_cache(maxsize=256)
+def _unscaled_fits(
+    instrument: Instrument, ei: float, energies: tuple[float, ...], q_max: float
+) -> tuple[RadialResolution, ...]:
     return tuple(radial_fit(instrument, energy, ei, q_max) for energy in energies)
 
 

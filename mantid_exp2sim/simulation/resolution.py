@@ -7,7 +7,7 @@ and Å⁻¹.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -198,6 +198,11 @@ class RadialResolution:
     ee_q2: float
     residual: float
 
+    def scaled(self, width_scale: float) -> RadialResolution:
+        """Return the resolution with all widths times ``width_scale``."""
+        names = ("yy", "zz", "radial", "slope", "ee", "ee_q2")
+        return replace(self, **{name: getattr(self, name) * width_scale**2 for name in names})
+
 
 def radial_fit(
     instrument: Instrument, energy: float, incident_energy: float, q_max: float, *, points: int = 9
@@ -248,20 +253,17 @@ def blur_matrices(bins: Floats, lower: Floats, upper: Floats, sigma: Floats) -> 
     >>> value[:, 0].round(3).tolist()
     [0.08, 0.84, 0.08]
     """
-    width = np.diff(bins)[:, None]
     sigma = np.maximum(sigma, 1e-9)
 
-    def first(x: Floats) -> Floats:
-        return normal_cdf(x / sigma)
+    def integrals(border: Floats) -> tuple[Floats, Floats]:  # once and twice, up to each edge of the bins
+        x = bins[:, None] - border
+        once = normal_cdf(x / sigma)
+        return once, x * once + sigma * np.exp(-0.5 * (x / sigma) ** 2) / np.sqrt(2 * np.pi)
 
-    def second(x: Floats) -> Floats:
-        return np.asarray(x * first(x) + sigma * np.exp(-0.5 * (x / sigma) ** 2) / np.sqrt(2 * np.pi))
-
-    differences = [(bins[1:, None] - lower, 1), (bins[1:, None] - upper, -1)]
-    differences += [(bins[:-1, None] - lower, -1), (bins[:-1, None] - upper, 1)]
-    value = np.asarray(sum(sign * second(d) for d, sign in differences)) / width
-    slope = -np.asarray(sum(sign * first(d) for d, sign in differences)) / width
-    return value, slope
+    low, high = integrals(lower), integrals(upper)
+    width = np.diff(bins)[:, None]
+    slope, value = ((a[1:] - b[1:] - a[:-1] + b[:-1]) / width for a, b in zip(low, high, strict=True))
+    return value, -slope
 
 
 @lru_cache(maxsize=32)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mantid_exp2sim.model.registry import list_models
     from mantid_exp2sim.plotting import compare, plot
     from mantid_exp2sim.simulation.binning import Binning
+    from mantid_exp2sim.simulation.excitation_model import FunctionModel
     from mantid_exp2sim.simulation.measurement import simulate
     from mantid_exp2sim.simulation.repetitions import repetitions
     from mantid_exp2sim.simulation.widths import Resolution, resolution
@@ -43,6 +44,7 @@ _HOMES = {
     "Exp2SimError": "errors",
     "Fit": "fitting.result",
     "FitOptions": "fitting.options",
+    "FunctionModel": "simulation.excitation_model",
     "Histogram": "histogram",
     "Measurement": "fitting.options",
     "Model": "application.model",
@@ -75,6 +77,7 @@ __all__ = [
     "Exp2SimError",
     "Fit",
     "FitOptions",
+    "FunctionModel",
     "Histogram",
     "Measurement",
     "Model",

@@ -20,15 +20,17 @@ from mantid_exp2sim.fitting.result import LEAST_EXPLAINED, LEAST_P, Fit, ModelFi
 from mantid_exp2sim.fitting.sampling import sample
 from mantid_exp2sim.fitting.search import Mode, Objective, explore, polish
 from mantid_exp2sim.histogram import Floats, Histogram
+from mantid_exp2sim.simulation.excitation_model import ExcitationModel
 from mantid_exp2sim.simulation.material import Description
 
+Model = str | Path | Description | ExcitationModel
 Progress = Callable[[int, int, str], None]
 """Told of steps done, of all steps (an estimate), and of what is done now."""
 
 
 def fit(
     data: Histogram | Measurement | Sequence[Histogram | Measurement],
-    models: str | Path | Description | Sequence[str | Path | Description],
+    models: Model | Sequence[Model],
     *,
     options: FitOptions | None = None,
     progress: Progress | None = None,
@@ -41,7 +43,8 @@ def fit(
     data
         Mosaics, (h, k, E) volumes, slices or cuts: a `Histogram` (measured with MAPS) or a `Measurement`.
     models
-        As in `mantid_exp2sim.simulate`: "Goodenough", "Dimer", a description or its file.
+        As in `mantid_exp2sim.simulate`: "Goodenough", "Dimer", a description or its file, or an
+        `ExcitationModel` such as a plain function.
     options
         What is free and how long to look; see `FitOptions`.
     progress
@@ -63,7 +66,7 @@ def fit(
     """
     start, options = time.monotonic(), options or FitOptions()
     listed = [data] if isinstance(data, Histogram | Measurement) else list(data)
-    names = [models] if isinstance(models, str | Path | Description) else list(models)
+    names = list(models) if isinstance(models, Sequence) and not isinstance(models, str) else [models]
     measurements = [item if isinstance(item, Measurement) else Measurement(item) for item in listed]
     sources = prepare_data(measurements, counts=options.errors == "poisson")
     candidates = [fit_model(model, options) for model in names]

@@ -13,6 +13,7 @@ from mantid_exp2sim.fitting.data import Part
 from mantid_exp2sim.fitting.options import FitOptions
 from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.simulation.binning import Binning
+from mantid_exp2sim.simulation.excitation_model import ExcitationModel
 from mantid_exp2sim.simulation.instrument import Instrument
 from mantid_exp2sim.simulation.manganite import RANGES, ModelName
 from mantid_exp2sim.simulation.material import Description
@@ -47,7 +48,7 @@ class FitModel:
     """
 
     name: str
-    model: ModelName | Description
+    model: ModelName | Description | ExcitationModel
     constants: tuple[str, ...]
     free: tuple[Parameter, ...]
     held: dict[str, float]
@@ -117,11 +118,11 @@ def _shifted(binning: Binning, h: float, k: float) -> Binning:
     return replace(binning, h_edges=binning.h_edges + h, k_edges=binning.k_edges + k)
 
 
-def fit_model(model: str | Path | Description, options: FitOptions) -> FitModel:
+def fit_model(model: str | Path | Description | ExcitationModel, options: FitOptions) -> FitModel:
     """Find a model and set up its free parameters."""
     base = find_model(model)
     defaults = model_parameters(base)
-    ranges = dict(zip(defaults, RANGES[base] if isinstance(base, str) else base.ranges, strict=True))
+    ranges = dict(zip(defaults, _ranges(base), strict=True))
     nuisances = _nuisances(options)
     names = [*defaults, *nuisances]
     held = {name: value for name, value in options.fixed.items() if name in names}
@@ -150,6 +151,13 @@ def fit_model(model: str | Path | Description, options: FitOptions) -> FitModel:
     fitted = FitModel(title, base, tuple(defaults), tuple(free), held, tied)
     _validate_ties(fitted, names)
     return fitted
+
+
+def _ranges(model: ModelName | Description | ExcitationModel) -> tuple[tuple[float, float], ...]:
+    """Ranges of all constants; one that is not to be fitted has no width."""
+    if isinstance(model, str):
+        return RANGES[model]
+    return tuple(p.range or (p.value, p.value) for p in model.parameters.values())
 
 
 def _nuisances(options: FitOptions) -> dict[str, tuple[tuple[float, float], float, float, float]]:

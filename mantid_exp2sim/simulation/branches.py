@@ -9,7 +9,7 @@ it, it is solved on layers of constant Q∥; a branch is seen where ω(Q⊥, Q�
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
@@ -19,7 +19,8 @@ from mantid_exp2sim.histogram import Booleans, Floats
 from mantid_exp2sim.simulation.binning import Binning, Branches, fine_energies, interpolated
 from mantid_exp2sim.simulation.constants import ENERGY_PER_K2
 from mantid_exp2sim.simulation.instrument import kinematics
-from mantid_exp2sim.simulation.resolution import beam_table
+from mantid_exp2sim.simulation.options import Options
+from mantid_exp2sim.simulation.resolution import RadialResolution, beam_table
 from mantid_exp2sim.simulation.solved import SolvedMaterial
 from mantid_exp2sim.simulation.spin_waves import ComplexArray
 from mantid_exp2sim.simulation.twins import Plane, Twin, period
@@ -37,8 +38,22 @@ def find_branches(waves: SolvedMaterial, twin: Twin, plane: Plane, binning: Binn
     return (_flat_branches if waves.is_flat(twin) else _steep_branches)(waves, twin, plane, binning)
 
 
+class Resolved(Protocol):
+    """What is seen with a resolution."""
+
+    @property
+    def options(self) -> Options:
+        """How the physics is simulated."""
+
+    def fits(self, binning: Binning) -> tuple[RadialResolution, ...]:
+        """Fit the resolution at the `fine_energies` of a binning."""
+
+    def reach(self, binning: Binning) -> float:
+        """Return the largest |Q| in Å⁻¹ along an axis of view."""
+
+
 def resolution_widths(
-    waves: SolvedMaterial, plane: Plane, branches: Branches, binning: Binning
+    waves: Resolved, plane: Plane, branches: Branches, binning: Binning
 ) -> tuple[tuple[Floats], Floats]:
     """Compute the variance of the energy (meV²) by the resolution, and its covariance with Q over Q."""
     energies, s, ei = fine_energies(binning), branches.slope, binning.incident_energy

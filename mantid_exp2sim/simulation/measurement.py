@@ -15,6 +15,7 @@ from mantid_exp2sim.mosaic import join
 from mantid_exp2sim.simulation.binning import Binning, Kind, mosaic_binnings
 from mantid_exp2sim.simulation.coverage import coverage_mask, mosaic_coverage_mask
 from mantid_exp2sim.simulation.crystal import validate_values
+from mantid_exp2sim.simulation.excitation_model import ExcitationModel, solve_excitations
 from mantid_exp2sim.simulation.excitations import Excitations
 from mantid_exp2sim.simulation.instrument import Instrument, load_instrument
 from mantid_exp2sim.simulation.manganite import BEST_FIT, PARAMETERS, ModelName, validate_parameters
@@ -28,7 +29,7 @@ Gaps = Booleans | Literal["coverage"] | None
 
 
 def simulate(
-    model: str | Path | Description,
+    model: str | Path | Description | ExcitationModel,
     parameters: Mapping[str, float] | ArrayLike | None = None,
     *,
     binning: Binning | None = None,
@@ -50,7 +51,8 @@ def simulate(
     ----------
     model
         "Dimer" or "Goodenough", the built-in models of the half-doped manganite; the name of a shipped
-        description, such as "rb2mnf4"; the path of a description (TOML); or a `Description`.
+        description, such as "rb2mnf4"; the path of a description (TOML); a `Description`; or
+        an `ExcitationModel` such as a plain function (`FunctionModel`).
     parameters
         Constants in meV: some by name, or all in order. By default those of the best fit or the description.
     binning
@@ -141,22 +143,26 @@ def _noted(histogram: Histogram, note: Mapping[str, str | float]) -> Histogram:
     return histogram.replace(metadata={**histogram.metadata, "history": history}) if note else histogram
 
 
-def find_model(model: str | Path | Description) -> ModelName | Description:
+def find_model(
+    model: str | Path | Description | ExcitationModel,
+) -> ModelName | Description | ExcitationModel:
     """Find the built-in model, or the description (shipped or a file), that ``model`` names."""
-    if isinstance(model, Description):
+    if not isinstance(model, str | Path):
         return model
     names = [name for name in PARAMETERS if name.lower() == str(model).lower()]
     return names[0] if names else read_description(find_description(str(model)))
 
 
 def model_parameters(
-    model: ModelName | Description, parameters: Mapping[str, float] | ArrayLike | None = None
+    model: ModelName | Description | ExcitationModel,
+    parameters: Mapping[str, float] | ArrayLike | None = None,
 ) -> dict[str, float]:
     """Name the constants of a model in meV: some given by name or all in order, else its defaults."""
     if isinstance(model, str):
         names, defaults = PARAMETERS[model], BEST_FIT[model]
     else:
-        names, defaults = model.names, model.values
+        names = tuple(model.parameters)
+        defaults = tuple(parameter.value for parameter in model.parameters.values())
     if parameters is None:
         values = np.asarray(defaults)
     elif isinstance(parameters, Mapping):
@@ -168,16 +174,22 @@ def model_parameters(
         values = np.array([parameters.get(name, value) for name, value in zip(names, defaults, strict=True)])
     elif isinstance(model, str):
         values = validate_parameters(model, parameters)[1]
-    else:
+    elif isinstance(model, Description):
         values = validate_values(model, parameters)
+    else:
+        values = solve_excitations(model, parameters).parameters
     return dict(zip(names, values.tolist(), strict=True))
 
 
-def solve(model: ModelName | Description, parameters: ArrayLike, options: Options | None = None) -> SpinWaves:
+def solve(
+    model: ModelName | Description | ExcitationModel, parameters: ArrayLike, options: Options | None = None
+) -> SpinWaves:
     """Solve a model, with its constants (meV) in order, for every incident energy, binning and kind."""
     if isinstance(model, str):
         return solve_manganite(model, parameters, options)
-    return solve_material(model, parameters, options)
+    if isinstance(model, Description):
+        return solve_material(model, parameters, options)
+    return solve_excitations(model, parameters, options)
 
 
 def simulate_volume(

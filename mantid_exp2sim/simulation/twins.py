@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Floats
-from mantid_exp2sim.simulation.material import Description
+from mantid_exp2sim.simulation.material import Description, Lattice, View
 
 MAX_POINTS = 1_000_000
 
@@ -35,23 +35,27 @@ class Twin:
         return np.asarray(self.axes[2])
 
 
-def twins_in_view(description: Description) -> tuple[Twin, ...]:
-    """Orient the twins of a description; `Exp2SimError` where its axes of view are not normal."""
-    reciprocal = 2 * np.pi * np.linalg.inv(description.lattice.vectors()).T
-    view = description.view
+def oriented(lattice: Lattice, view: View, name: str) -> tuple[Floats, tuple[float, float]]:
+    """Return ``axes`` and ``lengths`` of `Twin`; `Exp2SimError` where the axes of view are not normal."""
+    reciprocal = 2 * np.pi * np.linalg.inv(lattice.vectors()).T
     horizontal = np.array(view.horizontal, dtype=float) @ reciprocal
     vertical = np.array(view.vertical, dtype=float) @ reciprocal
     lengths = float(np.linalg.norm(horizontal)), float(np.linalg.norm(vertical))
     if min(lengths) < 1e-9 or abs(horizontal @ vertical) > 1e-6 * lengths[0] * lengths[1]:
         raise Exp2SimError(
-            f"The axes of view of {description.name} are not normal to each other.",
+            f"The axes of view of {name} are not normal to each other.",
             reason=f"They are {list(view.horizontal)} and {list(view.vertical)} in r.l.u.",
             fix="Choose others in [view], such as [1, 0, 0] and [-1, 2, 0] at γ = 120°.",
         )
     horizontal, vertical = horizontal / lengths[0], vertical / lengths[1]
     axes = np.stack([horizontal, vertical, np.cross(horizontal, vertical)])
+    return axes, (2 * np.pi / lengths[0], 2 * np.pi / lengths[1])
+
+
+def twins_in_view(description: Description) -> tuple[Twin, ...]:
+    """Orient the twins of a description; `Exp2SimError` where its axes of view are not normal."""
+    axes, units = oriented(description.lattice, description.view, description.name)
     total = sum(twin.weight for twin in description.twins)
-    units = 2 * np.pi / lengths[0], 2 * np.pi / lengths[1]
     return tuple(Twin(axes @ twin.matrix(), units, twin.weight / total) for twin in description.twins)
 
 

@@ -108,16 +108,10 @@ def _instruments(args: argparse.Namespace) -> list[str]:
 
 def _options(args: argparse.Namespace) -> FitOptions:
     from mantid_exp2sim.fitting.options import FitOptions
+    from mantid_exp2sim.fitting.restrictions import read_restrictions
 
-    fixed = {name: _numbers(name, text, 1)[0] for name, text in _pairs(args.fix, "--fix")}
-    bounds = {}
-    for name, text in _pairs(args.bounds, "--bounds"):
-        low, high = _numbers(name, text, 2)
-        bounds[name] = (low, high)
     return FitOptions(
-        fixed=fixed,
-        bounds=bounds,
-        tied=dict(_pairs(args.tie, "--tie")),
+        **read_restrictions(args.fix, args.bounds, args.tie),
         scale="fixed" if args.absolute else "each",
         background="none" if args.no_background else "flat",
         errors="poisson" if args.counts else "gaussian",
@@ -135,27 +129,6 @@ def _options(args: argparse.Namespace) -> FitOptions:
             )
         },
     )
-
-
-def _pairs(texts: list[str], option: str) -> list[tuple[str, str]]:
-    pairs = []
-    for text in texts:
-        name, sign, value = text.partition("=")
-        if not sign or not name.strip() or not value.strip():
-            raise Exp2SimError(f"{option} {text} cannot be read.", fix=f"Give {option} NAME=VALUE.")
-        pairs.append((name.strip(), value.strip()))
-    return pairs
-
-
-def _numbers(name: str, text: str, count: int) -> list[float]:
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) != count:
-        what = "a number of meV" if count == 1 else "LOW,HIGH in meV"
-        raise Exp2SimError(f"{name}={text} cannot be read.", fix=f"Give {name}= and {what}.")
-    return values
 
 
 def _write(result: Fit, report: dict[str, Any], folder: Path) -> None:

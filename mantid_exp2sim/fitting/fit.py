@@ -70,7 +70,7 @@ def fit(
     measurements = [item if isinstance(item, Measurement) else Measurement(item) for item in listed]
     sources = prepare_data(measurements, counts=options.errors == "poisson")
     candidates = [fit_model(model, options) for model in names]
-    _validate(candidates, options)
+    validate_models(candidates, options)
     tell = _Teller(progress, cancel, len(candidates), options)
     parts = tuple(part for source in sources for part in source.parts)
     explored = []
@@ -112,7 +112,8 @@ class _Teller:
             self.progress(min(self.done, self.total), self.total, text)
 
 
-def _validate(models: list[FitModel], options: FitOptions) -> None:
+def validate_models(models: list[FitModel], options: FitOptions) -> None:
+    """Refuse no model, two of one name, and options for parameters that no model has."""
     if not models:
         raise Exp2SimError("There is no model to fit.", fix="Give at least one.")
     titles = [model.name for model in models]

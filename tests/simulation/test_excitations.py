@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,14 @@ def test_the_flat_band_of_the_kagome_lattice_has_no_intensity(kagome: Path) -> N
     assert "modes_left_out" not in flat.metadata["history"][0]
 
 
+@pytest.mark.parametrize("exchange", [0.1, 1.0, 10.0, 100.0])
+def test_zero_modes_are_below_the_limit_for_every_size_of_the_exchange(exchange: float) -> None:
+    waves = solve_material(Description.model_validate(tomllib.loads(KAGOME)), [exchange])
+    energies, _ = waves.solve(np.random.default_rng(1).uniform(-2, 2, (200, 3)))
+    assert energies[:, 0].max() < Excitations().lowest_energy
+    assert energies[:, 1].mean() > exchange
+
+
 def test_the_limits_are_those_of_the_description(kagome: Path) -> None:
     text = "excitations = { lowest_energy = 0, highest_strength = 1e300 }\n" + KAGOME
     kagome.write_text(text, encoding="utf-8")
@@ -114,7 +123,8 @@ def test_the_command_counts_and_takes_the_limits(kagome: Path, capsys: pytest.Ca
     energy = ["--energy", "0.8", "5.6"]
     assert main([*command, *where, *energy]) == 0
     assert re.search(r"[1-9]\d* modes are no excitations", capsys.readouterr().out)
-    assert main([*command, *where, *energy, "--lowest-energy", "0", "--json"]) == 0
+    everything = ["--lowest-energy", "0", "--highest-strength", "1e300"]
+    assert main([*command, *where, *energy, *everything, "--json"]) == 0
     assert "modes_left_out" not in json.loads(capsys.readouterr().out)
     assert main([*command, *where, *energy, "--lowest-energy", "-1"]) == 2
     assert "Give an energy from 0" in capsys.readouterr().err.replace("\n", " ")

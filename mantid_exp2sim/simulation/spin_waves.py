@@ -202,11 +202,11 @@ def _root(h: ComplexArray, regularisation: float, q: Floats) -> ComplexArray:
     identity = np.eye(h.shape[1])
     rounding = 1e-14 * h.shape[1] * float(np.abs(np.diagonal(h, axis1=1, axis2=2)).max())
     try:
-        return np.linalg.cholesky(h + min(rounding, regularisation) * identity)
+        return np.asarray(np.linalg.cholesky(h + min(rounding, regularisation) * identity), dtype=complex)
     except np.linalg.LinAlgError:
         h = h + regularisation * identity
     try:
-        return np.linalg.cholesky(h)
+        return np.asarray(np.linalg.cholesky(h), dtype=complex)
     except np.linalg.LinAlgError as error:
         raise _unstable(h, q) from error
 

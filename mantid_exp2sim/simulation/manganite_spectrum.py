@@ -106,7 +106,10 @@ class ManganiteSpinWaves:
         validate_kind(kind)
         self.left_out[binning, kind] = 0
         if kind == "centre":
-            return sum((0.5 * _centre(self, binning, twin) for twin in (1, 2)), np.zeros(binning.shape))
+            parts = zip(_twin_shares(self), (1, 2), strict=True)
+            return sum(
+                (share * _centre(self, binning, twin) for share, twin in parts), np.zeros(binning.shape)
+            )
         return _binned(self, binning, kind == "convolved")
 
     def half_plane(self, cells: int) -> Points:
@@ -302,7 +305,7 @@ def _binned(waves: ManganiteSpinWaves, binning: Binning, convolve: bool) -> Floa
     points = waves.half_plane(cells)
     total = np.zeros(binning.shape)
     full: list[Floats] = []
-    for twin in (1, 2):
+    for share, twin in zip(_twin_shares(waves), (1, 2), strict=True):
         artefacts = twin if options.physics == "paper_compatible" else 0
         if not full or artefacts:
             branches = waves.branches(cells, binning, artefacts)
@@ -310,8 +313,12 @@ def _binned(waves: ManganiteSpinWaves, binning: Binning, convolve: bool) -> Floa
             full = [_mirror(half, cells) for half in _deposit(waves, points, branches, binning, convolve)]
         weight, drift = full if twin == 1 else (plane.transpose(1, 0, 2) for plane in full)
         blurs = _blurs(binning, options.instrument, options.grid, cells, twin, convolve)
-        total += 0.5 * to_bins(weight, drift, blurs)
+        total += share * to_bins(weight, drift, blurs)
     return np.maximum(total, 0.0)
+
+
+def _twin_shares(waves: ManganiteSpinWaves) -> tuple[float, ...]:
+    return waves.options.shares_of((0.5, 0.5))
 
 
 def _mirror(half: Floats, n: int) -> Floats:

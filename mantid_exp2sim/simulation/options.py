@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -28,7 +28,8 @@ class Options:
     ``grid`` is half the number of points per r.l.u. on which the Hamiltonian is solved. ``excitations`` are
     the limits of what counts as a mode; None takes those of the description, or the default ones.
     ``line_width`` is that of the excitations themselves, a Gaussian's FWHM in meV, where the resolution is
-    applied.
+    applied. ``twin_shares`` are the shares of the twins, of any sum; none: equal ones of the built-in models,
+    those of a description.
     """
 
     instrument: Instrument = MAPS
@@ -36,6 +37,25 @@ class Options:
     grid: int = 30
     excitations: Excitations | None = None
     line_width: float = 0.0
+    twin_shares: tuple[float, ...] = ()
+
+    def shares_of(self, usual: Sequence[float]) -> tuple[float, ...]:
+        """Return the shares of the twins, of sum 1; ``usual`` are those of the model.
+
+        Raises `Exp2SimError` where there are not as many, or one of them is no share.
+
+        >>> Options(twin_shares=(3, 1)).shares_of((0.5, 0.5))
+        (0.75, 0.25)
+        """
+        shares = self.twin_shares or tuple(usual)
+        total = sum(shares)
+        if len(shares) != len(usual) or not min(shares) >= 0 or not 0 < total < np.inf:
+            raise Exp2SimError(
+                f"The shares of the twins are {list(shares)}.",
+                reason=f"The model has {len(usual)} of them.",
+                fix="Give as many numbers from 0, not all of them 0.",
+            )
+        return tuple(share / total for share in shares)
 
     @property
     def line_variance(self) -> float:

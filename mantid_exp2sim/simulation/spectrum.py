@@ -43,9 +43,10 @@ class MaterialSpinWaves(SolvedMaterial):
         validate_kind(kind)
         total = np.zeros(binning.shape)
         self.left_out[binning, kind] = 0
-        for twin in self.twins:
+        shares = self.options.shares_of([twin.weight for twin in self.twins])
+        for share, twin in zip(shares, self.twins, strict=True):
             volume = _centre(self, twin, binning) if kind == "centre" else _binned(self, twin, binning, kind)
-            total += twin.weight * volume
+            total += share * volume
         return np.maximum(total, 0.0)
 
 

@@ -34,6 +34,14 @@ SMALL: dict[str, dict[str, object]] = {
     "translator.toml": {**TRAINING, "blocks": 1},
     "classifier-integrated.toml": TRAINING,
     "classifier-convolved.toml": TRAINING,
+    "hexagonal-simulate.toml": {
+        "train": 4,
+        "validation": 2,
+        "test": 2,
+        "grid": 8,
+        "bins": "[16, 16, 16]",
+    },
+    "hexagonal-translator.toml": {**TRAINING, "blocks": 1},
 }
 """What becomes of which numbers; a key with ``=`` is replaced as it stands."""
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -134,6 +134,7 @@ def describe(histogram: Histogram) -> dict[str, Any]:
             {
                 "name": axis.name,
                 "measures": axis.kind,
+                "direction": None if axis.direction is None else list(axis.direction),
                 "unit": axis.unit,
                 "frame": axis.frame,
                 "bins": axis.size,

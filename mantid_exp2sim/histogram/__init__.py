@@ -2,5 +2,18 @@
 
 from mantid_exp2sim.histogram.axis import Axis, AxisKind, Booleans, Floats
 from mantid_exp2sim.histogram.data import Histogram, require_histogram
+from mantid_exp2sim.histogram.projection import CELL, HKL, Projection, Slot, volume_histogram
 
-__all__ = ["Axis", "AxisKind", "Booleans", "Floats", "Histogram", "require_histogram"]
+__all__ = [
+    "CELL",
+    "HKL",
+    "Axis",
+    "AxisKind",
+    "Booleans",
+    "Floats",
+    "Histogram",
+    "Projection",
+    "Slot",
+    "require_histogram",
+    "volume_histogram",
+]

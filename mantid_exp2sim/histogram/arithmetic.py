@@ -71,8 +71,11 @@ def require_number(value: SupportsFloat, operation: Operation, *, divides: bool)
 
 
 def _same(left: Axis, right: Axis) -> bool:
-    names = left.name == right.name if left.kind is None else left.kind == right.kind
-    if not names or left.unit != right.unit or left.size != right.size:
+    if left.kind != right.kind or left.direction != right.direction or left.offset != right.offset:
+        return False
+    if left.kind is None and left.direction is None and left.name != right.name:
+        return False
+    if left.unit != right.unit or left.size != right.size:
         return False
     slack = SAME_EDGES * float(left.widths.min())
     return bool(np.allclose(left.edges, right.edges, rtol=0, atol=slack))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram.checks import frozen_copy
+from mantid_exp2sim.histogram.direction import Vector, read_direction
 
 Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
@@ -18,8 +18,7 @@ AxisKind = Literal["h", "k", "l", "energy", "modQ"]
 
 _ENERGY_NAMES = {"deltae", "e", "en", "energy", "energy transfer", "energytransfer", "omega", "dele"}
 _MODQ_NAMES = {"|q|", "modq", "q", "mod_q"}
-_COMPONENTS = {"h", "k", "l", "zeta", "eta", "xi", "0", "1"}
-_UNIT_VECTORS = {(1, 0, 0): "h", (0, 1, 0): "k", (0, 0, 1): "l"}
+_UNIT_VECTORS: dict[Vector, AxisKind] = {(1, 0, 0): "h", (0, 1, 0): "k", (0, 0, 1): "l"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +93,27 @@ class Axis:
         """
         return _kind(self.name, self.unit, self.frame)
 
+    @property
+    def direction(self) -> Vector | None:
+        """Step in (h, k, l) per unit of the edges, from the name or the frame; None for what is none.
+
+        >>> Axis("['-eta', '2eta', 0]", np.array([0.0, 1.0])).direction
+        (-1.0, 2.0, 0.0)
+        """
+        line = self._line()
+        return None if line is None else line[0]
+
+    @property
+    def offset(self) -> Vector:
+        """The point (h, k, l) that the edges count from, as the name tells it."""
+        line = self._line()
+        return (0.0, 0.0, 0.0) if line is None else line[1]
+
+    def _line(self) -> tuple[Vector, Vector] | None:
+        if self.kind in ("energy", "modQ"):
+            return None
+        return read_direction(self.name) or read_direction(self.frame)
+
 
 def _kind(name: str, unit: str, frame: str) -> AxisKind | None:
     plain = name.strip().lower()
@@ -103,20 +123,7 @@ def _kind(name: str, unit: str, frame: str) -> AxisKind | None:
         return "energy"
     if plain in _MODQ_NAMES and frame != "HKL":
         return "modQ"
-    for text in (name, frame):
-        vector = _direction(text)
-        if vector in _UNIT_VECTORS:
-            return _UNIT_VECTORS[vector]  # type: ignore[return-value]
-    return plain if plain in ("h", "k", "l") else None  # type: ignore[return-value]
-
-
-def _direction(text: str) -> tuple[int, ...] | None:
-    """Read ``[H,0,0]``, ``[0 K 0]``, ``[H00]``, ``['zeta', 0, 0]`` or ``[1 0 0]``; None for anything else."""
-    match = re.fullmatch(r"\[\s*([^\]]*?)\s*\]", text.strip())
-    if match is None:
-        return None
-    content = match.group(1).replace("'", "").replace('"', "")
-    parts = list(content) if re.fullmatch(r"[hkl01]{3}", content.lower()) else re.split(r"[\s,;]+", content)
-    if len(parts) != 3 or any(part.lower() not in _COMPONENTS for part in parts):
-        return None
-    return tuple(0 if part == "0" else 1 for part in parts)
+    line = read_direction(name) or read_direction(frame)
+    kind = None if line is None else _UNIT_VECTORS.get(line[0])
+    starts_elsewhere = kind is not None and line is not None and line[1]["hkl".index(kind)] != 0
+    return None if starts_elsewhere else kind

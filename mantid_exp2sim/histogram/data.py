@@ -20,6 +20,7 @@ from mantid_exp2sim.histogram.arithmetic import (
 )
 from mantid_exp2sim.histogram.axis import Axis, AxisKind, Booleans, Floats
 from mantid_exp2sim.histogram.checks import checked_metadata, frozen_copy, masked_copy
+from mantid_exp2sim.histogram.direction import read_direction
 from mantid_exp2sim.histogram.history import with_step
 from mantid_exp2sim.histogram.rebinning import (
     MINIMUM_MEASURED,
@@ -158,7 +159,7 @@ class Histogram(Operators):
         return positions[0] if positions else None
 
     def position(self, name: str) -> int:
-        """Return the position of the axis of a name, or of what it measures: h, k, l, energy or modQ.
+        """Return the position of the axis of a name, direction or kind (h, k, l, energy or modQ).
 
         Raises
         ------
@@ -171,6 +172,9 @@ class Histogram(Operators):
         kinds = [axis.kind for axis in self.axes]
         if name not in names and kinds.count(name) == 1:  # type: ignore[arg-type]
             return kinds.index(name)  # type: ignore[arg-type]
+        lines = [None if axis.direction is None else (axis.direction, axis.offset) for axis in self.axes]
+        if name not in names and lines.count(line := read_direction(name)) == 1 and line is not None:
+            return lines.index(line)
         listed = ", ".join(repr(text) for text in dict.fromkeys([*names, *filter(None, kinds)]))
         raise Exp2SimError(
             f"There is not one axis {name!r}.", reason=f"The data have {listed}.", fix="Name one of these."

@@ -6,7 +6,7 @@ is one volume at one incident energy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -15,14 +15,16 @@ import numpy.typing as npt
 
 from mantid_exp2sim import mosaic
 from mantid_exp2sim.errors import AxisError, Exp2SimError, IncidentEnergyError, OptionError
-from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram, require_histogram
+from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram, Projection, Slot, require_histogram
+from mantid_exp2sim.histogram.projection import Place
 from mantid_exp2sim.histogram.uncertainty import estimate_variance, find_spoiling
 from mantid_exp2sim.inference.options import require_energy
 from mantid_exp2sim.io.axes import integrated_axis, usual_unit
 from mantid_exp2sim.model.card import AcceptedAxis, Card
 from mantid_exp2sim.networks.layout import AXES, REFERENCE_ENERGY
 
-_TITLES = {"h": "h", "k": "k", "energy": "energy transfer"}
+SAME_RANGE = 0.25
+"""Two ranges of integration are the same where their ends differ by less than this share of the width."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,8 +115,10 @@ def intensity_factor(scale: float | str, volumes: Volumes, card: Card) -> float:
 def _open_mosaic(histogram: Histogram, card: Card) -> Volumes:
     for energy in mosaic.INCIDENT_ENERGIES:
         _check_incident_energy(energy, card)
-        for kind, axis in zip(AXES, mosaic.volume_axes(energy), strict=True):
-            _check_axis(axis, card.axis(kind), energy)
+        axes = mosaic.volume_axes(energy)
+        _check_other_axes(axes, card, card.projection.places(axes))
+        for kind, axis in zip(AXES, axes, strict=True):
+            _check_axis(axis, card.axis(kind), energy, card.projection)
     return _opened(
         histogram,
         np.array(mosaic.INCIDENT_ENERGIES),
@@ -124,20 +128,23 @@ def _open_mosaic(histogram: Histogram, card: Card) -> Volumes:
 
 
 def _open_single(histogram: Histogram, card: Card, incident_energy: float | None) -> Volumes:
-    positions = {kind: histogram.find_axis(kind) for kind in ("h", "k", "energy")}
-    _check_other_axes(histogram, positions)
+    places = card.projection.places(histogram.axes)
+    _check_other_axes(histogram.axes, card, places)
     energy = _incident_energy(histogram, card, incident_energy)
-    for kind, position in positions.items():
-        axis = integrated_axis(histogram, kind) if position is None else histogram.axes[position]
-        _check_axis(axis, card.axis(kind), energy)
-    order = _order(histogram, positions, card)
-    present = [positions[kind] for kind in order if positions[kind] is not None]
-    others = [i for i in range(histogram.ndim) if i not in present]
-    permutation = [p for p in present if p is not None] + others
-    sizes = [histogram.shape[p] if (p := positions[kind]) is not None else 1 for kind in order]
+    check_third(histogram, card.projection)
+    for kind in AXES:
+        place = places.get(kind)
+        axis = integrated_axis(histogram, kind, card.projection) if place is None else place.axis
+        _check_axis(axis, card.axis(kind), energy, card.projection)
+    order = _order(places, card)
+    present = [(place.position, place.flipped) for kind in order if (place := places.get(kind)) is not None]
+    permutation = [position for position, _ in present if position is not None]
+    permutation += [i for i in range(histogram.ndim) if i not in permutation]
+    backwards = tuple(number for number, (_, flipped) in enumerate(present) if flipped)
+    sizes = [_size(places, kind) for kind in order]
     moved = [histogram.shape[i] for i in permutation]
     if all(sizes[AXES.index(name)] == 1 for name in card.layout.spatial):
-        along = " and ".join(_TITLES[name] for name in card.layout.spatial)
+        along = " and ".join(card.projection.title(name) for name in card.layout.spatial)
         raise AxisError(
             f"The data have no more than one bin along {along}.",
             reason=f"Along it the model {card.name!r} translates.",
@@ -146,10 +153,11 @@ def _open_single(histogram: Histogram, card: Card, incident_energy: float | None
         )
 
     def close(volumes: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.transpose(volumes.reshape(moved), np.argsort(permutation))
+        return np.transpose(np.flip(volumes.reshape(moved), backwards), np.argsort(permutation))
 
     def opened(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.transpose(array, permutation).reshape(1, *sizes)
+        turned: npt.NDArray[Any] = np.flip(np.transpose(array, permutation), backwards)
+        return turned.reshape(1, *sizes)
 
     return _opened(histogram, np.array([energy]), opened, close)
 
@@ -171,32 +179,46 @@ def _with_errors(values: Floats, variances: Floats, mask: Booleans) -> Floats:
     return np.stack([estimate_variance(*volume) for volume in zip(values, variances, mask, strict=True)])
 
 
-def _order(histogram: Histogram, positions: dict[str, int | None], card: Card) -> tuple[str, str, str]:
+def _size(places: Mapping[Slot, Place], kind: Slot) -> int:
+    return places[kind].axis.size if kind in places else 1
+
+
+def _order(places: Mapping[Slot, Place], card: Card) -> tuple[Slot, Slot, Slot]:
     """(h, k, E); a network that slides over h, but not over k, takes k with h integrated the same way."""
-
-    def size(kind: str) -> int:
-        position = positions[kind]
-        return 1 if position is None else histogram.shape[position]
-
-    swap = card.layout.takes_k_for_h and size("h") == 1 and size("k") > 1
-    return ("k", "h", "energy") if swap else ("h", "k", "energy")
+    swap = card.layout.takes_k_for_h and _size(places, "h") == 1 and _size(places, "k") > 1
+    return ("k", "h", "energy") if swap else AXES
 
 
-def _check_other_axes(histogram: Histogram, positions: dict[str, int | None]) -> None:
-    used = set(positions.values())
-    others = [axis for i, axis in enumerate(histogram.axes) if i not in used]
-    wide = [f"{axis.name!r} ({axis.size} bins)" for axis in others if axis.size > 1]
-    if wide or all(position is None for position in positions.values()):
-        names = ", ".join(
-            f"{axis.name!r} ({axis.size} bins, {axis.unit or 'no unit'})" for axis in histogram.axes
-        )
+def _check_other_axes(axes: Sequence[Axis], card: Card, places: Mapping[Slot, Place]) -> None:
+    used = {places[kind].position for kind in AXES if kind in places}
+    others = [axis for i, axis in enumerate(axes) if i not in used]
+    if not used or any(axis.size > 1 for axis in others):
+        names = ", ".join(f"{axis.name!r} ({axis.size} bins, {axis.unit or 'no unit'})" for axis in axes)
         raise AxisError(
             f"The axes {names} are not those of the model.",
-            reason="It takes h, k and energy transfer, such as [H,0,0], [0,K,0] and DeltaE; others "
-            "integrated.",
+            reason=f"It takes {card.projection.words}, whatever they are called; others integrated.",
             fix="Cut or integrate the data to these axes (`exp2sim cut`), or load a picture of shape "
             "(240, 400).",
             wrong="axes",
+        )
+
+
+def check_third(histogram: Histogram, projection: Projection) -> None:
+    """Raise `AxisError` where data are integrated over another range of the third direction.
+
+    Data that do not tell it pass, as do those of a projection that asks for none.
+    """
+    place = projection.places(histogram.axes).get("l")
+    axis = integrated_axis(histogram, "l", projection) if place is None else place.axis
+    low, high = projection.over or (0.0, 0.0)
+    if projection.over is None or axis is None:
+        return
+    if np.abs(axis.edges[[0, -1]] - (low, high)).max() > SAME_RANGE * (high - low):
+        raise AxisError(
+            f"The data are integrated over {projection.third_name} from {_limits(axis)}.",
+            reason=f"The model takes {low:.4g} to {high:.4g}.",
+            fix="Cut the data over this range, or use a model made for theirs.",
+            wrong="bins",
         )
 
 
@@ -230,11 +252,13 @@ def _check_incident_energy(value: float, card: Card) -> None:
         )
 
 
-def _check_axis(axis: Axis | None, rule: AcceptedAxis, incident_energy: float) -> None:
+def _check_axis(
+    axis: Axis | None, rule: AcceptedAxis, incident_energy: float, projection: Projection
+) -> None:
     if axis is None:
         if rule.integrated is None:
             raise AxisError(
-                f"The data have no axis for {_TITLES[rule.kind]}.",
+                f"The data have no axis for {projection.title(rule.kind)}.",
                 reason="The model does not take data integrated over it.",
                 fix="Cut the data with this axis, or use a model made for such slices.",
                 kind=rule.kind,
@@ -247,6 +271,9 @@ def _check_axis(axis: Axis | None, rule: AcceptedAxis, incident_energy: float) -
     if axis.size == 1 and rule.integrated is not None:
         if not rule.integrated[0] - slack <= widths[0] <= rule.integrated[1] + slack:
             raise _wrong_bins(axis, "integrated over {}", axis.widths, unit, rule)
+        centre = axis.centres[0] / unit
+        if len(rule.edges) == 2 and abs(centre - sum(rule.edges) / 2) > SAME_RANGE * rule.width:
+            raise _wrong_bins(axis, "one bin from {}", axis.edges, unit, rule)
         return
     if not np.allclose(widths, rule.width, rtol=0, atol=slack):
         raise _wrong_bins(axis, "bins {} wide", axis.widths, unit, rule)
@@ -270,6 +297,10 @@ def check_words(axis: Axis, rule: AcceptedAxis) -> None:
             )
 
 
+def _limits(axis: Axis) -> str:
+    return f"{axis.edges[0]:.4g} to {axis.edges[-1]:.4g}"
+
+
 def _range(values: Floats) -> str:
     low, high = float(values.min()), float(values.max())
     return f"{low:.4g}" if high - low <= 1e-6 * abs(high) else f"{low:.4g} to {high:.4g}"
@@ -286,7 +317,9 @@ def _bins(rule: AcceptedAxis) -> str:
 
 
 def _unit(rule: AcceptedAxis) -> str:
-    return "meV" if rule.kind == "energy" else "r.l.u."
+    if rule.kind == "energy":
+        return "meV"
+    return usual_unit(rule.units[0]) if rule.units else "r.l.u."
 
 
 def _wrong_bins(axis: Axis, words: str, values: Floats, ei: float, rule: AcceptedAxis) -> AxisError:

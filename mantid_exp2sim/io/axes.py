@@ -9,13 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Axis, Floats, Histogram
+from mantid_exp2sim.histogram import HKL, Axis, Floats, Histogram, Projection
+from mantid_exp2sim.histogram.direction import direction_name
 from mantid_exp2sim.simulation.constants import SAME_ENERGY
 
-_LETTERS = "HKL"
-_TOLERANCE = 1e-4
-CELL = ("a", "b", "c", "alpha", "beta", "gamma")
-"""Names of the lattice constants (Å, degrees) in the metadata ``lattice``."""
 INVERSE_ANGSTROM = "A^-1"
 
 
@@ -24,46 +21,15 @@ def usual_unit(unit: str) -> str:
 
     Mantid writes r.l.u. also as the length of the reciprocal axis.
 
-    >>> usual_unit("rlu"), usual_unit("in 1.162 A^-1"), usual_unit("meV")
-    ('r.l.u.', 'r.l.u.', 'meV')
+    >>> usual_unit("rlu"), usual_unit("in 1.162 A^-1"), usual_unit("Angstrom^-1"), usual_unit("meV")
+    ('r.l.u.', 'r.l.u.', 'A^-1', 'meV')
     """
     plain = unit.strip().lower()
     if plain.replace(".", "") in ("rlu", "r") or re.fullmatch(r"in [0-9.]+ a\^-1", plain):
         return "r.l.u."
+    if re.fullmatch(r"1/(å|a|angstroms?)|(å|a|angstroms?)(\^-1|\^\{-1\}|⁻¹)", plain):
+        return INVERSE_ANGSTROM
     return unit.strip()
-
-
-def direction_name(vector: npt.ArrayLike) -> str:
-    """Name a direction in reciprocal space, as Mantid does, from its (h, k, l) per unit of the coordinate.
-
-    The letter is that of the first component of ±1, else of the largest. Components below 1e-4 of the
-    largest count as 0.
-
-    Examples
-    --------
-    >>> direction_name([1, 0, 0]), direction_name([1, 1, 0]), direction_name([-1, 1, 0])
-    ('[H,0,0]', '[H,H,0]', '[-H,H,0]')
-    >>> direction_name([0, 0.5, 1])
-    '[0,0.5L,L]'
-    """
-    values = np.asarray(vector, dtype=np.float64)
-    size = float(np.max(np.abs(values)))
-    if values.shape != (3,) or not np.isfinite(size) or size == 0:
-        raise Exp2SimError(
-            f"{values.tolist()} is no direction in reciprocal space.",
-            fix="Give three finite numbers (h, k, l), at least one of them not 0.",
-        )
-    values = np.where(np.abs(values) < _TOLERANCE * size, 0.0, values)
-    ones = np.flatnonzero(np.abs(np.abs(values) - 1) < _TOLERANCE)
-    letter = _LETTERS[int(ones[0]) if ones.size else int(np.argmax(np.abs(values)))]
-    return "[" + ",".join(_term(float(value), letter) for value in values) + "]"
-
-
-def _term(value: float, letter: str) -> str:
-    if value == 0:
-        return "0"
-    text = f"{value:.4g}"
-    return {"1": letter, "-1": f"-{letter}"}.get(text, text + letter)
 
 
 def momentum_axis(vector: npt.ArrayLike, edges: Floats) -> Axis:
@@ -88,8 +54,10 @@ def modulus_axis(edges: Floats) -> Axis:
     return Axis("|Q|", edges, unit=INVERSE_ANGSTROM, frame="General Frame")
 
 
-def integrated_axis(histogram: Histogram, kind: str) -> Axis | None:
+def integrated_axis(histogram: Histogram, slot: str, projection: Projection = HKL) -> Axis | None:
     """The single bin of an axis that the data no longer have, where their metadata tell its range.
+
+    ``slot`` is its place in a volume: h, k, l or energy, along the directions of ``projection``.
 
     >>> metadata = {"integrated": [{"axis": "[0,K,0]", "range": [-0.5, 0.5]}]}
     >>> h = Histogram.from_arrays([1.0], [Axis("[H,0,0]", np.array([0.0, 1.0]))], metadata=metadata)
@@ -102,11 +70,11 @@ def integrated_axis(histogram: Histogram, kind: str) -> Axis | None:
             low, high = (float(value) for value in entry["range"])
             name = str(entry["axis"])
             words = ("meV", "General Frame") if name == "DeltaE" else ("r.l.u.", "HKL")
-            axis = Axis(name, np.array([low, high]), *words)
+            place = projection.place(Axis(name, np.array([low, high]), *words))
         except (TypeError, ValueError, KeyError, Exp2SimError):  # of an unknown or endless range, or damaged
             continue
-        if axis.kind == kind:
-            return axis
+        if place is not None and place[0] == slot:
+            return place[1].axis
     return None
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mantid_exp2sim.errors import Exp2SimError, OptionError
-from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram
+from mantid_exp2sim.histogram import HKL, Axis, Booleans, Floats, Histogram, Projection
+from mantid_exp2sim.histogram.projection import projection_of
 from mantid_exp2sim.inference.worker import Progress, compute
 from mantid_exp2sim.mantid import algorithm as mdalgorithm
 from mantid_exp2sim.mantid import inputs as mdinputs
@@ -44,9 +45,15 @@ class Grid:
     incident_energy: float
     mask: Booleans | None = None
 
+    @property
+    def projection(self) -> Projection:
+        """Directions of the momentum axes."""
+        return projection_of(self.axes)
+
     def edges(self) -> tuple[Floats, Floats, Floats]:
-        """Return the edges of h, k (r.l.u.) and energy transfer (meV)."""
-        h, k, energy = (self.axes[i].edges for i in mdworkspace.find_order(self.axes)[:3])
+        """Return the edges of both momentum axes (r.l.u.) and of the energy transfer (meV)."""
+        order = mdworkspace.find_order(self.axes, self.projection)
+        h, k, energy = (self.axes[i].edges for i in order[:3])
         return h, k, energy
 
 
@@ -69,8 +76,11 @@ def declare(algorithm: Any) -> None:
     add(template, "A workspace whose axes, and logs, the result takes over.")
     text = "Incident energy in meV; 0 takes the sample log Ei of the template."
     mdproperties.declare_positive(algorithm, "IncidentEnergy", 0.0, text)
-    numbers(algorithm, "HBins", "Minimum, maximum and number of bins of h in lattice units.", _Q)
-    numbers(algorithm, "KBins", "Minimum, maximum and number of bins of k in lattice units.", _Q)
+    text = "Directions of the two momentum axes in (h, k, l), six numbers; they are normal to each other."
+    numbers(algorithm, "Projection", text, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0))
+    text = "Minimum, maximum and number of bins along the {} momentum axis in lattice units."
+    numbers(algorithm, "HBins", text.format("first"), _Q)
+    numbers(algorithm, "KBins", text.format("second"), _Q)
     text = (
         "Minimum, maximum and number of bins of the energy transfer in meV, or none for ten bins "
         "from a tenth to seven tenths of the incident energy."
@@ -85,7 +95,7 @@ def declare(algorithm: Any) -> None:
     output = IMDHistoWorkspaceProperty("OutputWorkspace", "", Direction.Output)
     add(output, "Name of the result, in mb/sr/meV per formula unit.")
     mdproperties.group(algorithm, "Hamiltonian", "SpinWaveModel", "Parameters", "Kind")
-    bins = ("TemplateWorkspace", "IncidentEnergy", "HBins", "KBins", "EnergyBins")
+    bins = ("TemplateWorkspace", "IncidentEnergy", "Projection", "HBins", "KBins", "EnergyBins")
     mdproperties.group(algorithm, "Bins", *bins)
     mdproperties.group(algorithm, "Instrument", *SETTING)
     mdproperties.group(algorithm, "Noise and gaps", "Gaps", "NoiseLevel", "Seed")
@@ -169,11 +179,22 @@ def _axes(algorithm: Any, incident_energy: float) -> tuple[Axis, ...]:
     h, k = (_edges(name, mdproperties.read_numbers(algorithm, name)) for name in ("HBins", "KBins"))
     default = [0.1 * incident_energy, 0.7 * incident_energy, 10]
     energy = _edges("EnergyBins", mdproperties.read_numbers(algorithm, "EnergyBins") or default)
-    return (
-        Axis("[H,0,0]", h, unit="r.l.u.", frame="HKL"),
-        Axis("[0,K,0]", k, unit="r.l.u.", frame="HKL"),
-        Axis("DeltaE", energy, unit="meV", frame="General Frame"),
-    )
+    return _projection(algorithm).axes(h, k, energy)
+
+
+def _projection(algorithm: Any) -> Projection:
+    values = mdproperties.read_numbers(algorithm, "Projection")
+    try:
+        if len(values) != 6:
+            raise Exp2SimError(f"Projection has {len(values)} numbers.", fix="")
+        return Projection((values[0], values[1], values[2]), (values[3], values[4], values[5]))
+    except Exp2SimError as error:
+        raise OptionError(
+            error.summary,
+            reason="It takes two directions (h, k, l), which differ.",
+            fix="Give six numbers, such as 1,1,0,0,0,1.",
+            option="Projection",
+        ) from error
 
 
 def _edges(name: str, values: list[float]) -> Floats:
@@ -236,7 +257,8 @@ def execute(algorithm: Any) -> None:
     bins, values, spectrometer = grid(algorithm), parameters(algorithm), instrument(algorithm)
     model, kind = algorithm.getProperty("SpinWaveModel").value, algorithm.getProperty("Kind").value
     noise, seed = algorithm.getProperty("NoiseLevel").value, algorithm.getProperty("Seed").value
-    mask = None if bins.mask is None else mdworkspace.to_volume(bins.mask, bins.axes)
+    projection = bins.projection
+    mask = None if bins.mask is None else mdworkspace.to_volume(bins.mask, bins.axes, projection)
     detectors = algorithm.getProperty("Gaps").value == "Detectors"
 
     def work(progress: Progress) -> Histogram:
@@ -246,8 +268,9 @@ def execute(algorithm: Any) -> None:
         progress(1, 2, "simulating")
         binning = Binning(*bins.edges(), bins.incident_energy)
         gaps: Gaps = "coverage" if detectors else mask
+        name, axes = (model, None) if projection == HKL else (f"pcsmo-{model.lower()}", projection.names)
         return simulate(
-            model,
+            name,
             values or None,
             binning=binning,
             instrument=spectrometer,
@@ -255,12 +278,15 @@ def execute(algorithm: Any) -> None:
             noise=noise,
             seed=seed,
             mask=gaps,
+            axes=axes,
         )
 
     result = compute(work, mdalgorithm.reporter(algorithm), message="loading the simulator")
     constants = result.metadata["history"][0]["parameters"]
     output = _workspace(algorithm, bins)
-    arrays = (mdworkspace.from_volume(part, bins.axes) for part in (result.intensity, result.variance))
+    arrays = (
+        mdworkspace.from_volume(part, bins.axes, projection) for part in (result.intensity, result.variance)
+    )
     mdworkspace.write(output, *arrays)
     algorithm.setProperty("Parameters", mdproperties.format_numbers(constants))
     algorithm.setProperty("IncidentEnergy", bins.incident_energy)

@@ -71,7 +71,8 @@ def data_words(
     if histogram is None or not isinstance(error, AxisError) or error.wrong != "frame":
         return words(error, energies)
     for rule in card.axes:
-        position = histogram.find_axis(rule.kind)
+        place = card.projection.places(histogram.axes).get(rule.kind)
+        position = None if place is None else place.position
         if position is None or not rule.frames or histogram.axes[position].frame in rule.frames:
             continue
         unit = histogram.axes[position].unit

@@ -17,11 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Axis, AxisKind, Floats, Histogram
-from mantid_exp2sim.io.axes import CELL, common_energy
+from mantid_exp2sim.histogram import CELL, HKL, Axis, Floats, Histogram, Projection
+from mantid_exp2sim.io.axes import common_energy
 from mantid_exp2sim.io.mdhisto.normalization import compute_divisor, find_empty_bins
-
-ORDER: tuple[AxisKind, ...] = ("h", "k", "energy")
+from mantid_exp2sim.networks.layout import AXES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,33 +148,44 @@ def _mean(value: Any) -> float | None:
     return number if np.isfinite(number) and number > 0 else None
 
 
-def find_order(dimensions: Sequence[Axis]) -> list[int]:
-    """Return the positions of h, k and energy transfer, then those of the integrated axes.
+def find_order(dimensions: Sequence[Axis], projection: Projection = HKL) -> list[int]:
+    """Return the positions of both momentum axes and energy transfer, then those of the integrated axes.
 
-    Raises `Exp2SimError` if h, k and energy transfer are not there once each, or another axis has more than
-    one bin.
+    Raises
+    ------
+    Exp2SimError
+        If one of them is not there, or another axis has more than one bin.
     """
-    kinds = [axis.kind for axis in dimensions]
-    others = [i for i, kind in enumerate(kinds) if kind not in ORDER]
-    if any(kinds.count(kind) != 1 for kind in ORDER) or any(dimensions[i].size > 1 for i in others):
+    places = projection.places(dimensions)
+    positions = [
+        place.position
+        for place in (places.get(kind) for kind in AXES)
+        if place is not None and place.position is not None and place.axis is dimensions[place.position]
+    ]
+    others = [i for i in range(len(dimensions)) if i not in positions]
+    if len(positions) != len(AXES) or any(dimensions[i].size > 1 for i in others):
         names = ", ".join(repr(axis.name) for axis in dimensions)
         raise Exp2SimError(
-            f"The axes {names} are not h, k and energy transfer.",
-            reason="These are needed once each, in any order; others must be integrated.",
+            f"The axes are not {projection.words}.",
+            reason=f"They are {names}; each is needed once, in any order, and others must be integrated.",
             fix="Bin the data to such axes with BinMD, CutMD or IntegrateMD.",
         )
-    return [kinds.index(kind) for kind in ORDER] + others
+    return positions + others
 
 
-def to_volume(array: npt.NDArray[Any], dimensions: Sequence[Axis]) -> npt.NDArray[Any]:
+def to_volume(
+    array: npt.NDArray[Any], dimensions: Sequence[Axis], projection: Projection = HKL
+) -> npt.NDArray[Any]:
     """Return an array with these axes as (h, k, E)."""
-    order = find_order(dimensions)
+    order = find_order(dimensions, projection)
     return array.transpose(order).reshape([dimensions[i].size for i in order[:3]])
 
 
-def from_volume(volume: npt.NDArray[Any], dimensions: Sequence[Axis]) -> npt.NDArray[Any]:
+def from_volume(
+    volume: npt.NDArray[Any], dimensions: Sequence[Axis], projection: Projection = HKL
+) -> npt.NDArray[Any]:
     """Return an array (h, k, E) with these axes: the inverse of `to_volume`."""
-    order = find_order(dimensions)
+    order = find_order(dimensions, projection)
     return volume.reshape([dimensions[i].size for i in order]).transpose(np.argsort(order))
 
 

@@ -7,13 +7,14 @@ refused, and no field is ever used as a path. Reading a card needs no torch.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypedDict, get_args
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from mantid_exp2sim import mosaic
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Projection
 from mantid_exp2sim.model.error_model import ErrorModel
 from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.networks.layout import Layout
@@ -126,6 +127,26 @@ class AcceptedAxis(_Strict):
     """Accepted frames; empty: any."""
 
 
+class AxisWords(TypedDict):
+    """Units and frames that are accepted of an axis."""
+
+    units: tuple[str, ...]
+    frames: tuple[str, ...]
+
+
+def axis_words(kind: str, projection: Projection) -> AxisWords:
+    """Return the units and frames that are accepted of an axis of a volume.
+
+    >>> axis_words("h", Projection())["units"], axis_words("h", Projection(powder=True))["units"]
+    (('r.l.u.', ''), ('A^-1', ''))
+    """
+    if kind == "energy":
+        return {"units": ("meV", "DeltaE"), "frames": ("General Frame", "Unknown frame")}
+    if projection.powder:
+        return {"units": ("A^-1", "") if kind == "h" else (), "frames": ()}
+    return {"units": ("r.l.u.", ""), "frames": ("HKL", "Unknown frame")}
+
+
 def mosaic_axes(*, windows_fixed: bool = True) -> tuple[AcceptedAxis, ...]:
     """The axes of the published mosaics: h, k in steps of 2/39 r.l.u., E in ten windows of 0.06 Ei.
 
@@ -134,23 +155,16 @@ def mosaic_axes(*, windows_fixed: bool = True) -> tuple[AcceptedAxis, ...]:
     >>> [axis.kind for axis in mosaic_axes()]
     ['h', 'k', 'energy']
     """
-    h, k = (
-        AcceptedAxis(
-            kind=kind,
-            width=float(np.diff(mosaic.q_edges())[0]),
-            units=("r.l.u.", ""),
-            frames=("HKL", "Unknown frame"),
-        )
-        for kind in ("h", "k")
-    )
+    width, words = float(np.diff(mosaic.q_edges())[0]), Projection()
+    h = AcceptedAxis(kind="h", width=width, **axis_words("h", words))
+    k = AcceptedAxis(kind="k", width=width, **axis_words("k", words))
     windows = [round(edge, 9) for edge in mosaic.window_edges(1.0).tolist()]
     energy = AcceptedAxis(
         kind="energy",
         width=0.06,
         relative_to_incident_energy=True,
         edges=tuple(windows) if windows_fixed else (),
-        units=("meV", "DeltaE"),
-        frames=("General Frame", "Unknown frame"),
+        **axis_words("energy", words),
     )
     return (h, k, energy)
 
@@ -244,6 +258,11 @@ class Card(_Strict):
     scaling: Scaling
     layout: Layout
     axes: tuple[AcceptedAxis, ...]
+    """Of a volume's three places, h, k and energy; what h and k follow is told by ``projection``."""
+    projection: Projection = Projection()
+    """Directions of the momentum axes of a volume."""
+    instrument: dict[Word, JsonValue] = Field(default_factory=dict)
+    """Settings of the spectrometer whose resolution it was trained on; empty: not told."""
     incident_energies: tuple[Annotated[float, Field(gt=0, lt=1e5)], ...] = Field(
         min_length=1, max_length=1000
     )

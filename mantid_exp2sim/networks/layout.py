@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import torch
 
-AXES = ("h", "k", "energy")
+AXES: tuple[Literal["h"], Literal["k"], Literal["energy"]] = ("h", "k", "energy")
 """The axes of a volume after the batch axis, in this order."""
 
 REFERENCE_ENERGY = 50.0

@@ -35,12 +35,17 @@ CENTRE_WIDTH = float(0.1 / np.sqrt(8 * np.log(2)))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Binning:
-    """Edges of one (h, k, E) volume: h and k in r.l.u., E in meV, at one incident energy (meV)."""
+    """Edges of one (h, k, E) volume: h and k in r.l.u., E in meV, at one incident energy (meV).
+
+    h and k stand for the two axes of view; of a powder h is |Q| in Å⁻¹ and k has one bin. ``third`` is the
+    range of the third direction in r.l.u. that the volume of a scan is integrated over.
+    """
 
     h_edges: Floats
     k_edges: Floats
     energy_edges: Floats
     incident_energy: float
+    third: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         """Validate that edges ascend and that the energies can be reached."""
@@ -53,6 +58,10 @@ class Binning:
                     fix="Give the borders of the bins in ascending order, one more than bins.",
                 )
             object.__setattr__(self, name, edges)
+        if self.third is not None and not self.third[0] < self.third[1]:
+            raise Exp2SimError(
+                f"The range of the third direction is {self.third}.", fix="Give two ascending numbers."
+            )
         if not self.incident_energy > 0 or self.energy_edges[-1] >= self.incident_energy:
             raise Exp2SimError(
                 "The energy transfer must stay below the incident energy.",
@@ -69,6 +78,7 @@ class Binning:
         h: tuple[float, float] | None = None,
         k: tuple[float, float] | None = None,
         energy: tuple[float, float] | None = None,
+        third: tuple[float, float] | None = None,
     ) -> Binning:
         """Make bins of equal widths between the ends of ``h`` and ``k`` (r.l.u.) and ``energy`` (meV).
 
@@ -88,7 +98,7 @@ class Binning:
         ends = [span or (-1 - half, 1 + half) for span, half in zip((h, k), halves, strict=True)]
         ends.append(energy or (0.1 * incident_energy, 0.7 * incident_energy))
         edges = [np.linspace(start, stop, n + 1) for (start, stop), n in zip(ends, bins, strict=True)]
-        return cls(edges[0], edges[1], edges[2], incident_energy)
+        return cls(edges[0], edges[1], edges[2], incident_energy, third)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -93,7 +93,7 @@ def _flat_branches(waves: SolvedMaterial, twin: Twin, plane: Plane, binning: Bin
     """Branches whose energies do not depend on Q∥: solved once for all binnings."""
     omega, amplitude = waves.solve_plane(twin, plane.solved)
     energy = omega[plane.row]
-    spread = _spread(energy.reshape(*plane.shape, -1)).reshape(energy.shape)
+    spread = variance_in_cell(energy.reshape(*plane.shape, -1)).reshape(energy.shape)
     edges, ei = binning.energy_edges, binning.incident_energy
     margin = 4 * float(
         np.sqrt(max(f.ee for f in waves.fits(binning)) + waves.options.line_variance) + np.sqrt(spread.max())
@@ -106,7 +106,7 @@ def _flat_branches(waves: SolvedMaterial, twin: Twin, plane: Plane, binning: Bin
     return Branches(point, energy, weight, spread[point, mode]).only(waves.excited(energy, weight))
 
 
-def _spread(energy: Floats) -> Floats:
+def variance_in_cell(energy: Floats) -> Floats:
     """Variance of the energy over a grid cell, from energies (nh, nk, n) on the plane."""
     slopes = np.gradient(energy, axis=(0, 1))
     return np.asarray((slopes[0] ** 2 + slopes[1] ** 2) / 12)
@@ -134,7 +134,7 @@ def _steep_branches(waves: SolvedMaterial, twin: Twin, plane: Plane, binning: Bi
     margin = 4 * float(np.sqrt(max(f.ee for f in waves.fits(binning)) + waves.options.line_variance))
     span = max(edges[0] - margin, 0.0), min(edges[-1] + margin, ei)
     ki = float(np.sqrt(ei / ENERGY_PER_K2))
-    step, repeat = _layer_step(waves, twin)
+    step, repeat = layer_step(waves, twin)
     first = int(np.floor((ki - np.sqrt((ei - span[0]) / ENERGY_PER_K2)) / step)) - 1
     crossings: list[Branches] = []
     before: _Layer | None = None
@@ -143,7 +143,7 @@ def _steep_branches(waves: SolvedMaterial, twin: Twin, plane: Plane, binning: Bi
     for number in range(first, int(ki / step - 0.5) + 1):
         along = (number + 0.5) * step
         energy = ei - ENERGY_PER_K2 * ((ki - along) ** 2 + (plane.q**2).sum(axis=1))
-        omega, amplitude = _solved_layer(waves, twin, plane, number % repeat if repeat else number, step)
+        omega, amplitude = solved_layer(waves, twin, plane, number % repeat if repeat else number, step)
         omega = omega[plane.row]
         change = np.stack(np.gradient(omega.reshape(*plane.shape, -1), axis=(0, 1))).reshape(2, *omega.shape)
         layer = _Layer(along, omega, change, amplitude, energy)
@@ -160,11 +160,11 @@ def _steep_branches(waves: SolvedMaterial, twin: Twin, plane: Plane, binning: Bi
 
 def _largest_change(waves: SolvedMaterial, twin: Twin, plane: Plane, number: int, step: float) -> float:
     """The largest standard deviation in meV of an energy over a grid cell, in one layer."""
-    omega, _ = _solved_layer(waves, twin, plane, number, step)
-    return float(np.sqrt(_spread(omega[plane.row].reshape(*plane.shape, -1)).max()))
+    omega, _ = solved_layer(waves, twin, plane, number, step)
+    return float(np.sqrt(variance_in_cell(omega[plane.row].reshape(*plane.shape, -1)).max()))
 
 
-def _layer_step(waves: SolvedMaterial, twin: Twin) -> tuple[float, int]:
+def layer_step(waves: SolvedMaterial, twin: Twin) -> tuple[float, int]:
     """Distance of the layers in Å⁻¹, and after how many they repeat (0: never)."""
     steps = waves.translations @ twin.beam
     length, shortest = period(steps), 2 * np.pi / float(np.abs(steps).max())
@@ -172,7 +172,7 @@ def _layer_step(waves: SolvedMaterial, twin: Twin) -> tuple[float, int]:
     return (length / repeat if repeat else shortest / LAYERS), repeat
 
 
-def _solved_layer(
+def solved_layer(
     waves: SolvedMaterial, twin: Twin, plane: Plane, number: int, step: float
 ) -> tuple[Floats, ComplexArray]:
     """Energies and amplitudes of the points that are solved, at Q∥ = (number + ½) · step."""

@@ -23,10 +23,18 @@ def reached(
     """
     along, _ = kinematics(np.hypot(qy, qz), energy, incident_energy)
     kx = np.sqrt(incident_energy / ENERGY_PER_K2) - along
+    return detected(instrument, kx, -qy, -qz)  # Q = ki - kf
+
+
+def detected(instrument: Instrument, kx: Floats, ky: Floats, kz: Floats) -> Booleans:
+    """Whether a detector of ``instrument`` stands where neutrons with the final wave vector (kx, ky, kz) fly.
+
+    Any unit; arrays that broadcast together. False for NaN.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
-        angle = np.degrees(np.arctan2(-qy, kx))  # Q = ki - kf
-        height = instrument.sample_to_detector * -qz / np.hypot(kx, qy)
-        hit = np.zeros(np.shape(angle), dtype=bool)
+        angle = np.degrees(np.arctan2(ky, kx))
+        height = instrument.sample_to_detector * kz / np.hypot(kx, ky)
+        hit = np.zeros(np.broadcast_shapes(angle.shape, height.shape), dtype=bool)
         for bank in instrument.banks:
             hit |= (
                 (angle >= bank.horizontal[0])

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.histogram import Booleans, Floats, Projection
 from mantid_exp2sim.simulation.binning import (
     Binning,
     Branches,
@@ -32,10 +32,10 @@ from mantid_exp2sim.simulation.binning import (
     validate_kind,
 )
 from mantid_exp2sim.simulation.branches import STEEPEST, cartesian_q, resolution_widths
+from mantid_exp2sim.simulation.coverage import coverage_mask
 from mantid_exp2sim.simulation.material import Lattice, Parameter, View
 from mantid_exp2sim.simulation.options import Options
 from mantid_exp2sim.simulation.resolution import RadialResolution
-from mantid_exp2sim.simulation.solved import axis_name
 from mantid_exp2sim.simulation.twins import Plane, Twin, make_plane, oriented
 
 LAYERS_PER_WIDTH = 2.0
@@ -124,10 +124,20 @@ class ModelExcitations:
         return self.twin.lengths
 
     @property
-    def axis_names(self) -> tuple[str, str]:
-        """Names of the two axes of view."""
-        view = self.source.view
-        return axis_name(view.horizontal, "H"), axis_name(view.vertical, "K")
+    def projection(self) -> Projection:
+        """The two axes of view."""
+        return self.source.view.projection(self.source.lattice)
+
+    @property
+    def cell(self) -> tuple[float, ...]:
+        """a, b, c in Å, alpha, beta, gamma in degrees."""
+        return self.source.lattice.cell
+
+    def not_covered(self, binning: Binning) -> Booleans:
+        """Find the bins of a volume that no detector reaches, True = not measured."""
+        edges = binning.h_edges, binning.k_edges, binning.energy_edges
+        instrument, ei = self.options.instrument, binning.incident_energy
+        return coverage_mask(*edges, ei, lattice=self.lattice, instrument=instrument)
 
     def reach(self, binning: Binning) -> float:
         """Return the largest |Q| in Å⁻¹ along an axis of view."""
@@ -171,6 +181,12 @@ def solve_excitations(
             f"The model {model.name} takes {len(default)} finite numbers.",
             reason=f"Got {values.tolist()}.",
             fix=f"Give {', '.join(model.parameters)} in this order.",
+        )
+    if options is not None and (options.scan is not None or options.powder):
+        raise Exp2SimError(
+            f"The model {model.name} is no description of spins.",
+            reason="Scans and powders are simulated of these alone.",
+            fix="Leave scan and powder out.",
         )
     axes, lengths = oriented(model.lattice, model.view, model.name)
     return ModelExcitations(model, values, options or Options(), Twin(axes, lengths, 1.0))

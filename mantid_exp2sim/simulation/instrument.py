@@ -202,6 +202,14 @@ class Instrument(BaseModel):
             )
         return self.model_copy(update={"frequencies": ((1.0, float(frequency)),)})
 
+    def settings(self) -> dict[str, Any]:
+        """Return what differs from the defaults, ready for JSON.
+
+        >>> Instrument.model_validate(MAPS.settings()) == MAPS
+        True
+        """
+        return self.model_dump(mode="json", exclude_defaults=True)
+
     @property
     def moderator_to_chopper(self) -> float:
         """Distance x0 in m."""

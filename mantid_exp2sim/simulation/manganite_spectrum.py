@@ -16,7 +16,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mantid_exp2sim.histogram import Booleans, Floats
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Booleans, Floats, Projection
 from mantid_exp2sim.simulation.binning import (
     Binning,
     Blur,
@@ -36,6 +37,7 @@ from mantid_exp2sim.simulation.binning import (
 from mantid_exp2sim.simulation.constants import GAMMA_R0_SQUARED
 from mantid_exp2sim.simulation.excitations import Excitations
 from mantid_exp2sim.simulation.form_factor import form_factor_of_squared
+from mantid_exp2sim.simulation.geometry import not_covered
 from mantid_exp2sim.simulation.instrument import Instrument, kinematics
 from mantid_exp2sim.simulation.manganite import (
     LATTICE,
@@ -96,10 +98,19 @@ class ManganiteSpinWaves:
         """a and b in Å."""
         return LATTICE[0], LATTICE[1]
 
+    def not_covered(self, binning: Binning) -> Booleans:
+        """Find the bins of a volume that no detector reaches, True = not measured."""
+        return not_covered(self.model, self.options, binning)
+
     @property
-    def axis_names(self) -> tuple[str, str]:
-        """Names of the two Q axes of a volume."""
-        return "[H,0,0]", "[0,K,0]"
+    def projection(self) -> Projection:
+        """h and k."""
+        return Projection()
+
+    @property
+    def cell(self) -> tuple[float, ...]:
+        """a, b, c in Å, alpha, beta, gamma in degrees."""
+        return (*LATTICE, 90.0, 90.0, 90.0)
 
     def volume(self, binning: Binning, kind: Kind = "convolved") -> Floats:
         """Compute intensities (nh, nk, nE), as in `options.SpinWaves`."""
@@ -144,6 +155,12 @@ def solve_manganite(model: str, parameters: ArrayLike, options: Options | None =
     """
     options = options or Options()
     name, values = validate_parameters(model, parameters)
+    if options.scan is not None or options.powder:
+        raise Exp2SimError(
+            "The built-in models stand with c along the beam.",
+            reason="They have a path of their own, which knows of no scan and no powder.",
+            fix=f"Simulate the description pcsmo-{name.lower()} (`--description`).",
+        )
     solve_reduced(name, values, np.random.default_rng(0).random((8, 2)))  # shows most unstable draws at once
     n = options.grid
     u = (np.arange(n) + 0.5) / n  # half steps: the zero modes at q = 0 are never hit

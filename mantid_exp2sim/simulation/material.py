@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validato
 from scipy.spatial.transform import Rotation
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.histogram import Floats, Projection
 from mantid_exp2sim.simulation.excitations import Excitations
 from mantid_exp2sim.storage.toml import read_toml
 
@@ -45,6 +45,11 @@ class Lattice(_Settings):
     alpha: float = Field(default=90.0, gt=0, lt=180)
     beta: float = Field(default=90.0, gt=0, lt=180)
     gamma: float = Field(default=90.0, gt=0, lt=180)
+
+    @property
+    def cell(self) -> tuple[float, ...]:
+        """a, b, c in Å, alpha, beta, gamma in degrees."""
+        return self.a, self.b, self.c, self.alpha, self.beta, self.gamma
 
     def vectors(self) -> Floats:
         """Return rows a, b, c in Å, Cartesian: x along a, y in the plane of a and b.
@@ -254,6 +259,16 @@ class View(_Settings):
     horizontal: Vector = (1.0, 0.0, 0.0)
     vertical: Vector = (0.0, 1.0, 0.0)
 
+    def projection(self, lattice: Lattice) -> Projection:
+        """Return the two axes, and as the third direction what is normal to both."""
+        cell = lattice.vectors()
+        reciprocal = np.linalg.inv(cell).T
+        normal = np.cross(np.array(self.horizontal) @ reciprocal, np.array(self.vertical) @ reciprocal)
+        steps = normal @ cell.T
+        size = float(np.abs(steps).max()) or 1.0
+        third = tuple((np.round(steps / size, 9) + 0.0).tolist())
+        return Projection(self.horizontal, self.vertical, third)
+
 
 class Description(_Settings):
     """A spin model as a TOML file holds it."""
@@ -300,6 +315,15 @@ class Description(_Settings):
             if name not in places:
                 raise ValueError(f"{name!r} is no name and no ion of a site; there are {sorted(places)}")
         return self
+
+    @property
+    def projection(self) -> Projection:
+        """The axes of view, and as the third direction what is normal to both."""
+        return self.view.projection(self.lattice)
+
+    def viewed(self, horizontal: Vector, vertical: Vector) -> Description:
+        """Return the same model with other axes of view, in r.l.u."""
+        return self.model_copy(update={"view": View(horizontal=horizontal, vertical=vertical)})
 
     @property
     def names(self) -> tuple[str, ...]:

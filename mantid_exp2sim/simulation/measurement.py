@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Axis, Booleans, Histogram
+from mantid_exp2sim.histogram import CELL, Booleans, Histogram, volume_histogram
+from mantid_exp2sim.histogram.direction import Vector, read_direction
 from mantid_exp2sim.mosaic import join
 from mantid_exp2sim.simulation.binning import Binning, Kind, mosaic_binnings
-from mantid_exp2sim.simulation.coverage import coverage_mask, mosaic_coverage_mask
+from mantid_exp2sim.simulation.coverage import mosaic_coverage_mask
 from mantid_exp2sim.simulation.crystal import validate_values
 from mantid_exp2sim.simulation.excitation_model import ExcitationModel, solve_excitations
 from mantid_exp2sim.simulation.excitations import Excitations
@@ -23,6 +24,7 @@ from mantid_exp2sim.simulation.manganite_spectrum import solve_manganite
 from mantid_exp2sim.simulation.material import Description, find_description, read_description
 from mantid_exp2sim.simulation.noise import add_counting_noise
 from mantid_exp2sim.simulation.options import Options, Physics, SpinWaves
+from mantid_exp2sim.simulation.scan import Scan
 from mantid_exp2sim.simulation.spectrum import solve_material
 
 Gaps = Booleans | Literal["coverage"] | None
@@ -44,6 +46,9 @@ def simulate(
     package: str | None = None,
     width_scale: float = 1.0,
     excitations: Excitations | None = None,
+    axes: tuple[str | Vector, str | Vector] | None = None,
+    scan: Scan | None = None,
+    powder: bool = False,
 ) -> Histogram:
     """Simulate what a spectrometer measures of the spin waves of a model.
 
@@ -81,6 +86,14 @@ def simulate(
         Factor on all widths of the resolution, in energy and in Q.
     excitations
         Limits outside of which a mode is left out and counted; by default those of the description.
+    axes
+        Directions of the two momentum axes, such as "[H,H,0]" or (1, 1, 0), normal to each other; by default
+        those of the description.
+    scan
+        How the crystal turns; the binning then has a range of the third direction. None: it stands with ki
+        normal to both axes.
+    powder
+        Whether the sample is a powder; the first axis is then |Q| in Å⁻¹, and the second has one bin.
 
     Returns
     -------
@@ -105,6 +118,8 @@ def simulate(
         instrument = load_instrument(instrument)
     instrument = instrument.with_setting(package=package, frequency=frequency, width_scale=width_scale)
     material = find_model(model)
+    if axes is not None:
+        material = viewed_along(material, axes)
     constants = list(model_parameters(material, parameters).values())
     if binning is None and not isinstance(material, str):
         raise Exp2SimError(
@@ -112,7 +127,8 @@ def simulate(
             reason="The default, the published mosaic, is for the built-in models.",
             fix="Give a binning; on the command line --incident-energy in meV.",
         )
-    waves = solve(material, constants, Options(instrument, physics, grid, excitations))
+    options = Options(instrument, physics, grid, excitations, scan=scan, powder=powder)
+    waves = solve(material, constants, options)
     note: dict[str, str | float] = {} if package is None else {"package": instrument.package}
     note |= {} if frequency is None else {"frequency": frequency}
     if binning is not None:
@@ -141,6 +157,35 @@ def _noted(histogram: Histogram, note: Mapping[str, str | float]) -> Histogram:
     """Add to the history how the chopper was set, where it was not as usual."""
     history = [{**entry, **note} for entry in histogram.metadata["history"]]
     return histogram.replace(metadata={**histogram.metadata, "history": history}) if note else histogram
+
+
+def viewed_along(
+    material: ModelName | Description | ExcitationModel, axes: tuple[str | Vector, str | Vector]
+) -> ModelName | Description | ExcitationModel:
+    """Return a model whose volumes have other momentum axes; `Exp2SimError` for what is no direction."""
+    vectors: list[Vector] = []
+    for axis in axes:
+        line = read_direction(axis) if isinstance(axis, str) else (axis, (0.0, 0.0, 0.0))
+        if line is None or any(line[1]):
+            raise Exp2SimError(
+                f"{axis!r} is no direction.",
+                reason="An axis goes through Γ; where it is cut is told by the bins of the other axes.",
+                fix="Give one such as [H,0,0], [H,H,0] or [-K,2K,0].",
+            )
+        vectors.append(line[0])
+    if isinstance(material, Description):
+        return material.viewed(vectors[0], vectors[1])
+    if not isinstance(material, str):
+        raise Exp2SimError(
+            f"The axes of the model {material.name} are those of its view.", fix="Make it with another view."
+        )
+    if vectors != [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)]:
+        raise Exp2SimError(
+            f"The built-in model {material} has the axes [H,0,0] and [0,K,0].",
+            reason="It has a path of its own, for c along the beam.",
+            fix=f"Simulate the description pcsmo-{material.lower()} (`--description`).",
+        )
+    return material
 
 
 def find_model(
@@ -215,22 +260,20 @@ def simulate_volume(
         rng = np.random.default_rng([seed, round(binning.incident_energy * 1000)])
         values, variance = add_counting_noise(rng, values, noise)
     if isinstance(mask, str):
-        mask = coverage_mask(
-            binning.h_edges, binning.k_edges, binning.energy_edges, binning.incident_energy,
-            lattice=waves.lattice, instrument=waves.options.instrument,
-        )  # fmt: skip
-    names = waves.axis_names
-    axes = (
-        Axis(names[0], binning.h_edges, unit="r.l.u.", frame="HKL"),
-        Axis(names[1], binning.k_edges, unit="r.l.u.", frame="HKL"),
-        Axis("DeltaE", binning.energy_edges, unit="meV", frame="General Frame"),
-    )
+        mask = waves.not_covered(binning)
+    projection, scan = waves.projection, waves.options.scan
+    edges = binning.h_edges, binning.k_edges, binning.energy_edges
     left_out = waves.left_out[binning, kind]
     width_scale = waves.options.instrument.width_scale
+    integrated: dict[str, Any] = {}
+    if binning.third is not None and scan is not None:
+        integrated = {"integrated": [{"axis": projection.third_name, "range": list(binning.third)}]}
     metadata = {
         "title": f"{waves.model} {kind}",
         "incident_energy": binning.incident_energy,
         "intensity_unit": "mb sr⁻¹ meV⁻¹ f.u.⁻¹",
+        "lattice": dict(zip(CELL, waves.cell, strict=True)),
+        **integrated,
         "history": [
             {
                 "command": "simulate",
@@ -243,7 +286,8 @@ def simulate_volume(
                 "seed": seed,
                 **({"width_scale": width_scale} if width_scale != 1 else {}),
                 **({"modes_left_out": left_out} if left_out else {}),
+                **({} if scan is None else {"scan": scan.model_dump(mode="json")}),
             }
         ],
     }
-    return Histogram.from_arrays(values, axes, variance=variance, mask=mask, metadata=metadata)
+    return volume_histogram(projection, edges, values, variance, mask, metadata=metadata)

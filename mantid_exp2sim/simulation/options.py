@@ -9,10 +9,11 @@ from typing import Literal, Protocol
 import numpy as np
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.histogram import Booleans, Floats, Projection
 from mantid_exp2sim.simulation.binning import Binning, Kind
 from mantid_exp2sim.simulation.excitations import Excitations
 from mantid_exp2sim.simulation.instrument import MAPS, Instrument
+from mantid_exp2sim.simulation.scan import Scan
 
 Physics = Literal["physical", "paper_compatible"]
 
@@ -30,6 +31,9 @@ class Options:
     ``line_width`` is that of the excitations themselves, a Gaussian's FWHM in meV, where the resolution is
     applied. ``twin_shares`` are the shares of the twins, of any sum; none: equal ones of the built-in models,
     those of a description.
+    ``scan``: the crystal turns meanwhile, and a volume is integrated over a range of the third direction;
+    None: it stands with both axes of view normal to ki. ``powder``: there is no crystal, and the first axis
+    of a volume is |Q| in Å⁻¹.
     """
 
     instrument: Instrument = MAPS
@@ -38,6 +42,8 @@ class Options:
     excitations: Excitations | None = None
     line_width: float = 0.0
     twin_shares: tuple[float, ...] = ()
+    scan: Scan | None = None
+    powder: bool = False
 
     def shares_of(self, usual: Sequence[float]) -> tuple[float, ...]:
         """Return the shares of the twins, of sum 1; ``usual`` are those of the model.
@@ -63,9 +69,11 @@ class Options:
         return float(self.line_width**2 / (8 * np.log(2)))
 
     def __post_init__(self) -> None:
-        """Validate the grid and the line width."""
+        """Validate the grid, the line width and the sample."""
         if not 0 <= self.line_width < np.inf:
             raise Exp2SimError(f"The line width is {self.line_width} meV.", fix="Give 0 or more.")
+        if self.powder and self.scan is not None:
+            raise Exp2SimError("A powder is not turned.", fix="Leave the scan or the powder out.")
         if self.grid < 4:
             raise Exp2SimError(
                 f"The grid is {self.grid}.",
@@ -94,8 +102,15 @@ class SpinWaves(Protocol):
         """2π over the length of one r.l.u. along the two Q axes of a volume, in Å."""
 
     @property
-    def axis_names(self) -> tuple[str, str]:
-        """Names of the two Q axes of a volume."""
+    def projection(self) -> Projection:
+        """Directions of the Q axes of a volume."""
+
+    def not_covered(self, binning: Binning) -> Booleans:
+        """Find the bins of a volume that no detector reaches, True = not measured."""
+
+    @property
+    def cell(self) -> tuple[float, ...]:
+        """a, b, c in Å, alpha, beta, gamma in degrees."""
 
     @property
     def left_out(self) -> Mapping[tuple[Binning, Kind], int]:

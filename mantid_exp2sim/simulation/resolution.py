@@ -216,7 +216,11 @@ def radial_fit(
     with np.errstate(invalid="ignore", divide="ignore"):
         cov = covariance(instrument, qy, qz, energy, incident_energy)
     good = np.isfinite(cov).all(axis=(1, 2))
-    qy, qz, cov = qy[good], qz[good], cov[good]
+    return fit_covariances(qy[good], qz[good], cov[good])
+
+
+def fit_covariances(qy: Floats, qz: Floats, cov: Floats) -> RadialResolution:
+    """Fit `RadialResolution` by least squares to covariances (N, 3, 3) of (Qy, Qz, E) at points in Å⁻¹."""
     ones, zero = np.ones_like(qy), np.zeros_like(qy)
     rows = np.concatenate(
         [

@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from mantid_exp2sim.histogram import Booleans, Floats
+from mantid_exp2sim.histogram import Booleans, Floats, Projection
 from mantid_exp2sim.simulation.binning import Binning, Indices, Kind, fine_energies, radial_fits
 from mantid_exp2sim.simulation.constants import GAMMA_R0_SQUARED
 from mantid_exp2sim.simulation.crystal import Assembly
 from mantid_exp2sim.simulation.form_factor import coefficients, form_factor_of_squared
+from mantid_exp2sim.simulation.geometry import Geometry
 from mantid_exp2sim.simulation.options import Options
 from mantid_exp2sim.simulation.resolution import RadialResolution
+from mantid_exp2sim.simulation.scan import scan_fits
 from mantid_exp2sim.simulation.spin_waves import Bonds, ComplexArray, Structure, UnstableStructureError, modes
 from mantid_exp2sim.simulation.twins import Twin
 
@@ -57,10 +59,25 @@ class SolvedMaterial:
         return self.twins[0].lengths
 
     @property
-    def axis_names(self) -> tuple[str, str]:
-        """Names of the two axes of view."""
-        view = self.assembly.description.view
-        return axis_name(view.horizontal, "H"), axis_name(view.vertical, "K")
+    def projection(self) -> Projection:
+        """The axes of view, of a powder |Q|."""
+        if self.options.powder:
+            return Projection(powder=True)
+        return self.assembly.description.projection
+
+    @property
+    def geometry(self) -> Geometry:
+        """How the crystal stands in the beam."""
+        return Geometry(self.assembly.description, self.options)
+
+    def not_covered(self, binning: Binning) -> Booleans:
+        """Find the bins of a volume that no detector reaches, True = not measured."""
+        return self.geometry.not_covered(binning)
+
+    @property
+    def cell(self) -> tuple[float, ...]:
+        """a, b, c in Å, alpha, beta, gamma in degrees."""
+        return self.assembly.description.lattice.cell
 
     def solve(self, q: Floats) -> tuple[Floats, ComplexArray]:
         """Solve at Cartesian ``q`` (P, 3) in Å⁻¹: energies (P, m), amplitudes (P, n, 3, m) without phases.
@@ -151,14 +168,23 @@ class SolvedMaterial:
     def fits(self, binning: Binning) -> tuple[RadialResolution, ...]:
         """Fit the resolution at the `fine_energies` of a binning."""
         instrument, ei = self.options.instrument, binning.incident_energy
+        if self.options.scan is not None:
+            return self.scan_fits(binning)[0]
         return radial_fits(instrument, ei, fine_energies(binning), 1.07 * self.reach(binning))
 
-
-def axis_name(vector: tuple[float, float, float], letter: str) -> str:
-    """Name an axis of view.
-
-    >>> axis_name((1, 0, 0), "H"), axis_name((-1, 2, 0), "K")
-    ('[H,0,0]', '[-K,2K,0]')
-    """
-    parts = ("0" if x == 0 else f"{x:g}{letter}".replace(f"1{letter}", letter, abs(x) == 1) for x in vector)
-    return f"[{','.join(parts)}]"
+    def scan_fits(self, binning: Binning) -> tuple[tuple[RadialResolution, ...], Floats]:
+        """Fit the resolution of the scan, and its standard deviations (Å⁻¹) along the third direction."""
+        key = ("scan", binning)
+        if key not in self.cache:
+            options, ei = self.options, binning.incident_energy
+            assert options.scan is not None
+            self.cache[key] = scan_fits(
+                options.instrument,
+                options.scan,
+                self.geometry.turn,
+                ei,
+                fine_energies(binning),
+                self.geometry.ends(binning),
+            )
+        fits: tuple[tuple[RadialResolution, ...], Floats] = self.cache[key]
+        return fits

@@ -1,7 +1,7 @@
 """What a spectrometer sees of the spin waves of any description, with and without its resolution.
 
-T = 0, no Debye-Waller factor, no kf/ki, and the beam normal to the two axes of view (c ∥ ki for the usual
-ones). Intensities in mb sr⁻¹ meV⁻¹ per formula unit.
+T = 0, no Debye-Waller factor, no kf/ki. The beam is normal to the two axes of view (c ∥ ki for the usual
+ones), or the crystal turns (`scan`), or there is a powder. Intensities in mb sr⁻¹ meV⁻¹ per formula unit.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ from mantid_exp2sim.simulation.binning import (
 )
 from mantid_exp2sim.simulation.branches import cartesian_q, find_branches, resolution_widths
 from mantid_exp2sim.simulation.crystal import assemble, validate_values
+from mantid_exp2sim.simulation.layers import scan_branches
 from mantid_exp2sim.simulation.material import Description
 from mantid_exp2sim.simulation.options import Options
+from mantid_exp2sim.simulation.powder import powder_volume
 from mantid_exp2sim.simulation.solved import SolvedMaterial
 from mantid_exp2sim.simulation.spin_waves import refuse_torque
 from mantid_exp2sim.simulation.twins import Plane, Twin, make_plane, twins_in_view
@@ -41,8 +43,10 @@ class MaterialSpinWaves(SolvedMaterial):
     def volume(self, binning: Binning, kind: Kind = "convolved") -> Floats:
         """Compute intensities (nh, nk, nE), as in `options.SpinWaves`."""
         validate_kind(kind)
-        total = np.zeros(binning.shape)
         self.left_out[binning, kind] = 0
+        if self.options.powder:
+            return np.maximum(powder_volume(self, binning, kind), 0.0)
+        total = np.zeros(binning.shape)
         shares = self.options.shares_of([twin.weight for twin in self.twins])
         for share, twin in zip(shares, self.twins, strict=True):
             volume = _centre(self, twin, binning) if kind == "centre" else _binned(self, twin, binning, kind)
@@ -95,9 +99,15 @@ def _plane(waves: SolvedMaterial, twin: Twin, binning: Binning) -> Plane:
 
 def _binned(waves: SolvedMaterial, twin: Twin, binning: Binning, kind: Kind) -> Floats:
     plane = _plane(waves, twin, binning)
-    if (twin, binning) not in waves.cache:
-        waves.cache[twin, binning] = find_branches(waves, twin, plane, binning)
-    branches: Branches = waves.cache[twin, binning]
+    scanned, resolved = waves.options.scan is not None, kind == "convolved"
+    key = (twin, binning, resolved and scanned)
+    if key not in waves.cache:
+        waves.cache[key] = (
+            scan_branches(waves, twin, plane, binning, resolved=resolved)
+            if scanned
+            else find_branches(waves, twin, plane, binning)
+        )
+    branches: Branches = waves.cache[key]
     waves.left_out[binning, kind] += branches.left_out
     fits = waves.fits(binning) if kind == "convolved" else None
     widths, drift = ((), None) if fits is None else resolution_widths(waves, plane, branches, binning)
@@ -114,9 +124,16 @@ def _centre(waves: SolvedMaterial, twin: Twin, binning: Binning) -> Floats:
     units = 2 * np.pi / np.array(twin.lengths)
     in_plane = np.stack(np.meshgrid(h + nudge, k + nudge, indexing="ij"), axis=-1).reshape(-1, 2) * units
     flat = waves.solve_plane(twin, in_plane) if waves.is_flat(twin) else None
+    middle = None if waves.options.scan is None else float(waves.geometry.ends(binning)[2].mean())
 
     def lines(energy: float) -> Lines:
-        q, reachable = cartesian_q(twin, in_plane, np.full(len(in_plane), energy), binning.incident_energy)
+        if middle is None:
+            q, reachable = cartesian_q(
+                twin, in_plane, np.full(len(in_plane), energy), binning.incident_energy
+            )
+        else:
+            q = np.column_stack([in_plane, np.full(len(in_plane), middle)]) @ twin.axes
+            reachable = np.ones(len(q), dtype=bool)
         bins = np.flatnonzero(reachable)
         if flat is None:
             omega, amplitude = waves.solve(q[bins])

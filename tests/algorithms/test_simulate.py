@@ -92,6 +92,30 @@ def test_settings_that_the_instrument_has_not(
     assert why in messages[option]
 
 
+def test_other_planes_are_those_of_the_description(api: Any) -> None:
+    bins = {"HBins": "-0.5,0.5,6", "KBins": "-0.3,0.5,6", "EnergyBins": "5,30,5"}
+    api.SimulateSpinWavesMD(
+        Projection="0,1,0,-1,0,0",
+        Kind="integrated",
+        Gaps="None",
+        IncidentEnergy=50.0,
+        OutputWorkspace="s",
+        **bins,
+    )
+    workspace = api.mtd["s"]
+    assert [workspace.getDimension(i).name for i in range(3)] == ["[0,K,0]", "[-H,0,0]", "DeltaE"]
+    binning = Binning(*(axis.edges for axis in mdworkspace.axes(workspace)), 50.0)
+    axes = ("[0,K,0]", "[-H,0,0]")
+    result = measurement.simulate(
+        "pcsmo-goodenough", binning=binning, kind="integrated", mask=None, axes=axes
+    )
+    np.testing.assert_allclose(arrays(workspace)[0], result.intensity, rtol=1e-5, atol=1e-6)
+    api.SimulateSpinWavesMD(
+        TemplateWorkspace="s", Kind="integrated", Gaps="None", IncidentEnergy=50.0, OutputWorkspace="t"
+    )
+    np.testing.assert_allclose(arrays(api.mtd["t"])[0], arrays(workspace)[0], rtol=1e-4, atol=1e-6)
+
+
 def test_noise_comes_from_the_seed(api: Any) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         api.SimulateSpinWavesMD(
@@ -216,6 +240,8 @@ def messages(**properties: Any) -> Any:
         ({"EnergyBins": "5,60,5"}, "EnergyBins", "below the incident energy"),
         ({"HBins": "0,1,9999", "KBins": "0,1,9999"}, "EnergyBins", "At most"),
         ({"Gaps": "Template"}, "Gaps", "no template"),
+        ({"Projection": "1,0,0"}, "Projection", "six numbers"),
+        ({"Projection": "1,0,0,2,0,0"}, "Projection", "lie in one plane"),
     ],
 )
 def test_wrong_inputs(api: Any, properties: dict[str, Any], name: str, message: str) -> None:
@@ -224,7 +250,7 @@ def test_wrong_inputs(api: Any, properties: dict[str, Any], name: str, message: 
 
 def test_wrong_templates(api: Any, make: Any) -> None:
     make("hk", name="flat")
-    assert "once each" in messages(TemplateWorkspace="flat")["TemplateWorkspace"]
+    assert "needed once" in messages(TemplateWorkspace="flat")["TemplateWorkspace"]
     make("hke", name="bare", logged=False)
     assert "no sample log Ei" in messages(TemplateWorkspace="bare", IncidentEnergy=0.0)["IncidentEnergy"]
     assert messages(TemplateWorkspace="bare") == {}

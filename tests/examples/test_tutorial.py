@@ -129,6 +129,16 @@ def look_at_use(folder: Path, printed: str) -> None:
     assert (folder / "new.png").stat().st_size > 1000
 
 
+def look_at_hexagonal(folder: Path, printed: str) -> None:
+    card = load_model(folder / "cri3").card
+    assert card.projection.names == ("[H,0,0]", "[-K,2K,0]")
+    assert card.instrument["name"] == "MERLIN"
+    raw, sharp = load(folder / "hexagonal.nxs"), load(folder / "hexagonal-deconvolved.nxs")
+    assert [axis.name for axis in sharp.axes] == ["[H,0,0]", "[-K,2K,0]", "DeltaE"]
+    assert sharp.metadata["lattice"]["gamma"] == 120.0
+    assert np.array_equal(sharp.mask, raw.mask)
+
+
 LOOKS = {
     "Start": lambda folder, printed: None,
     "Describe the material": look_at_material,
@@ -140,6 +150,7 @@ LOOKS = {
     "Evaluate": look_at_report,
     "Install it": look_at_list,
     "Use it": look_at_use,
+    "A hexagonal lattice": look_at_hexagonal,
 }
 
 

@@ -225,7 +225,7 @@ def test_hexagonal_axes_of_view() -> None:
     del raw["parameters"]["Jc"]
     raw["view"] = {"horizontal": [1, 0, 0], "vertical": [-1, 2, 0]}
     waves = solve_material(Description.model_validate(raw))
-    assert waves.axis_names == ("[H,0,0]", "[-K,2K,0]")
+    assert waves.projection.names == ("[H,0,0]", "[-K,2K,0]")
     assert waves.lattice == pytest.approx((4 * np.sqrt(3) / 2, 2.0))
     twin = waves.twins[0]
     found = make_plane(twin, waves.translations, ((-1.0, 1.0), (-1.0, 1.0)), 20)

@@ -139,11 +139,16 @@ def test_wrong_shapes_and_energies_are_refused(mosaic: ResolutionOperator) -> No
 
 
 def test_instrument_and_lattice_are_those_of_the_recipe() -> None:
-    from mantid_exp2sim.training.datasets.resolution import where_simulated
+    from mantid_exp2sim.training.datasets.resolution import where_measured
+    from mantid_exp2sim.training.datasets.simulate import describe
     from mantid_exp2sim.training.datasets.simulation_recipe import read_recipe
 
     recipe = read_recipe(Path(__file__).resolve().parents[2] / "examples" / "tutorial" / "simulate.toml")
-    instrument, lattice = where_simulated(recipe.model_dump(mode="json", exclude_none=True))
+    description = describe(recipe)
+    instrument, lattice = where_measured(description)
     assert instrument.name == "MERLIN"
     assert lattice == pytest.approx((4.215, 4.215))
-    assert where_simulated({})[0].name == "MAPS"
+    built = description.model_copy(update={"recipe": {}})
+    assert where_measured(built) == (instrument, pytest.approx(lattice))
+    with pytest.raises(Exp2SimError, match="does not tell its instrument and its lattice"):
+        where_measured(built.model_copy(update={"lattice": {}}))

@@ -6,7 +6,7 @@ import argparse
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mantid_exp2sim.cli.files import check_output, check_picture
 from mantid_exp2sim.cli.options import add_command, add_setting, require_numbers
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mantid_exp2sim.simulation.instrument import Instrument
     from mantid_exp2sim.simulation.manganite import ModelName
     from mantid_exp2sim.simulation.material import Description
+    from mantid_exp2sim.simulation.scan import Scan
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -29,6 +30,10 @@ SPECTRUM_EXAMPLES = """examples:
   exp2sim simulate spectrum volume.nxs --incident-energy 140 --bins 60 60 60 --energy 14 98
   exp2sim simulate spectrum own.nxs --description model.toml --set J1=0.6 --set J2=0.1 --instrument MERLIN \\
     --incident-energy 16 --bins 50 50 30 --h -1 1 --k -1 1 --energy 1 9
+  exp2sim simulate spectrum slice.nxs --description model.toml --axes "[H,H,0]" "[0,0,L]" --instrument LET \\
+    --incident-energy 12 --bins 60 1 40 --h -1 1 --k 0.9 1.1 --energy 0.5 8 --psi 0 90 --third -0.1 0.1
+  exp2sim simulate spectrum powder.nxs --description model.toml --powder --instrument MARI \\
+    --incident-energy 30 --bins 60 1 40 --h 0.5 4 --energy 1 20
 """
 DATASET_EXAMPLES = """examples:
   exp2sim simulate dataset training/recipes/pcsmo-maps.toml --out data/pcsmo-maps --processes 2
@@ -98,6 +103,7 @@ def _register_spectrum(kinds: Subparsers) -> None:
             metavar=("FROM", "TO"),
             help="r.l.u. (default: centres from -1 to 1)",
         )
+    _register_geometry(parser)
     parser.add_argument(
         "--grid", type=int, default=30, help="half the points of the grid per r.l.u. (default %(default)s)"
     )
@@ -112,6 +118,42 @@ def _register_spectrum(kinds: Subparsers) -> None:
     )
     parser.add_argument("--plot", type=Path, metavar="PNG", help="also draw it")
     parser.set_defaults(run=run_spectrum)
+
+
+def _register_geometry(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say along which axes, and how the sample stands in the beam."""
+    vector: dict[str, Any] = {"type": float, "nargs": 3, "metavar": ("H", "K", "L")}
+    parser.add_argument(
+        "--axes",
+        nargs=2,
+        metavar=("FIRST", "SECOND"),
+        help='directions of the two momentum axes, such as "[H,H,0]" "[0,0,L]" (default: those of the '
+        "description)",
+    )
+    parser.add_argument(
+        "--psi",
+        type=float,
+        nargs=2,
+        metavar=("FROM", "TO"),
+        help="the crystal turns about the vertical between these angles (degrees); without it ki is normal "
+        "to both axes",
+    )
+    parser.add_argument(
+        "--along", default=(1.0, 0.0, 0.0), help="along ki at psi = 0 (default 1 0 0)", **vector
+    )
+    parser.add_argument(
+        "--beside", default=(0.0, 1.0, 0.0), help="in the horizontal plane, too (default 0 1 0)", **vector
+    )
+    parser.add_argument(
+        "--third",
+        type=float,
+        nargs=2,
+        metavar=("FROM", "TO"),
+        help="with --psi: integrate the direction normal to both axes over this range (r.l.u.)",
+    )
+    parser.add_argument(
+        "--powder", action="store_true", help="a powder: --h is |Q| in 1/Å, with --bins NQ 1 NE"
+    )
 
 
 def _register_dataset(kinds: Subparsers) -> None:
@@ -183,6 +225,27 @@ def _check(args: argparse.Namespace) -> None:
     check_picture(args.plot)
 
 
+def _scan(args: argparse.Namespace) -> Scan | None:
+    """How the crystal turns, as the command says."""
+    from pydantic import ValidationError
+
+    from mantid_exp2sim.errors import Exp2SimError
+    from mantid_exp2sim.simulation.scan import Scan
+    from mantid_exp2sim.storage.toml import validation_summary
+
+    if args.psi is None:
+        if args.third is not None:
+            raise Exp2SimError("--third belongs to --psi.", fix="Give --psi FROM TO, or leave --third out.")
+        return None
+    try:
+        return Scan(psi=tuple(args.psi), along=tuple(args.along), beside=tuple(args.beside))
+    except ValidationError as error:
+        raise Exp2SimError(
+            f"--psi, --along or --beside cannot be used: {validation_summary(error)}.",
+            fix="Give two ascending angles in degrees, and two directions that are not parallel.",
+        ) from error
+
+
 def _simulated(
     args: argparse.Namespace,
     instrument: Instrument,
@@ -195,7 +258,12 @@ def _simulated(
     binning = None
     if args.incident_energy is not None:
         binning = Binning.regular(
-            args.incident_energy, bins=tuple(args.bins), h=args.h, k=args.k, energy=args.energy
+            args.incident_energy,
+            bins=tuple(args.bins),
+            h=args.h,
+            k=args.k,
+            energy=args.energy,
+            third=None if args.third is None else (args.third[0], args.third[1]),
         )
     try:
         return simulate(
@@ -213,6 +281,9 @@ def _simulated(
             package=args.package,
             width_scale=args.width_scale,
             excitations=_excitations(args, model),
+            axes=None if args.axes is None else (args.axes[0], args.axes[1]),
+            scan=_scan(args),
+            powder=args.powder,
         )
     except MemoryError as error:
         raise Exp2SimError(

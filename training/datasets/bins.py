@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Axis, Histogram
+from mantid_exp2sim.histogram import Booleans, Floats, Histogram, volume_histogram
 from mantid_exp2sim.inference.volumes import open_volumes
 from mantid_exp2sim.training.datasets.description import BinEdges
 
@@ -21,13 +22,19 @@ def dataset_edges(data: DataSet) -> BinEdges | None:
     return data.description.bin_edges(float(data.energies[0]))
 
 
-def volume_axes(edges: BinEdges, incident_energy: float) -> tuple[Axis, Axis, Axis]:
-    """The axes of a volume (h, k, E) of a data set; ``incident_energy`` in meV."""
-    return (
-        Axis("[H,0,0]", edges["h"], unit="r.l.u.", frame="HKL"),
-        Axis("[0,K,0]", edges["k"], unit="r.l.u.", frame="HKL"),
-        Axis("DeltaE", edges["energy_fraction"] * incident_energy, unit="meV", frame="General Frame"),
-    )
+def volume(
+    data: DataSet,
+    edges: BinEdges,
+    incident_energy: float,
+    intensity: Floats,
+    variance: Floats | None = None,
+    mask: Booleans | None = None,
+    *,
+    metadata: Mapping[str, Any],
+) -> Histogram:
+    """Make a histogram of a volume (h, k, E) of a data set; ``incident_energy`` in meV."""
+    ends = edges["h"], edges["k"], edges["energy_fraction"] * incident_energy
+    return volume_histogram(data.description.projection, ends, intensity, variance, mask, metadata=metadata)
 
 
 def require_bins(model: Bundle, data: DataSet) -> None:
@@ -39,10 +46,9 @@ def require_bins(model: Bundle, data: DataSet) -> None:
     if edges is None:
         return
     for energy in data.energies.tolist():
-        axes = volume_axes(edges, energy)
-        empty = np.ones([axis.size for axis in axes])
+        ones = np.ones(data.description.shape[1:])
         try:
-            histogram = Histogram.from_arrays(empty, axes, metadata={"incident_energy": energy})
+            histogram = volume(data, edges, energy, ones, metadata={"incident_energy": energy})
             open_volumes(histogram, model.card)
         except Exp2SimError as error:
             raise Exp2SimError(

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.model.card import AcceptedAxis, DataKind, mosaic_axes
+from mantid_exp2sim.histogram import HKL, Projection
+from mantid_exp2sim.model.card import AcceptedAxis, DataKind, axis_words, mosaic_axes
 from mantid_exp2sim.storage.atomic import atomic_path
 from mantid_exp2sim.storage.toml import validation_summary
 
@@ -97,6 +98,12 @@ class DatasetDescription(_Table):
     """Index ranges [start, stop) of format 1."""
     parameters: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Names of the constants of each class that is not built in."""
+    projection: Projection = Projection()
+    """Directions of the momentum axes."""
+    lattice: dict[str, float] = Field(default_factory=dict)
+    """a, b, c (Å), alpha, beta, gamma (degrees); empty: not told."""
+    instrument: dict[str, Any] = Field(default_factory=dict)
+    """Settings of the spectrometer; empty: not told."""
     axes: tuple[AcceptedAxis, ...] = ()
     """What a model that is trained on it asks of a file; none: the published mosaic's."""
     refused: tuple[RefusedFile, ...] = ()
@@ -209,6 +216,7 @@ def accepted_axes(
     *,
     windows_fixed: bool,
     alone: Collection[str] = (),
+    projection: Projection = HKL,
 ) -> tuple[AcceptedAxis, ...]:
     """Tell what a model asks of a file, from ``axes`` and ``edges`` of its data set: any number of bins.
 
@@ -219,12 +227,13 @@ def accepted_axes(
     ['h', 'k', 'energy']
     """
     mosaic = mosaic_axes(windows_fixed=windows_fixed)
-    words = {axis.kind: {"units": axis.units, "frames": axis.frames} for axis in mosaic}
     accepted = []
     for rule in axes:
         fixed = rule.edges or edges.get(rule.kind, ()) if windows_fixed and rule.kind == "energy" else ()
+        if rule.kind != "energy" and len(rule.edges) == 2:  # integrated there, and nowhere else
+            fixed = rule.edges
         told = rule.model_dump(exclude_unset=True)
-        accepted.append(AcceptedAxis(**{**words[rule.kind], **told, "edges": fixed}))
+        accepted.append(AcceptedAxis(**{**axis_words(rule.kind, projection), **told, "edges": fixed}))
     return tuple(_integrable(axis) if axis.kind in alone else axis for axis in accepted or mosaic)
 
 

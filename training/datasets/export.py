@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.storage.atomic import atomic_path, make_folder
-from mantid_exp2sim.training.datasets.bins import volume_axes
+from mantid_exp2sim.training.datasets.bins import volume
 from mantid_exp2sim.training.datasets.dataset import SimulatedSet, open_dataset
-from mantid_exp2sim.training.datasets.description import MAKE_AGAIN, BinEdges
+from mantid_exp2sim.training.datasets.description import MAKE_AGAIN, DatasetDescription
 from mantid_exp2sim.training.datasets.from_files.recipe import KINDS
 
 FORMATS = ("nxs", "d3d", "mat", "npz")
@@ -77,7 +76,7 @@ def export_dataset(
     edges = data.description.bin_edges(energies[0])
     if edges is None:
         raise Exp2SimError(f"The data set {folder} does not tell the edges of its bins.", fix=MAKE_AGAIN)
-    kinds = [kind for kind in KINDS if kind in data.description.kinds]
+    kinds, about = [kind for kind in KINDS if kind in data.description.kinds], _about(data.description)
     rows: list[dict[str, Any]] = []
     turns: Counter[str] = Counter()  # within each class, so that no format belongs to one
     for done, sample in enumerate(samples):
@@ -91,7 +90,10 @@ def export_dataset(
                 mask = data.mask[number] if kind == "convolved" else None
                 ending = endings[kind][turns[sample.label] % len(endings[kind])]
                 make_folder(out / kind)
-                _write(_histogram(values, mask, edges, energy, sample), out / kind / f"{stem}.{ending}")
+                metadata = {"title": sample.name, "incident_energy": float(energy), **about}
+                variance = np.zeros_like(values)
+                histogram = volume(data, edges, energy, values, variance, mask, metadata=metadata)
+                _write(histogram, out / kind / f"{stem}.{ending}")
         turns[sample.label] += 1
         if progress is not None:
             progress(done + 1, len(samples), "write")
@@ -122,17 +124,13 @@ def _samples(data: SimulatedSet) -> Iterator[Sample]:
             yield Sample(f"{name}-{shard * size + row:05d}", name, file, row, parameters)
 
 
-def _histogram(
-    values: NDArray[np.float64],
-    mask: NDArray[np.bool_] | None,
-    edges: BinEdges,
-    energy: float,
-    sample: Sample,
-) -> Histogram:
-    metadata = {"title": sample.name, "incident_energy": float(energy)}
-    return Histogram.from_arrays(
-        values, volume_axes(edges, energy), variance=np.zeros_like(values), mask=mask, metadata=metadata
-    )
+def _about(description: DatasetDescription) -> dict[str, Any]:
+    """What every file of an export tells: the lattice, and over what a scan was integrated."""
+    about: dict[str, Any] = {"lattice": description.lattice} if description.lattice else {}
+    projection = description.projection
+    if projection.over is not None:
+        about["integrated"] = [{"axis": projection.third_name, "range": list(projection.over)}]
+    return about
 
 
 def _write(histogram: Histogram, path: Path) -> None:
@@ -148,7 +146,7 @@ def write_spinw(histogram: Histogram, path: Path) -> None:
     """Write a volume (h, k, E) without gaps as ``sw_egrid`` of SpinW leaves it: MATLAB version 5.
 
     ``spec.swConv`` (energies, points), the sums in the bins ``spec.Evect``, at the points ``spec.hkl``
-    (3, points).
+    (3, points); of a powder at ``spec.hklA`` (1, points), as ``powspec`` does.
 
     >>> import tempfile
     >>> from mantid_exp2sim.histogram import Axis
@@ -166,11 +164,13 @@ def write_spinw(histogram: Histogram, path: Path) -> None:
 
     h, k, energy = histogram.axes
     middle = [0.5 * (axis.edges[1:] + axis.edges[:-1]) for axis in (h, k)]
-    points = np.stack(
-        [*(grid.ravel() for grid in np.meshgrid(*middle, indexing="ij")), np.zeros(h.size * k.size)]
-    )
+    steps = [axis.direction for axis in (h, k)]
+    coordinates = np.stack([grid.ravel() for grid in np.meshgrid(*middle, indexing="ij")])
+    points = {"hklA": middle[0]}
+    if steps[0] is not None and steps[1] is not None:
+        points = {"hkl": np.array(steps).T @ coordinates}
     spectrum = {
-        "hkl": points,
+        **points,
         "swConv": (histogram.intensity * energy.widths).reshape(-1, energy.size).T,
         "Evect": energy.edges,
         "component": "Sperp",

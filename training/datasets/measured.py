@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Projection
 from mantid_exp2sim.training.config import MeasuredSettings, TranslatorConfig
 from mantid_exp2sim.training.datasets.dataset import (
     WHOLE,
@@ -107,7 +108,7 @@ def open_measurement(
     base = _base(settings.files, recipe)
     axes = axes_of_description(dataset.description, str(dataset.folder / FILE))
     extend = () if config.data.patch is None else config.network.layout.spatial
-    names, volumes = _read(settings, base, axes, extend)
+    names, volumes = _read(settings, base, axes, dataset.description.projection, extend)
     scale = _scale(settings, volumes, mean_simulated)
     measured = MeasuredSet(volumes, names, scale)
     return Measurement(
@@ -137,7 +138,11 @@ def _base(files: Sequence[str], recipe: Path) -> Path:
 
 
 def _read(
-    settings: MeasuredSettings, base: Path, axes: ModelAxes, extend: tuple[str, ...]
+    settings: MeasuredSettings,
+    base: Path,
+    axes: ModelAxes,
+    projection: Projection,
+    extend: tuple[str, ...],
 ) -> tuple[list[str], list[Volume]]:
     from mantid_exp2sim.io import load
 
@@ -147,7 +152,7 @@ def _read(
     for path in expand(settings.files, base):
         histogram = load(path, mask=mask)
         try:
-            parts = volumes_on(histogram, axes, RebinRecipe(), incident_energy=None, extend=extend)
+            parts = volumes_on(histogram, axes, RebinRecipe(), projection=projection, extend=extend)
         except Exp2SimError as error:
             raise Exp2SimError(
                 f"The measurement {path.name}: {error.summary}", reason=error.reason, fix=error.fix

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.networks.layout import AXES
 from mantid_exp2sim.simulation.binning import Binning
-from mantid_exp2sim.simulation.instrument import MAPS, Instrument
-from mantid_exp2sim.simulation.manganite import LATTICE
+from mantid_exp2sim.simulation.instrument import Instrument
+from mantid_exp2sim.simulation.material import Lattice
 from mantid_exp2sim.simulation.resolution_operator import ResolutionOperator
 from mantid_exp2sim.training.datasets.dataset import DataSet
-from mantid_exp2sim.training.datasets.description import MAKE_AGAIN
+from mantid_exp2sim.training.datasets.description import MAKE_AGAIN, DatasetDescription
 from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
 
 
@@ -31,7 +31,7 @@ def dataset_operator(
         raise Exp2SimError(
             f"The data set {dataset.folder} does not tell the edges of its bins.", fix=MAKE_AGAIN
         )
-    simulated, lattice = where_simulated(description.recipe)
+    simulated, lattice = where_measured(description)
     return ResolutionOperator(
         [
             Binning(edges["h"], edges["k"], edges["energy_fraction"] * energy, energy)
@@ -43,10 +43,35 @@ def dataset_operator(
     )
 
 
-def where_simulated(recipe: Any) -> tuple[Instrument, tuple[float, float]]:
-    """Instrument and lattice of a recipe; of one that cannot be read MAPS and the manganite's."""
+def where_measured(description: DatasetDescription) -> tuple[Instrument, tuple[float, float]]:
+    """Return the instrument of a data set, and 2π over one r.l.u. of its two momentum axes in Å.
+
+    Raises
+    ------
+    Exp2SimError
+        If the data set does not tell them, or is of a scan or a powder.
+    """
     try:
-        simulation = Recipe.model_validate(recipe)
+        simulation = Recipe.model_validate(description.recipe)
     except ValidationError:
-        return MAPS, (LATTICE[0], LATTICE[1])
-    return simulation.options.instrument, simulation.lattice
+        simulation = None
+    if description.projection.powder or description.projection.over is not None:
+        raise Exp2SimError(
+            "The resolution of a scan or of a powder is not known as an operator.",
+            reason="It is for a crystal that stands with both axes normal to the beam.",
+            fix="Use a method that does without.",
+        )
+    if simulation is not None:
+        return simulation.options.instrument, simulation.lattice
+    if not description.instrument or not description.lattice:
+        raise Exp2SimError(
+            "The data set does not tell its instrument and its lattice.",
+            reason="The resolution follows from them.",
+            fix="Name the instrument in the recipe, and build from files that hold the lattice.",
+        )
+    reciprocal = np.linalg.inv(Lattice(**description.lattice).vectors()).T
+    first, second = (
+        float(1 / np.linalg.norm(np.array(vector) @ reciprocal))
+        for vector in (description.projection.first, description.projection.second)
+    )
+    return Instrument.model_validate(description.instrument), (first, second)

@@ -28,7 +28,7 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.mosaic import H_EDGES, K_EDGES, WINDOW_EDGES
 from mantid_exp2sim.simulation.binning import Kind
-from mantid_exp2sim.simulation.coverage import coverage_mask
+from mantid_exp2sim.simulation.geometry import not_covered
 from mantid_exp2sim.simulation.manganite import RANGES
 from mantid_exp2sim.simulation.measurement import solve
 from mantid_exp2sim.simulation.options import SpinWaves
@@ -51,13 +51,13 @@ def draw(recipe: Recipe, index: int) -> tuple[SpinWaves, dict[Kind, Floats], int
     Returns the solved Hamiltonian, its mosaics (Ei, h, k, window) of every kind and the number of draws.
     """
     rng = np.random.default_rng(np.random.SeedSequence(recipe.seed, spawn_key=(index,)))
-    model = recipe.classes[index % len(recipe.classes)]
-    low, high = np.array(RANGES[model] if isinstance(model, str) else model.description.ranges).T
+    model = recipe.materials[index % len(recipe.classes)]
+    low, high = np.array(RANGES[model] if isinstance(model, str) else model.ranges).T
     binnings, why = recipe.binnings, ""
     for count in range(1, MAX_DRAWS + 1):
         parameters = rng.uniform(low, high)
         try:
-            waves = solve(model if isinstance(model, str) else model.description, parameters, recipe.options)
+            waves = solve(model, parameters, recipe.options)
             volumes = {k: np.stack([waves.volume(b, k) for b in binnings]) for k in recipe.kinds}
             return waves, volumes, count
         except UnstableStructureError as error:
@@ -70,19 +70,8 @@ def draw(recipe: Recipe, index: int) -> tuple[SpinWaves, dict[Kind, Floats], int
 
 def measured_mask(recipe: Recipe) -> NDArray[np.bool_]:
     """Bins of a sample (Ei, h, k, E) that no detector reaches, True = not measured."""
-    return np.stack(
-        [
-            coverage_mask(
-                b.h_edges,
-                b.k_edges,
-                b.energy_edges,
-                b.incident_energy,
-                lattice=recipe.lattice,
-                instrument=recipe.options.instrument,
-            )
-            for b in recipe.binnings
-        ]
-    )
+    material, options = recipe.materials[0], recipe.options
+    return np.stack([not_covered(material, options, binning) for binning in recipe.binnings])
 
 
 def write_shard(recipe: Recipe, folder: Path, number: int) -> dict[str, tuple[int, int]]:
@@ -145,7 +134,7 @@ def describe(recipe: Recipe) -> DatasetDescription:
     if not all(isinstance(c, str) for c in recipe.classes):
         told["parameters"] = recipe.parameter_names
     if recipe.binning is not None:
-        told["axes"] = recipe.binning.axes()
+        told["axes"] = recipe.binning.rules()
     return DatasetDescription(
         format=FORMAT,
         recipe=recipe.model_dump(mode="json", exclude_none=True),
@@ -156,6 +145,9 @@ def describe(recipe: Recipe) -> DatasetDescription:
         incident_energies=tuple(binning.incident_energy for binning in recipe.binnings),
         edges={name: tuple(values.tolist()) for name, values in zip(names, edges, strict=True)},
         units="mb/sr/meV/f.u.",
+        projection=recipe.projection,
+        lattice=recipe.cell,
+        instrument=recipe.options.instrument.settings(),
         count=recipe.count,
         shard_size=recipe.shard_size,
         splits=recipe.splits,
@@ -169,7 +161,7 @@ def _start(recipe: Recipe, folder: Path) -> None:
     make_folder(folder / "shards")
     if not (folder / FILE).exists():
         description.write(folder)
-    elif DatasetDescription.read(folder).as_json() != description.as_json():
+    elif not _same(DatasetDescription.read(folder), description):
         raise Exp2SimError(
             f"{folder} holds a data set of another recipe.",
             reason="Continuing would mix two data sets.",
@@ -177,6 +169,12 @@ def _start(recipe: Recipe, folder: Path) -> None:
         )
     with atomic_path(folder / "mask.npy") as temporary, temporary.open("wb") as file:
         np.save(file, measured_mask(recipe))
+
+
+def _same(stored: DatasetDescription, description: DatasetDescription) -> bool:
+    """Whether a data set is that of a description; an older one may tell less."""
+    told, all_told = stored.as_json(), description.as_json()
+    return told == {key: all_told.get(key) for key in told}
 
 
 def simulate_dataset(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeAlias
 
@@ -9,14 +10,16 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.histogram import CELL, HKL, Floats, Projection
 from mantid_exp2sim.model.card import AcceptedAxis
 from mantid_exp2sim.mosaic import H_EDGES, K_EDGES, WINDOW_EDGES
 from mantid_exp2sim.simulation.binning import Binning, Kind, mosaic_binnings
 from mantid_exp2sim.simulation.instrument import MAPS, Instrument, load_instrument
 from mantid_exp2sim.simulation.manganite import LATTICE, PARAMETERS, ModelName
 from mantid_exp2sim.simulation.material import Description, find_description, read_description
+from mantid_exp2sim.simulation.measurement import viewed_along
 from mantid_exp2sim.simulation.options import Options, Physics
+from mantid_exp2sim.simulation.scan import Scan
 from mantid_exp2sim.simulation.twins import twins_in_view
 from mantid_exp2sim.storage.toml import read_toml
 
@@ -39,6 +42,10 @@ class Grid(_Settings):
     k: tuple[float, float] = (float(K_EDGES[0]), float(K_EDGES[-1]))
     energy: tuple[float, float] = (float(WINDOW_EDGES[0]), float(WINDOW_EDGES[-1]))
     """Range of the energy transfer in units of the incident energy."""
+    axes: tuple[str, str] | None = None
+    """Directions that h and k stand for, such as "[H,H,0]"; default: those of the descriptions."""
+    third: tuple[float, float] | None = None
+    """Range of the direction normal to both that a scan is integrated over, in r.l.u."""
 
     @property
     def edges(self) -> tuple[Floats, Floats, Floats]:
@@ -49,15 +56,17 @@ class Grid(_Settings):
         )
         return h, k, energy
 
-    def axes(self) -> tuple[AcceptedAxis, ...]:
+    def rules(self) -> tuple[AcceptedAxis, ...]:
         """Tell what a model that is trained on these volumes asks of an axis.
 
-        Bins of these widths; along h and k any number of them, one being an integrated axis.
+        Bins of these widths; along h and k any number of them, one being an integrated axis. A slice, of one
+        bin, is integrated where this one is.
         """
         h, k, energy = (float(np.diff(edges).mean()) for edges in self.edges)
+        slices = [tuple(edges.tolist()) if edges.size == 2 else () for edges in self.edges]
         return (
-            AcceptedAxis(kind="h", width=h, integrated=(0.5 * h, 1.5 * h)),
-            AcceptedAxis(kind="k", width=k, integrated=(0.5 * k, 1.5 * k)),
+            AcceptedAxis(kind="h", width=h, integrated=(0.5 * h, 1.5 * h), edges=slices[0]),
+            AcceptedAxis(kind="k", width=k, integrated=(0.5 * k, 1.5 * k), edges=slices[1]),
             AcceptedAxis(
                 kind="energy",
                 width=energy,
@@ -97,12 +106,22 @@ class Recipe(_Settings):
     """Name of the slit package; default: the instrument's."""
     width_scale: Annotated[float, Field(gt=0, lt=100)] | None = None
     """Factor on all widths of the resolution; default: 1."""
+    scan: Scan | None = None
+    """How the crystal turns; default: it stands with ki normal to both axes."""
+    powder: bool = False
+    """Whether the sample is a powder: h is then |Q| in Å⁻¹, and k has one bin."""
     shard_size: int = Field(default=20, ge=1, le=1000)
 
     @model_validator(mode="after")
     def _classes_differ(self) -> Self:
         if len(set(self.class_names)) != len(self.classes):
             raise ValueError(f"two classes have the same name: {list(self.class_names)}")
+        if self.scan is not None and (self.binning is None or self.binning.third is None):
+            raise ValueError("a scan needs the range third in [binning]")
+        if (self.scan is not None or self.powder) and any(isinstance(c, str) for c in self.classes):
+            raise ValueError("only descriptions can be scanned or be powders, such as pcsmo-goodenough")
+        if self.powder and (self.binning is None or self.binning.bins[1] != 1):
+            raise ValueError("a powder needs [binning] with one bin of k")
         return self
 
     @model_validator(mode="after")
@@ -129,16 +148,17 @@ class Recipe(_Settings):
         instrument = (self.instrument or MAPS).with_setting(
             package=self.package, frequency=self.frequency, width_scale=self.width_scale or 1.0
         )
-        return Options(instrument=instrument, physics=self.physics, grid=self.grid)
+        return Options(instrument, self.physics, self.grid, scan=self.scan, powder=self.powder)
 
     @property
     def lattice(self) -> tuple[float, float]:
         """2π over the length of one r.l.u. of h and k in Å: the same for every class, or `Exp2SimError`."""
         lengths = [
-            (LATTICE[0], LATTICE[1]) if isinstance(c, str) else twins_in_view(c.description)[0].lengths
-            for c in self.classes
+            (LATTICE[0], LATTICE[1]) if isinstance(c, str) else twins_in_view(c)[0].lengths
+            for c in self.materials
         ]
-        if not np.allclose(lengths, lengths[0], rtol=1e-6):
+        views = {HKL if isinstance(c, str) else c.projection for c in self.materials}
+        if not np.allclose(lengths, lengths[0], rtol=1e-6) or len(views) > 1:
             raise Exp2SimError(
                 "The classes of a data set must have the same lattice and axes of view.",
                 reason="Theirs, as 2π over one r.l.u. in Å: "
@@ -146,6 +166,31 @@ class Recipe(_Settings):
                 fix="Describe all of them in one lattice.",
             )
         return lengths[0]
+
+    @property
+    def materials(self) -> tuple[ModelName | Description, ...]:
+        """The model of each class, with the axes of the binning."""
+        axes = None if self.binning is None else self.binning.axes
+        models = (c if isinstance(c, str) else c.description for c in self.classes)
+        return tuple(model if axes is None else viewed_along(model, axes) for model in models)  # type: ignore[misc]
+
+    @property
+    def projection(self) -> Projection:
+        """Directions of the momentum axes, and the range that a scan is integrated over."""
+        material = self.materials[0]
+        if self.powder:
+            return Projection(powder=True)
+        over = None if self.binning is None or self.scan is None else self.binning.third
+        return HKL if isinstance(material, str) else replace(material.projection, over=over)
+
+    @property
+    def cell(self) -> dict[str, float]:
+        """The lattice constants in Å and degrees."""
+        material = self.materials[0]
+        cell: tuple[float, ...] = (*LATTICE, 90.0, 90.0, 90.0)
+        if not isinstance(material, str):
+            cell = material.lattice.cell
+        return dict(zip(CELL, cell, strict=True))
 
     @property
     def count(self) -> int:
@@ -158,7 +203,8 @@ class Recipe(_Settings):
         if self.binning is None:
             return mosaic_binnings()
         h, k, energy = self.binning.edges
-        return tuple(Binning(h, k, energy * ei, ei) for ei in self.binning.incident_energies)
+        third = self.binning.third if self.scan is not None else None
+        return tuple(Binning(h, k, energy * ei, ei, third) for ei in self.binning.incident_energies)
 
     @property
     def splits(self) -> dict[str, tuple[int, int]]:

@@ -19,8 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Axis, Histogram
-from mantid_exp2sim.io.axes import CELL
+from mantid_exp2sim.histogram import CELL, Axis, Histogram
 from mantid_exp2sim.io.binary import Stream
 from mantid_exp2sim.io.files import damaged, reading
 from mantid_exp2sim.io.horace.image import (

@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Axis, Floats, Histogram
+from mantid_exp2sim.histogram import CELL, Axis, Floats, Histogram
 from mantid_exp2sim.io.axes import (
-    CELL,
     INVERSE_ANGSTROM,
     energy_axis,
     integrated_axis,
@@ -141,7 +140,7 @@ def image_of(histogram: Histogram) -> Image:
         if axis.kind == "modQ":
             labels[slot - 1] = b"|Q|"
         elif slot < 4:
-            projection[:3, slot - 1] = _vector(axis) or projection[:3, slot - 1]
+            projection[:3, slot - 1] = axis.direction or projection[:3, slot - 1]
     others = tuple(i for i in (1, 2, 3, 4) if i not in slots)
     order = sorted(range(histogram.ndim), key=lambda i: slots[i])
     measured = ~histogram.mask.transpose(order)
@@ -180,7 +179,7 @@ def _slots(histogram: Histogram) -> list[int]:
         {"h": 1, "k": 2, "l": 3, "energy": 4, "modQ": 1}.get(axis.kind or "", 0) for axis in histogram.axes
     ]
     for i, axis in enumerate(histogram.axes):
-        if slots[i] == 0 and _vector(axis) is None:
+        if slots[i] == 0 and axis.direction is None:
             raise Exp2SimError(
                 f"Axis {axis.name!r} ({axis.unit or 'no unit'}) is no direction in reciprocal space, "
                 "nor |Q| or an energy.",
@@ -197,25 +196,6 @@ def _slots(histogram: Histogram) -> list[int]:
             fix="Write .nxs or .npz.",
         )
     return slots
-
-
-def _vector(axis: Axis) -> list[float] | None:
-    """The direction that a name such as ``[H,-0.5H,0]`` tells, or None."""
-    parts = axis.name.strip().strip("[]").upper().split(",")
-    if len(parts) != 3 or not axis.name.strip().startswith("["):
-        return None
-    try:
-        values = [_component(part.strip()) for part in parts]
-    except ValueError:
-        return None
-    return values if any(values) and np.all(np.isfinite(values)) else None
-
-
-def _component(part: str) -> float:
-    if part[-1:] in ("H", "K", "L"):
-        number = part[:-1]
-        return float({"": "1", "-": "-1"}.get(number, number))
-    return float(part)
 
 
 def _lengths(projection: Floats, cell: Floats) -> Floats:

@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram
-from mantid_exp2sim.io.axes import CELL, common_energy
+from mantid_exp2sim.histogram import CELL, Axis, Booleans, Floats, Histogram
+from mantid_exp2sim.io.axes import common_energy
 from mantid_exp2sim.io.files import damaged, reading
 from mantid_exp2sim.io.hdf5 import array_value, read_tree, text_value, write_tree
 from mantid_exp2sim.io.mdhisto.experiment import logged_energies, with_run

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Floats
-from mantid_exp2sim.io.axes import CELL, common_energy
+from mantid_exp2sim.histogram import CELL, Floats
+from mantid_exp2sim.io.axes import common_energy
 from mantid_exp2sim.io.hdf5 import array_value, text_value
 from mantid_exp2sim.io.horace.image import b_matrix
 from mantid_exp2sim.nexus import Link, NexusTree, Value

@@ -216,7 +216,7 @@ class TestAxes:
         assert found.binned.intensity.shape == (8, 1, 4)
         whole = {**metadata, "integrated": [{"axis": "[0,K,0]", "range": [-1, 1]}]}
         wide = Histogram.from_arrays(np.ones((8, 4)), [h, energy], metadata=whole)
-        with pytest.raises(Exp2SimError, match="integrated over k from -1 to 1"):
+        with pytest.raises(Exp2SimError, match=r"integrated over \[0,K,0\] from -1 to 1"):
             volumes_on(wide, model_axes(text), RebinRecipe())
         silent = Histogram.from_arrays(np.ones((8, 4)), [h, energy], metadata={"incident_energy": EI})
         with pytest.raises(Exp2SimError, match="missing = true"):

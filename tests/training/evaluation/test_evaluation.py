@@ -13,11 +13,14 @@ import pytest
 import torch
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import CELL
 from mantid_exp2sim.model.bundle import Bundle, load_bundle, save_bundle
 from mantid_exp2sim.model.card import Card, ClassifierCard, mosaic_axes
 from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.networks import ClassifierSettings, GeneratorSettings, build_classifier, build_generator
 from mantid_exp2sim.networks.layout import Layout
+from mantid_exp2sim.simulation.instrument import MAPS
+from mantid_exp2sim.simulation.manganite import LATTICE
 from mantid_exp2sim.simulation.noise import MeasurementNoise
 from mantid_exp2sim.training.calibration.coverage import coverage
 from mantid_exp2sim.training.calibration.domain_reference import add_domain
@@ -116,6 +119,8 @@ def with_edges(tmp_path: Path, tiny_dataset: Path) -> Path:
     described = json.loads((folder / "dataset.json").read_text())
     places = ((np.arange(9) - 4) * 2 / 39).tolist()
     described["edges"] = {"h": places, "k": places, "energy_fraction": [0.1, 0.16, 0.22, 0.28]}
+    described["instrument"] = MAPS.settings()
+    described["lattice"] = dict(zip(CELL, (*LATTICE, 90.0, 90.0, 90.0), strict=True))
     (folder / "dataset.json").write_text(json.dumps(described))
     return folder
 

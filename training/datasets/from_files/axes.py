@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from mantid_exp2sim import mosaic
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import Axis, Floats, Histogram
+from mantid_exp2sim.histogram import HKL, Axis, Floats, Histogram, Projection
 from mantid_exp2sim.histogram.rebinning import Binned, rebin, snap
-from mantid_exp2sim.inference.volumes import check_words
+from mantid_exp2sim.inference.volumes import SAME_RANGE, check_third, check_words
 from mantid_exp2sim.io.axes import integrated_axis
 from mantid_exp2sim.io.spinw import notes_of
 from mantid_exp2sim.io.spinw.points import PATH
-from mantid_exp2sim.model.card import AcceptedAxis
+from mantid_exp2sim.model.card import AcceptedAxis, axis_words
 from mantid_exp2sim.networks.layout import AXES
 from mantid_exp2sim.training.datasets.description import MAKE_AGAIN, DatasetDescription
 from mantid_exp2sim.training.datasets.from_files.recipe import AxesRecipe, RebinRecipe
 
 Kind = Literal["h", "k", "energy"]
-_UNITS: dict[str, tuple[str, ...]] = {"h": ("r.l.u.", ""), "k": ("r.l.u.", ""), "energy": ("meV", "DeltaE")}
-_FRAMES: dict[str, tuple[str, ...]] = {
-    "h": ("HKL", "Unknown frame"),
-    "k": ("HKL", "Unknown frame"),
-    "energy": ("General Frame", "Unknown frame"),
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,8 +43,7 @@ class ModelAxis:
         """Mean bin width, in the unit of the edges."""
         return float(np.diff(self.edges).mean())
 
-    @property
-    def rule(self) -> AcceptedAxis:
+    def rule(self, projection: Projection) -> AcceptedAxis:
         """What a model that was trained on this axis asks of a file."""
         return AcceptedAxis(
             kind=self.kind,
@@ -58,8 +51,7 @@ class ModelAxis:
             relative_to_incident_energy=self.relative,
             edges=tuple(float(edge) for edge in self.edges) if len(self.edges) <= 513 else (),
             integrated=(self.width, self.width) if self.integrated else None,
-            units=_UNITS[self.kind],
-            frames=_FRAMES[self.kind],
+            **axis_words(self.kind, projection),
         )
 
     def covering(self, low: float, high: float) -> ModelAxis:
@@ -101,7 +93,7 @@ def axes_of_description(description: DatasetDescription, where: str) -> ModelAxe
     edges = description.edges
     axes = []
     for kind in AXES:
-        rule = rules.get(kind)  # type: ignore[call-overload]
+        rule = rules.get(kind)
         values = (rule and rule.edges) or edges.get(kind) or edges.get(f"{kind}_fraction")
         if not values:
             raise Exp2SimError(
@@ -110,7 +102,7 @@ def axes_of_description(description: DatasetDescription, where: str) -> ModelAxe
                 fix=MAKE_AGAIN,
             )
         axis = ModelAxis(
-            kind,  # type: ignore[arg-type]
+            kind,
             np.asarray(values, dtype=np.float64),
             relative=kind == "energy" if rule is None else rule.relative_to_incident_energy,
             integrated=len(values) == 2 and rule is not None and rule.integrated is not None,
@@ -136,6 +128,7 @@ def volumes_on(
     axes: ModelAxes,
     rules: RebinRecipe,
     *,
+    projection: Projection = HKL,
     incident_energy: float | None = None,
     values: str = "mean",
     extend: tuple[str, ...] = (),
@@ -152,26 +145,29 @@ def volumes_on(
     """
     if mosaic.is_mosaic(histogram):
         parts = mosaic.split(histogram)
-        return [volumes_on(p, axes, rules, values=values, extend=extend)[0] for p in parts]
-    positions = {kind: histogram.find_axis(kind) for kind in AXES}  # type: ignore[arg-type]
-    _check_others(histogram, set(positions.values()))
+        options: dict[str, Any] = {"projection": projection, "values": values, "extend": extend}
+        return [volumes_on(part, axes, rules, **options)[0] for part in parts]
+    places = projection.places(histogram.axes)
+    present = [places[kind] for kind in AXES if kind in places]
+    _check_others(histogram, {place.position for place in present}, projection)
+    check_third(histogram, projection)
     energy = _incident_energy(histogram, incident_energy)
-    order = [p for p in positions.values() if p is not None]
-    others = [i for i in range(histogram.ndim) if i not in order]
-    shape = tuple(1 if p is None else histogram.shape[p] for p in positions.values())
+    order = [place.position for place in present if place.position is not None]
+    order += [i for i in range(histogram.ndim) if i not in order]
+    backwards = tuple(number for number, place in enumerate(present) if place.flipped)
+    shape = tuple(places[kind].axis.size if kind in places else 1 for kind in AXES)
     arrays = [
-        np.transpose(array, [*order, *others]).reshape(shape)
+        np.flip(np.transpose(array, order), backwards).reshape(shape)
         for array in (histogram.intensity, histogram.variance, histogram.mask)
     ]
     source, target = [], []
     for axis in axes:
-        position = positions[axis.kind]
-        source_axis = None if position is None else histogram.axes[position]
+        source_axis = places[axis.kind].axis if axis.kind in places else None
         if axis.kind in extend and source_axis is not None:
             unit = energy if axis.relative else 1.0
             axis = axis.covering(source_axis.edges[0] / unit, source_axis.edges[-1] / unit)
         edges = axis.at(energy)
-        source.append(_source_edges(histogram, source_axis, axis, edges, rules))
+        source.append(_source_edges(histogram, source_axis, axis, edges, rules, projection))
         target.append(edges)
     exact = all(_contains(s, t) for s, t in zip(source, target, strict=True))
     if not exact and not rules.allowed:
@@ -208,35 +204,40 @@ def _incident_energy(histogram: Histogram, default: float | None) -> float:
     return float(value)
 
 
-def _check_others(histogram: Histogram, used: set[int | None]) -> None:
+def _check_others(histogram: Histogram, used: set[int | None], projection: Projection) -> None:
     others = [axis for i, axis in enumerate(histogram.axes) if i not in used and axis.size > 1]
     if others:
         names = ", ".join(f"{axis.name!r} ({axis.size} bins, {axis.unit or 'no unit'})" for axis in others)
         if any(axis.name == PATH for axis in others):
             raise Exp2SimError(
                 f"Its points are a path through reciprocal space: {names}.",
-                reason="A model takes h, k and energy transfer.",
+                reason=f"The recipe takes {projection.words}.",
                 fix="Calculate on a grid, in MATLAB: spec = sw_egrid(model.spinwave(sw_qgrid('ubin', "
                 "[-1 0.05 1], 'vbin', [-1 0.05 1]))).",
             )
-        powder = any(axis.kind == "modQ" for axis in others)
+        powder = any(axis.kind == "modQ" for axis in others) and projection == HKL
         raise Exp2SimError(
             f"It has the axes {names}.",
-            reason="A model takes h, k and energy transfer, as [H,0,0], [0,K,0] and DeltaE.",
+            reason=f"The recipe takes {projection.words}.",
             fix="For NXSPE set lattice = [a, b]; else cut along h and k."
             if powder
-            else "Cut or integrate the data to these axes (`exp2sim cut`).",
+            else "Cut or integrate the data to these axes (`exp2sim cut`), or name theirs in [projection].",
         )
 
 
 def _source_edges(
-    histogram: Histogram, source: Axis | None, axis: ModelAxis, target: Floats, rules: RebinRecipe
+    histogram: Histogram,
+    source: Axis | None,
+    axis: ModelAxis,
+    target: Floats,
+    rules: RebinRecipe,
+    projection: Projection,
 ) -> Floats:
     """Edges of a file's axis, checked against what the model takes."""
     if source is None:
-        _check_missing(histogram, axis, target)
+        _check_missing(histogram, axis, target, projection)
         return target
-    check_words(source, axis.rule)
+    check_words(source, axis.rule(projection))
     width = float(np.diff(target).mean())
     slack = rules.tolerance * width
     edges = snap(source.edges, target, slack)
@@ -257,21 +258,21 @@ def _source_edges(
     return edges
 
 
-def _check_missing(histogram: Histogram, axis: ModelAxis, target: Floats) -> None:
-    source = integrated_axis(histogram, axis.kind)
+def _check_missing(histogram: Histogram, axis: ModelAxis, target: Floats, projection: Projection) -> None:
+    source, title = integrated_axis(histogram, axis.kind, projection), projection.title(axis.kind)
     if axis.integrated and source is not None:
-        limits, slack = source.edges, 0.25 * (target[-1] - target[0])
+        limits, slack = source.edges, SAME_RANGE * (target[-1] - target[0])
         if abs(limits[0] - target[0]) <= slack and abs(limits[1] - target[-1]) <= slack:
             return
         raise Exp2SimError(
-            f"It is integrated over {axis.kind} from {limits[0]:.4g} to {limits[1]:.4g}.",
+            f"It is integrated over {title} from {limits[0]:.4g} to {limits[1]:.4g}.",
             reason=f"The model's data are integrated from {target[0]:.4g} to {target[-1]:.4g}.",
             fix="Cut the data over the model's range (`exp2sim cut`).",
         )
     if axis.integrated and axis.missing:
         return
     raise Exp2SimError(
-        f"It has no axis for {axis.kind}.",
+        f"It has no axis for {title}.",
         reason="The model's data have one."
         if not axis.integrated
         else "It does not say over which range it was integrated.",

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import CELL
+from mantid_exp2sim.simulation.instrument import load_instrument
 from mantid_exp2sim.storage.atomic import atomic_path, is_temporary, make_folder, sweep
 from mantid_exp2sim.storage.locks import LOCK, locked
 from mantid_exp2sim.training.datasets.description import (
@@ -67,13 +69,14 @@ def build_dataset(
     recipe = read_recipe(recipe_path)
     folder = recipe_path.resolve().parent
     files = entries(recipe, folder)
+    instrument = load_instrument(recipe.instrument, folder).settings() if recipe.instrument else {}
     out = Path("data") / recipe.name if out is None else out
     with locked(out, "data set"):
         _start(recipe, out)
         items, refused = _convert(recipe, files, out, folder, progress)
         _check_found(recipe, items, refused)
         _complete(recipe, items)
-        description = _describe(recipe, items, refused)
+        description = _describe(recipe, items, refused, instrument)
         description.write(out, end="\n")
         _tidy(out, items)
     return out
@@ -218,7 +221,9 @@ def _fit(item: _Item, other: _Item) -> bool:
     return len(names) <= 1 and abs(energies[0] - energies[1]) <= SAME_ENERGY * energies[0]
 
 
-def _describe(recipe: ExportRecipe, items: list[_Item], refused: list[dict[str, str]]) -> DatasetDescription:
+def _describe(
+    recipe: ExportRecipe, items: list[_Item], refused: list[dict[str, str]], instrument: dict[str, Any]
+) -> DatasetDescription:
     axes = axes_of_recipe(recipe.axes)
     names = sorted({item.label.name for item in items if item.label.name is not None})
     classes = recipe.classes or tuple(names) or ("unknown",)
@@ -231,7 +236,10 @@ def _describe(recipe: ExportRecipe, items: list[_Item], refused: list[dict[str, 
         kinds=kinds,
         shape=(1, *(len(axis.edges) - 1 for axis in axes)),
         incident_energies=tuple(sorted({round(item.about.incident_energy, 6) for item in items})),
-        axes=tuple(axis.rule for axis in axes),
+        projection=recipe.projection,
+        lattice=_lattice(items),
+        instrument=instrument,
+        axes=tuple(axis.rule(recipe.projection) for axis in axes),
         edges={axis.kind: tuple(axis.edges.tolist()) for axis in axes},
         units=recipe.units,
         count=len(items),
@@ -243,6 +251,18 @@ def _describe(recipe: ExportRecipe, items: list[_Item], refused: list[dict[str, 
             for kind in kinds
         },
     )
+
+
+def _lattice(items: list[_Item]) -> dict[str, float]:
+    """The lattice constants that the first file of either kind tells."""
+    from mantid_exp2sim.io import load
+
+    firsts = {item.entry.kind: item.entry.path for item in reversed(items)}
+    for path in firsts.values():
+        cell = load(path).metadata.get("lattice")
+        if isinstance(cell, dict) and set(CELL) <= set(cell):
+            return {name: float(cell[name]) for name in CELL}
+    return {}
 
 
 def _stored(item: _Item, classes: Sequence[str]) -> Item:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mantid_exp2sim.histogram import Projection
 from mantid_exp2sim.model.card import ClassName, Name, Word
 from mantid_exp2sim.storage.toml import read_toml
 
@@ -167,6 +168,10 @@ class ExportRecipe(Table):
     pairs: bool = False
     """Keep which file of one domain is the counterpart of which of the other: same stem, or label file."""
     axes: AxesRecipe
+    projection: Projection = Projection()
+    """Directions of the momentum axes: what h and k of ``axes`` stand for."""
+    instrument: Word = ""
+    """Name or file of the spectrometer, for what needs its resolution."""
     rebin: RebinRecipe = RebinRecipe()
     split: SplitRecipe = SplitRecipe()
     labels: LabelRecipe = LabelRecipe()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,14 @@ def read_volumes(entry: Entry, recipe: ExportRecipe, axes: ModelAxes, folder: Pa
     if source.values == "energy_sum":
         histogram = _per_energy(histogram)
     values = "sum" if source.values == "sum" else "mean"
-    return volumes_on(histogram, axes, recipe.rebin, incident_energy=source.incident_energy, values=values)
+    return volumes_on(
+        histogram,
+        axes,
+        recipe.rebin,
+        projection=recipe.projection,
+        incident_energy=source.incident_energy,
+        values=values,
+    )
 
 
 def _require_sums(histogram: Histogram) -> None:
@@ -118,6 +125,7 @@ def _fingerprint(entry: Entry, recipe: ExportRecipe) -> str:
             entry.kind,
             entry.source.model_dump(mode="json", exclude={"files"}),
             recipe.axes.model_dump(mode="json"),
+            asdict(recipe.projection),
             recipe.rebin.model_dump(mode="json"),
         ]
     )

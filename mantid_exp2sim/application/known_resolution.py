@@ -228,9 +228,7 @@ def _convolve_volume(volume: Histogram, measured: Measured) -> Histogram:
         return volume
     kernel = resolution_on(volume, measured)
     blur = kernel.on(volume.mask)
-    squared = LocalBlur(kernel.offsets, kernel.weights**2).spread(
-        np.where(volume.mask, 0.0, volume.variance).astype(np.float32)
-    )
+    squared = kernel.spread_variance(np.where(volume.mask, 0.0, volume.variance).astype(np.float32))
     return volume.replace(
         intensity=np.where(volume.mask, np.nan, blur.blur(volume.intensity)),
         variance=np.where(volume.mask, np.nan, squared * blur.share**2),

@@ -27,6 +27,8 @@ EXACT = 0.01
 """Norm of the residual over that of the data, below which they are explained."""
 PROBE = 0.3
 """Standard deviations of noise by which data are changed to see how closely the result follows them."""
+AT_ONCE = 4_000_000
+"""Bins of the replicas that are deconvolved together."""
 PROBED_BINS = 20_000
 """Bins over which the answer to such changes is averaged: small data are probed more than once."""
 
@@ -51,11 +53,12 @@ class Deconvolved:
 def iterates(blur: MeasuredBlur, y: npt.ArrayLike) -> Iterator[tuple[Singles, Singles]]:
     """Yield x and R x, from the start on, without end; both are 0 where not measured.
 
-    Negative data count as 0, and what is positive around them as that much less.
+    Negative data count as 0, and what is positive around them as that much less. Data may have more axes in
+    front of those of the blur.
     """
     data = positive(blur, np.asarray(y, dtype=np.float32))
     floor = np.float32(1e-6 * float(data.mean()) + 1e-30)
-    reach = np.maximum(blur.adjoint(np.ones_like(data)), np.float32(1e-3))
+    reach = np.maximum(blur.adjoint(blur.measured), np.float32(1e-3))
     x: Singles = np.maximum(blur.blur(data), floor) * blur.measured
     while True:
         again = np.maximum(blur.blur(x), floor) * blur.measured
@@ -110,10 +113,11 @@ def richardson_lucy(
     spread = np.zeros(data.shape)
     if replicas and noise.any():
         total = np.zeros((2, *data.shape))
-        for field in _fields(data.shape, replicas, seed, level):
-            others = iterates(blur, data + np.sqrt(noise) * field)
+        fields = _fields(data.shape, replicas, seed, level)
+        while batch := list(islice(fields, max(1, AT_ONCE // data.size))):
+            others = iterates(blur, data + np.sqrt(noise) * np.stack(batch))
             step = factor * (next(islice(others, iterations, None))[0] - x).astype(np.float64)
-            total += step, step**2
+            total += step.sum(axis=0), (step**2).sum(axis=0)
         spread = np.maximum(total[1] - total[0] ** 2 / replicas, 0.0) / (replicas - 1)
     residual = float(np.square(data - again, dtype=np.float64).sum())
     size = float(np.square(data, dtype=np.float64).sum())
@@ -132,16 +136,14 @@ def _stopped(
     """Iterate until it pays no longer: how often, why, x and R x."""
     sigma, bins = np.sqrt(noise), max(1, int(blur.measured.sum()))
     count = min(16, -(-PROBED_BINS // bins)) if noise.any() else 0
-    fields = list(_fields(data.shape, count, seed + 1, level))
-    probes = [iterates(blur, data + PROBE * sigma * field) for field in fields]
+    fields = np.stack([np.zeros_like(data), *_fields(data.shape, count, seed + 1, level)])
     size = float(np.square(data, dtype=np.float64).sum())
     last: tuple[float, float, Singles, Singles] | None = None
-    for number, (x, again) in enumerate(islice(iterates(blur, data), MAX_ITERATIONS + 1)):
+    together = islice(iterates(blur, data + PROBE * sigma * fields), MAX_ITERATIONS + 1)
+    for number, (iterate, predicted) in enumerate(together):
+        x, again = iterate[0], predicted[0]
         residual = float(np.square(data - again, dtype=np.float64).sum())
-        follows = sum(
-            float((sigma * field * (next(probe)[1] - again)).sum(dtype=np.float64))
-            for field, probe in zip(fields, probes, strict=True)
-        )
+        follows = float((sigma * fields * (predicted - again)).sum(dtype=np.float64))
         risk = residual + 2 * follows / max(PROBE * count, 1e-30) if count else residual
         if last is not None and number > 1 and risk > last[1]:
             return number - 1, "noise" if count else "no further gain", last[2], last[3]

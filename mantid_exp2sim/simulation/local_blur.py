@@ -11,15 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 from scipy.special import erf
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Booleans, Floats
 
 Singles = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
 Covariances = Callable[[list[Floats]], Floats]
 """From centres along each axis to the covariance at each of their combinations, (n0, n1, …, d, d)."""
 
@@ -33,43 +36,38 @@ REACH = 3.7
 """Standard deviations beyond which the weight is taken for 0."""
 NEGLIGIBLE = 0.005
 """Sum of the weights of the neighbours that are left out."""
-LARGEST = 3_000_000_000
-"""Bytes of weights that are the most that is computed."""
+BLOCK = 2048
+"""Targets whose weights are brought in order together: as many as fit into the cache of a processor."""
+LARGEST = 2_000_000_000
+"""Bytes of the matrix that are the most that is computed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LocalBlur:
     """The blur of one histogram's bins. Built by `local_blur`.
 
-    ``offsets`` are the distances in bins of a target from a source, ``weights`` (offsets, n0, n1, …) what a
-    target takes of each: float32, with a sum of about 1 where all sources are inside.
+    ``matrix`` is sparse, float32 (bins, bins): what each target takes of each source, with a sum of about 1
+    where all sources are inside. Arrays may have more axes in front.
     """
 
-    offsets: tuple[tuple[int, ...], ...]
-    weights: Singles
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Numbers of bins."""
-        return self.weights.shape[1:]
+    shape: tuple[int, ...]
+    matrix: Any
 
     def spread(self, x: Singles) -> Singles:
         """Compute the weighted sums over what is inside: K x."""
-        total = np.zeros(self.shape, dtype=np.float32)
-        part = np.empty_like(total)
-        for offset, weight in zip(self.offsets, self.weights, strict=True):
-            target, source = _slices(offset)
-            total[target] += np.multiply(weight[target], x[source], out=part[target])
-        return total
+        return self._apply(self.matrix, x)
 
     def gather(self, y: Singles) -> Singles:
         """Apply the transpose of `spread`: Kᵀ y."""
-        total = np.zeros(self.shape, dtype=np.float32)
-        part = np.empty_like(total)
-        for offset, weight in zip(self.offsets, self.weights, strict=True):
-            target, source = _slices(offset)
-            total[source] += np.multiply(weight[target], y[target], out=part[target])
-        return total
+        return self._apply(self.matrix.T, y)
+
+    def spread_variance(self, variance: Singles) -> Singles:
+        """Compute the variance of the weighted sums of independent values."""
+        return self._apply(self.matrix.multiply(self.matrix).tocsr(), variance)
+
+    def _apply(self, matrix: Any, x: Singles) -> Singles:
+        columns = np.ascontiguousarray(x.reshape(-1, matrix.shape[0]).T)
+        return np.ascontiguousarray((matrix @ columns).T).reshape(x.shape)
 
     def on(self, mask: Booleans | None = None) -> MeasuredBlur:
         """Prepare the blur of what was measured; ``mask`` of the shape of the bins, True = not measured."""
@@ -138,11 +136,11 @@ def local_blur(edges: Sequence[Floats], covariances: Covariances, *, filled: flo
     needed[order] = np.cumsum(largest[order]) > NEGLIGIBLE
     offsets, weights = [o for o, keep in zip(offsets, needed, strict=True) if keep], weights[needed]
     weights = (weights / weights.sum(axis=0)).astype(np.float32)
-    _refuse_large(4 * len(offsets) * int(np.prod([line.centres.size for line in lines])))
+    _refuse_large(8 * len(offsets) * int(np.prod([line.centres.size for line in lines])))
     for axis, line in enumerate(lines):
         if line.interpolation is not None:
             weights = np.moveaxis(np.tensordot(weights, line.interpolation, (axis + 1, 1)), -1, axis + 1)
-    return LocalBlur(tuple(offsets), np.ascontiguousarray(weights))
+    return LocalBlur(weights.shape[1:], _matrix(np.array(offsets), np.asarray(weights, dtype=np.float32)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -240,11 +238,30 @@ def _share(distance: Floats, sigma: Floats, half: Floats, other: Floats) -> Floa
     return np.maximum(inside, 0.0)
 
 
-def _slices(offset: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Slices of targets and of their sources, which lie ``offset`` bins before them."""
-    target = tuple(slice(max(o, 0), min(o, 0) or None) for o in offset)
-    source = tuple(slice(max(-o, 0), -o if o > 0 else None) for o in offset)
-    return target, source
+def _matrix(offsets: Integers, weights: Singles) -> Any:
+    """The sparse matrix from sources to targets that lie ``offsets`` (k, d) bins beyond them.
+
+    ``weights`` (k, n0, n1, …) by the target; sources outside are left out.
+    """
+    shape, bins = weights.shape[1:], int(np.prod(weights.shape[1:]))
+    inside: Booleans = np.ones(weights.shape, dtype=bool)
+    for axis, count in enumerate(shape):
+        source = np.arange(count) - offsets[:, axis, None]
+        place = [len(offsets), *(count if i == axis else 1 for i in range(len(shape)))]
+        inside &= ((source >= 0) & (source < count)).reshape(place)
+    inside, flat = inside.reshape(len(offsets), bins), weights.reshape(len(offsets), bins)
+    strides = np.array([int(np.prod(shape[axis + 1 :])) for axis in range(len(shape))])
+    values: Singles = np.empty((bins, len(offsets)), np.float32)
+    sources: npt.NDArray[np.int32] = np.empty((bins, len(offsets)), np.int32)
+    steps = (offsets @ strides).astype(np.int32)
+    for first in range(0, bins, BLOCK):
+        block = slice(first, min(first + BLOCK, bins))
+        within = inside[:, block].T
+        targets = np.arange(bins, dtype=np.int32)[block].reshape(-1, 1)
+        values[block] = flat[:, block].T * within
+        sources[block] = targets - steps * within  # what is outside has weight 0
+    ends = len(offsets) * np.arange(bins + 1)
+    return csr_array((values.ravel(), sources.ravel(), ends), shape=(bins, bins))
 
 
 def _refuse_large(size: int) -> None:

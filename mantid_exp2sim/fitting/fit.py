@@ -121,7 +121,7 @@ def validate_models(models: list[FitModel], options: FitOptions) -> None:
         raise Exp2SimError(
             f"Two models have one name: {', '.join(titles)}.", fix="Give each description another 'name'."
         )
-    every = {name for model in models for name in (*model.constants, *model.names)}
+    every = {name for model in models for name in (*model.constants, *model.names, *model.held, *model.tied)}
     for name in [*options.fixed, *options.bounds, *options.tied]:
         if name not in every:
             raise Exp2SimError(

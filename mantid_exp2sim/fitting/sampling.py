@@ -50,14 +50,16 @@ class Posterior:
 def sample(objective: Objective, modes: tuple[Mode, ...], widening: float, tell: Tell) -> Posterior:
     """Draw from the modes, and weigh by the posterior; its loss is divided by ``widening`` (1 or more).
 
-    The evidence is that of the loss as it is where ``widening`` is 1.
+    The evidence is that of N bins with variances ``widening`` times as large: the likelihood of wider
+    Gaussians is lower by N/2 ln ``widening``. So a model gains nothing by explaining less.
     """
     options = objective.options
     rng = np.random.default_rng(options.seed)
+    wider = 0.5 * np.log(widening) * sum(bins.index.size for bins in objective.bins)
     heights = np.array([_laplace(mode, widening) for mode in modes])
     shares = np.exp(heights - logsumexp(heights))
     if options.samples == 0:
-        return _gaussian(objective, modes[0], widening, float(logsumexp(heights)), rng)
+        return _gaussian(objective, modes[0], widening, float(logsumexp(heights) - wider), rng)
     proposals = [
         multivariate_t(mode.free, mode.covariance * widening, df=FREEDOM, allow_singular=True)
         for mode in modes
@@ -80,7 +82,7 @@ def sample(objective: Objective, modes: tuple[Mode, ...], widening: float, tell:
     log_weights = -(losses - best) / widening - log_proposal
     total = logsumexp(log_weights)
     weights = np.exp(log_weights - total)
-    log_evidence = float(total - np.log(len(draws)) - best / widening)
+    log_evidence = float(total - np.log(len(draws)) - best / widening - wider)
     return Posterior(draws, weights, log_evidence, float(1 / (weights**2).sum()))
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from mantid_exp2sim import Cancelled, Exp2SimError, FitOptions, Measurement, fit
 from mantid_exp2sim.fitting.data import REASONS, prepare_data
+from mantid_exp2sim.simulation.material import Parameter, find_description, read_description
 from tests.fitting.conftest import Measure
 
 QUICK = FitOptions(starts=4, samples=30, grid=10)
@@ -49,6 +50,21 @@ def test_a_stripe_pattern_is_explained_by_neither(measure: Measure) -> None:
     assert result.neither
     assert result.models["Rb2MnF4"].widening > 2
     assert result.sentence.startswith("No model explains the data")
+
+
+@pytest.mark.parametrize("samples", [0, 20])
+def test_the_closer_model_leads_also_where_neither_explains_the_data(measure: Measure, samples: int) -> None:
+    """Errors that are widened by what a model leaves are no evidence for it."""
+    data = measure()
+    right = read_description(find_description("rb2mnf4"))
+    soft = {**right.parameters, "J1": Parameter(value=0.5, range=(0.45, 0.55))}
+    wrong = right.model_copy(update={"name": "Soft", "parameters": soft})
+    options = FitOptions(starts=1, samples=samples, grid=8)
+    result = fit(data.replace(variance=0.3 * data.variance), [right, wrong], options=options)
+    closer, other = result.models["Rb2MnF4"], result.models["Soft"]
+    assert 1.5 < closer.widening < other.widening
+    assert result.leading is closer
+    assert closer.posterior.log_evidence - other.posterior.log_evidence > 5
 
 
 def test_constants_are_fixed_bounded_and_tied(measure: Measure) -> None:

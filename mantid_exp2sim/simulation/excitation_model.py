@@ -38,7 +38,7 @@ from mantid_exp2sim.simulation.options import Options
 from mantid_exp2sim.simulation.resolution import RadialResolution
 from mantid_exp2sim.simulation.twins import Plane, Twin, make_plane, oriented
 
-LAYERS_PER_WIDTH = 2.0
+LAYERS_PER_WIDTH = 1.0
 """Layers of energy per standard deviation of the resolution at its narrowest."""
 MOST_LAYERS = 200
 

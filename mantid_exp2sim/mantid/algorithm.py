@@ -80,10 +80,13 @@ def reporter(algorithm: Any) -> Callable[[float, str], None]:
     return report
 
 
-def computed(algorithm: Any, work: Callable[[Progress], T]) -> T:
-    """Return the result of ``work(progress)``, which loads the model first; errors come in Mantid's words."""
+def computed(algorithm: Any, work: Callable[[Progress], T], *, message: str = "loading the model") -> T:
+    """Return the result of ``work(progress)``, which does what ``message`` says first.
+
+    Errors come in the words of Mantid.
+    """
     try:
-        return compute(work, reporter(algorithm), message="loading the model")
+        return compute(work, reporter(algorithm), message=message)
     except Exp2SimError as error:
         raise RuntimeError(mdwords.words(error, energy_property(algorithm))) from error
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mantid_exp2sim.inference.classify import Classification
     from mantid_exp2sim.model.card import Card
 
+MAP = "MapWorkspace"
 FIXED = {"Workspace": "str", "Prediction": "str", "Certainty": "double"}
 """The first columns of the table; a column of correlations for each spin-wave model follows."""
 
@@ -52,7 +53,7 @@ def declare(algorithm: Any) -> None:
         False,
         "Classify all workspaces together. Needs one workspace for each incident energy of the model.",
     )
-    mdmaps.declare(algorithm)
+    mdmaps.declare(algorithm, MAP, "a map of what the classifier looked at")
     mdproperties.declare_model(algorithm)
     mdproperties.declare_data(algorithm, several=True)
 
@@ -118,7 +119,7 @@ def issues(algorithm: Any) -> mdalgorithm.Issues:
 def _clashes(algorithm: Any, names: Sequence[str]) -> mdalgorithm.Issues:
     """Return messages where the table or a map takes the place of an input, or of one another."""
     outputs = [("OutputWorkspace", algorithm.getPropertyValue("OutputWorkspace"))]
-    outputs += [(mdmaps.PROPERTY, name) for name in mdmaps.names(algorithm, names)]
+    outputs += [(MAP, name) for name in mdmaps.names(algorithm, MAP, names)]
     return mdinputs.clashes([*mdinputs.input_names(algorithm), *names], outputs)
 
 
@@ -130,7 +131,7 @@ def execute(algorithm: Any) -> None:
     deconvolve = bool(algorithm.getProperty("Deconvolve").value)
     data_kind = str(algorithm.getProperty("DataKind").value)
     together = bool(algorithm.getProperty("AsOneMeasurement").value)
-    with_maps = mdmaps.asked(algorithm)
+    with_maps = mdmaps.asked(algorithm, MAP)
 
     def work(progress: Progress) -> tuple[Model, dict[str, Classification], list[Histogram]]:
         model = load()
@@ -160,7 +161,7 @@ def execute(algorithm: Any) -> None:
         algorithm.log().notice(verdict(name, result))
     algorithm.setProperty("OutputWorkspace", table(results, model.card.classes))
     if with_maps:
-        mdmaps.store(algorithm, workspaces, snapshots, maps)
+        mdmaps.store(algorithm, MAP, workspaces, snapshots, mdmaps.parts(snapshots, maps))
 
 
 def _share(progress: Progress, number: int, count: int, name: str) -> Progress:

@@ -1,4 +1,4 @@
-"""Make the maps of ClassifySpinWavesMD: what the classifier looked at, as workspaces like the inputs."""
+"""Maps: optional outputs of an algorithm that are workspaces like its inputs."""
 
 from __future__ import annotations
 
@@ -13,63 +13,68 @@ if TYPE_CHECKING:
     from mantid_exp2sim.histogram import Floats, Histogram
     from mantid_exp2sim.mantid.workspace import Snapshot
 
-PROPERTY = "MapWorkspace"
 
+def declare(algorithm: Any, key: str, text: str) -> None:
+    """Declare the property of maps: the name of a workspace or a group, which get the history of the run.
 
-def declare(algorithm: Any) -> None:
-    """Declare the name of the maps: a workspace or a group, which get the history of the run."""
+    ``text`` says of what.
+    """
     from mantid.api import PropertyMode, WorkspaceProperty
     from mantid.kernel import Direction
 
     algorithm.declareProperty(
-        WorkspaceProperty(PROPERTY, "", Direction.Output, PropertyMode.Optional),
-        "Name for a map of what the classifier looked at, with the bins of the input. "
+        WorkspaceProperty(key, "", Direction.Output, PropertyMode.Optional),
+        f"Name for {text}, with the bins of the input. "
         "Of several workspaces each has one, in a group of this name. Empty makes none.",
     )
 
 
-def asked(algorithm: Any) -> bool:
-    """Say whether maps are asked for."""
-    return bool(algorithm.getPropertyValue(PROPERTY))
+def asked(algorithm: Any, key: str) -> bool:
+    """Say whether these maps are asked for."""
+    return bool(algorithm.getPropertyValue(key))
 
 
-def names(algorithm: Any, inputs: Sequence[str]) -> list[str]:
+def names(algorithm: Any, key: str, inputs: Sequence[str]) -> list[str]:
     """Return the names that the maps of these workspaces take, their group's too.
 
     A single map has the name that is asked for; of several each adds the name of its workspace.
     """
-    if not asked(algorithm):
+    if not asked(algorithm, key):
         return []
-    title = str(algorithm.getPropertyValue(PROPERTY))
+    title = str(algorithm.getPropertyValue(key))
     return [title] if len(inputs) == 1 else [title, *(f"{title}_{name}" for name in inputs)]
 
 
 def store(
-    algorithm: Any, inputs: Mapping[str, Any], snapshots: Mapping[str, Snapshot], maps: Sequence[Histogram]
+    algorithm: Any,
+    key: str,
+    inputs: Mapping[str, Any],
+    snapshots: Mapping[str, Snapshot],
+    maps: Sequence[Floats],
 ) -> None:
-    """Make the maps the output of the algorithm, one for each of the workspaces ``inputs``.
+    """Make maps the output of the property ``key``, one for each of the workspaces ``inputs``.
 
-    ``snapshots`` holds what was read of them, and ``maps`` one map for each, or one mosaic for all of them.
+    ``snapshots`` holds what was read of them, and ``maps`` the values of each in its own axis order.
     """
     from mantid.api import AnalysisDataService
 
     outputs = []
-    for (name, workspace), values in zip(inputs.items(), _parts(snapshots, maps), strict=True):
+    for (name, workspace), values in zip(inputs.items(), maps, strict=True):
         output = mdalgorithm.clone(algorithm, workspace)
         mdworkspace.write(output, *snapshots[name].fill(values))
         outputs.append(output)
     if len(outputs) == 1:
-        algorithm.setProperty(PROPERTY, outputs[0])
+        algorithm.setProperty(key, outputs[0])
         return
-    members = names(algorithm, list(inputs))[1:]
+    members = names(algorithm, key, list(inputs))[1:]
     for name, output in zip(members, outputs, strict=True):
         AnalysisDataService.addOrReplace(name, output)
     group = mdalgorithm.child(algorithm, "GroupWorkspaces", {"InputWorkspaces": members})
-    algorithm.setProperty(PROPERTY, group)
+    algorithm.setProperty(key, group)
 
 
-def _parts(snapshots: Mapping[str, Snapshot], maps: Sequence[Histogram]) -> list[Floats]:
-    """Return the map of each workspace in its own axis order."""
+def parts(snapshots: Mapping[str, Snapshot], maps: Sequence[Histogram]) -> list[Floats]:
+    """Return the map of each workspace in its own axis order, from one of each, or a mosaic for all."""
     if not mosaic.is_mosaic(maps[0]):
         return [part.intensity for part in maps]
     volumes = {volume.metadata["incident_energy"]: volume for volume in mosaic.split(maps[0])}

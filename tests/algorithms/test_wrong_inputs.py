@@ -29,6 +29,7 @@ def messages(name: str = "DeconvolveMD", **properties: Any) -> Any:
         ("ClassifySpinWavesMD", []),
         ("CheckModelDomainMD", []),
         ("SimulateSpinWavesMD", ["IncidentEnergy"]),
+        ("FitSpinWavesMD", ["SpinWaveModel"]),
     ],
 )
 def test_nothing_set_at_all(api: Any, name: str, missing: list[str]) -> None:

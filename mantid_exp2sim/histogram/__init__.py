@@ -2,7 +2,7 @@
 
 from mantid_exp2sim.histogram.axis import Axis, AxisKind, Booleans, Floats
 from mantid_exp2sim.histogram.data import Histogram, require_histogram
-from mantid_exp2sim.histogram.projection import CELL, HKL, Projection, Slot, volume_histogram
+from mantid_exp2sim.histogram.projection import CELL, HKL, Projection, Slot, integrated_axes, volume_histogram
 
 __all__ = [
     "CELL",
@@ -14,6 +14,7 @@ __all__ = [
     "Histogram",
     "Projection",
     "Slot",
+    "integrated_axes",
     "require_histogram",
     "volume_histogram",
 ]

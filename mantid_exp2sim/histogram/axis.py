@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,7 @@ Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 AxisKind = Literal["h", "k", "l", "energy", "modQ"]
 
+INVERSE_ANGSTROM = "A^-1"
 _ENERGY_NAMES = {"deltae", "e", "en", "energy", "energy transfer", "energytransfer", "omega", "dele"}
 _MODQ_NAMES = {"|q|", "modq", "q", "mod_q"}
 _UNIT_VECTORS: dict[Vector, AxisKind] = {(1, 0, 0): "h", (0, 1, 0): "k", (0, 0, 1): "l"}
@@ -127,3 +129,19 @@ def _kind(name: str, unit: str, frame: str) -> AxisKind | None:
     kind = None if line is None else _UNIT_VECTORS.get(line[0])
     starts_elsewhere = kind is not None and line is not None and line[1]["hkl".index(kind)] != 0
     return None if starts_elsewhere else kind
+
+
+def usual_unit(unit: str) -> str:
+    """Return the usual word for a unit of reciprocal space that files write in several ways.
+
+    Mantid writes r.l.u. also as the length of the reciprocal axis.
+
+    >>> usual_unit("rlu"), usual_unit("in 1.162 A^-1"), usual_unit("Angstrom^-1"), usual_unit("meV")
+    ('r.l.u.', 'r.l.u.', 'A^-1', 'meV')
+    """
+    plain = unit.strip().lower()
+    if plain.replace(".", "") in ("rlu", "r") or re.fullmatch(r"in [0-9.]+ a\^-1", plain):
+        return "r.l.u."
+    if re.fullmatch(r"1/(å|a|angstroms?)|(å|a|angstroms?)(\^-1|\^\{-1\}|⁻¹)", plain):
+        return INVERSE_ANGSTROM
+    return unit.strip()

@@ -168,6 +168,26 @@ HKL = Projection()
 """The usual axes, [H,0,0] and [0,K,0]."""
 
 
+def integrated_axes(histogram: Histogram) -> tuple[Axis, ...]:
+    """Return one bin for each axis that data were integrated over, where their metadata tell its range.
+
+    >>> entries = [{"axis": "[0,K,0]", "range": [-0.5, 0.5]}, {"axis": "[0,0,L]", "range": None}]
+    >>> h = Histogram.from_arrays([1.0], [Axis("DeltaE", np.arange(2.0))], metadata={"integrated": entries})
+    >>> [(axis.name, axis.edges.tolist()) for axis in integrated_axes(h)]
+    [('[0,K,0]', [-0.5, 0.5])]
+    """
+    axes = []
+    entries = histogram.metadata.get("integrated")
+    for entry in entries if isinstance(entries, list | tuple) else ():
+        try:
+            edges, name = np.array([float(end) for end in entry["range"]]), str(entry["axis"])
+            words = ("meV", "General Frame") if name == "DeltaE" else ("r.l.u.", "HKL")
+            axes.append(Axis(name, edges, *words))
+        except (TypeError, ValueError, KeyError, Exp2SimError):  # of an unknown or endless range, or damaged
+            continue
+    return tuple(axis for axis in axes if axis.size == 1)
+
+
 def volume_histogram(
     projection: Projection,
     edges: Sequence[Floats],

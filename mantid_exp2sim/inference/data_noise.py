@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from mantid_exp2sim.histogram import Booleans, Floats, Histogram
+from mantid_exp2sim.histogram import Booleans, Floats, Histogram, integrated_axes
 from mantid_exp2sim.histogram.uncertainty import estimate_variance
 from mantid_exp2sim.simulation.local_blur import MeasuredBlur
 
@@ -70,14 +70,8 @@ def _inverted(histogram: Histogram, values: Floats, measured: Booleans) -> tuple
 
 def _integrated_symmetrically(histogram: Histogram) -> bool:
     """Whether ranges of Q that the data were integrated over lie about 0, as far as they are told."""
-    entries = histogram.metadata.get("integrated")
-    for entry in entries if isinstance(entries, list | tuple) else ():
-        ends = entry.get("range") if isinstance(entry, dict) else None
-        if ends is None or None in ends or entry.get("axis") == "DeltaE":
-            continue
-        if abs(ends[0] + ends[1]) > 1e-3 * abs(ends[1] - ends[0]):
-            return False
-    return True
+    axes = (axis for axis in integrated_axes(histogram) if axis.kind not in ("energy", "modQ"))
+    return all(abs(axis.centres[0]) <= 0.5e-3 * axis.widths[0] for axis in axes)
 
 
 def _differences(values: Floats, measured: Booleans) -> tuple[Floats, Booleans]:

@@ -16,10 +16,11 @@ import numpy.typing as npt
 from mantid_exp2sim import mosaic
 from mantid_exp2sim.errors import AxisError, Exp2SimError, IncidentEnergyError, OptionError
 from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram, Projection, Slot, require_histogram
+from mantid_exp2sim.histogram.axis import usual_unit
 from mantid_exp2sim.histogram.projection import Place
 from mantid_exp2sim.histogram.uncertainty import estimate_variance, find_spoiling
 from mantid_exp2sim.inference.options import require_energy
-from mantid_exp2sim.io.axes import integrated_axis, usual_unit
+from mantid_exp2sim.io.axes import integrated_axis
 from mantid_exp2sim.model.card import AcceptedAxis, Card
 from mantid_exp2sim.networks.layout import AXES, REFERENCE_ENERGY
 

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.histogram import HKL, Axis, Floats, Histogram, Projection
+from mantid_exp2sim.histogram import HKL, Axis, Floats, Histogram, Projection, integrated_axes
+from mantid_exp2sim.histogram.axis import INVERSE_ANGSTROM
 from mantid_exp2sim.histogram.direction import direction_name
 from mantid_exp2sim.simulation.constants import SAME_ENERGY
-
-INVERSE_ANGSTROM = "A^-1"
-
-
-def usual_unit(unit: str) -> str:
-    """Return the usual word for a unit of reciprocal space that files write in several ways.
-
-    Mantid writes r.l.u. also as the length of the reciprocal axis.
-
-    >>> usual_unit("rlu"), usual_unit("in 1.162 A^-1"), usual_unit("Angstrom^-1"), usual_unit("meV")
-    ('r.l.u.', 'r.l.u.', 'A^-1', 'meV')
-    """
-    plain = unit.strip().lower()
-    if plain.replace(".", "") in ("rlu", "r") or re.fullmatch(r"in [0-9.]+ a\^-1", plain):
-        return "r.l.u."
-    if re.fullmatch(r"1/(å|a|angstroms?)|(å|a|angstroms?)(\^-1|\^\{-1\}|⁻¹)", plain):
-        return INVERSE_ANGSTROM
-    return unit.strip()
 
 
 def momentum_axis(vector: npt.ArrayLike, edges: Floats) -> Axis:
@@ -64,15 +45,8 @@ def integrated_axis(histogram: Histogram, slot: str, projection: Projection = HK
     >>> integrated_axis(h, "k").edges, integrated_axis(h, "energy")
     (array([-0.5,  0.5]), None)
     """
-    entries = histogram.metadata.get("integrated")
-    for entry in entries if isinstance(entries, list | tuple) else ():
-        try:
-            low, high = (float(value) for value in entry["range"])
-            name = str(entry["axis"])
-            words = ("meV", "General Frame") if name == "DeltaE" else ("r.l.u.", "HKL")
-            place = projection.place(Axis(name, np.array([low, high]), *words))
-        except (TypeError, ValueError, KeyError, Exp2SimError):  # of an unknown or endless range, or damaged
-            continue
+    for axis in integrated_axes(histogram):
+        place = projection.place(axis)
         if place is not None and place[0] == slot:
             return place[1].axis
     return None

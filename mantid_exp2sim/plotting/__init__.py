@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Histogram
-from mantid_exp2sim.io.axes import usual_unit
+from mantid_exp2sim.histogram.axis import usual_unit
 from mantid_exp2sim.mosaic import is_mosaic
 from mantid_exp2sim.plotting.cuts import draw_lines, draw_maps, draw_slices
 from mantid_exp2sim.plotting.mosaic import draw_mosaics

@@ -7,7 +7,6 @@ Q, E and Ei: of a crystal that stood still, the part of Q along the beam; of one
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,7 +14,9 @@ from typing import Literal
 import numpy as np
 
 from mantid_exp2sim.errors import AxisError, OptionError
-from mantid_exp2sim.histogram import Axis, Floats, Histogram
+from mantid_exp2sim.histogram import Axis, Floats, Histogram, integrated_axes
+from mantid_exp2sim.histogram.axis import INVERSE_ANGSTROM, usual_unit
+from mantid_exp2sim.histogram.direction import Vector
 from mantid_exp2sim.simulation.constants import ENERGY_PER_K2
 from mantid_exp2sim.simulation.coverage import reached
 from mantid_exp2sim.simulation.instrument import Instrument
@@ -23,9 +24,6 @@ from mantid_exp2sim.simulation.material import Lattice
 from mantid_exp2sim.simulation.resolution import direction_map, variable_variances
 
 Sample = Literal["still", "turned", "powder"]
-Vector = tuple[float, float, float]
-_LETTERS = {"h": 0, "k": 1, "l": 2, "zeta": 0, "eta": 1, "xi": 2}
-_INVERSE_ANGSTROM = ("a^-1", "angstrom^-1", "1/angstrom", "å^-1", "å⁻¹", "1/a", "1/å")
 WIDEST = 2.0
 """r.l.u. over which an axis may be integrated for its middle to say where the data are."""
 
@@ -208,7 +206,7 @@ def place(
             columns.append("energy" if kind == "energy" else "modQ")
         else:
             columns.append(len(directions))
-            directions.append(direction_of(axis, lattice))
+            directions.append(_direction(axis, lattice))
     if "modQ" in columns and directions:
         raise AxisError(
             "The axes mix |Q| with directions of a crystal.",
@@ -217,13 +215,13 @@ def place(
         )
     middles = [0.0] * len(directions)
     energy = None
-    for axis in _integrated(histogram):
+    for axis in integrated_axes(histogram):
         if axis.kind == "energy":
             energy = float(axis.centres[0])
         elif (
             axis.kind != "modQ" and "modQ" not in columns and axis.widths[0] <= WIDEST and len(directions) < 3
         ):
-            directions.append(direction_of(axis, lattice))
+            directions.append(_direction(axis, lattice))
             middles.append(float(axis.centres[0]))
     if "energy" not in columns and energy is None:
         raise OptionError(
@@ -296,63 +294,22 @@ def _no_lattice(what: str) -> OptionError:
     )
 
 
-def _integrated(histogram: Histogram) -> list[Axis]:
-    """Axes of one bin for what the data were integrated over, where its range is known."""
-    axes = []
-    entries = histogram.metadata.get("integrated")
-    for entry in entries if isinstance(entries, list | tuple) else ():
-        try:
-            low, high = (float(value) for value in entry["range"])
-            name = str(entry["axis"])
-            unit, frame = ("meV", "General Frame") if name == "DeltaE" else ("r.l.u.", "HKL")
-            axes.append(Axis(name, np.array([low, high]), unit, frame))
-        except (TypeError, ValueError, KeyError):  # an endless or unknown range
-            continue
-    return axes
-
-
-def direction_of(axis: Axis, lattice: Lattice | None) -> Direction:
-    """Read the direction that an axis lies along, from its name.
-
-    >>> axis = Axis("[-K,2K,0.5]", np.arange(3.0), unit="r.l.u.", frame="HKL")
-    >>> direction = direction_of(axis, Lattice(a=2 * np.pi, b=2 * np.pi, c=2 * np.pi))
-    >>> direction.step.round(9).tolist(), direction.origin.round(9).tolist()
-    ([-1.0, 2.0, 0.0], [0.0, 0.0, 0.5])
-    """
-    step, origin = _components(axis)
-    if axis.frame in ("QSample", "QLab"):
-        return Direction(axis.name, origin, step)
-    if lattice is None:
-        raise _no_lattice(f"The axis {axis.name}")
-    reciprocal = 2 * np.pi * np.linalg.inv(lattice.vectors()).T
-    step, origin = step @ reciprocal, origin @ reciprocal
-    if axis.unit.strip().lower() in _INVERSE_ANGSTROM:
-        step = step / np.linalg.norm(step)
-    return Direction(axis.name, origin, step)
-
-
-def _components(axis: Axis) -> tuple[Floats, Floats]:
-    """(h, k, l) per unit of the coordinate, and what is added to it."""
-    kinds = {"h": 0, "k": 1, "l": 2}
-    if axis.kind in kinds:
-        return np.eye(3)[kinds[str(axis.kind)]], np.zeros(3)
-    plain = axis.name.strip().strip("[]").replace("'", "").replace('"', "")
-    parts = [part for part in re.split(r"[\s,;]+", plain) if part]
-    step, origin = np.zeros(3), np.zeros(3)
-    for i, part in enumerate(parts if len(parts) == 3 else ()):
-        match = re.fullmatch(r"([+-]?[0-9.]*)\s*\*?\s*([a-zA-Z]*)", part)
-        if match is None:
-            break
-        number, letter = match.groups()
-        value = float(number + "1" if number in ("", "+", "-") else number)
-        (step if letter.lower() in _LETTERS else origin)[i] = value
-    if not step.any() and origin.any() and not set(origin) - {0.0, 1.0, -1.0}:
-        step, origin = origin, step  # [1,1,0]
-    if not step.any():
+def _direction(axis: Axis, lattice: Lattice | None) -> Direction:
+    """The direction that an axis lies along; one of QSample or QLab has its components in Å⁻¹."""
+    if axis.direction is None:
         raise AxisError(
             f"The axis {axis.name!r} is neither energy, nor |Q|, nor a direction.",
             reason="Such as DeltaE, |Q|, [H,0,0], [H,H,0] or [-K,2K,0].",
             fix="Name the axis so, or cut the data along such axes.",
             wrong="axes",
         )
-    return step, origin
+    step, origin = np.array(axis.direction), np.array(axis.offset)
+    if axis.frame in ("QSample", "QLab"):
+        return Direction(axis.name, origin, step)
+    if lattice is None:
+        raise _no_lattice(f"The axis {axis.name}")
+    reciprocal = 2 * np.pi * np.linalg.inv(lattice.vectors()).T
+    step, origin = step @ reciprocal, origin @ reciprocal
+    if usual_unit(axis.unit) == INVERSE_ANGSTROM:
+        step = step / np.linalg.norm(step)
+    return Direction(axis.name, origin, step)

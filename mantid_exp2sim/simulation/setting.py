@@ -11,11 +11,12 @@ import numpy as np
 
 from mantid_exp2sim.errors import IncidentEnergyError, OptionError
 from mantid_exp2sim.histogram import Histogram
+from mantid_exp2sim.histogram.direction import Vector
 from mantid_exp2sim.mosaic import is_mosaic
 from mantid_exp2sim.simulation.instrument import Instrument, load_instrument, shipped_instruments
 from mantid_exp2sim.simulation.manganite import LATTICE
 from mantid_exp2sim.simulation.material import Lattice, read_description, shipped
-from mantid_exp2sim.simulation.placement import Placement, Vector, place
+from mantid_exp2sim.simulation.placement import Placement, place
 
 Source = Literal["given", "from the file", "of the published mosaic"]
 

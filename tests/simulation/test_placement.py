@@ -17,7 +17,7 @@ from mantid_exp2sim.simulation.manganite import BEST_FIT, LATTICE
 from mantid_exp2sim.simulation.manganite_spectrum import solve_manganite
 from mantid_exp2sim.simulation.material import Lattice
 from mantid_exp2sim.simulation.options import Options
-from mantid_exp2sim.simulation.placement import direction_of, place
+from mantid_exp2sim.simulation.placement import place
 from mantid_exp2sim.simulation.resolution import covariance
 from mantid_exp2sim.simulation.resolution_operator import ResolutionOperator
 from mantid_exp2sim.simulation.widths import resolution
@@ -139,10 +139,12 @@ def test_what_no_neutron_reaches_has_a_finite_covariance() -> None:
         ("[-K,2K,0]", (-1, 2, 0), (0, 0, 0)),
         ("[H,-H,0.5]", (1, -1, 0), (0, 0, 0.5)),
         ("['zeta', 'zeta', 0]", (1, 1, 0), (0, 0, 0)),
+        ("[H,0.5,0]", (1, 0, 0), (0, 0.5, 0)),
+        ("[H/2,1+H/2,0]", (0.5, 0.5, 0), (0, 1, 0)),
     ],
 )
 def test_names_are_directions(name: str, step: tuple[float, ...], origin: tuple[float, ...]) -> None:
-    direction = direction_of(axis(name), CUBE)
+    direction = place(data(axis(name), ENERGY), MAPS, 50.0, lattice=CUBE).directions[0]
     np.testing.assert_allclose(direction.step, UNIT * np.array(step), atol=1e-12)
     np.testing.assert_allclose(direction.origin, UNIT * np.array(origin), atol=1e-12)
 
@@ -153,6 +155,7 @@ def test_names_are_directions(name: str, step: tuple[float, ...], origin: tuple[
         (data(axis("[H,0,0]"), ENERGY), {}, "--lattice"),
         (data(axis("[H,0,0]")), {"lattice": CUBE}, "energy transfer of the data is not known"),
         (data(Axis("temperature", np.arange(4.0)), ENERGY), {"lattice": CUBE}, "neither energy"),
+        (data(axis("[H,K,0]"), ENERGY), {"lattice": CUBE}, "neither energy"),
         (data(axis("[H,0,0]"), Axis("|Q|", np.arange(4.0))), {"lattice": CUBE}, "mix"),
         (
             data(axis("[H,0,0]"), ENERGY),

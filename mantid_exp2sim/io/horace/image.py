@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import CELL, Axis, Floats, Histogram
+from mantid_exp2sim.histogram.axis import INVERSE_ANGSTROM
 from mantid_exp2sim.io.axes import (
-    INVERSE_ANGSTROM,
     energy_axis,
     integrated_axis,
     modulus_axis,

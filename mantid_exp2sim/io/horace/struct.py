@@ -8,7 +8,8 @@ import numpy as np
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Floats, Histogram
-from mantid_exp2sim.io.axes import INVERSE_ANGSTROM, energy_axis, momentum_axis
+from mantid_exp2sim.histogram.axis import INVERSE_ANGSTROM
+from mantid_exp2sim.io.axes import energy_axis, momentum_axis
 from mantid_exp2sim.io.horace.image import origin
 from mantid_exp2sim.io.matlab import HORACE_EXPORT, structs
 from mantid_exp2sim.io.matlab.values import Cell

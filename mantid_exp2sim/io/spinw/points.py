@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mantid_exp2sim.histogram import Axis, Floats, Histogram
-from mantid_exp2sim.io.axes import INVERSE_ANGSTROM, edges_of, modulus_axis
+from mantid_exp2sim.histogram.axis import INVERSE_ANGSTROM
+from mantid_exp2sim.io.axes import edges_of, modulus_axis
 from mantid_exp2sim.io.grids import Grid, find_grid
 from mantid_exp2sim.io.spinw.fields import points_last, read_array, wrong
 

@@ -16,11 +16,10 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.fitting.data import Part
 from mantid_exp2sim.fitting.options import FitOptions
 from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.simulation.constants import BOLTZMANN
 
 WIDE = 10.0
 """Errors of an outlier over those of other bins."""
-BOLTZMANN = 0.0861733
-"""meV per K."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

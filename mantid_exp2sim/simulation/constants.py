@@ -8,5 +8,7 @@ GAMMA_R0_SQUARED = 290.6
 """(γ r₀)² in mb, of a moment with g = 2."""
 BOHR_MAGNETON = 0.05788381806
 """μ_B in meV/T."""
+BOLTZMANN = 0.0861733
+"""k_B in meV/K."""
 SAME_ENERGY = 0.01
 """Incident energies count as the same where they differ by less than this share."""

@@ -22,12 +22,13 @@ from mantid_exp2sim.model.bundle import Bundle
 from mantid_exp2sim.model.card import DataKind
 from mantid_exp2sim.simulation.constants import ENERGY_PER_K2
 from mantid_exp2sim.simulation.manganite import LATTICE
+from mantid_exp2sim.simulation.surroundings import binned_line
 from mantid_exp2sim.training.datasets.spectra import Batch, Spectra
 from mantid_exp2sim.training.datasets.volumes import Volumes as Stack
 from mantid_exp2sim.training.evaluation.baselines import translated
 from mantid_exp2sim.training.evaluation.bootstrap import interval
 from mantid_exp2sim.training.synthetic.controls import controls
-from mantid_exp2sim.training.synthetic.excitations import averaged, binned_line, positions
+from mantid_exp2sim.training.synthetic.excitations import averaged, positions
 from mantid_exp2sim.training.trainers.scores import correlations
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.simulation.surroundings import binned_line
 from mantid_exp2sim.training.datasets.volumes import Volumes
-from mantid_exp2sim.training.synthetic.excitations import averaged, binned_line, positions
+from mantid_exp2sim.training.synthetic.excitations import averaged, positions
 
 Shape: TypeAlias = tuple[int, ...]
 GLYPHS = 60

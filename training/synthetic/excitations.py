@@ -20,22 +20,6 @@ def positions(bins: int, points: int) -> Floats:
     return centres
 
 
-def binned_line(omega: Floats, weight: Floats, edges: Floats, width: float) -> Floats:
-    """Intensity per meV of a Gaussian line at ``omega`` (...) in energy bins of ``edges`` (E + 1,): (..., E).
-
-    ``weight`` (...) is the area of the line, ``width`` its σ in meV.
-
-    >>> line = binned_line(np.array(5.0), np.array(3.0), np.array([0.0, 4.0, 8.0]), 0.1)
-    >>> line.round(3).tolist()
-    [0.0, 0.75]
-    """
-    from scipy.special import ndtr
-
-    below = ndtr((edges - omega[..., None]) / width)
-    density: Floats = weight[..., None] * np.diff(below, axis=-1) / np.diff(edges)
-    return density
-
-
 def averaged(volume: Floats, points: int) -> Floats:
     """Means over the points of each bin: (h · points, k · points, E) to (h, k, E)."""
     nh, nk, ne = volume.shape

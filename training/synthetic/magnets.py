@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.simulation.noise import MeasurementNoise
-from mantid_exp2sim.training.synthetic.excitations import averaged, binned_line, positions
+from mantid_exp2sim.simulation.surroundings import binned_line
+from mantid_exp2sim.training.synthetic.excitations import averaged, positions
 
 POINTS = 2
 """Points per bin and axis."""

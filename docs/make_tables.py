@@ -1,10 +1,11 @@
-"""Fill the tables of docs/results.md from the cards of the shipped models and from docs/benchmarks.json.
+"""Fill the tables of docs/results.md from the models' cards, docs/benchmarks.json and docs/shifts.json.
 
     python docs/make_tables.py            # write the tables between their markers
     python docs/make_tables.py --check    # change nothing; exit status 1 where a table is out of date
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->``. Figures get onto the cards by
-``exp2sim evaluate MODEL DATASET --on-card``, into docs/benchmarks.json by ``benchmarks/run_all.py --json``.
+``exp2sim evaluate MODEL DATASET --on-card``, into docs/benchmarks.json by ``benchmarks/run_all.py --json``,
+into docs/shifts.json by ``exp2sim evaluate MODEL --shifts --out docs``.
 """
 
 from __future__ import annotations
@@ -115,8 +116,19 @@ def benchmarks() -> Rows:
             yield row["name"], value, row["target"], "yes" if row["met"] else "**no**"
 
 
+def shifts() -> Rows:
+    """Tell what a model says under other conditions of measurement."""
+    yield "shift", "error", "ratio", "trustworthy", "refused", "68 % holds", "right class, raw", "deconvolved"
+    report = json.loads((DOCS / "shifts.json").read_text(encoding="utf-8"))
+    for name, figures in report["shifts"].items():
+        keys = ("trustworthy", "refused", "coverage", "right_raw", "right")
+        shares = ("–" if figures[key] is None else f"{100 * figures[key]:.0f} %" for key in keys)
+        yield name, number(figures["error"]), number(figures["ratio"], 2), *shares
+
+
 TABLES: dict[str, Callable[[], Rows]] = {
-    function.__name__: function for function in (models, distance, accuracy, no_class, domain, benchmarks)
+    function.__name__: function
+    for function in (models, distance, accuracy, no_class, domain, shifts, benchmarks)
 }
 
 

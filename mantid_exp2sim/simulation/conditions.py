@@ -1,26 +1,32 @@
 """Conditions of measurement: what varies from one measurement to the next, drawn from ranges and a seed.
 
-Three kinds of conditions: of the *simulation* (resolution, twins, line width; `draw_simulation` gives its
-`Options`), of the *sample* (temperature, Debye–Waller factor, alignment; they act on convolved and
-unconvolved data alike), and of the *measurement* (background, noise, mask; they act on the convolved data
+Three kinds of conditions: of the *simulation* (resolution, twins, line width; see
+`simulation_conditions`), of the *sample* (temperature, Debye–Waller factor, alignment; they act on convolved
+and unconvolved data alike), and of the *measurement* (background, noise, mask; they act on the convolved data
 alone). The last two are applied by `MeasurementConditions.measure` to volumes that are calculated already.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from mantid_exp2sim.histogram import Booleans, Floats
 from mantid_exp2sim.simulation.bin_coordinates import BinEdges
 from mantid_exp2sim.simulation.drawn_masks import MaskKind, draw_mask
-from mantid_exp2sim.simulation.instrument import Instrument
 from mantid_exp2sim.simulation.noise import NOISELESS, MeasurementNoise, Share, Volumes32
-from mantid_exp2sim.simulation.options import Options, Physics
+from mantid_exp2sim.simulation.simulation_conditions import (
+    NotNegative,
+    Positive,
+    SimulationConditions,
+    log_uniform,
+    uniform,
+)
 from mantid_exp2sim.simulation.surroundings import (
     bose_factor,
     elastic_tail,
@@ -29,16 +35,6 @@ from mantid_exp2sim.simulation.surroundings import (
     spurions,
 )
 
-
-def _ascending(ends: tuple[float, float]) -> tuple[float, float]:
-    if not ends[0] <= ends[1]:
-        raise ValueError("a range is [lowest, highest]")
-    return ends
-
-
-Span = Annotated[tuple[float, float], AfterValidator(_ascending)]
-NotNegative = Annotated[tuple[Annotated[float, Field(ge=0)], float], AfterValidator(_ascending)]
-Positive = Annotated[tuple[Annotated[float, Field(gt=0)], float], AfterValidator(_ascending)]
 BRIGHT = 0.99
 """Spurions are as high as this quantile of the spin waves, times 1 to 5."""
 
@@ -47,11 +43,13 @@ BRIGHT = 0.99
 class Measurement:
     """Measured volumes and their true counterparts, (n, G, h, k, E) float32 in one unit, and the mask.
 
-    ``mask`` (n, G, h, k, E), True = not measured; ``values`` are 0 there. ``truth`` has the conditions of the
-    sample, and nothing that the measurement adds.
+    ``mask`` (n, G, h, k, E), True = not measured; ``values`` are 0 there. ``variance`` is what the counts
+    tell, as a reduction would write it (without the noise of ``noise.subtraction``); 0 without counting
+    noise. ``truth`` has the conditions of the sample, and nothing that the measurement adds.
     """
 
     values: Volumes32
+    variance: Volumes32
     truth: Volumes32
     mask: Booleans
 
@@ -62,28 +60,14 @@ class MeasurementConditions(BaseModel):
     Uniform in their range unless it is said otherwise; one draw for each sample. Those in *shares* are
     fractions of the total of the spin waves over the measured bins.
 
-    >>> from mantid_exp2sim.simulation.instrument import MAPS
-    >>> conditions = MeasurementConditions(background=(0.5, 0.5), intensity=(0.1, 10.0))
-    >>> conditions.draw_simulation(np.random.default_rng(0), MAPS).instrument == MAPS
-    True
+    >>> MeasurementConditions(background=(0.2, 0.5), intensity=(0.1, 10.0)).phonons
+    (0.0, 0.0)
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    physics: tuple[Physics, ...] = Field(default=("physical",), min_length=1)
-    """Ways of simulating, each as likely as often as it is named."""
-    frequency_factor: Positive = (1.0, 1.0)
-    """On all chopper frequencies."""
-    frequency_offset: Span = (0.0, 0.0)
-    """Added to all chopper frequencies, in Hz."""
-    width_scale: Positive = (1.0, 1.0)
-    """On all widths of the resolution."""
-    sample_factor: Positive = (1.0, 1.0)
-    """On the sides of the sample."""
-    line_width: NotNegative = (0.0, 0.0)
-    """Of the excitations by their damping, FWHM in meV."""
-    first_twin: NotNegative = (0.5, 0.5)
-    """Share of the first of two twins, at most 1."""
+    simulation: SimulationConditions = SimulationConditions()
+    """Of the resolution, the twins and the damping: for a spectrum that is simulated anew."""
 
     debye_waller: NotNegative = (0.0, 0.0)
     """⟨u²⟩ in Å²; the intensity falls by exp(−Q²⟨u²⟩/3)."""
@@ -123,28 +107,6 @@ class MeasurementConditions(BaseModel):
     intensity: Positive = (1.0, 1.0)
     """Factor on data and truth at the end, as in another unit; log-uniform."""
 
-    def draw_simulation(self, rng: np.random.Generator, instrument: Instrument, *, grid: int = 30) -> Options:
-        """Draw how a spectrum is simulated, of a measurement on ``instrument``."""
-        factor, offset = _uniform(rng, self.frequency_factor), _uniform(rng, self.frequency_offset)
-        least, most = instrument.frequency_range or (1.0, np.inf)
-        frequencies = [
-            (energy, float(np.clip(f * factor + offset, least, most))) for energy, f in instrument.frequencies
-        ]
-        scale, size = _uniform(rng, self.width_scale), _uniform(rng, self.sample_factor)
-        first = _uniform(rng, self.first_twin)
-        changes = {
-            "frequencies": tuple(frequencies),
-            "width_scale": instrument.width_scale * scale,
-            "sample": tuple(side * size for side in instrument.sample),
-        }
-        return Options(
-            instrument=instrument.model_copy(update=changes),
-            physics=self.physics[int(rng.integers(len(self.physics)))],
-            grid=grid,
-            line_width=_uniform(rng, self.line_width),
-            twin_shares=() if first == 0.5 else (first, 1 - first),
-        )
-
     def measure(
         self,
         rng: np.random.Generator,
@@ -174,16 +136,7 @@ class MeasurementConditions(BaseModel):
             _measure_sample(self, rng, *pair, mask, bins, incident_energies, measured_mask)
             for pair in zip(convolved, unconvolved, strict=True)
         ]
-        values, truth, masks = (np.stack(part) for part in zip(*parts, strict=True))
-        return Measurement(values, truth, masks)
-
-
-def _uniform(rng: np.random.Generator, ends: tuple[float, float]) -> float:
-    return float(rng.uniform(*ends))
-
-
-def _log_uniform(rng: np.random.Generator, ends: tuple[float, float]) -> float:
-    return float(np.exp(rng.uniform(*np.log(ends)))) if ends[0] > 0 else _uniform(rng, ends)
+        return Measurement(*(np.stack(part) for part in zip(*parts, strict=True)))
 
 
 def _measure_sample(
@@ -195,11 +148,11 @@ def _measure_sample(
     bins: BinEdges,
     energies: Floats,
     measured_mask: Booleans | None,
-) -> tuple[NDArray[Any], NDArray[Any], Booleans]:
-    """Measure one sample (G, h, k, E): values, truth and mask."""
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], Booleans]:
+    """Measure one sample (G, h, k, E): values, variance, truth and mask."""
     kind = conditions.masks[int(rng.integers(len(conditions.masks)))]
     mask = draw_mask(rng, kind, own, bins, energies, measured_mask)
-    temperature = _uniform(rng, conditions.temperature)
+    temperature = uniform(rng, conditions.temperature)
     factor = _sample_factor(conditions, rng, bins, energies, temperature)
     motion = _draw_motion(conditions, rng)
     signal, truth = (
@@ -209,12 +162,17 @@ def _measure_sample(
     total = float(signal[~mask].sum())
     if rng.random() < conditions.empty:
         signal, truth = np.zeros_like(signal), np.zeros_like(truth)
-    values = _detect(conditions, rng, (signal + beside).astype(np.float32), total / max((~mask).sum(), 1))
-    level = _uniform(rng, conditions.clip)
+    mean = total / max(int((~mask).sum()), 1)
+    values, variance = _detect(conditions, rng, (signal + beside).astype(np.float32), mean)
+    level = uniform(rng, conditions.clip)
     if level < 1:
         values = np.minimum(values, np.quantile(values[~mask], level))
-    intensity = np.float32(_log_uniform(rng, conditions.intensity))
-    return np.where(mask, np.float32(0), values * intensity).astype(np.float32), truth * intensity, mask
+    intensity = log_uniform(rng, conditions.intensity)
+    seen, errors = (
+        np.where(mask, 0, array * factor).astype(np.float32)
+        for array, factor in ((values, intensity), (variance, intensity**2))
+    )
+    return seen, errors, truth * np.float32(intensity), mask
 
 
 def _sample_factor(
@@ -225,7 +183,7 @@ def _sample_factor(
     temperature: float,
 ) -> Floats:
     """Draw exp(−Q²⟨u²⟩/3)·(n + 1)·kf/ki at the bin centres, (G, h, k, E)."""
-    displacement = _uniform(rng, conditions.debye_waller)
+    displacement = uniform(rng, conditions.debye_waller)
     power = 0.5 if rng.random() < conditions.flux_factor else 0.0
     return np.stack(
         [
@@ -240,7 +198,7 @@ def _sample_factor(
 def _draw_motion(conditions: MeasurementConditions, rng: np.random.Generator) -> tuple[float, float, float]:
     signs = rng.choice([-1.0, 1.0], 3)
     ends = (conditions.shift, conditions.shift, conditions.rotation)
-    h, k, angle = (sign * _uniform(rng, end) for sign, end in zip(signs, ends, strict=True))
+    h, k, angle = (sign * uniform(rng, end) for sign, end in zip(signs, ends, strict=True))
     return h, k, angle
 
 
@@ -281,9 +239,9 @@ def _surroundings(
     tops = (top * rng.uniform(0.12, 0.3), top * rng.uniform(0.35, 0.6))
     width, decay, rise = rng.uniform(0.02, 0.06), rng.uniform(0.1, 1.4), rng.uniform(0, 2)
     shares = [
-        _uniform(rng, ends) for ends in (conditions.phonons, conditions.elastic_tail, conditions.background)
+        uniform(rng, ends) for ends in (conditions.phonons, conditions.elastic_tail, conditions.background)
     ]
-    makers = (
+    makers: tuple[Callable[[float], Floats], ...] = (
         lambda energy: phonon_sheets(bins, energy, tops=tops, temperature=temperature),
         lambda energy: elastic_tail(bins, energy, width=width),
         lambda energy: smooth_background(bins, energy, decay=decay, rise=rise),
@@ -304,17 +262,19 @@ def _surroundings(
 
 def _detect(
     conditions: MeasurementConditions, rng: np.random.Generator, intensity: Volumes32, mean: float
-) -> NDArray[Any]:
-    """Count the intensity (G, h, k, E); ``mean`` is that of the spin waves over the measured bins."""
-    scatter = _uniform(rng, conditions.efficiency)
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Count the intensity (G, h, k, E): values and variance; ``mean`` is that of the measured spin waves."""
+    scatter = uniform(rng, conditions.efficiency)
     if scatter > 0:
         lines = rng.standard_normal((*intensity.shape[:3], 1))
         intensity = (intensity * np.maximum(1 + scatter * lines, 0)).astype(np.float32)
-    values: NDArray[Any] = conditions.noise.apply(rng, intensity[None])[0]
-    counts, flat = _log_uniform(rng, conditions.counts), _uniform(rng, conditions.subtracted) * mean
+    noise = conditions.noise.at_level(rng)
+    values: NDArray[Any] = noise.apply(rng, intensity[None])[0]
+    variance = noise.counting[0] * np.maximum(values, 0)
+    counts, flat = log_uniform(rng, conditions.counts), uniform(rng, conditions.subtracted) * mean
     if counts > 0:
-        expected = counts * np.maximum(values, 0)
-        values = rng.poisson(expected + counts * flat) / counts
-        if flat > 0:
-            values = values - rng.poisson(counts * flat, values.shape) / counts
-    return np.maximum(values, 0) if rng.random() < conditions.cut_negatives else values
+        signal = rng.poisson(counts * (np.maximum(values, 0) + flat))
+        dark = rng.poisson(counts * flat, values.shape)
+        values, variance = (signal - dark) / counts, (signal + dark) / counts**2
+    values = np.maximum(values, 0) if rng.random() < conditions.cut_negatives else values
+    return values, variance

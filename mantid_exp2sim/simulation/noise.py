@@ -51,6 +51,11 @@ class MeasurementNoise(BaseModel):
         """The same background without noise, for data that have noise already."""
         return self.model_copy(update={"counting": (0.0, 0.0), "subtraction": 0.0})
 
+    def at_level(self, rng: np.random.Generator) -> MeasurementNoise:
+        """Draw one level of the counting noise, as `add_counting_noise` does, for one sample."""
+        level = _draw_level(rng, self.counting, 1)[0]
+        return self.model_copy(update={"counting": (float(level), float(level))})
+
     def apply(self, rng: np.random.Generator, volumes: Volumes32) -> Volumes32:
         """Add background, counting noise and noise of a subtracted background, in this order."""
         noisy = volumes
@@ -87,10 +92,9 @@ class MeasurementNoise(BaseModel):
 
         Weak noise is drawn more often than strong noise: level = low + (high − low) u², u uniform.
         """
-        low, high = self.counting
-        if high == 0:
+        if self.counting[1] == 0:
             return volumes
-        level = low + (high - low) * rng.random(len(volumes)) ** 2
+        level = _draw_level(rng, self.counting, len(volumes))
         noisy: Volumes32 = add_counting_noise(rng, volumes, level.reshape(_per_sample(volumes)))[0]
         return noisy
 
@@ -131,6 +135,11 @@ def add_counting_noise(rng: np.random.Generator, intensity: NDArray[Any], level:
     variance = level * np.maximum(intensity, 0)
     normal = rng.standard_normal(intensity.shape, dtype=intensity.dtype)
     return intensity + np.sqrt(variance).astype(intensity.dtype) * normal, variance
+
+
+def _draw_level(rng: np.random.Generator, counting: tuple[float, float], samples: int) -> NDArray[np.float64]:
+    low, high = counting
+    return low + (high - low) * rng.random(samples) ** 2
 
 
 def _per_sample(volumes: Volumes32) -> tuple[int, ...]:

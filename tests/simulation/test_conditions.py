@@ -15,6 +15,7 @@ from mantid_exp2sim.simulation.conditions import Measurement, MeasurementConditi
 from mantid_exp2sim.simulation.coverage import mosaic_coverage_mask
 from mantid_exp2sim.simulation.instrument import MAPS, kinematics
 from mantid_exp2sim.simulation.noise import MeasurementNoise
+from mantid_exp2sim.simulation.simulation_conditions import SimulationConditions
 from mantid_exp2sim.simulation.surroundings import phonon_sheets, smooth_background
 
 ENERGIES = np.array([25.0, 100.0])
@@ -76,12 +77,15 @@ def test_a_subtracted_background_leaves_its_counts() -> None:
     assert values.mean() == pytest.approx(4, abs=0.06)
     assert values.var() == pytest.approx((4 + 2 * 6) / 5, rel=0.05)
     assert values.min() < 0
+    errors = measured(counts=[5, 5], subtracted=[1.5, 1.5], intensity=[3, 3])
+    told = errors.variance[~errors.mask].mean()
+    assert told == pytest.approx(9 * (4 + 2 * 6) / 5, rel=0.02)
     assert inside(measured(counts=[5, 5], subtracted=[1.5, 1.5], cut_negatives=1)).min() == 0
 
 
 @pytest.mark.parametrize("name", ["phonons", "elastic_tail", "background"])
 def test_what_is_beside_the_spin_waves_has_its_share(name: str) -> None:
-    values = measured(**{name: [0.3, 0.3]})
+    values = measured(4.0, **dict[str, Any]({name: [0.3, 0.3]}))
     assert inside(values).sum() == pytest.approx(1.3 * 4 * (~values.mask).sum(), rel=1e-5)
     assert (values.truth == 4).all()
 
@@ -181,6 +185,8 @@ def test_spurions_and_clipping() -> None:
 def test_noise_is_that_of_the_noise_table() -> None:
     values = inside(measured(noise=MeasurementNoise(counting=(0.7, 0.7)).model_dump()))
     assert values.var() == pytest.approx(0.7 * 4, rel=0.05)
+    noisy = measured(noise={"counting": (0.7, 0.7)}, intensity=[2, 2])
+    assert noisy.variance[~noisy.mask].mean() == pytest.approx(4 * 0.7 * 4, rel=0.05)
 
 
 def test_a_crystal_turns_and_shifts() -> None:
@@ -195,11 +201,11 @@ def test_a_crystal_turns_and_shifts() -> None:
 
 
 def test_a_simulation_is_drawn_in_its_ranges() -> None:
-    conditions = MeasurementConditions(
+    conditions = SimulationConditions(
         frequency_factor=(0.5, 0.5), frequency_offset=(50.0, 50.0), width_scale=(1.1, 1.1),
         sample_factor=(2.0, 2.0), line_width=(0.4, 0.4), first_twin=(0.3, 0.3), physics=("paper_compatible",),
     )  # fmt: skip
-    options = conditions.draw_simulation(np.random.default_rng(0), MAPS)
+    options = conditions.draw(np.random.default_rng(0), MAPS)
     assert options.instrument.frequency(140.0) == 400 / 2 + 50
     assert options.instrument.width_scale == pytest.approx(1.1)
     assert options.instrument.sample == pytest.approx((0.02, 0.1, 0.02))

@@ -13,6 +13,8 @@ from mantid_exp2sim.cli.output import emit
 from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
+    from mantid_exp2sim.simulation.noise import MeasurementNoise
+
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 BUNDLE_EXAMPLES = """example:
@@ -24,6 +26,7 @@ BUNDLE_EXAMPLES = """example:
 EVALUATE_EXAMPLES = """examples:
   exp2sim evaluate pcsmo-maps data/pcsmo-maps
   exp2sim evaluate models/mine data/mine --limit 100 --report report/
+  exp2sim evaluate pcsmo-maps --shifts --spectra 12 --out runs/shifts
 """
 DOMAIN_EXAMPLES = """examples:
   exp2sim domain runs/pcsmo-maps data/pcsmo-maps
@@ -66,7 +69,9 @@ def register_evaluate(subparsers: Subparsers) -> None:
         "no class, and coverage of the errors.",
     )
     parser.add_argument("model", metavar="MODEL", help="name or folder")
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the data set")
+    parser.add_argument(
+        "dataset", type=Path, nargs="?", metavar="DATASET", help="folder of the data set (not with --shifts)"
+    )
     parser.add_argument("--split", default="test", help="default %(default)s")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N mosaics")
     parser.add_argument(
@@ -92,6 +97,25 @@ def register_evaluate(subparsers: Subparsers) -> None:
         "--report", type=Path, metavar="DIR", help="also write index.html and report.json in this folder"
     )
     parser.add_argument("--on-card", action="store_true", help="also write the figures onto the model's card")
+    shifts = parser.add_argument_group(
+        "other conditions of measurement",
+        "With --shifts spectra are simulated anew under named conditions that the training did not have: "
+        "error, expected error, verdicts, coverage and classes of each.",
+    )
+    shifts.add_argument("--shifts", action="store_true", help="measure these, instead of a data set")
+    shifts.add_argument(
+        "--spectra", type=int, default=40, metavar="N", help="under each shift (default %(default)s)"
+    )
+    shifts.add_argument(
+        "--intervals", type=int, default=4, metavar="N", help="of these with error bars (default %(default)s)"
+    )
+    shifts.add_argument("--mask", type=Path, metavar="FILE", help="mask of a real mosaic (.npy or .mat)")
+    shifts.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write shifts.json here; finished shifts are not repeated",
+    )
     parser.set_defaults(run=run_evaluate)
 
 
@@ -135,11 +159,21 @@ def run_evaluate(args: argparse.Namespace) -> int:
     from mantid_exp2sim.training.evaluation import Settings, evaluate, tables, write_report
     from mantid_exp2sim.training.trainers.bundle import add_metrics, held
 
-    require_numbers(args, 0, "limit", "classical", "foreign", "noise", "background", "seed")
+    require_numbers(args, 0, "limit", "classical", "foreign", "noise", "background", "seed", "intervals")
+    require_numbers(args, 1, "spectra")
+    noise = MeasurementNoise(counting=(args.noise, args.noise), background=args.background)
+    if args.shifts:
+        return _run_shifts(args, noise)
+    if args.dataset is None:
+        raise Exp2SimError(
+            "No data set is given.",
+            reason="A model is measured on the test spectra of one.",
+            fix="Name its folder, or give --shifts.",
+        )
     settings = Settings(
         split=args.split,
         limit=args.limit,
-        noise=MeasurementNoise(counting=(args.noise, args.noise), background=args.background),
+        noise=noise,
         seed=args.seed,
         classical=args.classical,
         foreign=args.foreign,
@@ -156,6 +190,27 @@ def run_evaluate(args: argparse.Namespace) -> int:
         if args.on_card:
             add_metrics(open_bundle(args.model).folder, report)
     emit(args, report, tables(report))
+    return 0
+
+
+def _run_shifts(args: argparse.Namespace, noise: MeasurementNoise) -> int:
+    from mantid_exp2sim.training.evaluation.shift_table import shift_table
+    from mantid_exp2sim.training.evaluation.shifts import ShiftSettings, measure_shifts, read_measured_mask
+
+    if args.dataset is not None or args.report is not None or args.on_card:
+        raise Exp2SimError(
+            "--shifts takes no data set and writes no report.",
+            reason="Its spectra are simulated anew.",
+            fix="Leave DATASET, --report and --on-card out; --out DIR keeps the figures.",
+        )
+    report = measure_shifts(
+        args.model,
+        settings=ShiftSettings(args.spectra, args.intervals, noise, args.seed),
+        mask=None if args.mask is None else read_measured_mask(args.mask),
+        folder=args.out,
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    emit(args, report, shift_table(report).markdown())
     return 0
 
 

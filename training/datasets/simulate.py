@@ -31,7 +31,7 @@ from mantid_exp2sim.simulation.binning import Kind
 from mantid_exp2sim.simulation.geometry import not_covered
 from mantid_exp2sim.simulation.manganite import RANGES
 from mantid_exp2sim.simulation.measurement import solve
-from mantid_exp2sim.simulation.options import SpinWaves
+from mantid_exp2sim.simulation.options import Options, SpinWaves
 from mantid_exp2sim.simulation.spin_waves import UnstableStructureError
 from mantid_exp2sim.storage.atomic import atomic_path, make_folder, sweep
 from mantid_exp2sim.storage.locks import locked
@@ -45,19 +45,23 @@ FORMAT = 1
 MAX_DRAWS = 1000
 
 
-def draw(recipe: Recipe, index: int) -> tuple[SpinWaves, dict[Kind, Floats], int]:
+def draw(
+    recipe: Recipe, index: int, options: Options | None = None
+) -> tuple[SpinWaves, dict[Kind, Floats], int]:
     """Draw sample ``index`` until its structure is stable wherever it is needed.
+
+    ``options`` say how it is simulated, in place of those of the recipe.
 
     Returns the solved Hamiltonian, its mosaics (Ei, h, k, window) of every kind and the number of draws.
     """
     rng = np.random.default_rng(np.random.SeedSequence(recipe.seed, spawn_key=(index,)))
     model = recipe.materials[index % len(recipe.classes)]
     low, high = np.array(RANGES[model] if isinstance(model, str) else model.ranges).T
-    binnings, why = recipe.binnings, ""
+    binnings, why, options = recipe.binnings, "", options or recipe.options
     for count in range(1, MAX_DRAWS + 1):
         parameters = rng.uniform(low, high)
         try:
-            waves = solve(model, parameters, recipe.options)
+            waves = solve(model, parameters, options)
             volumes = {k: np.stack([waves.volume(b, k) for b in binnings]) for k in recipe.kinds}
             return waves, volumes, count
         except UnstableStructureError as error:

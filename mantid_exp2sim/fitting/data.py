@@ -173,7 +173,7 @@ def _weighed(
         reason[mask[::-1, ::-1]] = ALONE
     reason[touching] = EDGE
     reason[mask] = UNMEASURED
-    low, high = _limits(values, reason == USED)
+    low, high = _limits(values, (reason == USED) & (not counts))
     sigma = np.sqrt(np.maximum(values, 1.0)) if counts else _floored(np.sqrt(variance), reason == USED)
     panel = np.arange(values.shape[2]) * min(values.shape[2], 10) // values.shape[2]
     part = Part(binning, instrument, values, sigma, reason, low, high, paired, panel)

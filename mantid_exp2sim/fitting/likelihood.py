@@ -15,11 +15,13 @@ from scipy.special import erfcx, log_ndtr, ndtri_exp
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.fitting.data import Part
 from mantid_exp2sim.fitting.options import FitOptions
-from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.histogram import Booleans, Floats
 from mantid_exp2sim.simulation.constants import BOLTZMANN
 
 WIDE = 10.0
 """Errors of an outlier over those of other bins."""
+LEAST_MEAN = 0.05
+"""Counts expected in a bin below which no logarithm is taken."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,9 +103,14 @@ def _limit(distance: Floats) -> Loss:
 
 
 def _poisson(counts: Floats, predicted: Floats) -> Loss:
-    mean = np.maximum(predicted, 1e-6)
+    """Poisson loss; below `LEAST_MEAN` it goes on as a parabola, so that a prediction below 0 is no end."""
+    mean = np.maximum(predicted, LEAST_MEAN)
+    beyond = np.minimum(predicted - LEAST_MEAN, 0.0)
+    steep = np.maximum(counts, 1.0) / LEAST_MEAN**2
     log = np.where(counts > 0, counts * np.log(np.maximum(counts, 1e-300) / mean), 0.0)
-    return Loss(mean - counts + log, 1 - counts / mean, 1 / np.maximum(mean, 0.5))
+    slope = 1 - counts / mean
+    value = mean - counts + log + (slope + 0.5 * steep * beyond) * beyond
+    return Loss(value, slope + steep * beyond, np.where(beyond < 0, steep, 1 / np.maximum(mean, 0.5)))
 
 
 def linear_terms(part: Part, options: FitOptions) -> Floats:
@@ -133,7 +140,7 @@ class Linear:
 
     coefficients: Floats
     design: Floats
-    free: Floats
+    free: Booleans
     loss: Loss
     normal: Floats
     prior: Floats
@@ -165,11 +172,8 @@ def solve_linear(bins: Bins, spectrum: Floats, options: FitOptions, start: Float
     strength[0] = (np.sqrt(np.mean(spectrum**2)) / spread) ** 2
     free = np.ones(design.shape[1], bool)
     free[0] = options.scale == "each"
-    coefficients = np.zeros(design.shape[1]) if start is None else start.copy()
-    if start is None:
-        coefficients[0] = 1.0
-    if options.scale == "fixed":
-        strength[0], coefficients[0] = 0.0, 1.0
+    strength[0] = strength[0] if free[0] else 0.0
+    coefficients = _least_squares(bins, design, free, strength) if start is None else start.copy()
     loss = bins.loss(design @ coefficients)
     value = float(loss.value.sum() + 0.5 * strength @ coefficients**2)
     for _ in range(12):
@@ -185,6 +189,16 @@ def solve_linear(bins: Bins, spectrum: Floats, options: FitOptions, start: Float
             break
     normal = (design.T * loss.curvature) @ design + np.diag(strength)
     return Linear(coefficients, design, free, loss, normal[np.ix_(free, free)], strength)
+
+
+def _least_squares(bins: Bins, design: Floats, free: Booleans, strength: Floats) -> Floats:
+    """Coefficients as if all bins were Gaussian; those that are not free are 1."""
+    coefficients = np.ones(design.shape[1])
+    weighed = design[:, free] / bins.sigma[:, None] ** 2
+    target = bins.intensity - design[:, ~free].sum(axis=1)
+    normal = weighed.T @ design[:, free] + np.diag(strength[free])
+    coefficients[free] = np.linalg.lstsq(normal, weighed.T @ target, rcond=None)[0]
+    return coefficients
 
 
 def _search(

@@ -13,13 +13,11 @@ from typing import Any
 import numpy as np
 
 from mantid_exp2sim.histogram import Floats
-from mantid_exp2sim.simulation.constants import GAMMA_R0_SQUARED
+from mantid_exp2sim.simulation.constants import BOLTZMANN, GAMMA_R0_SQUARED
 from mantid_exp2sim.simulation.excitation_model import FunctionModel
 from mantid_exp2sim.simulation.form_factor import form_factor
 from mantid_exp2sim.simulation.material import Lattice, Parameter
 
-BOLTZMANN = 0.0861733
-"""meV per K."""
 MOST_SOLVED = 300
 """Sets of points whose phonons are kept: a fit asks for the same ones again."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mantid_exp2sim.application.likelihood import require_fit, with_likelihood
 from mantid_exp2sim.application.opinions import likelier_kind, with_warnings
 from mantid_exp2sim.domain.check import check_domain, require_domain, with_verdict
 from mantid_exp2sim.histogram import Histogram
@@ -121,6 +122,7 @@ class Model:
         *,
         data_kind: str = "auto",
         deconvolve: bool = False,
+        fit: bool = False,
         progress: Progress | None = None,
         **options: Any,
     ) -> Classification:
@@ -128,12 +130,16 @@ class Model:
 
         ``data_kind="auto"`` takes the classifier of the kind that the data look more like
         (:func:`mantid_exp2sim.application.opinions.likelier_kind`). A second opinion, the domain check and
-        warnings come with it.
+        warnings come with it. ``fit`` adds the likelihood of the spin models, in minutes
+        (:func:`mantid_exp2sim.application.likelihood.with_likelihood`).
         """
         prepared = self.prepare(data, **options)
+        if fit:
+            require_fit(prepared)
         data_kind = likelier_kind(prepared, data_kind, deconvolve=deconvolve)
         answer = classify(prepared, data_kind, deconvolve=deconvolve, progress=progress)
-        return with_warnings(prepared, answer)
+        answer = with_warnings(prepared, answer)
+        return with_likelihood(prepared, answer, progress=progress) if fit else answer
 
     def explain(
         self,

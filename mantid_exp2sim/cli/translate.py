@@ -96,6 +96,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = add_command(subparsers, "classify", "say which spin-wave model a spectrum shows", _CLASSIFY)
     parser.add_argument("input", metavar="IN", help="file to read")
     add_classifier_options(parser)
+    parser.add_argument(
+        "--fit", action="store_true", help="also fit both spin models to the data, in minutes"
+    )
     parser.set_defaults(run=_classify)
 
 
@@ -215,7 +218,11 @@ def _classify(args: argparse.Namespace) -> int:
     prepared = model.prepare(read(args.input, args), translation_options(args))
     with progress_bar(args) as progress:
         answer = model.classify(
-            prepared, data_kind=args.data_kind, deconvolve=args.deconvolve, progress=progress
+            prepared,
+            data_kind=args.data_kind,
+            deconvolve=args.deconvolve,
+            fit=args.fit,
+            progress=progress,
         )
     width = max(len(name) for name in answer.correlations)
     lines = [f"{args.input}: {verdict(answer.prediction)}"]
@@ -224,6 +231,8 @@ def _classify(args: argparse.Namespace) -> int:
     lines.append(
         f"  (data {state}, classifier trained on {answer.data_kind} data, 'none' below {answer.threshold:g})"
     )
+    if answer.likelihood is not None:
+        lines.append(f"  fit: {answer.likelihood['sentence']}")
     lines += [f"  warning: {text}" for text in answer.warnings]
     emit(args, {**answer.to_dict(), "input": str(args.input), "model": model.card.name}, "\n".join(lines))
     return 0

@@ -54,6 +54,8 @@ class Classification:
         Whether the data are inside the domain they are taken for (`DomainReport.to_dict`).
     warnings
         Sentences for the user, where the classifiers disagree or the data are not known to be trustworthy.
+    likelihood
+        What a fit of the spin models says (`mantid_exp2sim.application.likelihood`), where it was asked for.
 
     Examples
     --------
@@ -72,9 +74,10 @@ class Classification:
     second_opinion: Mapping[str, Any] | None = None
     domain_check: Mapping[str, Any] | None = None
     warnings: tuple[str, ...] = ()
+    likelihood: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as JSON."""
+        """All of it as JSON; ``likelihood`` only where it was asked for."""
         return {
             "correlations": dict(self.correlations),
             "prediction": self.prediction,
@@ -86,6 +89,7 @@ class Classification:
             "second_opinion": self.second_opinion,
             "domain_check": self.domain_check,
             "warnings": list(self.warnings),
+            **({} if self.likelihood is None else {"likelihood": dict(self.likelihood)}),
         }
 
 

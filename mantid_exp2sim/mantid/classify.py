@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MAP = "MapWorkspace"
 FIXED = {"Workspace": "str", "Prediction": "str", "Certainty": "double"}
 """The first columns of the table; a column of correlations for each spin-wave model follows."""
+FIT_COLUMNS = {"delta chi2": "delta_chi2", "log evidence": "log_evidence", "p": "p_values"}
+"""Titles of the columns of a fit, for each spin-wave model, and the names in `Classification.likelihood`."""
 
 
 def declare(algorithm: Any) -> None:
@@ -52,6 +54,9 @@ def declare(algorithm: Any) -> None:
         "AsOneMeasurement",
         False,
         "Classify all workspaces together. Needs one workspace for each incident energy of the model.",
+    )
+    algorithm.declareProperty(
+        "Fit", False, "Also fit the spin models of the classes to the data, in minutes for each row."
     )
     mdmaps.declare(algorithm, MAP, "a map of what the classifier looked at")
     mdproperties.declare_model(algorithm)
@@ -107,6 +112,8 @@ def issues(algorithm: Any) -> mdalgorithm.Issues:
             return messages
         if not bundle.card.classifiers:
             messages["Model"] = f"The model {bundle.card.name!r} has no classifier. Choose another one."
+        if algorithm.getProperty("Fit").value:
+            messages.update(_fit_issues(bundle.card))
         data_messages, histograms = mdinputs.validate(algorithm, bundle, workspaces)
         messages.update(data_messages)
         if not messages and algorithm.getProperty("AsOneMeasurement").value:
@@ -114,6 +121,16 @@ def issues(algorithm: Any) -> mdalgorithm.Issues:
     except Exp2SimError as error:
         messages["InputWorkspace"] = str(error)
     return messages
+
+
+def _fit_issues(card: Card) -> mdalgorithm.Issues:
+    from mantid_exp2sim.application.likelihood import require_spin_models
+
+    try:
+        require_spin_models(card)
+    except Exp2SimError as error:
+        return {"Fit": str(error)}
+    return {}
 
 
 def _clashes(algorithm: Any, names: Sequence[str]) -> mdalgorithm.Issues:
@@ -130,7 +147,7 @@ def execute(algorithm: Any) -> None:
     load, options = mdchoice.loader(algorithm), mdalgorithm.options(algorithm)
     deconvolve = bool(algorithm.getProperty("Deconvolve").value)
     data_kind = str(algorithm.getProperty("DataKind").value)
-    together = bool(algorithm.getProperty("AsOneMeasurement").value)
+    together, fit = (bool(algorithm.getProperty(name).value) for name in ("AsOneMeasurement", "Fit"))
     with_maps = mdmaps.asked(algorithm, MAP)
 
     def work(progress: Progress) -> tuple[Model, dict[str, Classification], list[Histogram]]:
@@ -146,6 +163,7 @@ def execute(algorithm: Any) -> None:
                 prepared,
                 data_kind=data_kind,
                 deconvolve=deconvolve,
+                fit=fit,
                 progress=mdalgorithm.telling(algorithm, first) if deconvolve else first,
             )
             if with_maps:
@@ -159,6 +177,8 @@ def execute(algorithm: Any) -> None:
     algorithm.setProperty("ModelChecksum", model.checksum)
     for name, result in results.items():
         algorithm.log().notice(verdict(name, result))
+        if result.likelihood is not None:
+            algorithm.log().notice(f"{name}: {result.likelihood['sentence']}")
     algorithm.setProperty("OutputWorkspace", table(results, model.card.classes))
     if with_maps:
         mdmaps.store(algorithm, MAP, workspaces, snapshots, mdmaps.parts(snapshots, maps))
@@ -188,11 +208,23 @@ def verdict(name: str, result: Classification) -> str:
 
 
 def table(results: Mapping[str, Classification], classes: Sequence[str]) -> Any:
-    """Return a TableWorkspace with a row for each measurement."""
+    """Return a TableWorkspace with a row for each measurement; what a fit says follows its correlations."""
     columns = {**FIXED, **{f"{name} correlation" if name in FIXED else name: "double" for name in classes}}
+    if any(result.likelihood is not None for result in results.values()):
+        columns["Likelihood"] = "str"
+        columns |= {f"{name} {title}": "double" for title in FIT_COLUMNS for name in classes}
     rows = (
         [name, result.prediction, float(result.certainty)]
         + [float(result.correlations[title]) for title in classes]
+        + _fit_cells(result, classes)
         for name, result in results.items()
     )
     return mdalgorithm.table(columns, rows)
+
+
+def _fit_cells(result: Classification, classes: Sequence[str]) -> list[Any]:
+    """Return the cells of the fit, none where there was no fit."""
+    if result.likelihood is None:
+        return []
+    numbers = [float(result.likelihood[key][name]) for key in FIT_COLUMNS.values() for name in classes]
+    return [result.likelihood["prediction"], *numbers]

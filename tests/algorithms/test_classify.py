@@ -306,3 +306,22 @@ def test_a_run_with_maps_reads_and_translates_once(
     )
     assert sorted(workspace.name() for workspace in calls["read"]) == sorted([*names, *names])
     assert len(calls["translate"]) == 1
+
+
+def test_a_fit_is_a_second_opinion(
+    api: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    held = {"JA": 1.5, "JF2": -1.35, "JF3": 1.5, "JA1": 1.5, "JA2": 1.5, "JFS": -14.2, "Jperp": 0.88}
+    quick = {"starts": 1, "samples": 0, "grid": 12, "fixed": {**held, "D": 0.074, "width_scale": 1.0}}
+    monkeypatch.setattr("mantid_exp2sim.application.likelihood.QUICK", quick)
+    api.SimulateSpinWavesMD(IncidentEnergy=50.0, NoiseLevel=0.7, Seed=1, OutputWorkspace="measured")
+    api.ClassifySpinWavesMD(
+        InputWorkspace="measured", OutputWorkspace="t", Model="whole", DataKind="convolved", Fit=True
+    )
+    row = api.mtd["t"].row(0)
+    assert row["Likelihood"] == "Goodenough"
+    assert row["Goodenough delta chi2"] == 0
+    assert row["Dimer delta chi2"] > 300
+    assert row["Goodenough log evidence"] > row["Dimer log evidence"] + 50
+    assert row["Dimer p"] < 1e-6
+    assert "measured: Goodenough explains" in "".join(capfd.readouterr())

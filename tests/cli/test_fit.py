@@ -10,6 +10,7 @@ import pytest
 
 from mantid_exp2sim import Binning, save, simulate
 from mantid_exp2sim.cli import main
+from mantid_exp2sim.simulation.binning import mosaic_binnings
 
 
 @pytest.fixture
@@ -65,3 +66,20 @@ def test_wrong_options_are_named(
     report = json.loads(capsys.readouterr().out)
     assert report["error"] == message
     assert report["fix"]
+
+
+def test_classify_has_the_fit_in_its_json(
+    models_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = {"JF2": -1.35, "JF3": 1.5, "JA": 1.5, "JFW": -8.4, "JA1": 1.5, "JA2": 1.5, "D": 0.074}
+    quick = {"starts": 1, "samples": 0, "grid": 6, "fixed": {**held, "Jperp": 0.88, "width_scale": 1.0}}
+    monkeypatch.setattr("mantid_exp2sim.application.likelihood.QUICK", quick)
+    monkeypatch.setenv("EXP2SIM_MODELS", str(models_folder))
+    path = tmp_path / "measured.npz"
+    save(simulate("Goodenough", binning=mosaic_binnings()[2], noise=0.7, seed=1, grid=6), path)
+    command = f"classify {path} --model tiny --data-kind convolved --fit --json"
+    assert main(command.split()) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["likelihood"]["prediction"] == "Goodenough"
+    assert report["likelihood"]["delta_chi2"]["Dimer"] > 300
+    assert any("the fit disagrees" in text for text in report["warnings"])  # that network is not trained

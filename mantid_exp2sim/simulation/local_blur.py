@@ -260,7 +260,7 @@ def _matrix(offsets: Integers, weights: Singles) -> Any:
         source = np.arange(count)[:, None] - offsets[:, axis]
         for place in np.flatnonzero(((source < 0) | (source >= count)).any(axis=1)):
             inside = (source[place] >= 0) & (source[place] < count)
-            weights[(*(slice(None),) * axis, place)] *= inside
+            np.moveaxis(weights, axis, 0)[place] *= inside
     steps = (offsets @ [int(np.prod(shape[axis + 1 :])) for axis in range(len(shape))]).astype(np.int32)
     sources = np.arange(bins, dtype=np.int32)[:, None] - steps
     np.clip(sources, 0, bins - 1, out=sources)  # beyond them the weight is 0

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.networks.layout import Layout
 from mantid_exp2sim.networks.settings import ClassifierSettings, DiscriminatorSettings, GeneratorSettings
+from mantid_exp2sim.simulation.conditions import MeasurementConditions
 from mantid_exp2sim.simulation.noise import MeasurementNoise
 from mantid_exp2sim.storage.toml import read_toml
 
@@ -57,11 +58,12 @@ class DataSettings(Table):
     """Symmetries of a panel: h → −h, k → −k, h ↔ k (the last where the panel is square)."""
     noise: MeasurementNoise = MeasurementNoise()
     """What a measurement adds. A translator meets it on convolved data only, a classifier on its own kind."""
+    conditions: MeasurementConditions | None = None
+    """Conditions of measurement, drawn for each sample, where there would be ``noise``."""
     intensity_jitter: float = Field(default=0.0, ge=0, le=2)
     """Standard deviation of a random factor's logarithm on the intensity of each sample."""
     patch: tuple[PatchSize, PatchSize, PatchSize] | None = None
-    """Train on random parts of this many bins (h, k, E) of the volumes, so that a few large ones are
-    enough."""
+    """Train on random parts of this many bins (h, k, E), so that a few large volumes are enough."""
     measured: MeasuredSettings | None = None
     """Real measurements among the convolved data; a file name alone will do."""
 

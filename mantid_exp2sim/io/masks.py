@@ -20,7 +20,7 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Booleans, Floats
 from mantid_exp2sim.io.arrays import MAGIC, drop_ones, map_npy
 from mantid_exp2sim.io.files import reading
-from mantid_exp2sim.mosaic import SHAPE, VOLUMES_SHAPE, picture_from_volumes
+from mantid_exp2sim.mosaic import SHAPE, VOLUMES_SHAPE, picture_from_volumes, volumes_from_picture
 
 MaskLike = str | os.PathLike[str] | npt.ArrayLike
 MAX_MAT_BYTES = 64 * 2**20
@@ -110,6 +110,12 @@ def upright(mask: Booleans, picture: Floats) -> tuple[Booleans, bool]:
     coverage = coverage_picture()
     gain = np.mean(turned == coverage) - np.mean(mask == coverage)
     return (np.ascontiguousarray(turned), True) if gain > 0.1 else (mask, False)
+
+
+def read_mosaic_mask(path: str | os.PathLike[str]) -> Booleans:
+    """Read the mask of a mosaic as its volumes (6, 40, 40, 10), the way up that agrees with the coverage."""
+    picture, _ = upright(read_mask(path, SHAPE), np.where(coverage_picture(), 0.0, 1.0))
+    return volumes_from_picture(picture)
 
 
 def source(turned: bool) -> str:

@@ -1,15 +1,16 @@
 """Conditions of measurement: what varies from one measurement to the next, drawn from ranges and a seed.
 
-Three kinds of conditions: of the *simulation* (resolution, twins, line width; see
-`simulation_conditions`), of the *sample* (temperature, Debye–Waller factor, alignment; they act on convolved
-and unconvolved data alike), and of the *measurement* (background, noise, mask; they act on the convolved data
-alone). The last two are applied by `MeasurementConditions.measure` to volumes that are calculated already.
+Conditions of the *sample* (temperature, Debye–Waller factor, alignment) act on convolved and unconvolved data
+alike, those of the *measurement* (background, noise, mask) on the convolved data alone. Both are applied to
+volumes that are calculated already. Those of the *simulation* (resolution, twins, damping) are
+`simulation_conditions.SimulationConditions`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from mantid_exp2sim.histogram import Booleans, Floats
-from mantid_exp2sim.simulation.bin_coordinates import BinEdges
 from mantid_exp2sim.simulation.drawn_masks import MaskKind, draw_mask
 from mantid_exp2sim.simulation.noise import NOISELESS, MeasurementNoise, Share, Volumes32
 from mantid_exp2sim.simulation.simulation_conditions import (
     NotNegative,
     Positive,
-    SimulationConditions,
     log_uniform,
     uniform,
 )
@@ -34,6 +33,7 @@ from mantid_exp2sim.simulation.surroundings import (
     smooth_background,
     spurions,
 )
+from mantid_exp2sim.simulation.volume_bins import VolumeBins
 
 BRIGHT = 0.99
 """Spurions are as high as this quantile of the spin waves, times 1 to 5."""
@@ -65,9 +65,6 @@ class MeasurementConditions(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    simulation: SimulationConditions = SimulationConditions()
-    """Of the resolution, the twins and the damping: for a spectrum that is simulated anew."""
 
     debye_waller: NotNegative = (0.0, 0.0)
     """⟨u²⟩ in Å²; the intensity falls by exp(−Q²⟨u²⟩/3)."""
@@ -104,6 +101,8 @@ class MeasurementConditions(BaseModel):
     """Quantile of the intensities at which the higher ones are cut off."""
     masks: tuple[MaskKind, ...] = Field(default=("own",), min_length=1)
     """Kinds of masks, each as likely as often as it is named."""
+    measured_mask: Path | None = None
+    """File of the mask "measured", for whoever reads it and hands it to `measure`."""
     intensity: Positive = (1.0, 1.0)
     """Factor on data and truth at the end, as in another unit; log-uniform."""
 
@@ -113,7 +112,7 @@ class MeasurementConditions(BaseModel):
         convolved: Volumes32,
         unconvolved: Volumes32,
         mask: Booleans,
-        bins: BinEdges,
+        bins: VolumeBins,
         incident_energies: Floats,
         *,
         measured_mask: Booleans | None = None,
@@ -145,7 +144,7 @@ def _measure_sample(
     convolved: NDArray[Any],
     unconvolved: NDArray[Any],
     own: Booleans,
-    bins: BinEdges,
+    bins: VolumeBins,
     energies: Floats,
     measured_mask: Booleans | None,
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], Booleans]:
@@ -178,7 +177,7 @@ def _measure_sample(
 def _sample_factor(
     conditions: MeasurementConditions,
     rng: np.random.Generator,
-    bins: BinEdges,
+    bins: VolumeBins,
     energies: Floats,
     temperature: float,
 ) -> Floats:
@@ -202,7 +201,7 @@ def _draw_motion(conditions: MeasurementConditions, rng: np.random.Generator) ->
     return h, k, angle
 
 
-def move(volumes: NDArray[Any], bins: BinEdges, h: float, k: float, angle: float) -> NDArray[Any]:
+def move(volumes: NDArray[Any], bins: VolumeBins, h: float, k: float, angle: float) -> NDArray[Any]:
     """Show a crystal that is turned about the beam by ``angle`` (degrees) and shifted by h and k (r.l.u.).
 
     Volumes (G, h, k, E), by cubic splines; beyond the border they go on as at the border.
@@ -230,7 +229,7 @@ def _surroundings(
     rng: np.random.Generator,
     signal: NDArray[Any],
     mask: Booleans,
-    bins: BinEdges,
+    bins: VolumeBins,
     energies: Floats,
     temperature: float,
 ) -> Floats:

@@ -9,8 +9,8 @@ import numpy as np
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Booleans, Floats
 from mantid_exp2sim.simulation.banks import Bank
-from mantid_exp2sim.simulation.bin_coordinates import BinEdges
 from mantid_exp2sim.simulation.instrument import MAPS, Instrument
+from mantid_exp2sim.simulation.volume_bins import VolumeBins
 
 MaskKind = Literal["own", "none", "measured", "shifted", "tubes", "layout"]
 """``own``: as the data are. ``none``: all is measured that was calculated. ``measured``: the mask of a
@@ -25,7 +25,7 @@ def draw_mask(
     rng: np.random.Generator,
     kind: MaskKind,
     own: Booleans,
-    bins: BinEdges,
+    bins: VolumeBins,
     incident_energies: Floats,
     measured: Booleans | None = None,
 ) -> Booleans:
@@ -61,7 +61,7 @@ def _shifted(mask: Booleans, by_h: int, by_k: int) -> Booleans:
     return moved
 
 
-def _reached(banks: list[Bank], bins: BinEdges, incident_energies: Floats) -> Booleans:
+def _reached(banks: list[Bank], bins: VolumeBins, incident_energies: Floats) -> Booleans:
     instrument: Instrument = MAPS.model_copy(update={"banks": tuple(banks)})
     return np.stack([bins.reached_by(instrument, float(energy)) for energy in incident_energies])
 
@@ -75,7 +75,7 @@ def _packs(rng: np.random.Generator) -> list[Bank]:
     return packs
 
 
-def _layout(rng: np.random.Generator, bins: BinEdges, incident_energies: Floats) -> Booleans:
+def _layout(rng: np.random.Generator, bins: VolumeBins, incident_energies: Floats) -> Booleans:
     """The gaps between banks that are drawn until enough is measured."""
     banks: list[Bank] = []
     while True:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from mantid_exp2sim.simulation.instrument import Instrument
 from mantid_exp2sim.simulation.options import Options, Physics
 
 
@@ -25,16 +25,15 @@ Positive = Annotated[tuple[Annotated[float, Field(gt=0)], float], AfterValidator
 class SimulationConditions(BaseModel):
     """Ranges of what a simulation is set to, ``[lowest, highest]``, uniform; by default nothing is changed.
 
-    >>> from mantid_exp2sim.simulation.instrument import MAPS
-    >>> options = SimulationConditions(width_scale=(1.1, 1.1)).draw(np.random.default_rng(0), MAPS)
+    >>> options = SimulationConditions(width_scale=(1.1, 1.1)).draw(np.random.default_rng(0), Options())
     >>> options.instrument.width_scale
     1.1
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    physics: tuple[Physics, ...] = Field(default=("physical",), min_length=1)
-    """Ways of simulating, each as likely as often as it is named."""
+    physics: tuple[Physics, ...] = ()
+    """Ways of simulating, each as likely as often as it is named; none: the usual one."""
     frequency_factor: Positive = (1.0, 1.0)
     """On all chopper frequencies."""
     frequency_offset: Span = (0.0, 0.0)
@@ -48,8 +47,9 @@ class SimulationConditions(BaseModel):
     first_twin: NotNegative = (0.5, 0.5)
     """Share of the first of two twins, at most 1."""
 
-    def draw(self, rng: np.random.Generator, instrument: Instrument, *, grid: int = 30) -> Options:
-        """Draw how a spectrum is simulated, of a measurement on ``instrument``."""
+    def draw(self, rng: np.random.Generator, usual: Options) -> Options:
+        """Draw how a spectrum is simulated, from its ``usual`` options."""
+        instrument = usual.instrument
         factor, offset = uniform(rng, self.frequency_factor), uniform(rng, self.frequency_offset)
         least, most = instrument.frequency_range or (1.0, np.inf)
         frequencies = [
@@ -57,17 +57,18 @@ class SimulationConditions(BaseModel):
         ]
         scale, size = uniform(rng, self.width_scale), uniform(rng, self.sample_factor)
         first = uniform(rng, self.first_twin)
+        physics = self.physics[int(rng.integers(len(self.physics)))] if self.physics else usual.physics
         changes = {
             "frequencies": tuple(frequencies),
             "width_scale": instrument.width_scale * scale,
             "sample": tuple(side * size for side in instrument.sample),
         }
-        return Options(
+        return replace(
+            usual,
             instrument=instrument.model_copy(update=changes),
-            physics=self.physics[int(rng.integers(len(self.physics)))],
-            grid=grid,
-            line_width=uniform(rng, self.line_width),
-            twin_shares=() if first == 0.5 else (first, 1 - first),
+            physics=physics,
+            line_width=float(np.hypot(usual.line_width, uniform(rng, self.line_width))),
+            twin_shares=usual.twin_shares if first == 0.5 else (first, 1 - first),
         )
 
 

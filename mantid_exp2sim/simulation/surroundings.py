@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from mantid_exp2sim.histogram import Floats
-from mantid_exp2sim.simulation.bin_coordinates import BinEdges
 from mantid_exp2sim.simulation.constants import BOLTZMANN
+from mantid_exp2sim.simulation.volume_bins import VolumeBins
 
 
 def bose_factor(energy: Floats, temperature: float) -> Floats:
@@ -40,7 +40,7 @@ def binned_line(omega: Floats, weight: Floats, edges: Floats, width: float) -> F
 
 
 def phonon_sheets(
-    bins: BinEdges, incident_energy: float, *, tops: tuple[float, float], temperature: float = 0.0
+    bins: VolumeBins, incident_energy: float, *, tops: tuple[float, float], temperature: float = 0.0
 ) -> Floats:
     """Compute lattice vibrations (h, k, E): Q²(n + 1)/ω of two acoustic branches and an optical one.
 
@@ -59,13 +59,13 @@ def phonon_sheets(
     return np.asarray(volume * bins.q_squared(incident_energy))
 
 
-def elastic_tail(bins: BinEdges, incident_energy: float, *, width: float) -> Floats:
+def elastic_tail(bins: VolumeBins, incident_energy: float, *, width: float) -> Floats:
     """Compute a Lorentzian about E = 0, (h, k, E), flat in Q; ``width`` is its HWHM in units of Ei."""
     energies = bins.energies(incident_energy) / incident_energy
     return np.broadcast_to(1 / (1 + (energies / width) ** 2), bins.shape)
 
 
-def smooth_background(bins: BinEdges, incident_energy: float, *, decay: float, rise: float) -> Floats:
+def smooth_background(bins: VolumeBins, incident_energy: float, *, decay: float, rise: float) -> Floats:
     """Compute exp(−E/(decay·Ei))·(1 + rise·|Q|²/max |Q|²), (h, k, E)."""
     falling = np.exp(-bins.energies(incident_energy) / (decay * incident_energy))
     squares = bins.q_squared(incident_energy)

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.simulation.bin_coordinates import MOSAIC, BinEdges
 from mantid_exp2sim.simulation.conditions import Measurement, MeasurementConditions, move
 from mantid_exp2sim.simulation.coverage import mosaic_coverage_mask
-from mantid_exp2sim.simulation.instrument import MAPS, kinematics
+from mantid_exp2sim.simulation.instrument import kinematics
 from mantid_exp2sim.simulation.noise import MeasurementNoise
+from mantid_exp2sim.simulation.options import Options
 from mantid_exp2sim.simulation.simulation_conditions import SimulationConditions
 from mantid_exp2sim.simulation.surroundings import phonon_sheets, smooth_background
+from mantid_exp2sim.simulation.volume_bins import MOSAIC, VolumeBins
 
 ENERGIES = np.array([25.0, 100.0])
 OWN = mosaic_coverage_mask()[[0, 4]]
@@ -190,7 +191,7 @@ def test_noise_is_that_of_the_noise_table() -> None:
 
 
 def test_a_crystal_turns_and_shifts() -> None:
-    square = BinEdges(MOSAIC.h, MOSAIC.k, MOSAIC.energy, (4.0, 4.0))
+    square = VolumeBins(MOSAIC.h, MOSAIC.k, MOSAIC.energy, (4.0, 4.0))
     volumes = np.random.default_rng(0).random((1, *square.shape))
     turned = move(volumes, square, 0, 0, 90.0)
     assert turned == pytest.approx(np.rot90(volumes, 1, axes=(1, 2)), abs=1e-6)
@@ -205,7 +206,7 @@ def test_a_simulation_is_drawn_in_its_ranges() -> None:
         frequency_factor=(0.5, 0.5), frequency_offset=(50.0, 50.0), width_scale=(1.1, 1.1),
         sample_factor=(2.0, 2.0), line_width=(0.4, 0.4), first_twin=(0.3, 0.3), physics=("paper_compatible",),
     )  # fmt: skip
-    options = conditions.draw(np.random.default_rng(0), MAPS)
+    options = conditions.draw(np.random.default_rng(0), Options())
     assert options.instrument.frequency(140.0) == 400 / 2 + 50
     assert options.instrument.width_scale == pytest.approx(1.1)
     assert options.instrument.sample == pytest.approx((0.02, 0.1, 0.02))

@@ -194,8 +194,9 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
 
 def _run_shifts(args: argparse.Namespace, noise: MeasurementNoise) -> int:
+    from mantid_exp2sim.io.masks import read_mosaic_mask
     from mantid_exp2sim.training.evaluation.shift_table import shift_table
-    from mantid_exp2sim.training.evaluation.shifts import ShiftSettings, measure_shifts, read_measured_mask
+    from mantid_exp2sim.training.evaluation.shifts import ShiftSettings, measure_shifts
 
     if args.dataset is not None or args.report is not None or args.on_card:
         raise Exp2SimError(
@@ -206,7 +207,7 @@ def _run_shifts(args: argparse.Namespace, noise: MeasurementNoise) -> int:
     report = measure_shifts(
         args.model,
         settings=ShiftSettings(args.spectra, args.intervals, noise, args.seed),
-        mask=None if args.mask is None else read_measured_mask(args.mask),
+        mask=None if args.mask is None else read_mosaic_mask(args.mask),
         folder=args.out,
         say=lambda text: print(text, file=sys.stderr, flush=True),
     )

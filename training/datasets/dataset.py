@@ -201,6 +201,10 @@ class SimulatedSet(CommonMaskSet):
         super().__init__(folder, description)
         self._mask = mask
 
+    def without_mask(self) -> SimulatedSet:
+        """Show also what no detector reaches: it was calculated."""
+        return SimulatedSet(self.folder, self.description, np.zeros_like(self._mask))
+
     def split(self, name: str, limit: int | None = None, kind: str = "convolved") -> Integers:
         """See :class:`DataSet`."""
         splits = self.description.splits

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.simulation.noise import MeasurementNoise
 from mantid_exp2sim.training.config import DataSettings, Symmetry
 from mantid_exp2sim.training.datasets.augmentation import apply_symmetries, draw_symmetries
+from mantid_exp2sim.training.datasets.conditions import ConditionedSamples
 from mantid_exp2sim.training.datasets.dataset import (
     WHOLE,
     DataSet,
@@ -158,6 +160,10 @@ class Domain:
         if noisy or background:
             self.noise = settings.noise
             self.noise = self.noise if noisy else self.noise.background_alone
+        self.conditions, self._source = None, dataset
+        if noisy and settings.conditions is not None:
+            self.conditions = ConditionedSamples(dataset, settings)
+            self._source = self.conditions.source
         self.label = dataset.labels(indices, kind)
         self.energy = dataset.energies_of(kind, indices)
         self.patch = None if whole else settings.patch
@@ -169,7 +175,7 @@ class Domain:
         if other is not None:
             self._indices[other] = dataset.counterparts(indices, kind)
         held = settings.memory and not dataset.in_memory
-        self._held = {name: dataset.read(name, rows) for name, rows in self._indices.items() if held}
+        self._held = {name: self._source.read(name, rows) for name, rows in self._indices.items() if held}
         apart = held and not dataset.shares_mask
         self._masks = {name: dataset.masks(name, rows) for name, rows in self._indices.items() if apart}
 
@@ -194,7 +200,8 @@ class Domain:
                 masks[kind] = apply_symmetries(np.stack([self._mask(kind, *p) for p in places]), moves)
             volumes[kind] = apply_symmetries(np.stack([self._take(kind, *p) for p in places]), moves)
             volumes[kind] *= factor.astype(np.float32).reshape(-1, *[1] * (volumes[kind].ndim - 1))
-        volumes[self.kind] = self.noise.apply(rng, volumes[self.kind])
+        energies = np.array([self.energy[m] if self.whole else self.energy[m, e] for m, e, _ in places])
+        self._measure(rng, volumes, masks, energies)
         unknown = {kind: torch.from_numpy(mask) for kind, mask in masks.items()}
         scaled = {
             kind: self.scaling.forward(torch.from_numpy(v)).masked_fill_(
@@ -202,16 +209,32 @@ class Domain:
             )
             for kind, v in volumes.items()
         }
-        energies = [self.energy[m] if self.whole else self.energy[m, e] for m, e, _ in places]
         joint = self.other is not None and not self.dataset.shares_mask
         return Samples(
             x=scaled[self.kind],
             mask=unknown[self.kind],
-            ei=torch.from_numpy(np.array(energies, dtype=np.float32)),
+            ei=torch.from_numpy(energies.astype(np.float32)),
             label=torch.from_numpy(self.label[mosaics]),
             counterpart=None if self.other is None else scaled[self.other],
             counterpart_mask=torch.stack(list(unknown.values())).any(0) if joint else None,
         )
+
+    def _measure(
+        self,
+        rng: np.random.Generator,
+        volumes: dict[str, Floats],
+        masks: dict[str, Mask],
+        energies: NDArray[Any],
+    ) -> None:
+        """Add what a measurement adds to the volumes of the own kind; conditions of the sample to both."""
+        own, other = self.kind, self.other or self.kind
+        if self.conditions is None:
+            volumes[own] = self.noise.apply(rng, volumes[own])
+            return
+        measured, truth, mask = self.conditions.apply(rng, volumes[own], volumes[other], masks[own], energies)
+        volumes[other] = truth
+        volumes[own] = measured
+        masks[own] = mask
 
     def _places(self, items: Integers, step: int) -> list[tuple[int, int, Region]]:
         """Position in ``indices``, energy and region of each sample."""
@@ -248,8 +271,8 @@ class Domain:
             return held if self.whole else held[energy][region]
         index = int(self._indices[kind][mosaic])
         if self.whole:
-            return np.stack([self.dataset.part(kind, index, e) for e in range(self.energy.shape[1])])
-        return self.dataset.part(kind, index, energy, region)
+            return np.stack([self._source.part(kind, index, e) for e in range(self.energy.shape[1])])
+        return self._source.part(kind, index, energy, region)
 
     def _mask(self, kind: str, mosaic: int, energy: int, region: Region) -> Mask:
         if kind in self._masks:

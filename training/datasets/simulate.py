@@ -57,7 +57,7 @@ def draw(
     rng = np.random.default_rng(np.random.SeedSequence(recipe.seed, spawn_key=(index,)))
     model = recipe.materials[index % len(recipe.classes)]
     low, high = np.array(RANGES[model] if isinstance(model, str) else model.ranges).T
-    binnings, why, options = recipe.binnings, "", options or recipe.options
+    binnings, why, options = recipe.binnings, "", options or recipe.options_of(index)
     for count in range(1, MAX_DRAWS + 1):
         parameters = rng.uniform(low, high)
         try:

@@ -20,6 +20,7 @@ from mantid_exp2sim.simulation.material import Description, find_description, re
 from mantid_exp2sim.simulation.measurement import viewed_along
 from mantid_exp2sim.simulation.options import Options, Physics
 from mantid_exp2sim.simulation.scan import Scan
+from mantid_exp2sim.simulation.simulation_conditions import SimulationConditions
 from mantid_exp2sim.simulation.twins import twins_in_view
 from mantid_exp2sim.storage.toml import read_toml
 
@@ -110,6 +111,8 @@ class Recipe(_Settings):
     """How the crystal turns; default: it stands with ki normal to both axes."""
     powder: bool = False
     """Whether the sample is a powder: h is then |Q| in Å⁻¹, and k has one bin."""
+    simulation: SimulationConditions | None = None
+    """What is drawn anew for each sample, such as the resolution; default: all are simulated alike."""
     shard_size: int = Field(default=20, ge=1, le=1000)
 
     @model_validator(mode="after")
@@ -149,6 +152,13 @@ class Recipe(_Settings):
             package=self.package, frequency=self.frequency, width_scale=self.width_scale or 1.0
         )
         return Options(instrument, self.physics, self.grid, scan=self.scan, powder=self.powder)
+
+    def options_of(self, index: int) -> Options:
+        """Draw how sample ``index`` is simulated, from the seed."""
+        if self.simulation is None:
+            return self.options
+        sequence = np.random.SeedSequence(self.seed, spawn_key=(index, 1))
+        return self.simulation.draw(np.random.default_rng(sequence), self.options)
 
     @property
     def lattice(self) -> tuple[float, float]:

@@ -23,21 +23,19 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Booleans, Histogram
 from mantid_exp2sim.inference.classify import classify
 from mantid_exp2sim.inference.translate import translate
-from mantid_exp2sim.io.masks import coverage_picture, read_mask, upright
 from mantid_exp2sim.model.bundle import Bundle, open_bundle
 from mantid_exp2sim.mosaic import (
     INCIDENT_ENERGIES,
-    SHAPE,
     WINDOW_EDGES,
     mosaic_histogram,
     picture_from_volumes,
-    volumes_from_picture,
 )
-from mantid_exp2sim.simulation.bin_coordinates import BinEdges
 from mantid_exp2sim.simulation.conditions import Measurement, MeasurementConditions
 from mantid_exp2sim.simulation.manganite import PARAMETERS
 from mantid_exp2sim.simulation.noise import NOISELESS, TYPICAL_NOISE, MeasurementNoise
 from mantid_exp2sim.simulation.options import Options
+from mantid_exp2sim.simulation.simulation_conditions import SimulationConditions
+from mantid_exp2sim.simulation.volume_bins import VolumeBins
 from mantid_exp2sim.storage.atomic import atomic_path, make_folder
 from mantid_exp2sim.training.datasets.simulate import draw, measured_mask
 from mantid_exp2sim.training.datasets.simulation_recipe import Grid, Recipe
@@ -91,7 +89,8 @@ SHIFTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "unseen masks, intensity × 0.3": {"masks": UNSEEN, "intensity": (0.3, 0.3)},
     }
 )  # fmt: skip
-"""Changes of `MeasurementConditions`, beside the noise of measured data; ``grid`` is the simulation's."""
+"""Settings of `MeasurementConditions`, beside the noise of measured data; ``simulation`` those of
+`SimulationConditions`, and ``grid`` that of `Options`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ class Source:
     """Simulated spectra of one model's bins, each simulated once for all shifts that leave it as it is."""
 
     recipe: Recipe
-    bins: BinEdges
+    bins: VolumeBins
     own: Booleans
     mosaic: bool
     simulated: dict[tuple[int, Options], tuple[NDArray[np.float32], ...]] = field(default_factory=dict)
@@ -133,7 +132,7 @@ class Source:
         first = recipe.binnings[0]
         edges = (first.h_edges, first.k_edges, first.energy_edges / first.incident_energy)
         h, k, energy = (tuple(line.tolist()) for line in edges)
-        bins = BinEdges(h, k, energy, recipe.lattice)
+        bins = VolumeBins(h, k, energy, recipe.lattice)
         return cls(recipe, bins, measured_mask(recipe), recipe.binning is None)
 
     @property
@@ -150,10 +149,11 @@ class Source:
     ) -> Measurement:
         """Simulate spectrum ``index`` and measure it under a shift."""
         grid = int(changes.get("grid", self.recipe.grid))
-        table = {name: value for name, value in changes.items() if name != "grid"}
+        table = {name: value for name, value in changes.items() if name not in ("grid", "simulation")}
         conditions = MeasurementConditions(**{"noise": settings.noise, **table})
+        simulation = SimulationConditions(**changes.get("simulation", {}))
         rng = np.random.default_rng([FIRST_SEED, settings.seed, index])
-        options = conditions.simulation.draw(rng, self.recipe.options.instrument, grid=grid)
+        options = simulation.draw(rng, replace(self.recipe.options, grid=grid))
         if (index, options) not in self.simulated:
             volumes = draw(self.recipe, index, options)[1]
             pair = tuple(volumes[kind].astype(np.float32)[None] for kind in ("convolved", "integrated"))
@@ -329,13 +329,6 @@ def measure_shifts(
             _write(folder / FILE, report)
     report["shifts"] = {name: report["shifts"][name] for name in SHIFTS if name in report["shifts"]}
     return report
-
-
-def read_measured_mask(path: Path) -> Booleans:
-    """Read the mask of a mosaic, (6, 40, 40, 10), the way up that agrees with the computed coverage."""
-    reach = coverage_picture()
-    picture, _ = upright(read_mask(path, SHAPE), np.where(reach, 0.0, 1.0))
-    return volumes_from_picture(picture)
 
 
 def _described(settings: ShiftSettings) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 
 from mantid_exp2sim.cli import main
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.io.masks import read_mosaic_mask
 from mantid_exp2sim.model.bundle import Bundle, load_bundle, save_bundle
 from mantid_exp2sim.model.card import Card, mosaic_axes
 from mantid_exp2sim.model.scaling import Scaling
@@ -25,7 +26,6 @@ from mantid_exp2sim.training.evaluation.shifts import (
     Reading,
     ShiftSettings,
     measure_shifts,
-    read_measured_mask,
     summary,
 )
 
@@ -99,7 +99,7 @@ def test_figures_of_a_shift() -> None:
 def test_a_measured_mask_is_read_the_right_way_up(plain: Bundle, tmp_path: Path) -> None:
     coverage = mosaic_coverage_mask()
     np.save(tmp_path / "mask.npy", picture_from_volumes(coverage)[::-1])
-    mask = read_measured_mask(tmp_path / "mask.npy")
+    mask = read_mosaic_mask(tmp_path / "mask.npy")
     assert (mask == coverage).all()
     one = ShiftSettings(spectra=1, intervals=0, seed=5)
     names = (MEASURED_MASK, "perfect simulation")

@@ -15,7 +15,7 @@ from mantid_exp2sim.simulation.manganite import LATTICE
 
 
 @dataclass(frozen=True, slots=True)
-class BinEdges:
+class VolumeBins:
     """Edges of (h, k, E) volumes: h and k in r.l.u., energies in units of Ei; ``lattice`` (a, b) in Å.
 
     >>> MOSAIC.shape, round(float(MOSAIC.q_squared(25.0)[20, 20, 0]), 3)
@@ -56,7 +56,7 @@ class BinEdges:
 
 
 @lru_cache(maxsize=64)
-def _q_squared(edges: BinEdges, incident_energy: float) -> Floats:
+def _q_squared(edges: VolumeBins, incident_energy: float) -> Floats:
     qy, qz = edges.in_plane
     across = np.hypot(qy, qz)
     along, _ = kinematics(across, edges.energies(incident_energy), incident_energy)
@@ -70,7 +70,7 @@ def _centres(edges: tuple[float, ...]) -> Floats:
     return np.asarray(0.5 * (line[1:] + line[:-1]))
 
 
-MOSAIC = BinEdges(
+MOSAIC = VolumeBins(
     tuple(H_EDGES.tolist()), tuple(K_EDGES.tolist()), tuple(WINDOW_EDGES.tolist()), (LATTICE[0], LATTICE[1])
 )
 """The bins of the published mosaic."""

@@ -133,7 +133,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--scale",
-        type=_scale,
+        type=read_scale,
         default=1.0,
         help="factor from the data's intensity unit to the model's, or 'auto' (default 1)",
     )
@@ -197,7 +197,8 @@ def translation_options(args: argparse.Namespace) -> TranslationOptions:
     return TranslationOptions(**{name: getattr(args, name) for name in names})
 
 
-def _scale(text: str) -> float | str:
+def read_scale(text: str) -> float | str:
+    """Read a number or "auto"; `argparse.ArgumentTypeError` for anything else."""
     try:
         return text if text == "auto" else float(text)
     except ValueError:

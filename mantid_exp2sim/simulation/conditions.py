@@ -216,12 +216,12 @@ def move(volumes: NDArray[Any], bins: VolumeBins, h: float, k: float, angle: flo
     cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     turn = np.array([[cosine, sine], [-sine, cosine]]) * unit / unit[:, None]
     zero = np.array([-line[0] / step - 0.5 for line, step in zip(edges, steps, strict=True)])
-    matrix = np.eye(4)
-    matrix[1:3, 1:3] = turn
-    offset = np.zeros(4)
-    offset[1:3] = zero - turn @ (zero + np.array([h, k]) / steps)
-    moved = affine_transform(volumes, matrix, offset, order=3, mode="nearest")
-    return np.asarray(np.clip(moved, 0, volumes.max()))
+    offset = zero - turn @ (zero + np.array([h, k]) / steps)
+    planes = np.moveaxis(volumes, 3, 1)
+    moved = np.empty_like(planes)
+    for place in np.ndindex(planes.shape[:2]):
+        affine_transform(planes[place], turn, offset, output=moved[place], order=3, mode="nearest")
+    return np.clip(np.moveaxis(moved, 1, 3), 0, volumes.max())
 
 
 def _surroundings(

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mantid_exp2sim.cli.options import add_command, require_numbers
+from mantid_exp2sim.cli.options import add_command, read_scale, require_numbers
 from mantid_exp2sim.cli.output import emit
 from mantid_exp2sim.errors import Exp2SimError
 
@@ -109,6 +109,9 @@ def register_evaluate(subparsers: Subparsers) -> None:
     shifts.add_argument(
         "--intervals", type=int, default=4, metavar="N", help="of these with error bars (default %(default)s)"
     )
+    shifts.add_argument(
+        "--scale", type=read_scale, default=1.0, metavar="X", help="as of deconvolve: a factor, or auto"
+    )
     shifts.add_argument("--mask", type=Path, metavar="FILE", help="mask of a real mosaic (.npy or .mat)")
     shifts.add_argument(
         "--out",
@@ -206,7 +209,7 @@ def _run_shifts(args: argparse.Namespace, noise: MeasurementNoise) -> int:
         )
     report = measure_shifts(
         args.model,
-        settings=ShiftSettings(args.spectra, args.intervals, noise, args.seed),
+        settings=ShiftSettings(args.spectra, args.intervals, noise, args.seed, args.scale),
         mask=None if args.mask is None else read_mosaic_mask(args.mask),
         folder=args.out,
         say=lambda text: print(text, file=sys.stderr, flush=True),

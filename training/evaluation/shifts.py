@@ -102,6 +102,8 @@ class ShiftSettings:
     """So many of them with error bars, for the coverage."""
     noise: MeasurementNoise = TYPICAL_NOISE
     seed: int = 0
+    scale: float | str = 1.0
+    """As a user would give it (`TranslationOptions`)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,7 +213,13 @@ class Reading:
 
 
 def read_spectrum(
-    model: Model, source: Source, measurement: Measurement, index: int, *, errors: bool
+    model: Model,
+    source: Source,
+    measurement: Measurement,
+    index: int,
+    *,
+    errors: bool,
+    scale: float | str = 1.0,
 ) -> Reading:
     """Check, deconvolve and classify one measured spectrum."""
     mask = measurement.mask[0]
@@ -220,7 +228,7 @@ def read_spectrum(
         source.histogram(volumes[0], variance, mask, index)
         for volumes in (measurement.values, measurement.truth)
     )
-    prepared = model.prepare(data, force=True, uncertainty=errors)
+    prepared = model.prepare(data, force=True, uncertainty=errors, scale=scale)
     report = model.check_domain(prepared, "deconvolve")
     sharp = translate(prepared, "deconvolve").histogram
     correlations = {}
@@ -322,7 +330,9 @@ def measure_shifts(
         for index in range(settings.spectra):
             measurement = source.measure(index, changes, settings, mask)
             errors = index < settings.intervals
-            readings.append(read_spectrum(reader, source, measurement, index, errors=errors))
+            readings.append(
+                read_spectrum(reader, source, measurement, index, errors=errors, scale=settings.scale)
+            )
         report["shifts"][name] = summary(readings)
         say(f"{name}: {json.dumps(report['shifts'][name])}")
         if folder is not None:

@@ -132,3 +132,12 @@ def test_the_command_refuses_what_cannot_be_meant(
 ) -> None:
     assert main(["evaluate", *arguments]) != 0
     assert said in capsys.readouterr().err
+
+
+def test_a_scale_is_that_of_the_user(tmp_path: Path) -> None:
+    """Data in another unit and the mean intensity on the card: nothing depends on the unit."""
+    model = save_model(tmp_path, mean_intensity=5.0)
+    settings = ShiftSettings(spectra=1, intervals=0, seed=5, scale="auto")
+    names = ("as in training", "intensity × 10")
+    usual, bright = measure_shifts(model, settings=settings, names=names)["shifts"].values()
+    assert [bright[key] for key in ("error", "kept")] == pytest.approx([usual["error"], usual["kept"]])

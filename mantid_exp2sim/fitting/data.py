@@ -244,17 +244,20 @@ def pair_errors(part: Part, expected: Floats | None = None) -> Part:
         constant, slope = _variance_line(local[at], squared[at, e])
         line = constant + slope * local
         line = np.maximum(line, 0.2 * np.median(line[at]))
-        cut = part.low.any() and expected is None
-        variance[:, :, e] += line * _uncut(local / np.sqrt(line + least**2)) if cut else line
+        ratio = local / np.sqrt(line + least**2)
+        variance[:, :, e] += line * _uncut(ratio, of_cut=expected is None) if part.low.any() else line
     return replace(part, sigma=np.sqrt(variance))
 
 
-def _uncut(ratio: Floats) -> Floats:
-    """Variance of a Gaussian over that of its values cut at 0, by the mean over the spread of the latter."""
-    t = np.linspace(-1.0, 6.0, 200)
+def _uncut(ratio: Floats, *, of_cut: bool) -> Floats:
+    """Variance of a Gaussian over that of its values cut at 0.
+
+    By the ``ratio`` of its mean to the spread of the cut values; ``of_cut``: of the mean of these, too.
+    """
+    t = np.linspace(-1.0 if of_cut else 0.0, 6.0, 200)
     mean = norm.pdf(t) + t * norm.cdf(t)
     variance = (t**2 + 1) * norm.cdf(t) + t * norm.pdf(t) - mean**2
-    return np.asarray(np.interp(ratio, mean / np.sqrt(variance), 1 / variance))
+    return np.asarray(np.interp(ratio, (mean if of_cut else t) / np.sqrt(variance), 1 / variance))
 
 
 def _variance_line(local: Floats, squared: Floats) -> tuple[float, float]:

@@ -221,7 +221,7 @@ def move(volumes: NDArray[Any], bins: VolumeBins, h: float, k: float, angle: flo
     moved = np.empty_like(planes)
     for place in np.ndindex(planes.shape[:2]):
         affine_transform(planes[place], turn, offset, output=moved[place], order=3, mode="nearest")
-    return np.clip(np.moveaxis(moved, 1, 3), 0, volumes.max())
+    return np.asarray(np.clip(np.moveaxis(moved, 1, 3), 0, volumes.max()))
 
 
 def _surroundings(

@@ -70,7 +70,11 @@ def register_evaluate(subparsers: Subparsers) -> None:
     )
     parser.add_argument("model", metavar="MODEL", help="name or folder")
     parser.add_argument(
-        "dataset", type=Path, nargs="?", metavar="DATASET", help="folder of the data set (not with --shifts)"
+        "dataset",
+        type=Path,
+        nargs="?",
+        metavar="DATASET",
+        help="folder of the data set (or --shifts)",
     )
     parser.add_argument("--split", default="test", help="default %(default)s")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N mosaics")
@@ -102,7 +106,7 @@ def register_evaluate(subparsers: Subparsers) -> None:
         "With --shifts spectra are simulated anew under named conditions that the training did not have: "
         "error, expected error, verdicts, coverage and classes of each.",
     )
-    shifts.add_argument("--shifts", action="store_true", help="measure these, instead of a data set")
+    shifts.add_argument("--shifts", action="store_true", help="measure these, beside a DATASET or alone")
     shifts.add_argument(
         "--spectra", type=int, default=40, metavar="N", help="under each shift (default %(default)s)"
     )
@@ -165,14 +169,8 @@ def run_evaluate(args: argparse.Namespace) -> int:
     require_numbers(args, 0, "limit", "classical", "foreign", "noise", "background", "seed", "intervals")
     require_numbers(args, 1, "spectra")
     noise = MeasurementNoise(counting=(args.noise, args.noise), background=args.background)
-    if args.shifts:
-        return _run_shifts(args, noise)
     if args.dataset is None:
-        raise Exp2SimError(
-            "No data set is given.",
-            reason="A model is measured on the test spectra of one.",
-            fix="Name its folder, or give --shifts.",
-        )
+        return _run_shifts_alone(args, noise)
     settings = Settings(
         split=args.split,
         limit=args.limit,
@@ -188,6 +186,8 @@ def run_evaluate(args: argparse.Namespace) -> int:
             settings=settings,
             progress=lambda text: print(text, file=sys.stderr, flush=True),
         )
+        if args.shifts:
+            report["shifts"] = _measure_shifts(args, noise)
         if args.report is not None:
             write_report(args.report, report, example, open_pairs(args.dataset).mask)
         if args.on_card:
@@ -196,26 +196,31 @@ def run_evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
-def _run_shifts(args: argparse.Namespace, noise: MeasurementNoise) -> int:
-    from mantid_exp2sim.io.masks import read_mosaic_mask
+def _run_shifts_alone(args: argparse.Namespace, noise: MeasurementNoise) -> int:
     from mantid_exp2sim.training.evaluation.shift_table import shift_table
+
+    if not args.shifts or args.report is not None or args.on_card:
+        raise Exp2SimError(
+            "No data set is given.",
+            reason="A model, and all of a report, is measured on the test spectra of one.",
+            fix="Name its folder, or give --shifts alone; --out DIR keeps its figures.",
+        )
+    report = _measure_shifts(args, noise)
+    emit(args, report, shift_table(report).markdown())
+    return 0
+
+
+def _measure_shifts(args: argparse.Namespace, noise: MeasurementNoise) -> dict[str, Any]:
+    from mantid_exp2sim.io.masks import read_mosaic_mask
     from mantid_exp2sim.training.evaluation.shifts import ShiftSettings, measure_shifts
 
-    if args.dataset is not None or args.report is not None or args.on_card:
-        raise Exp2SimError(
-            "--shifts takes no data set and writes no report.",
-            reason="Its spectra are simulated anew.",
-            fix="Leave DATASET, --report and --on-card out; --out DIR keeps the figures.",
-        )
-    report = measure_shifts(
+    return measure_shifts(
         args.model,
         settings=ShiftSettings(args.spectra, args.intervals, noise, args.seed, args.scale),
         mask=None if args.mask is None else read_mosaic_mask(args.mask),
         folder=args.out,
         say=lambda text: print(text, file=sys.stderr, flush=True),
     )
-    emit(args, report, shift_table(report).markdown())
-    return 0
 
 
 def register_domain(subparsers: Subparsers) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from mantid_exp2sim.training.evaluation.figures import READERS
 from mantid_exp2sim.training.evaluation.foreign import READINGS as FOREIGN_READINGS
+from mantid_exp2sim.training.evaluation.shift_table import shift_table
 from mantid_exp2sim.training.evaluation.table import EM_DASH, Table, interval, number, percent, words
 
 
@@ -28,6 +29,7 @@ def all_tables(report: Mapping[str, Any]) -> list[Table]:
         _null(report),
         _foreign(report),
         _coverage(report),
+        shift_table(report["shifts"]) if "shifts" in report else None,
         *_domain(report),
         *_panels(report),
     ]

@@ -19,6 +19,8 @@ from mantid_exp2sim.mosaic import INCIDENT_ENERGIES, picture_from_volumes
 from mantid_exp2sim.networks import GeneratorSettings, build_generator
 from mantid_exp2sim.networks.layout import Layout
 from mantid_exp2sim.simulation.coverage import mosaic_coverage_mask
+from mantid_exp2sim.training.datasets.simulate import simulate_dataset
+from mantid_exp2sim.training.datasets.simulation_recipe import Recipe
 from mantid_exp2sim.training.evaluation.shift_table import shift_table
 from mantid_exp2sim.training.evaluation.shifts import (
     MEASURED_MASK,
@@ -114,6 +116,22 @@ def test_the_table_has_a_row_for_each_shift() -> None:
     assert table.rows == [["phonons 30 %", "0.120", "0.100", "1.20", "100 %", "0 %", "–", "–", "–", "–"]]
 
 
+def test_the_report_of_an_evaluation_has_the_table(
+    plain: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mantid_exp2sim.training.evaluation import shifts
+
+    monkeypatch.setattr(shifts, "SHIFTS", {"perfect simulation": shifts.CLEAN})
+    recipe = Recipe(name="d", seed=1, train=2, validation=2, test=1, grid=8, shard_size=10)
+    simulate_dataset(recipe, tmp_path / "data")
+    quick = ["--shifts", "--spectra", "1", "--intervals", "0", "--classical", "0", "--foreign", "0", "--json"]
+    where = [str(plain.folder), str(tmp_path / "data"), "--report", str(tmp_path / "report")]
+    assert main(["evaluate", *where, *quick]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert list(report["shifts"]["shifts"]) == ["perfect simulation"]
+    assert "<td>perfect simulation</td>" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+
+
 def test_other_classes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Exp2SimError, match="cannot be simulated"):
         measure_shifts(save_model(tmp_path, classes=("Chain", "Ladder")), settings=SETTINGS)
@@ -123,7 +141,7 @@ def test_other_classes_are_refused(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["pcsmo-maps"], "No data set is given"),
-        (["pcsmo-maps", "data", "--shifts"], "--shifts takes no data set"),
+        (["pcsmo-maps", "--shifts", "--on-card"], "No data set is given"),
         (["pcsmo-maps", "--shifts", "--spectra", "0"], "--spectra is 0"),
     ],
 )

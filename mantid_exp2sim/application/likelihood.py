@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mantid_exp2sim.inference.translate import Progress
     from mantid_exp2sim.model.card import Card
 
-QUICK: dict[str, Any] = {"starts": 4, "samples": 0, "grid": 20}
+QUICK: dict[str, Any] = {"starts": 4, "samples": 0, "grid": 16}
 """A fit that tells models apart; its constants are not for publication."""
 
 

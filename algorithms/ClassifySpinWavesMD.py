@@ -12,7 +12,7 @@ class ClassifySpinWavesMD(PythonAlgorithm):  # type: ignore[misc]
     category, summary, seeAlso, helpURL = mdproperties.describe(
         "ClassifySpinWavesMD",
         "Says which spin-wave model measured or simulated spectra show, and how certain that is.",
-        ["DeconvolveMD", "ConvolveMD", "SimulateSpinWavesMD"],
+        ["DeconvolveMD", "ConvolveMD", "SimulateSpinWavesMD", "FitSpinWavesMD"],
     )
 
     def PyInit(self) -> None:

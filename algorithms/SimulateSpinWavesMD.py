@@ -12,7 +12,7 @@ class SimulateSpinWavesMD(PythonAlgorithm):  # type: ignore[misc]
     category, summary, seeAlso, helpURL = mdproperties.describe(
         "SimulateSpinWavesMD",
         "Simulates the spin waves of a Hamiltonian, with or without the resolution of a spectrometer.",
-        ["ConvolveMD", "DeconvolveMD", "ClassifySpinWavesMD", "SimulateResolutionConvolvedModel"],
+        ["ConvolveMD", "DeconvolveMD", "FitSpinWavesMD", "SimulateResolutionConvolvedModel"],
         category="MDAlgorithms\\Creation",
     )
 

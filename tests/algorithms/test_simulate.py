@@ -104,7 +104,8 @@ def test_other_planes_are_those_of_the_description(api: Any) -> None:
     )
     workspace = api.mtd["s"]
     assert [workspace.getDimension(i).name for i in range(3)] == ["[0,K,0]", "[-H,0,0]", "DeltaE"]
-    binning = Binning(*(axis.edges for axis in mdworkspace.axes(workspace)), 50.0)
+    first, second, third = (axis.edges for axis in mdworkspace.axes(workspace))
+    binning = Binning(first, second, third, 50.0)
     axes = ("[0,K,0]", "[-H,0,0]")
     result = measurement.simulate(
         "pcsmo-goodenough", binning=binning, kind="integrated", mask=None, axes=axes

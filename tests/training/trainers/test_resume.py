@@ -6,10 +6,9 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -21,39 +20,22 @@ from mantid_exp2sim.training.trainers.checkpoint import read_tensors
 from mantid_exp2sim.training.trainers.train import train
 from mantid_exp2sim.training.trainers.trained import load_generator
 from mantid_exp2sim.training.trainers.translator import TranslatorTrainer
+from tests.helpers.forks import finish, run_training, start
 
-TRAIN = """
-import sys
-from pathlib import Path
-from mantid_exp2sim.training.trainers.train import train
-print(train(Path(sys.argv[1]), out=Path(sys.argv[2])))
-"""
 STAGES = "[[stage]]\n[[stage]]\n[stage.optimiser]\nlearning_rate = 2e-4\n"
 
 
-def start(recipe: Path, out: Path) -> subprocess.Popen[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-c", TRAIN, str(recipe), str(out)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    out, err = process.communicate(timeout=100)
-    assert process.returncode == 0, err
-    return out.strip()
-
-
-def wait_for_checkpoint(process: subprocess.Popen[str], out: Path) -> None:
-    until = time.monotonic() + 60
+def wait_for_checkpoint(process: BaseProcess, out: Path) -> None:
+    until = time.monotonic() + 100
     while not (out / "checkpoint.safetensors").is_file():
-        assert process.poll() is None, process.communicate()
+        assert process.is_alive()
         assert time.monotonic() < until
         time.sleep(0.005)
+
+
+def status(out: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((out / "status.json").read_text())
+    return told
 
 
 def weights(out: Path) -> dict[str, bytes]:
@@ -66,15 +48,16 @@ def test_kill_9_and_resume_equals_uninterrupted(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     recipe = request.getfixturevalue(f"{kind}_recipe")(steps=24, checks=3)
-    whole = start(recipe, tmp_path / "whole")
-    killed = start(recipe, tmp_path / "killed")
+    whole, killed = (start(run_training, recipe, tmp_path / name) for name in ("whole", "killed"))
     wait_for_checkpoint(killed, tmp_path / "killed")
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate(timeout=20)
-    assert killed.returncode == -signal.SIGKILL
-    assert finish(whole) == "finished"
+    killed.kill()
+    killed.join(timeout=20)
+    assert killed.exitcode == -signal.SIGKILL
+    finish(whole)
+    assert status(tmp_path / "whole")["status"] == "finished"
     assert not (tmp_path / "killed" / "status.json").exists()
-    assert finish(start(recipe, tmp_path / "killed")) == "finished"
+    finish(start(run_training, recipe, tmp_path / "killed"))
+    assert status(tmp_path / "killed")["status"] == "finished"
     assert weights(tmp_path / "whole") == weights(tmp_path / "killed")
     for table in ("losses.csv", "metrics.csv"):
         steps = [line.split(",")[0] for line in (tmp_path / "killed" / table).read_text().splitlines()]
@@ -83,14 +66,14 @@ def test_kill_9_and_resume_equals_uninterrupted(
 
 def test_sigterm_writes_a_checkpoint_and_says_so(gan_recipe: Callable[..., Path], tmp_path: Path) -> None:
     out = tmp_path / "run"
-    process = start(gan_recipe(steps=100_000, checks=10_000), out)
+    process = start(run_training, gan_recipe(steps=100_000, checks=10_000), out)
     wait_for_checkpoint(process, out)
-    process.send_signal(signal.SIGTERM)
-    assert finish(process) == "stopped"
-    status = json.loads((out / "status.json").read_text())
-    assert (status["status"], status["why"]) == ("stopped", "SIGTERM")
+    process.terminate()
+    finish(process)
+    told = status(out)
+    assert (told["status"], told["why"]) == ("stopped", "SIGTERM")
     state = read_tensors(out / "checkpoint.safetensors")[1]
-    assert state["step"] == status["step"] > 0
+    assert state["step"] == told["step"] > 0
 
 
 @pytest.mark.parametrize("kind", ["gan", "duq"])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,15 @@ import pytest
 import torch
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.training.config import TranslatorConfig, read_recipe
+from mantid_exp2sim.networks.settings import ClassifierSettings
+from mantid_exp2sim.training.config import ClassifierNetworkSettings, TranslatorConfig, read_recipe
 from mantid_exp2sim.training.datasets.prefetch import Prefetch
+from mantid_exp2sim.training.trainers import distributed
 from mantid_exp2sim.training.trainers.checkpoint import read_tensors
 from mantid_exp2sim.training.trainers.distributed import Share, means, not_finite
+from mantid_exp2sim.training.trainers.train import train
+from tests.helpers import forks
+from tests.helpers.forks import free_port, join_ranks
 
 PROCESSES = 2
 
@@ -41,13 +47,6 @@ def start(*program: str | Path, processes: int) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-def finish(*program: str | Path, processes: int) -> str:
-    process = start(*program, processes=processes)
-    text = process.communicate(timeout=400)[0]
-    assert process.returncode == 0, text
-    return text
 
 
 def training(recipe: Path, out: Path) -> tuple[str | Path, ...]:
@@ -79,18 +78,15 @@ def largest_difference(one: Path, two: Path) -> float:
     )
 
 
-WITHOUT_DROPOUT = """
-import sys
-from mantid_exp2sim import cli
-from mantid_exp2sim.networks.settings import ClassifierSettings
-from mantid_exp2sim.training.config import ClassifierNetworkSettings
+def train_without_dropout(recipe: Path, out: Path, rank: int, processes: int, port: int) -> None:
+    """Train as one of several processes; each would draw dropout for itself."""
+    join_ranks(rank, processes, port)
 
-def for_data(self, *, panels, classes):
-    return ClassifierSettings(panels=panels, classes=classes, width=self.width, dropout=0.0)
+    def for_data(self: ClassifierNetworkSettings, *, panels: int, classes: int) -> ClassifierSettings:
+        return ClassifierSettings(panels=panels, classes=classes, width=self.width, dropout=0.0)
 
-ClassifierNetworkSettings.for_data = for_data
-sys.exit(cli.main(sys.argv[1:]))
-"""
+    ClassifierNetworkSettings.for_data = for_data  # type: ignore[method-assign]
+    train(recipe, out=out)
 
 
 @needs_gloo
@@ -101,10 +97,13 @@ def test_two_processes_equal_one_with_the_whole_batch(
     recipe = edited(request.getfixturevalue(f"{kind}_recipe")(steps=2, checks=1), ("ema = 0.9", "ema = 0.0"))
     if kind == "gan":
         edited(recipe, ("batch = 3", "batch = 4"))
-    script = tmp_path / "train.py"
-    script.write_text(WITHOUT_DROPOUT)  # each process draws it for itself
     for processes in (1, PROCESSES):
-        finish(script, "train", recipe, "--out", tmp_path / str(processes), processes=processes)
+        out, port = tmp_path / str(processes), free_port()
+        ranks = range(processes)
+        for process in [
+            forks.start(train_without_dropout, recipe, out, rank, processes, port) for rank in ranks
+        ]:
+            forks.finish(process)
     assert largest_difference(tmp_path / "1", tmp_path / "2") < 1e-3
     tables = [(tmp_path / name / "losses.csv").read_text().splitlines() for name in ("1", "2")]
     assert tables[0][0] == tables[1][0]
@@ -134,38 +133,37 @@ def test_a_signal_to_any_process_stops_all_after_the_same_step(
     assert state["step"] == status["step"] > 0
 
 
-LEAVING = """
-import os
-from pathlib import Path
-import torch
-from mantid_exp2sim.training.trainers import distributed as parallel
-
-def threads():
+def threads() -> set[str]:
     return {task.joinpath("comm").read_text().strip() for task in Path("/proc/self/task").iterdir()}
 
-class Trainer:
-    def __init__(self):
+
+class Averaging:
+    """Refers to itself, as trainers do."""
+
+    def __init__(self) -> None:
         network = torch.nn.Linear(2, 1)
         self.me = self
-        self.loss = parallel.averaged(lambda x: network(x).sum(), [network])
+        self.loss = distributed.averaged(lambda x: network(x).sum(), [network])
 
-with parallel.joined():
-    Trainer().loss(torch.ones(3, 2)).backward()
-    assert any("gloo" in thread for thread in threads())
-left = " ".join(thread for thread in threads() if "gloo" in thread)
-Path(__file__).with_name("left-" + os.environ["RANK"]).write_text(left)
-"""
+
+def leave(out: Path, rank: int, port: int) -> None:
+    """Join the others, average a gradient, leave them, and write which threads of the group are left."""
+    warnings.simplefilter("error", FutureWarning)
+    join_ranks(rank, PROCESSES, port)
+    with distributed.joined():
+        Averaging().loss(torch.ones(3, 2)).backward()
+        assert any("gloo" in thread for thread in threads())
+    out.write_text(" ".join(thread for thread in threads() if "gloo" in thread))
 
 
 @needs_gloo
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the threads are counted by /proc")
 def test_no_thread_of_the_group_is_left(tmp_path: Path) -> None:
     """It could drop a tensor while Python shuts down, which aborts the process now and then."""
-    script = tmp_path / "leaving.py"
-    script.write_text(LEAVING)
-    text = finish(script, processes=PROCESSES)
-    assert [(tmp_path / f"left-{rank}").read_text() for rank in range(PROCESSES)] == [""] * PROCESSES
-    assert "FutureWarning" not in text
+    port, files = free_port(), [tmp_path / f"left-{rank}" for rank in range(PROCESSES)]
+    for process in [forks.start(leave, file, rank, port) for rank, file in enumerate(files)]:
+        forks.finish(process)
+    assert [file.read_text() for file in files] == [""] * PROCESSES
 
 
 def _ranks(parent: int) -> list[int]:

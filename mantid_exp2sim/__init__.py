@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.application.deconvolve import convolve, deconvolve
+    from mantid_exp2sim.application.deconvolve import convolve, deconvolve, separate
     from mantid_exp2sim.application.install import install_model
     from mantid_exp2sim.application.model import Model, load_model
     from mantid_exp2sim.domain.check import DomainReport
@@ -64,6 +64,7 @@ _HOMES = {
     "repetitions": "simulation.repetitions",
     "resolution": "simulation.widths",
     "save": "io",
+    "separate": "application.deconvolve",
     "simulate": "simulation.measurement",
 }
 
@@ -98,6 +99,7 @@ __all__ = [
     "repetitions",
     "resolution",
     "save",
+    "separate",
     "simulate",
 ]
 

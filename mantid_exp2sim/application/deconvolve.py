@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from mantid_exp2sim.application.known_resolution import (
     ClassicalOptions,
     convolve_known,
     deconvolve_known,
+    separate_known,
 )
 from mantid_exp2sim.application.model import load_model
+from mantid_exp2sim.application.separation import separate_network
 from mantid_exp2sim.domain.check import check_domain
 from mantid_exp2sim.errors import Exp2SimError, OptionError
 from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.inference.options import TranslationOptions
+from mantid_exp2sim.inference.translate import Translation
 from mantid_exp2sim.model.registry import DEFAULT_MODEL
 from mantid_exp2sim.simulation.setting import Setting
 
@@ -76,7 +79,26 @@ def deconvolve(
     >>> sharp.metadata["history"][-1]["options"]["sources"]["instrument"]
     'from the file'
     """
-    return _run("deconvolve", histogram, method, model, options)
+    return _run("deconvolve", histogram, method, model, options).histogram
+
+
+def separate(
+    histogram: Histogram,
+    *,
+    method: Method = "auto",
+    model: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> Translation:
+    """Deconvolve data, and give the background that it takes out and a residual; arguments of `deconvolve`.
+
+    Returns
+    -------
+    Translation
+        ``histogram`` is the sharp spectrum, ``removed`` the background, ``residual`` the rest: the sharp
+        spectrum with the resolution (or through the model's convolve direction, ``put_back_through`` says
+        which), ``removed`` and ``residual`` add up to the data. `application.separation` tells the formula.
+    """
+    return _run("deconvolve", histogram, method, model, options, separated=True)
 
 
 def convolve(
@@ -87,7 +109,7 @@ def convolve(
     **options: Any,
 ) -> Histogram:
     """Put the instrument's resolution into data; arguments as in `deconvolve`, the method is "resolution"."""
-    return _run("convolve", histogram, method, model, options)
+    return _run("convolve", histogram, method, model, options).histogram
 
 
 def _run(
@@ -96,7 +118,9 @@ def _run(
     method: Method,
     model: str | os.PathLike[str] | None,
     options: dict[str, Any],
-) -> Histogram:
+    *,
+    separated: bool = False,
+) -> Translation:
     check_method(direction, method)
     progress = options.pop("progress", None)
     setting, classical, translation = (
@@ -114,10 +138,13 @@ def _run(
         method, note = choose(direction, histogram, model, TranslationOptions(**translation))
     if method == "network":
         chosen = load_model(model or DEFAULT_MODEL)
-        return chosen.translate(histogram, direction, progress=progress, **translation).histogram
+        prepared = chosen.prepare(histogram, **translation)
+        sharp = chosen.translate(prepared, direction, progress=progress)
+        return separate_network(chosen, prepared, sharp, Setting(**setting)) if separated else sharp
     return by_resolution(
-        direction, histogram, Setting(**setting), ClassicalOptions(**classical), note=note, progress=progress
-    )
+        direction, histogram, Setting(**setting), ClassicalOptions(**classical),
+        note=note, separated=separated, progress=progress,
+    )  # fmt: skip
 
 
 _KINDS = (Setting, ClassicalOptions, TranslationOptions)
@@ -162,15 +189,19 @@ def by_resolution(
     options: ClassicalOptions,
     *,
     note: str = "",
+    separated: bool = False,
     progress: Progress | None = None,
-) -> Histogram:
+) -> Translation:
     """Deconvolve or convolve by the known resolution; ``note`` says why it is not the network."""
     if direction == "convolve":
-        result = convolve_known(histogram, setting, progress=progress)
+        result = Translation(convolve_known(histogram, setting, progress=progress))
+    elif separated:
+        result = separate_known(histogram, setting, options, progress=progress)
     else:
-        result = deconvolve_known(histogram, setting, options, progress=progress)
+        result = Translation(deconvolve_known(histogram, setting, options, progress=progress))
     if not note:
         return result
-    history = list(result.metadata["history"])
+    metadata = result.histogram.metadata
+    history = list(metadata["history"])
     history[-1] = {**history[-1], "not_the_network": note}
-    return result.replace(metadata={**result.metadata, "history": history})
+    return replace(result, histogram=result.histogram.replace(metadata={**metadata, "history": history}))

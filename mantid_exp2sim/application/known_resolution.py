@@ -13,7 +13,9 @@ from mantid_exp2sim.histogram import Floats, Histogram, require_histogram
 from mantid_exp2sim.histogram.history import with_step
 from mantid_exp2sim.inference.data_noise import noise_of
 from mantid_exp2sim.inference.options import MAX_REPLICAS, require_whole
+from mantid_exp2sim.inference.parts import with_parts
 from mantid_exp2sim.inference.richardson_lucy import Deconvolved, richardson_lucy
+from mantid_exp2sim.inference.translate import Translation
 from mantid_exp2sim.mosaic import is_mosaic, join, split
 from mantid_exp2sim.simulation.local_blur import LocalBlur, MeasuredBlur, local_blur
 from mantid_exp2sim.simulation.setting import Measured, Setting, complete
@@ -83,13 +85,54 @@ def deconvolve_known(
     Exp2SimError
         If the instrument, the incident energy or the lattice is not known, or an axis has no resolution.
     """
+    return _deconvolved(histogram, setting, options or ClassicalOptions(), progress)[0]
+
+
+def separate_known(
+    histogram: Histogram,
+    setting: Setting,
+    options: ClassicalOptions | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Translation:
+    """Do what `deconvolve_known` does, and give the background and the residual beside the sharp spectrum.
+
+    The background is that of the options, the residual what is left of the data without it and the sharp
+    spectrum with the resolution.
+    """
     options = options or ClassicalOptions()
+    sharp, parts = _deconvolved(histogram, setting, options, progress, residual=True)
+    removed, residual = (
+        _whole(histogram, [getattr(part, name) for part in parts]).intensity
+        for name in ("removed", "residual")
+    )
+    return with_parts(Translation(sharp), histogram, removed, residual, "the known resolution")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """What was made of one volume; ``residual`` where it was asked for."""
+
+    sharp: Histogram
+    removed: Histogram
+    residual: Histogram
+    told: dict[str, Any]
+
+
+def _deconvolved(
+    histogram: Histogram,
+    setting: Setting,
+    options: ClassicalOptions,
+    progress: Progress | None,
+    *,
+    residual: bool = False,
+) -> tuple[Histogram, list[_Part]]:
     volumes, parts = _volumes(histogram), []
     settings = [complete(setting, volume, histogram) for volume in volumes]
     for number, (volume, measured) in enumerate(zip(volumes, settings, strict=True)):
         if progress is not None:
             progress(number, len(volumes), f"deconvolve: {number + 1} of {len(volumes)}")
-        parts.append(_deconvolve_volume(volume, measured, options, number))
+        parts.append(_deconvolve_volume(volume, measured, options, number, residual=residual))
     if progress is not None:
         progress(len(volumes), len(volumes), "done")
     step = {
@@ -98,10 +141,10 @@ def deconvolve_known(
         "seed": options.seed,
         "replicas": options.replicas if options.uncertainty else 0,
         "background": options.background,
-        "volumes": [told for _, told in parts],
-        "warnings": [text for _, told in parts for text in told["warnings"]],
+        "volumes": [part.told for part in parts],
+        "warnings": [text for part in parts for text in part.told["warnings"]],
     }
-    return _joined(histogram, [volume for volume, _ in parts], "deconvolve", step)
+    return _joined(histogram, [part.sharp for part in parts], "deconvolve", step), parts
 
 
 def convolve_known(histogram: Histogram, setting: Setting, *, progress: Progress | None = None) -> Histogram:
@@ -147,12 +190,17 @@ def _volumes(histogram: Histogram) -> Sequence[Histogram]:
 def _joined(
     histogram: Histogram, parts: Sequence[Histogram], command: str, options: dict[str, Any]
 ) -> Histogram:
-    whole = join(parts) if is_mosaic(histogram) else parts[0]
     metadata = with_step(histogram.metadata, command, options)
-    intensity, variance = (array.reshape(histogram.shape) for array in (whole.intensity, whole.variance))
     if not is_mosaic(histogram):
         metadata["incident_energy"] = options["incident_energy"]
-    return histogram.replace(intensity=intensity, variance=variance, metadata=metadata)
+    return _whole(histogram, parts).replace(metadata=metadata)
+
+
+def _whole(histogram: Histogram, parts: Sequence[Histogram]) -> Histogram:
+    """Put volumes together on the bins of the histogram that they were taken from."""
+    whole = join(parts) if is_mosaic(histogram) else parts[0]
+    intensity, variance = (array.reshape(histogram.shape) for array in (whole.intensity, whole.variance))
+    return histogram.replace(intensity=intensity, variance=variance)
 
 
 def _about(settings: Sequence[Measured], volumes: Sequence[Histogram]) -> dict[str, Any]:
@@ -165,10 +213,10 @@ def _about(settings: Sequence[Measured], volumes: Sequence[Histogram]) -> dict[s
 
 
 def _deconvolve_volume(
-    volume: Histogram, measured: Measured, options: ClassicalOptions, number: int
-) -> tuple[Histogram, dict[str, Any]]:
+    volume: Histogram, measured: Measured, options: ClassicalOptions, number: int, *, residual: bool
+) -> _Part:
     if volume.mask.all():
-        return volume, {"warnings": []}
+        return _Part(volume, volume, volume, {"warnings": []})
     blur = resolution_on(volume, measured).on(volume.mask)
     variance, source = noise_of(volume, blur)
     background = _background(volume, blur, options.background)
@@ -191,7 +239,11 @@ def _deconvolve_volume(
         intensity=np.where(volume.mask, np.nan, outcome.intensity),
         variance=np.where(volume.mask, np.nan, outcome.variance),
     )
-    return sharp, told
+    left = values - blur.blur(outcome.intensity) if residual else np.zeros(volume.shape)
+    removed, rest = (
+        volume.replace(intensity=np.where(volume.mask, np.nan, part)) for part in (background, left)
+    )
+    return _Part(sharp, removed, rest, told)
 
 
 def _warnings(outcome: Deconvolved, where: str) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack
-from dataclasses import fields
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import numpy as np
 from mantid_exp2sim.cli.files import draw
 from mantid_exp2sim.cli.options import read
 from mantid_exp2sim.cli.output import complain, emit, progress_bar
+from mantid_exp2sim.cli.parts import about_parts, is_separated, parts_text, setting_of, write_separated
 from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 def run(args: argparse.Namespace, options: TranslationOptions) -> int:
     """Run a command whose method is not the network alone."""
     from mantid_exp2sim.application.deconvolve import by_resolution
+    from mantid_exp2sim.application.intensity import lost_intensity
     from mantid_exp2sim.application.known_resolution import ClassicalOptions
     from mantid_exp2sim.io import save
-    from mantid_exp2sim.simulation.setting import Setting
 
     start = perf_counter()
     if args.uncertainty_out is not None:
@@ -49,16 +49,22 @@ def run(args: argparse.Namespace, options: TranslationOptions) -> int:
         background=getattr(args, "background", "none"),
         uncertainty=options.uncertainty, replicas=options.replicas, seed=options.seed,
     )  # fmt: skip
-    setting = Setting(**{field.name: getattr(args, field.name) for field in fields(Setting)})
     with progress_bar(args) as progress:
-        after = by_resolution(args.command, before, setting, classical, note=note, progress=progress)
+        translation = by_resolution(
+            args.command, before, setting_of(args), classical,
+            note=note, separated=is_separated(args), progress=progress,
+        )  # fmt: skip
     with ExitStack() as stack:
+        translation = write_separated(args, translation)
+        after = translation.histogram
         if args.plot is not None:
             draw(stack, args.plot, {"before": before, "after": after}, args.command)
         save(after, args.output)
+    lost = None if args.command == "convolve" else lost_intensity(before, after)
     said = _report(args, before, after, perf_counter() - start)
     for text in said["warnings"]:
         complain(f"warning: {text}")
+    said |= about_parts(args, translation, lost)
     emit(args, said, _text(said))
     return 0
 
@@ -96,6 +102,7 @@ def _text(report: dict[str, Any]) -> str:
     for told in options.get("volumes", []):
         if "iterations" in told:
             lines.append(_volume_text(told))
+    lines += parts_text(report)
     if report["plot"]:
         lines.append(f"{Path(report['plot'])}: before and after")
     return "\n".join(lines)

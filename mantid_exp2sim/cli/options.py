@@ -175,6 +175,20 @@ def add_method_options(parser: argparse.ArgumentParser, direction: str) -> None:
         )
 
 
+def add_parts_options(parser: argparse.ArgumentParser) -> None:
+    """Add the outputs for what a deconvolution takes out."""
+    group = parser.add_argument_group(
+        "what is taken out", "the sharp spectrum with the resolution, these two add up to the measurement"
+    )
+    group.add_argument(
+        "--removed", type=Path, metavar="FILE", help="also write the background that was taken out"
+    )
+    group.add_argument("--residual", type=Path, metavar="FILE", help="also write what is left of the data")
+    group.add_argument(
+        "--keep-background", action="store_true", help="leave the background in the result, not sharpened"
+    )
+
+
 def add_classifier_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of a command that reads data for a classifier."""
     add_model_options(parser)

@@ -19,10 +19,12 @@ from mantid_exp2sim.cli.options import (
     add_command,
     add_method_options,
     add_model_options,
+    add_parts_options,
     read,
     translation_options,
 )
 from mantid_exp2sim.cli.output import complain, emit, progress_bar
+from mantid_exp2sim.cli.parts import about_parts, is_separated, parts_text, setting_of, write_separated
 from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
@@ -75,6 +77,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         parser.add_argument("output", metavar="OUT", help="file to write; its ending chooses the format")
         add_model_options(parser)
         add_method_options(parser, name)
+        if name == "deconvolve":
+            add_parts_options(parser)
+        else:
+            parser.set_defaults(removed=None, residual=None, keep_background=False)
         parser.add_argument("--seed", type=int, default=0, help="seed of the error propagation (default 0)")
         parser.add_argument(
             "--replicas", type=int, default=16, metavar="K", help="noise replicas for the errors (default 16)"
@@ -108,7 +114,9 @@ def _translate(args: argparse.Namespace) -> int:
         from mantid_exp2sim.cli.known_resolution import run
 
         return run(args, options)
+    from mantid_exp2sim.application.intensity import lost_intensity
     from mantid_exp2sim.application.model import load_model
+    from mantid_exp2sim.application.separation import separate_network
     from mantid_exp2sim.domain.check import require_domain
     from mantid_exp2sim.io import save
 
@@ -121,14 +129,19 @@ def _translate(args: argparse.Namespace) -> int:
     with progress_bar(args) as progress:
         parts = args.uncertainty_out is not None
         translation = model.translate(prepared, args.command, parts=parts, progress=progress)
+        if is_separated(args):
+            translation = separate_network(model, prepared, translation, setting_of(args))
     with ExitStack() as stack:
+        translation = write_separated(args, translation)
         if parts:
             _write_parts(stack, args.uncertainty_out, translation)
         if args.plot is not None:
             pair = {"before": prepared.histogram, "after": translation.histogram}
             draw(stack, args.plot, pair, args.command)
         save(translation.histogram, args.output)
+    lost = None if args.command == "convolve" else lost_intensity(prepared.histogram, translation.histogram)
     said = _report(args, prepared, translation, seconds=perf_counter() - start)
+    said |= about_parts(args, translation, lost)
     emit(args, said, _translated_text(said))
     return 0
 
@@ -136,7 +149,12 @@ def _translate(args: argparse.Namespace) -> int:
 def _checked(args: argparse.Namespace) -> TranslationOptions:
     """Return the options; refuse before the long work what would be refused after it."""
     suffix = check_output(Path(args.output))
-    check_places(args, {"OUT": args.output, "--uncertainty-out": args.uncertainty_out, "--plot": args.plot})
+    outputs = {"--uncertainty-out": args.uncertainty_out, "--plot": args.plot}
+    check_places(
+        args, {"OUT": args.output, **outputs, "--removed": args.removed, "--residual": args.residual}
+    )
+    for path in filter(None, (args.removed, args.residual)):
+        check_output(path)
     check_picture(args.plot)
     options = translation_options(args)
     if args.uncertainty_out is None:
@@ -206,6 +224,7 @@ def _translated_text(report: dict[str, Any]) -> str:
         )
     if report["uncertainty_out"]:
         lines.append(f"{report['uncertainty_out']}: parts of the errors")
+    lines += parts_text(report)
     if report["plot"]:
         lines.append(f"{report['plot']}: before and after")
     return "\n".join(lines)

@@ -41,6 +41,10 @@ class Translation:
     ``model_variance`` is 0 and ``model_known`` False where the model's own error is not known: it has one
     member and no calibration. It is the plain variance between the members, which is not the error, where
     ``calibrated`` is False.
+
+    ``removed`` is the background that a deconvolution took out, and ``residual`` what the data have beyond it
+    and the sharp spectrum, put back ``put_back_through`` the resolution or a network. Their sum is the
+    measurement. Made where they are asked for: `application.separation`.
     """
 
     histogram: Histogram
@@ -49,6 +53,9 @@ class Translation:
     half_95: Floats | None = None
     model_known: bool = False
     calibrated: bool = False
+    removed: Histogram | None = None
+    residual: Histogram | None = None
+    put_back_through: str = ""
 
 
 def translate(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mantid_exp2sim.errors import Exp2SimError, IncidentEnergyError, OptionError
 from mantid_exp2sim.mantid import algorithm as mdalgorithm
+from mantid_exp2sim.mantid import parts as mdparts
 from mantid_exp2sim.mantid import properties as mdproperties
 from mantid_exp2sim.mantid import words as mdwords
 from mantid_exp2sim.mantid import workspace as mdworkspace
@@ -14,6 +15,7 @@ from mantid_exp2sim.mantid import workspace as mdworkspace
 if TYPE_CHECKING:
     from mantid_exp2sim.application.known_resolution import ClassicalOptions
     from mantid_exp2sim.histogram import Histogram
+    from mantid_exp2sim.inference.translate import Translation
     from mantid_exp2sim.model.card import Direction
     from mantid_exp2sim.simulation.setting import Setting
 
@@ -128,18 +130,19 @@ def _words(error: Exp2SimError) -> str:
 
 def execute(algorithm: Any, direction: Direction) -> None:
     """Compute everything, then put the result into a clone of the input."""
-    from mantid_exp2sim.application.known_resolution import convolve_known, deconvolve_known
+    from mantid_exp2sim.application.deconvolve import by_resolution
 
     workspace = algorithm.getProperty("InputWorkspace").value
     snapshot, histogram = _read(workspace, mdalgorithm.incident_energy(algorithm))
     about, options = setting(algorithm), _options(algorithm)
 
-    def work(progress: Any) -> Histogram:
-        if direction == "convolve":
-            return convolve_known(histogram, about, progress=progress)
-        return deconvolve_known(histogram, about, options, progress=progress)
+    separated = mdparts.asked(algorithm)
 
-    result = mdalgorithm.computed(algorithm, work)
+    def work(progress: Any) -> Translation:
+        return by_resolution(direction, histogram, about, options, separated=separated, progress=progress)
+
+    translation = mdalgorithm.computed(algorithm, work)
+    result = mdparts.finish(algorithm, workspace, snapshot, histogram, translation)
     output = mdalgorithm.clone(algorithm, workspace)
     mdworkspace.write(output, *snapshot.fill(result.intensity, result.variance))
     _note(algorithm, result.metadata["history"][-1]["options"])

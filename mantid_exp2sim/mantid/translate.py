@@ -10,12 +10,13 @@ from mantid_exp2sim.mantid import algorithm as mdalgorithm
 from mantid_exp2sim.mantid import choice as mdchoice
 from mantid_exp2sim.mantid import inputs as mdinputs
 from mantid_exp2sim.mantid import known_resolution as mdknown
+from mantid_exp2sim.mantid import parts as mdparts
 from mantid_exp2sim.mantid import properties as mdproperties
 from mantid_exp2sim.mantid import workspace as mdworkspace
 
 if TYPE_CHECKING:
     from mantid_exp2sim.application.model import Model
-    from mantid_exp2sim.histogram import Histogram
+    from mantid_exp2sim.inference.translate import Translation
     from mantid_exp2sim.model.card import Direction
 
 
@@ -32,6 +33,8 @@ def declare(algorithm: Any, direction: Direction) -> None:
     mdproperties.group(algorithm, mdproperties.MODEL, "Force")
     mdproperties.declare_data(algorithm)
     mdproperties.declare_errors(algorithm)
+    if direction == "deconvolve":
+        mdparts.declare(algorithm)
 
 
 def issues(algorithm: Any) -> mdalgorithm.Issues:
@@ -62,13 +65,21 @@ def _execute(algorithm: Any, direction: Direction) -> None:
     snapshot = mdworkspace.read(workspace, incident_energy=mdalgorithm.incident_energy(algorithm))
     load, options = mdchoice.loader(algorithm), mdalgorithm.options(algorithm)
 
-    def work(progress: Progress) -> tuple[Model, Histogram]:
+    separated = mdparts.asked(algorithm)
+
+    def work(progress: Progress) -> tuple[Model, Translation]:
         model = load()
         prepared = model.prepare(snapshot.histogram, options)
         translation = model.translate(prepared, direction, progress=mdalgorithm.telling(algorithm, progress))
-        return model, translation.histogram
+        if separated:
+            from mantid_exp2sim.application.separation import separate_network
 
-    model, result = mdalgorithm.computed(algorithm, work)
+            told = mdworkspace.sample_and_instrument(workspace)
+            translation = separate_network(model, prepared, translation, mdknown.setting(algorithm), told)
+        return model, translation
+
+    model, translation = mdalgorithm.computed(algorithm, work)
+    result = mdparts.finish(algorithm, workspace, snapshot, snapshot.histogram, translation)
     arrays = snapshot.fill(result.intensity, result.variance)
     output = mdalgorithm.clone(algorithm, workspace)
     mdworkspace.write(output, *arrays)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mantid_exp2sim.errors import IncidentEnergyError, OptionError
-from mantid_exp2sim.histogram import Histogram
+from mantid_exp2sim.histogram import CELL, Histogram
 from mantid_exp2sim.histogram.direction import Vector
 from mantid_exp2sim.mosaic import is_mosaic
 from mantid_exp2sim.simulation.instrument import Instrument, load_instrument, shipped_instruments
@@ -205,7 +205,9 @@ def _lattice(setting: Setting, whole: Histogram, sources: dict[str, Source]) -> 
     if setting.lattice is not None:
         constants, sources["lattice"] = tuple(setting.lattice), "given"
     elif isinstance(whole.metadata.get("lattice"), Mapping):
-        constants, sources["lattice"] = tuple(whole.metadata["lattice"].values()), "from the file"
+        cell = whole.metadata["lattice"]
+        constants = [cell[name] for name in CELL if name in cell]
+        sources["lattice"] = "from the file"
     elif (lattice := _of_simulation(whole)) is not None:
         sources["lattice"] = "from the file"
         return lattice
@@ -220,8 +222,7 @@ def _lattice(setting: Setting, whole: Histogram, sources: dict[str, Source]) -> 
             fix="Give a, b and c in Å, or these and α, β and γ in degrees.",
             option="lattice",
         )
-    names = ("a", "b", "c", "alpha", "beta", "gamma")
-    lattice = Lattice(**dict(zip(names, numbers, strict=False)))
+    lattice = Lattice(**dict(zip(CELL, numbers, strict=False)))
     lattice.vectors()  # refuse angles of no cell
     return lattice
 

@@ -74,3 +74,19 @@ def test_without_errors_and_with_a_background(api: Any, make: Any) -> None:
         PropagateErrors=False, Background="constant",
     )  # fmt: skip
     assert not np.array(out.getErrorSquaredArray()).any()
+
+
+def test_what_is_taken_out_is_in_workspaces_of_its_own(api: Any, make: Any) -> None:
+    snapshot = mdworkspace.read(make("hke"))
+    options: dict[str, Any] = {"method": "richardson-lucy", "background": "constant", "uncertainty": False}
+    parts = mantid_exp2sim.separate(snapshot.histogram, **options, **SAME)
+    names = {"OutputWorkspace": "out", "RemovedWorkspace": "background", "ResidualWorkspace": "rest"}
+    about = {"Method": "richardson-lucy", "Background": "constant", "PropagateErrors": False, **SETTING}
+    api.DeconvolveMD(InputWorkspace="ws", **names, **about)
+    for name, part in (("out", parts.histogram), ("background", parts.removed), ("rest", parts.residual)):
+        assert part is not None
+        np.testing.assert_array_equal(np.array(api.mtd[name].getSignalArray()), part.intensity)
+    api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="kept", KeepBackground=True, **about)
+    kept = np.array(api.mtd["kept"].getSignalArray())
+    assert parts.removed is not None
+    np.testing.assert_array_equal(kept, parts.histogram.intensity + parts.removed.intensity)

@@ -160,6 +160,16 @@ def test_what_is_not_known_or_wrong_is_asked_for(
         mantid_exp2sim.deconvolve(data, method="richardson-lucy", **options)
 
 
+def test_lattice_constants_of_a_file_may_stand_in_any_order() -> None:
+    data = histogram(*AXES["volume"])
+    cell = {"a": 4.0, "alpha": 90.0, "b": 4.0, "beta": 90.0, "c": 6.0, "gamma": 90.0}
+    told = data.replace(metadata={**data.metadata, "lattice": cell})
+    options: dict[str, Any] = {"method": "resolution", "instrument": "MERLIN"}
+    seen = mantid_exp2sim.convolve(told, **options)
+    given_ones = mantid_exp2sim.convolve(data, lattice=(4.0, 4.0, 6.0), **options)
+    np.testing.assert_array_equal(seen.intensity, given_ones.intensity)
+
+
 def test_each_direction_has_its_method() -> None:
     with pytest.raises(Exp2SimError, match="Choose one of network, resolution, auto"):
         mantid_exp2sim.convolve(histogram(ENERGY), method="richardson-lucy")

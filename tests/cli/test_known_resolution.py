@@ -85,3 +85,43 @@ def test_what_is_missing_is_asked_for_and_nothing_is_written(
     assert main(["deconvolve", str(cut), str(out), *arguments]) == 2
     assert message in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_what_is_taken_out_is_written_and_told(cut: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, removed, residual = (cut.with_name(name) for name in ("out.npz", "removed.nxs", "residual.npz"))
+    options = [
+        "--method",
+        "richardson-lucy",
+        *WHERE,
+        "--background",
+        "constant",
+        "--no-uncertainty",
+        "--json",
+    ]
+    files = ["--removed", str(removed), "--residual", str(residual)]
+    assert main(["deconvolve", str(cut), str(out), *options, *files]) == 0
+    said = json.loads(capsys.readouterr().out)
+    before = load(cut).intensity
+    background = load(removed).intensity
+    assert np.ptp(background) < 1e-4
+    share = said["intensity_lost"]["total"]
+    assert share == pytest.approx(background.sum() / before.sum(), abs=0.02)
+    assert said["intensity_lost"]["warnings"] == [] or share > 0.1
+    assert (said["removed"], said["put_back_through"]) == (str(removed), "the known resolution")
+    seen = cut.with_name("seen.npz")
+    assert main(["convolve", str(out), str(seen), "--method", "resolution", *WHERE]) == 0
+    total = load(seen).intensity + background + load(residual).intensity
+    np.testing.assert_allclose(total, before, rtol=1e-4, atol=1e-4)
+    capsys.readouterr()
+    assert main(["deconvolve", str(cut), str(out), *options, "--keep-background"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["background_kept"] is True
+    assert abs(said["intensity_lost"]["total"]) < 0.02
+
+
+def test_parts_need_names_of_their_own(cut: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = cut.with_name("out.npz")
+    for option, name in (("--removed", str(out)), ("--residual", str(cut)), ("--removed", "removed.doc")):
+        assert main(["deconvolve", str(cut), str(out), option, name]) == 2
+    assert "no name of a spectrum" in capsys.readouterr().err
+    assert not out.exists()

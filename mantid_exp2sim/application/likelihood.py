@@ -9,7 +9,6 @@ from mantid_exp2sim.errors import Exp2SimError, OptionError
 from mantid_exp2sim.inference.classify import NONE, Classification
 from mantid_exp2sim.inference.history import history_of
 from mantid_exp2sim.model.card import DIRECTIONS
-from mantid_exp2sim.mosaic import is_mosaic, split
 
 if TYPE_CHECKING:
     from mantid_exp2sim.fitting.options import Measurement
@@ -91,17 +90,17 @@ def with_likelihood(
 def _measurement(histogram: Histogram, incident_energy: float | None) -> tuple[Measurement, list[str]]:
     """Return the data with their spectrometer, and a note where it is assumed."""
     from mantid_exp2sim.fitting.options import Measurement
-    from mantid_exp2sim.simulation.setting import Setting, complete
 
     if incident_energy is not None:
         histogram = histogram.replace(metadata={**histogram.metadata, "incident_energy": incident_energy})
-    part = split(histogram)[0] if is_mosaic(histogram) else histogram
+    measurement = Measurement(histogram)
     try:
-        return Measurement(histogram, complete(Setting(), part, histogram).instrument), []
+        measurement.spectrometer()
     except OptionError as error:
         if error.option != "instrument":
             raise
         return Measurement(histogram, "MAPS"), ["The data name no instrument that is known: MAPS is assumed."]
+    return measurement, []
 
 
 def _summary(result: Fit) -> dict[str, Any]:

@@ -38,12 +38,18 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="GOODENOUGH, DIMER, a shipped description or a TOML file; several are compared",
     )
     add_reading(parser)
-    parser.add_argument(
-        "--instrument",
-        action="append",
-        metavar="NAME",
-        help="of all files, or one for each in order (default MAPS)",
-    )
+    for name, kind, metavar, about in (
+        ("instrument", str, "NAME", "that measured"),
+        ("frequency", float, "HZ", "of the chopper"),
+        ("package", str, "NAME", "slit package"),
+    ):
+        parser.add_argument(
+            f"--{name}",
+            action="append",
+            type=kind,
+            metavar=metavar,
+            help=f"{about}: of all files, or one for each in order (default: what the files say)",
+        )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for pictures, fitted data and draws")
     parser.add_argument("--fix", action="append", default=[], metavar="NAME=MEV", help="hold a constant")
     parser.add_argument(
@@ -77,12 +83,11 @@ def run(args: argparse.Namespace) -> int:
     from mantid_exp2sim.fitting.options import Measurement
 
     options = _options(args)
-    instruments = _instruments(args)
+    columns = (_for_each(args, name) for name in ("instrument", "frequency", "package"))
     if args.out is not None and args.out.exists() and not args.out.is_dir():
         raise Exp2SimError(f"{args.out} is no folder.", fix="Give --out another name.")
     data = [
-        Measurement(read(path, args), instrument)
-        for path, instrument in zip(args.inputs, instruments, strict=True)
+        Measurement(read(path, args), *setting) for path, *setting in zip(args.inputs, *columns, strict=True)
     ]
     with progress_bar(args) as progress:
         result = fit(data, args.model, options=options, progress=progress)
@@ -94,16 +99,17 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _instruments(args: argparse.Namespace) -> list[str]:
-    names = args.instrument or ["MAPS"]
-    if len(names) == 1:
-        names = names * len(args.inputs)
-    if len(names) != len(args.inputs):
+def _for_each(args: argparse.Namespace, name: str) -> list[Any]:
+    """Return what is said of each file, None where nothing is."""
+    values = getattr(args, name) or [None]
+    if len(values) == 1:
+        return values * len(args.inputs)
+    if len(values) != len(args.inputs):
         raise Exp2SimError(
-            f"There are {len(args.inputs)} files and {len(names)} instruments.",
-            fix="Give --instrument once, or once for each file in the same order.",
+            f"There are {len(args.inputs)} files and {len(values)} values of --{name}.",
+            fix=f"Give --{name} once, or once for each file in the same order.",
         )
-    return names
+    return list(values)
 
 
 def _options(args: argparse.Namespace) -> FitOptions:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram, require_histogram
-from mantid_exp2sim.simulation.instrument import Instrument, load_instrument
+from mantid_exp2sim.mosaic import is_mosaic, split
+from mantid_exp2sim.simulation.instrument import Instrument
+from mantid_exp2sim.simulation.setting import Setting, complete
 
 Counts = Literal["gaussian", "poisson"]
 
@@ -17,21 +20,32 @@ Counts = Literal["gaussian", "poisson"]
 class Measurement:
     """A histogram and the spectrometer that measured it.
 
-    ``histogram`` the mosaic, an (h, k, E) volume, or a slice or cut of one; ``instrument`` a name, the path
-    of a TOML file, or an `Instrument`.
+    ``histogram`` the mosaic, an (h, k, E) volume, or a slice or cut of one. ``instrument`` a name, the path
+    of a TOML file, or an `Instrument`; ``frequency`` of its chopper in Hz, ``package`` its slits. What is
+    not said is taken from the data, as in `simulation.setting`.
     """
 
     histogram: Histogram
-    instrument: str | Instrument = "MAPS"
+    instrument: str | Path | Instrument | None = None
+    frequency: float | None = None
+    package: str | None = None
 
     def __post_init__(self) -> None:
         require_histogram(self.histogram)
 
     def spectrometer(self) -> Instrument:
-        """Return the instrument."""
-        return (
-            self.instrument if isinstance(self.instrument, Instrument) else load_instrument(self.instrument)
-        )
+        """Return the instrument with the widths that are computed for it: an `Instrument` as it is.
+
+        Raises
+        ------
+        OptionError
+            If the instrument is neither given nor told by the data.
+        """
+        if isinstance(self.instrument, Instrument):
+            return self.instrument
+        setting = Setting(instrument=self.instrument, frequency=self.frequency, package=self.package)
+        part = split(self.histogram)[0] if is_mosaic(self.histogram) else self.histogram
+        return complete(setting, part, self.histogram).instrument.model_copy(update={"width_scale": 1.0})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -159,7 +159,7 @@ def measurements(algorithm: Any, snapshots: Mapping[str, Snapshot]) -> list[Meas
             measured.instrument.refuse_shut(measured.incident_energy)
         except Exp2SimError as error:
             raise _at(name, error) from error
-        data.append(Measurement(histogram, measured.instrument))
+        data.append(Measurement(histogram, setting.instrument, setting.frequency, setting.package))
     return data
 
 

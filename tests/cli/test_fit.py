@@ -56,7 +56,7 @@ def test_text_has_the_sentence_and_a_table(measured: Path, capsys: pytest.Captur
     [
         ("--fix J2", "fix J2 cannot be read."),
         ("--bounds J1=0.4", "bounds J1=0.4 cannot be read."),
-        ("--instrument LET --instrument MAPS", "There are 1 files and 2 instruments."),
+        ("--instrument LET --instrument MAPS", "There are 1 files and 2 values of --instrument."),
     ],
 )
 def test_wrong_options_are_named(

@@ -38,6 +38,20 @@ def assert_right(result: Fit, *, sd: float) -> None:
     assert model.sd["top"] < sd
 
 
+def test_the_spectrometer_is_that_of_the_data() -> None:
+    binning = Binning.regular(50.0, bins=(4, 4, 3), energy=(5.0, 30.0))
+    data = simulate(
+        MODEL, binning=binning, instrument="MERLIN", frequency=250.0, width_scale=1.2, grid=6, mask=None
+    )
+    told = Measurement(data).spectrometer()
+    # the width is what a fit looks for: 1 is what is computed for the setting
+    assert (told.name, told.frequency(50.0), told.width_scale) == ("MERLIN", 250.0, 1.0)
+    other = Measurement(data, "MARI", frequency=300.0).spectrometer()
+    assert (other.name, other.frequency(50.0)) == ("MARI", 300.0)
+    with pytest.raises(Exp2SimError, match="The instrument of the data is not known"):
+        Measurement(data.replace(metadata={})).spectrometer()
+
+
 def test_counts() -> None:
     mean = 3 * expected().intensity + 0.5
     counts = expected().replace(intensity=np.random.default_rng(0).poisson(mean).astype(float))

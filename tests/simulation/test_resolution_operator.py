@@ -149,6 +149,8 @@ def test_instrument_and_lattice_are_those_of_the_recipe() -> None:
     assert instrument.name == "MERLIN"
     assert lattice == pytest.approx((4.215, 4.215))
     built = description.model_copy(update={"recipe": {}})
-    assert where_measured(built) == (instrument, pytest.approx(lattice))
+    told, cell = where_measured(built)
+    assert told == instrument
+    assert cell == pytest.approx(lattice)
     with pytest.raises(Exp2SimError, match="does not tell its instrument and its lattice"):
         where_measured(built.model_copy(update={"lattice": {}}))

@@ -7,10 +7,11 @@ import pytest
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.simulation.banks import Bank
 from mantid_exp2sim.simulation.binning import Binning
 from mantid_exp2sim.simulation.constants import ENERGY_PER_K2
 from mantid_exp2sim.simulation.geometry import Geometry, not_covered
-from mantid_exp2sim.simulation.instrument import Bank, Instrument, load_instrument
+from mantid_exp2sim.simulation.instrument import Instrument, load_instrument
 from mantid_exp2sim.simulation.manganite_spectrum import solve_manganite
 from mantid_exp2sim.simulation.material import Lattice
 from mantid_exp2sim.simulation.measurement import simulate

@@ -504,21 +504,27 @@ def test_the_recipes_of_the_documentation_can_be_read(tmp_path: Path) -> None:
     from mantid_exp2sim.training.config import TranslatorConfig
 
     text = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
-    names, data, losses = [], {}, []
+    names, data, losses = [], [], []
     for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL):
         (tmp_path / "r.toml").write_text(block)
         if block.startswith("[data]"):
-            data = tomllib.loads(block)["data"]
+            data.append(tomllib.loads(block)["data"])
         elif block.startswith("[losses]"):
             losses.append(tomllib.loads(block)["losses"])
         else:
             names.append(read_recipe(tmp_path / "r.toml").name)
     assert names == ["my-material", "from-mantid", "from-nxspe"]
-    configs = [
-        TranslatorConfig.model_validate({"data": data, "losses": tables, "schedule": {"steps": 1}})
-        for tables in losses
-    ]
-    assert [config.losses.needs_pairs for config in configs] == [True, False]
-    measured = configs[0].data.measured
+    plain, under_conditions = (
+        [
+            TranslatorConfig.model_validate({"data": table, "losses": tables, "schedule": {"steps": 1}})
+            for tables in losses
+        ]
+        for table in data
+    )
+    assert [config.losses.needs_pairs for config in plain] == [True, False]
+    conditions = under_conditions[0].data.conditions
+    assert conditions is not None
+    assert conditions.debye_waller == (0.0, 0.02)
+    measured = plain[0].data.measured
     assert measured is not None
     assert measured.scale == "auto"

@@ -86,7 +86,7 @@ def fit(
     neither = leading.p_value < LEAST_P and leading.explained < LEAST_EXPLAINED
     reasons = [part.reason.astype(float) for source in sources for part in source.parts]
     bad = _histograms(sources, reasons, "why bins are not used", unit="number of the reason")
-    notes = (*_notes(sources), *_mode_notes(fits))
+    notes = (*_notes(sources), *_mode_notes(fits, options))
     best = None if neither else leading.name
     return Fit(fits, best, neither, bad, notes, time.monotonic() - start)
 
@@ -301,9 +301,14 @@ _SET_ASIDE = {
 }
 
 
-def _mode_notes(fits: dict[str, ModelFit]) -> list[str]:
+def _mode_notes(fits: dict[str, ModelFit], options: FitOptions) -> list[str]:
     notes = []
     for name, model in fits.items():
+        if options.samples and model.posterior.effective is None:
+            notes.append(
+                f"{name}: the draws miss the posterior; limits are of the Gaussian about the best mode. "
+                "Ask for more samples."
+            )
         if model.permutations:
             notes.append(f"{name}: {', '.join(model.permutations)} exchanged explains the data as well.")
         elif len(model.modes) > 1:

@@ -14,6 +14,9 @@ from mantid_exp2sim.histogram import Floats
 FREEDOM = 6
 """Degrees of freedom of Student's t."""
 
+ENOUGH = 200
+"""Draws of a Gaussian, of 4000, that show its spread."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Posterior:
@@ -51,15 +54,18 @@ def sample(objective: Objective, modes: tuple[Mode, ...], widening: float, tell:
     """Draw from the modes, and weigh by the posterior; its loss is divided by ``widening`` (1 or more).
 
     The evidence is that of N bins with variances ``widening`` times as large: the likelihood of wider
-    Gaussians is lower by N/2 ln ``widening``. So a model gains nothing by explaining less.
+    Gaussians is lower by N/2 ln ``widening``. So a model gains nothing by explaining less. Where too few
+    draws have any weight (constants at the edge of stability), their spread says nothing: the posterior is
+    then the Gaussian about the best mode.
     """
     options = objective.options
     rng = np.random.default_rng(options.seed)
     wider = 0.5 * np.log(widening) * sum(bins.index.size for bins in objective.bins)
     heights = np.array([_laplace(mode, widening) for mode in modes])
     shares = np.exp(heights - logsumexp(heights))
+    laplace = float(logsumexp(heights) - wider)
     if options.samples == 0:
-        return _gaussian(objective, modes[0], widening, float(logsumexp(heights) - wider), rng)
+        return _gaussian(objective, modes[0], widening, laplace, rng)
     proposals = [
         multivariate_t(mode.free, mode.covariance * widening, df=FREEDOM, allow_singular=True)
         for mode in modes
@@ -81,9 +87,12 @@ def sample(objective: Objective, modes: tuple[Mode, ...], widening: float, tell:
     best = min(losses.min(), modes[0].loss)
     log_weights = -(losses - best) / widening - log_proposal
     total = logsumexp(log_weights)
-    weights = np.exp(log_weights - total)
+    weights = np.exp(log_weights - total) if np.isfinite(total) else np.ones(1)
+    effective = float(1 / (weights**2).sum())
+    if effective < 2 * (draws.shape[1] + 1):
+        return _gaussian(objective, modes[0], widening, laplace, rng)
     log_evidence = float(total - np.log(len(draws)) - best / widening - wider)
-    return Posterior(draws, weights, log_evidence, float(1 / (weights**2).sum()))
+    return Posterior(draws, weights, log_evidence, effective)
 
 
 def _laplace(mode: Mode, widening: float) -> float:
@@ -98,5 +107,6 @@ def _gaussian(
     draws = rng.multivariate_normal(mode.free, mode.covariance * widening, 4000, method="eigh")
     low, high = objective.model.bounds.T
     inside = draws[((draws >= low) & (draws <= high)).all(axis=1)]
-    draws = inside if len(inside) else mode.free[None]
+    # a constant that the data say nothing about leaves few draws inside: its limits are then the bounds
+    draws = inside if len(inside) >= ENOUGH else np.clip(draws, low, high)
     return Posterior(draws, np.full(len(draws), 1 / len(draws)), log_evidence, None)

@@ -19,7 +19,7 @@ from scipy.stats import norm
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.fitting.options import Measurement
-from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram
+from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram, integrated_axes
 from mantid_exp2sim.mosaic import is_mosaic, picture_from_volumes, split
 from mantid_exp2sim.simulation.binning import Binning
 from mantid_exp2sim.simulation.instrument import Instrument
@@ -117,11 +117,7 @@ def _source(measurement: Measurement, counts: bool) -> Source:
 
 def _three_axes(histogram: Histogram) -> tuple[tuple[Axis, ...], tuple[int, ...]]:
     """All axes of the data, those that were integrated over as one bin each, and the order h, k, E."""
-    axes = list(histogram.axes)
-    entries = histogram.metadata.get("integrated")
-    for entry in entries if isinstance(entries, list) else ():
-        axis = Axis(str(entry["axis"]), np.array(entry["range"]), unit="", frame="Unknown frame")
-        axes += [axis] if axis.kind != "l" else []
+    axes = [*histogram.axes, *(axis for axis in integrated_axes(histogram) if axis.kind != "l")]
     energies = [i for i, axis in enumerate(axes) if axis.kind == "energy"]
     across = [i for i, axis in enumerate(axes) if axis.kind not in ("energy", "modQ", "l")]
     if len(energies) != 1 or len(across) != 2 or len(axes) != 3:

@@ -303,10 +303,11 @@ def _tell(algorithm: Any, result: Fit, data: Sequence[Measurement]) -> None:
     """Put what a repetition needs into the history (as properties), and the result into the log."""
     energies = [float(item.histogram.metadata["incident_energy"]) for item in data]
     algorithm.setProperty("IncidentEnergies", mdproperties.format_numbers(energies))
-    frequencies = [item.spectrometer().frequency(ei) for item, ei in zip(data, energies, strict=True)]
+    spectrometers = [item.spectrometer() for item in data]
+    frequencies = [item.frequency(ei) for item, ei in zip(spectrometers, energies, strict=True)]
     algorithm.setProperty("ChopperFrequencies", mdproperties.format_numbers(frequencies))
     if not algorithm.getProperty("Instrument").value:
-        algorithm.setProperty("Instrument", [item.spectrometer().name for item in data])
+        algorithm.setProperty("Instrument", [item.name for item in spectrometers])
     log = algorithm.log()
     (log.warning if result.neither else log.notice)(result.sentence)
     for note in result.notes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from typing import Any
 
 import pytest
@@ -11,6 +9,7 @@ from mantid.api import AlgorithmManager, AlgorithmObserver
 
 from mantid_exp2sim.mantid import algorithm as mdalgorithm
 from mantid_exp2sim.mantid import workspace as mdworkspace
+from tests.helpers.stuck import Stuck, assert_cancel_ends
 
 NAMES = ("DeconvolveMD", "ConvolveMD")
 TENTHS = [number / 10 for number in range(10)]
@@ -120,32 +119,12 @@ def test_cancel_stops_within_a_second_also_where_a_step_takes_longer(
     api: Any, make: Any, state: Any, slow: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = state(make("hke"))
-    started, go_on = threading.Event(), threading.Event()
-
-    def stuck(*arguments: Any, **keywords: Any) -> None:
-        started.set()
-        go_on.wait(10)
-        raise AssertionError("this run was cancelled")
-
+    stuck = Stuck()
     if slow == "a tile":
         monkeypatch.setattr("mantid_exp2sim.networks.generator.Generator.infer", stuck)
     else:
         monkeypatch.setattr("mantid_exp2sim.application.model.load_model", stuck)
-    algorithm = prepared("DeconvolveMD", "ws")
-    asked = []
-
-    def cancel() -> None:
-        started.wait(10)
-        asked.append(time.perf_counter())
-        algorithm.cancel()
-
-    threading.Thread(target=cancel).start()
-    try:
-        with pytest.raises((KeyboardInterrupt, RuntimeError)):
-            algorithm.execute()
-        assert time.perf_counter() - asked[0] < 1.0
-    finally:
-        go_on.set()
+    assert_cancel_ends(prepared("DeconvolveMD", "ws"), stuck)
     assert state(api.mtd["ws"]) == before
     assert list(api.mtd.getObjectNames()) == ["ws"]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ from mantid.api import AlgorithmManager
 import mantid_exp2sim
 from mantid_exp2sim import Binning, FitOptions, Measurement, simulate
 from mantid_exp2sim.mantid import workspace as mdworkspace
+from tests.helpers.stuck import Stuck, assert_cancel_ends
 
 ENERGY = 14.0
 QUICK: dict[str, Any] = {"SpinWaveModel": "rb2mnf4", "Instrument": "MERLIN", "Starts": 1, "Grid": 8}
@@ -184,30 +183,12 @@ def test_a_cancel_ends_the_fit_and_leaves_nothing(
     api: Any, measured: Any, state: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = state(measured())
-    started, go_on = threading.Event(), threading.Event()
-
-    def stuck(*arguments: Any, **keywords: Any) -> None:
-        started.set()
-        go_on.wait(10)
-
+    stuck = Stuck()
     monkeypatch.setattr("mantid_exp2sim.fitting.model.solve", stuck)
     algorithm = AlgorithmManager.create("FitSpinWavesMD")
     algorithm.setRethrows(True)
     for key, value in {"InputWorkspace": "ws", "OutputWorkspace": "fit", **QUICK}.items():
         algorithm.setProperty(key, value)
-    asked = []
-
-    def cancel() -> None:
-        started.wait(10)
-        asked.append(time.perf_counter())
-        algorithm.cancel()
-
-    threading.Thread(target=cancel).start()
-    try:
-        with pytest.raises((KeyboardInterrupt, RuntimeError)):
-            algorithm.execute()
-        assert time.perf_counter() - asked[0] < 1.0
-    finally:
-        go_on.set()
+    assert_cancel_ends(algorithm, stuck)
     assert state(api.mtd["ws"]) == before
     assert list(api.mtd.getObjectNames()) == ["ws"]

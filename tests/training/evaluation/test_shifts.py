@@ -56,7 +56,7 @@ def test_a_model_that_does_nothing_keeps_what_the_shift_adds(plain: Bundle) -> N
     assert list(figures) == [name for name in SHIFTS if name in names]
     usual, clean = figures["as in training"], figures["perfect simulation"]
     assert 0.05 < clean["error"] < usual["error"] < figures["phonons 30 %"]["error"]
-    assert figures["intensity × 10"]["error"] == pytest.approx(usual["error"], rel=1e-4)
+    assert figures["intensity × 10"]["error"] == pytest.approx(usual["error"], rel=1e-3)
     assert figures["background alone"]["error"] is None
     for each in figures.values():
         assert each["kept"] == pytest.approx(1, abs=1e-3)

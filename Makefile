@@ -8,12 +8,14 @@ STAMP := $(VENV)/.installed
 TYPES := build/types
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help env demo test lint laid-out types bench fuzz model model-fine tutorial clean
+.PHONY: help env demo test test-minimum lint laid-out types package bench fuzz model model-fine tutorial clean
 
 help:
 	@echo 'make env    the virtual environment $(VENV)'
 	@echo 'make demo   simulate a measurement, deconvolve and classify it, draw before / after / truth'
 	@echo 'make test   style, types, tests and doctests'
+	@echo 'make test-minimum  a part of the tests with the oldest libraries that are allowed'
+	@echo 'make package  wheel and sdist in dist/, checked, and used in an empty environment'
 	@echo 'make bench  one table of timings and memory; the figures of the simulator'
 	@echo 'make fuzz   10 000 damaged files for each reader, and hostile models'
 	@echo 'make model  simulate, train and evaluate the shipped model anew (hours on two cores; restart it at will)'
@@ -54,6 +56,27 @@ types: env laid-out
 	MYPYPATH=$(TYPES) $(BIN)/mypy -p mantid_exp2sim
 	MYPYPATH=$(TYPES) $(BIN)/mypy algorithms/*.py
 	MYPYPATH=$(TYPES):. $(BIN)/mypy tests
+
+# The lower bounds of pyproject.toml, in an environment of their own; what old libraries warn of is their matter.
+MINIMUM := build/minimum
+MINIMUM_TESTS := tests/histogram tests/io tests/storage tests/networks tests/inference tests/domain tests/model
+$(MINIMUM)/.installed: pyproject.toml constraints-min.txt
+	test -x $(MINIMUM)/bin/python || $(PYTHON) -m venv $(MINIMUM)
+	$(MINIMUM)/bin/python -m pip install --quiet -e . pytest hypothesis -c constraints-min.txt
+	touch $@
+
+test-minimum: $(MINIMUM)/.installed
+	$(MINIMUM)/bin/python -m pytest -W default $(MINIMUM_TESTS)
+
+# The wheel is built from the sdist, so that both are whole.
+package: env
+	$(BIN)/python -m pip install --quiet -e '.[package]' -c constraints.txt
+	rm -rf dist build/lib
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python -m tests.package.try_wheel dist/*.whl '$(TORCH)'
+	sha256sum dist/*
+	du -h dist/*
 
 bench: env
 	$(BIN)/python benchmarks/run_all.py

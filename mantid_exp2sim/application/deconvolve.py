@@ -15,6 +15,7 @@ from mantid_exp2sim.application.known_resolution import (
 )
 from mantid_exp2sim.application.model import load_model
 from mantid_exp2sim.application.separation import separate_network
+from mantid_exp2sim.application.universal import deconvolve_any
 from mantid_exp2sim.domain.check import check_domain
 from mantid_exp2sim.errors import Exp2SimError, OptionError
 from mantid_exp2sim.histogram import Histogram
@@ -27,12 +28,13 @@ if TYPE_CHECKING:
     from mantid_exp2sim.application.known_resolution import Progress
     from mantid_exp2sim.model.card import Direction
 
-Method = Literal["network", "richardson-lucy", "resolution", "auto"]
+Method = Literal["network", "chopper-any", "richardson-lucy", "resolution", "auto"]
 METHODS: dict[str, tuple[Method, ...]] = {
-    "deconvolve": ("network", "richardson-lucy", "auto"),
+    "deconvolve": ("network", "chopper-any", "richardson-lucy", "auto"),
     "convolve": ("network", "resolution", "auto"),
 }
-"""By the direction; "richardson-lucy" and "resolution" need no model."""
+"""By the direction; "richardson-lucy" and "resolution" need no model. Those but "network" and "auto" need to
+know the instrument."""
 
 
 def deconvolve(
@@ -49,11 +51,12 @@ def deconvolve(
     histogram
         Any axes: energy transfer, |Q| or directions in reciprocal space, or the published mosaic.
     method
-        "network": a trained model, for data like those it was trained on. "richardson-lucy": the known
-        resolution, for any data. "auto": the network where it takes the data and calls them trustworthy,
-        else the other.
+        "network": a trained model, for data like those it was trained on. "chopper-any": the network for any
+        material, with the known resolution; where it does not explain the data, Richardson–Lucy.
+        "richardson-lucy": that, for any data. "auto": the model where it takes the data and calls them
+        trustworthy, else "chopper-any", or Richardson–Lucy where a model is named or there is no torch.
     model
-        Name or folder of the model; by default the shipped one.
+        Name or folder of the model, by default the shipped one; "chopper-any" is that method.
     options
         Fields of `simulation.setting.Setting` (``instrument``, ``incident_energy``, ``lattice`` …), of
         `application.known_resolution.ClassicalOptions` (``background`` …) and, for the network, of
@@ -121,6 +124,8 @@ def _run(
     *,
     separated: bool = False,
 ) -> Translation:
+    if model == "chopper-any" and method == "network":
+        method, model = "chopper-any", None
     check_method(direction, method)
     progress = options.pop("progress", None)
     setting, classical, translation = (
@@ -143,7 +148,7 @@ def _run(
         return separate_network(chosen, prepared, sharp, Setting(**setting)) if separated else sharp
     return by_resolution(
         direction, histogram, Setting(**setting), ClassicalOptions(**classical),
-        note=note, separated=separated, progress=progress,
+        method=method, note=note, separated=separated, progress=progress,
     )  # fmt: skip
 
 
@@ -166,20 +171,25 @@ def choose(
     model: str | os.PathLike[str] | None,
     options: TranslationOptions,
 ) -> tuple[Method, str]:
-    """Choose the network where it takes the data and calls them trustworthy, else the known resolution.
+    """Choose the model where it takes the data and calls them trustworthy, else what knows the resolution.
 
-    Returns the method, and why it is not the network.
+    Returns the method, and why it is not the model.
     """
     if importlib.util.find_spec("torch") is None:
-        return METHODS[direction][1], "torch is not installed"
+        return METHODS[direction][-2], "torch is not installed"
     try:
         prepared = load_model(model or DEFAULT_MODEL).prepare(histogram, options)
         report = check_domain(prepared, direction)
     except Exp2SimError as error:
-        return METHODS[direction][1], f"the model does not take the data: {error.summary}"
+        return _other(direction, model), f"the model does not take the data: {error.summary}"
     if report.verdict == "trustworthy":
         return "network", ""
-    return METHODS[direction][1], report.words()
+    return _other(direction, model), report.words()
+
+
+def _other(direction: Direction, model: str | os.PathLike[str] | None) -> Method:
+    """The method where the model does not serve: Richardson–Lucy if the user named a model."""
+    return METHODS[direction][-2] if model is not None else METHODS[direction][1]
 
 
 def by_resolution(
@@ -188,13 +198,16 @@ def by_resolution(
     setting: Setting,
     options: ClassicalOptions,
     *,
+    method: Method = "richardson-lucy",
     note: str = "",
     separated: bool = False,
     progress: Progress | None = None,
 ) -> Translation:
-    """Deconvolve or convolve by the known resolution; ``note`` says why it is not the network."""
+    """Deconvolve or convolve by a method that knows the resolution; ``note`` says why it is not the model."""
     if direction == "convolve":
         result = Translation(convolve_known(histogram, setting, progress=progress))
+    elif method == "chopper-any":
+        result = deconvolve_any(histogram, setting, options, split=separated, progress=progress)
     elif separated:
         result = separate_known(histogram, setting, options, progress=progress)
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -85,7 +85,7 @@ def deconvolve_known(
     Exp2SimError
         If the instrument, the incident energy or the lattice is not known, or an axis has no resolution.
     """
-    return _deconvolved(histogram, setting, options or ClassicalOptions(), progress)[0]
+    return deconvolve_volumes(histogram, setting, options or ClassicalOptions(), progress)[0]
 
 
 def separate_known(
@@ -101,7 +101,11 @@ def separate_known(
     spectrum with the resolution.
     """
     options = options or ClassicalOptions()
-    sharp, parts = _deconvolved(histogram, setting, options, progress, residual=True)
+    return separated(histogram, *deconvolve_volumes(histogram, setting, options, progress, residual=True))
+
+
+def separated(histogram: Histogram, sharp: Histogram, parts: Sequence[Part]) -> Translation:
+    """Put what `deconvolve_volumes` made of a histogram together with what was taken out."""
     removed, residual = (
         _whole(histogram, [getattr(part, name) for part in parts]).intensity
         for name in ("removed", "residual")
@@ -109,9 +113,13 @@ def separate_known(
     return with_parts(Translation(sharp), histogram, removed, residual, "the known resolution")
 
 
+Solve = Callable[[Histogram, Measured, ClassicalOptions, int, bool], "Part"]
+"""What deconvolves one volume: its setting, the options, its number, whether the residual is asked for."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class _Part:
-    """What was made of one volume; ``residual`` where it was asked for."""
+class Part:
+    """What was made of one volume; ``residual`` where it was asked for, ``told`` for the history."""
 
     sharp: Histogram
     removed: Histogram
@@ -119,24 +127,32 @@ class _Part:
     told: dict[str, Any]
 
 
-def _deconvolved(
+def deconvolve_volumes(
     histogram: Histogram,
     setting: Setting,
     options: ClassicalOptions,
     progress: Progress | None,
     *,
     residual: bool = False,
-) -> tuple[Histogram, list[_Part]]:
+    solve: Solve | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> tuple[Histogram, list[Part]]:
+    """Deconvolve the volumes of a histogram, each by ``solve`` (default `deconvolve_volume`).
+
+    ``about`` goes into the history. Returns the whole and its parts.
+    """
+    solve = solve or deconvolve_volume
     volumes, parts = _volumes(histogram), []
     settings = [complete(setting, volume, histogram) for volume in volumes]
     for number, (volume, measured) in enumerate(zip(volumes, settings, strict=True)):
         if progress is not None:
             progress(number, len(volumes), f"deconvolve: {number + 1} of {len(volumes)}")
-        parts.append(_deconvolve_volume(volume, measured, options, number, residual=residual))
+        parts.append(solve(volume, measured, options, number, residual))
     if progress is not None:
         progress(len(volumes), len(volumes), "done")
     step = {
-        "method": "richardson-lucy",
+        "method": " and ".join(sorted({part.told.get("method", "richardson-lucy") for part in parts})),
+        **(about or {}),
         **_about(settings, volumes),
         "seed": options.seed,
         "replicas": options.replicas if options.uncertainty else 0,
@@ -212,14 +228,15 @@ def _about(settings: Sequence[Measured], volumes: Sequence[Histogram]) -> dict[s
     return {**told[0], **{key: [part[key] for part in told] for key in ("incident_energy", "frequency")}}
 
 
-def _deconvolve_volume(
-    volume: Histogram, measured: Measured, options: ClassicalOptions, number: int, *, residual: bool
-) -> _Part:
+def deconvolve_volume(
+    volume: Histogram, measured: Measured, options: ClassicalOptions, number: int, residual: bool
+) -> Part:
+    """Deconvolve one volume, the ``number``-th, by Richardson–Lucy."""
     if volume.mask.all():
-        return _Part(volume, volume, volume, {"warnings": []})
+        return Part(volume, volume, volume, {"warnings": []})
     blur = resolution_on(volume, measured).on(volume.mask)
     variance, source = noise_of(volume, blur)
-    background = _background(volume, blur, options.background)
+    background = background_of(volume, blur, options.background)
     values = np.where(volume.mask, 0.0, volume.intensity - background)
     outcome = richardson_lucy(
         blur, values, variance,
@@ -243,7 +260,7 @@ def _deconvolve_volume(
     removed, rest = (
         volume.replace(intensity=np.where(volume.mask, np.nan, part)) for part in (background, left)
     )
-    return _Part(sharp, removed, rest, told)
+    return Part(sharp, removed, rest, told)
 
 
 def _warnings(outcome: Deconvolved, where: str) -> list[str]:
@@ -256,8 +273,8 @@ def _warnings(outcome: Deconvolved, where: str) -> list[str]:
     return texts
 
 
-def _background(volume: Histogram, blur: MeasuredBlur, kind: Background) -> Floats:
-    """A low quantile of the local means: of all bins, or at each energy transfer, smoothed over five."""
+def background_of(volume: Histogram, blur: MeasuredBlur, kind: Background) -> Floats:
+    """Return a low quantile of the local means: of all bins, or at each energy, smoothed over five."""
     if kind == "none":
         return np.zeros(volume.shape)
     mean = np.where(volume.mask, np.nan, blur.blur(np.where(volume.mask, 0.0, volume.intensity)))

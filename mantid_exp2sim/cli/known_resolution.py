@@ -17,6 +17,7 @@ from mantid_exp2sim.cli.parts import about_parts, is_separated, parts_text, sett
 from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
+    from mantid_exp2sim.application.deconvolve import Method
     from mantid_exp2sim.histogram import Histogram
     from mantid_exp2sim.inference.options import TranslationOptions
 
@@ -36,13 +37,14 @@ def run(args: argparse.Namespace, options: TranslationOptions) -> int:
             fix="Leave it out, or say --method network.",
         )
     before = read(args.input, args)
-    method, note = args.method, ""
+    method: Method = args.method or "auto"
+    note = ""
     if method == "auto":
         from mantid_exp2sim.application.deconvolve import choose
 
         method, note = choose(args.command, before, args.model, options)
-        if method == "network":
-            args.method = method
+        if method == "network" or (args.method is None and not _is_known(args, before)):
+            args.method = "network"
             return int(args.run(args))
         complain(f"note: {method}, not the network: {note}")
     classical = ClassicalOptions(
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace, options: TranslationOptions) -> int:
     with progress_bar(args) as progress:
         translation = by_resolution(
             args.command, before, setting_of(args), classical,
-            note=note, separated=is_separated(args), progress=progress,
+            method=method, note=note, separated=is_separated(args), progress=progress,
         )  # fmt: skip
     with ExitStack() as stack:
         translation = write_separated(args, translation)
@@ -67,6 +69,17 @@ def run(args: argparse.Namespace, options: TranslationOptions) -> int:
     said |= about_parts(args, translation, lost)
     emit(args, said, _text(said))
     return 0
+
+
+def _is_known(args: argparse.Namespace, histogram: Histogram) -> bool:
+    """Whether the resolution of the data is known."""
+    from mantid_exp2sim.application.known_resolution import check_known
+
+    try:
+        check_known(histogram, setting_of(args))
+    except Exp2SimError:
+        return False
+    return True
 
 
 def _report(args: argparse.Namespace, before: Histogram, after: Histogram, seconds: float) -> dict[str, Any]:
@@ -100,7 +113,7 @@ def _text(report: dict[str, Any]) -> str:
         _setting_text(options),
     ]
     for told in options.get("volumes", []):
-        if "iterations" in told:
+        if "unexplained" in told:
             lines.append(_volume_text(told))
     lines += parts_text(report)
     if report["plot"]:
@@ -126,11 +139,9 @@ def _setting_text(options: dict[str, Any]) -> str:
 
 
 def _volume_text(told: dict[str, Any]) -> str:
-    chi = "" if told["chi_squared"] is None else f", χ² {told['chi_squared']:.2f} a bin"
+    chi = "" if told.get("chi_squared") is None else f", χ² {told['chi_squared']:.2f} a bin"
     background = (
         f", background of {told['background_mean']:.3g} a bin removed" if told["background_total"] else ""
     )
-    return (
-        f"{told['iterations']} iterations ({told['stop']}; noise from {told['noise']}){chi}, "
-        f"{100 * told['unexplained']:.1f} % unexplained{background}"
-    )
+    way = f"{told['iterations']} iterations ({told['stop']}; " if "iterations" in told else "the network ("
+    return f"{way}noise from {told['noise']}){chi}, {100 * told['unexplained']:.1f} % unexplained{background}"

@@ -145,7 +145,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 def add_method_options(parser: argparse.ArgumentParser, direction: str) -> None:
     """Add the choice between a network and the known resolution, and what the latter needs to know."""
     methods = {
-        "deconvolve": ("network", "richardson-lucy", "auto"),
+        "deconvolve": ("network", "chopper-any", "richardson-lucy", "auto"),
         "convolve": ("network", "resolution", "auto"),
     }
     group = parser.add_argument_group(
@@ -154,9 +154,9 @@ def add_method_options(parser: argparse.ArgumentParser, direction: str) -> None:
     group.add_argument(
         "--method",
         choices=methods[direction],
-        default="network",
-        help=f"a trained network (default), {methods[direction][1]} (the known resolution), or auto: the "
-        "network where the data are in its domain, else the other",
+        help=f"the model's network; {' or '.join(methods[direction][1:-1])}, with the known resolution; or "
+        "auto: the network where the data are in its domain, else one of the others "
+        + ("(default; network if a model is named)" if direction == "deconvolve" else "(default: network)"),
     )
     group.add_argument("--instrument", metavar="NAME|TOML", help="of the data (`exp2sim resolution --help`)")
     group.add_argument("--frequency", type=float, metavar="HZ", help="of the chopper")

@@ -26,6 +26,7 @@ from mantid_exp2sim.cli.options import (
 from mantid_exp2sim.cli.output import complain, emit, progress_bar
 from mantid_exp2sim.cli.parts import about_parts, is_separated, parts_text, setting_of, write_separated
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.model.registry import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from mantid_exp2sim.inference.options import TranslationOptions
@@ -98,7 +99,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         parser.add_argument(
             "--force", action="store_true", help="also where the data are outside the model's domain"
         )
-        parser.set_defaults(run=_translate, command=name)
+        parser.set_defaults(run=_translate, command=name, model=None)
     parser = add_command(subparsers, "classify", "say which spin-wave model a spectrum shows", _CLASSIFY)
     parser.add_argument("input", metavar="IN", help="file to read")
     add_classifier_options(parser)
@@ -110,7 +111,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _translate(args: argparse.Namespace) -> int:
     options = _checked(args)
-    if args.method != "network":
+    if _asked_method(args) != "network":
         from mantid_exp2sim.cli.known_resolution import run
 
         return run(args, options)
@@ -121,7 +122,7 @@ def _translate(args: argparse.Namespace) -> int:
     from mantid_exp2sim.io import save
 
     start = perf_counter()
-    model = load_model(args.model)
+    model = load_model(args.model or DEFAULT_MODEL)
     prepared = model.prepare(read(args.input, args), options)
     report = require_domain(prepared, args.command)
     if report.verdict != "trustworthy":
@@ -144,6 +145,14 @@ def _translate(args: argparse.Namespace) -> int:
     said |= about_parts(args, translation, lost)
     emit(args, said, _translated_text(said))
     return 0
+
+
+def _asked_method(args: argparse.Namespace) -> str:
+    """The method; where none is named, auto for a deconvolution without options of a model."""
+    if args.method is not None:
+        return str(args.method)
+    of_model = args.model is not None or args.force or args.uncertainty_out is not None
+    return "network" if of_model or args.command == "convolve" else "auto"
 
 
 def _checked(args: argparse.Namespace) -> TranslationOptions:

@@ -30,6 +30,8 @@ FILLED = 0.65
 """Share of a bin, along each axis, over which its content is spread before it is blurred.
 
 What a bin holds lies somewhere inside it: spread over all of it, a narrow line would be blurred twice."""
+FWHM = float(np.sqrt(8 * np.log(2)))
+"""Of a Gaussian, in standard deviations."""
 NODES = 9
 """Along each axis of equal bins."""
 REACH = 3.7
@@ -142,6 +144,25 @@ def local_blur(edges: Sequence[Floats], covariances: Covariances, *, filled: flo
     _refuse_large(8 * len(weights) * int(np.prod(shape)))
     at_bins = _interpolated(np.moveaxis(weights, 0, -1).astype(np.float32), lines)
     return LocalBlur(shape, _matrix(np.array(offsets)[needed], at_bins))
+
+
+def local_widths(edges: Sequence[Floats], covariances: Covariances) -> Singles:
+    """Compute the FWHM of the resolution in bins along each axis, float32 (d, n0, n1, …); as `local_blur`.
+
+    >>> variance = lambda centres: np.full((*centres[0].shape, 1, 1), 4.0)
+    >>> local_widths([np.arange(4.0)], variance).astype(float).round(2).tolist()
+    [[4.71, 4.71, 4.71]]
+    """
+    lines = [_Line.of(edge) for edge in edges]
+    variances = np.einsum("...ii->...i", covariances([line.nodes for line in lines]))
+    sigmas = _interpolated(np.sqrt(np.maximum(variances, 0)).astype(np.float32), lines)
+    widths = [
+        np.diff(line.edges).reshape([-1 if i == axis else 1 for i in range(len(lines))])
+        for axis, line in enumerate(lines)
+    ]
+    return np.stack([FWHM * sigmas[..., axis] / width for axis, width in enumerate(widths)]).astype(
+        np.float32
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

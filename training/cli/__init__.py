@@ -30,6 +30,7 @@ def register(subparsers: Subparsers) -> None:
     from mantid_exp2sim.training.cli.assess import register_bundle, register_domain, register_evaluate
     from mantid_exp2sim.training.cli.calibrate import register as register_calibrate
     from mantid_exp2sim.training.cli.data import register_data
+    from mantid_exp2sim.training.cli.deconvolver import register as register_deconvolver
     from mantid_exp2sim.training.cli.demo import register as register_demo
     from mantid_exp2sim.training.cli.simulate import register_simulate
 
@@ -38,6 +39,7 @@ def register(subparsers: Subparsers) -> None:
     register_simulate(subparsers)
     register_data(subparsers)
     register_train(subparsers)
+    register_deconvolver(subparsers)
     register_bundle(subparsers)
     register_calibrate(subparsers)
     register_evaluate(subparsers)

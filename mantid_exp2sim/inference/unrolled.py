@@ -1,0 +1,184 @@
+"""The trained deconvolver for any material: reading it, and one volume through it.
+
+A model is a folder with ``deconvolver.json``, the card, and ``network.safetensors``, the weights. Cards are
+checked and bounded, and the weights are those whose SHA-256 the card tells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.inference.bins import ArrangedBlur
+from mantid_exp2sim.inference.noise_replicas import noise_key, standard_normal_pair
+from mantid_exp2sim.inference.richardson_lucy import positive
+from mantid_exp2sim.model.registry import shipped_models_folder
+from mantid_exp2sim.networks.unrolled import NetworkSettings, Problem, Unrolled, pose
+from mantid_exp2sim.simulation.local_blur import Singles
+from mantid_exp2sim.storage.toml import validation_summary
+
+UNIVERSAL = "chopper-any"
+"""Name of the shipped deconvolver."""
+CARD, WEIGHTS = "deconvolver.json", "network.safetensors"
+MAX_CARD_BYTES, MAX_WEIGHT_BYTES = 2**20, 10 * 2**20
+REPLICAS = 4
+"""Of the data with more noise, for the variance; it is averaged over the resolution."""
+
+
+class DeconvolverCard(BaseModel):
+    """What is known of a trained deconvolver."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format: Annotated[int, Field(ge=1, le=1)] = 1
+    name: str = Field(min_length=1, max_length=64)
+    version: str = Field(max_length=40)
+    description: str = Field(max_length=2000)
+    licence: str = Field(default="GPL-3.0-or-later", max_length=100)
+    network: NetworkSettings
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    training: dict[str, JsonValue] = {}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deconvolver:
+    """A trained deconvolver. Opened by `open_deconvolver`."""
+
+    card: DeconvolverCard
+    network: Unrolled
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sharpened:
+    """What the network made of one volume, (n, m, l): 0 where not measured.
+
+    ``unexplained`` is the norm of the data less the sharp spectrum with the resolution and the background,
+    beyond the noise, over the norm of the data.
+    """
+
+    intensity: Floats
+    background: Floats
+    variance: Floats
+    unexplained: float
+
+
+def open_deconvolver(folder: Path | None = None) -> Deconvolver:
+    """Open the deconvolver in a folder, by default the shipped one.
+
+    Raises
+    ------
+    Exp2SimError
+        If there is none, or it is damaged.
+    """
+    return _opened(shipped_models_folder() / UNIVERSAL if folder is None else folder)
+
+
+@lru_cache(maxsize=2)
+def _opened(folder: Path) -> Deconvolver:
+    from safetensors.torch import load
+
+    try:
+        card = DeconvolverCard.model_validate_json(_bounded(folder / CARD, MAX_CARD_BYTES))
+        data = _bounded(folder / WEIGHTS, MAX_WEIGHT_BYTES)
+        if hashlib.sha256(data).hexdigest() != card.sha256:
+            raise ValueError("the weights are not those of the card")
+        network = Unrolled(card.network)
+        network.load_state_dict(load(data))
+    except ValidationError as error:
+        raise _damaged(folder, validation_summary(error)) from error
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise _damaged(folder, str(error)) from error
+    return Deconvolver(card, network.eval())
+
+
+def _bounded(path: Path, most: int) -> bytes:
+    if path.stat().st_size > most:
+        raise ValueError(f"{path.name} has more than {most} bytes")
+    return path.read_bytes()
+
+
+def _damaged(folder: Path, reason: str) -> Exp2SimError:
+    return Exp2SimError(
+        f"The deconvolver in {folder} cannot be used.",
+        reason=f"{reason}.",
+        fix="Install the package again, or train one (`exp2sim train-deconvolver`).",
+    )
+
+
+def save_deconvolver(folder: Path, network: Unrolled, **about: Any) -> Path:
+    """Write a deconvolver; ``about`` are fields of its card."""
+    from safetensors.torch import save
+
+    from mantid_exp2sim.storage.atomic import atomic_path
+
+    data = save({name: tensor.contiguous() for name, tensor in network.state_dict().items()})
+    card = DeconvolverCard(network=network.settings, sha256=hashlib.sha256(data).hexdigest(), **about)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(card.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+    for name, content in ((WEIGHTS, data), (CARD, text.encode())):
+        with atomic_path(folder / name) as temporary:
+            temporary.write_bytes(content)
+    _opened.cache_clear()
+    return folder
+
+
+def sharpen(
+    deconvolver: Deconvolver,
+    blur: ArrangedBlur,
+    y: Singles,
+    variance: Singles,
+    *,
+    replicas: int = 0,
+    seed: int = 0,
+) -> Sharpened:
+    """Deconvolve one volume.
+
+    Parameters
+    ----------
+    y, variance
+        (n, m, l), 0 where not measured; the variance of the noise, 0 for none.
+    replicas
+        Deconvolutions of data with more noise, at least 2, for the variance of the result; 0: it is 0.
+    seed
+        Of this noise.
+    """
+    x, background, problem = _through(deconvolver, blur, y, variance)
+    seen = blur.blur(x) + background
+    left = float(np.square((y - seen) * blur.measured, dtype=np.float64).sum())
+    size = float(np.square(y, dtype=np.float64).sum())
+    beyond = max(left - float(variance.sum(dtype=np.float64)), 0.0)
+    spread = np.zeros(x.shape)
+    if replicas and variance.any():
+        numbers = np.arange(x.size, dtype=np.uint64).reshape(x.shape)
+        for pair in range(0, replicas, 2):
+            for field in standard_normal_pair([noise_key(seed, pair, 0)], numbers)[: replicas - pair]:
+                noisy = (y + np.sqrt(variance) * field[0]).astype(np.float32)
+                other = _through(deconvolver, blur, noisy, variance, scale=problem.scale)[0]
+                spread += (other.astype(np.float64) - x) ** 2
+        spread = np.maximum(blur.blur(spread / replicas), 0).astype(np.float64)
+    return Sharpened(
+        x.astype(np.float64), background.astype(np.float64), spread,
+        float(np.sqrt(beyond / size)) if size else 0.0,
+    )  # fmt: skip
+
+
+def _through(
+    deconvolver: Deconvolver, blur: ArrangedBlur, y: Singles, variance: Singles, scale: float | None = None
+) -> tuple[Singles, Singles, Problem]:
+    layout = blur.layout
+    counts = layout.arranged(positive(blur.inner, layout.restored(y)))
+    problem = pose(blur, y, counts, variance, layout.widths, layout.shape, scale=scale)
+    with torch.inference_mode():
+        x, background = deconvolver.network(problem)[-1]
+    factor = np.float32(problem.scale)
+    return x.numpy() * factor, background.numpy() * factor, problem

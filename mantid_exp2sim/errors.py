@@ -5,7 +5,7 @@ Bad input of any kind raises `Exp2SimError`: what went wrong, why, and the fix, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 
@@ -107,6 +107,20 @@ class OutsideDomainError(Exp2SimError):
     ) -> None:
         super().__init__(summary, reason=reason, fix=fix)
         self.p_value, self.score, self.limit = p_value, score, limit
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return a question about the nearest of the names that there are; empty where none is near.
+
+    >>> did_you_mean("deconvolv", ["convolve", "deconvolve"])
+    "Did you mean 'deconvolve'? "
+    >>> did_you_mean("fit", ["plot"])
+    ''
+    """
+    from difflib import get_close_matches
+
+    nearest = get_close_matches(name, list(names), n=1)
+    return f"Did you mean {nearest[0]!r}? " if nearest else ""
 
 
 def require(value: object, kinds: type | tuple[type, ...], takes: str, *, fix: str) -> None:

@@ -22,6 +22,8 @@ Kind = Literal["convolved", "integrated", "centre"]
 Symmetry = Literal["h", "k", "swap"]
 PatchSize = Annotated[int, Field(ge=1, le=10_000)]
 Weight = Annotated[float, Field(gt=0)]
+RECIPES = Path(__file__).parent / "recipes"
+"""Where the recipes lie that come with the package."""
 SEEDS = 2**32
 """Seeds are smaller than this."""
 
@@ -379,9 +381,8 @@ def read_recipe(path: Path, *, seed: int | None = None) -> tuple[Config, ...]:
             stages.append(merge_tables(stages[-1], change))
         return {"stages": stages}
 
-    return read_toml(
-        path, Recipe, what="recipe", fix="Settings are described in training/config.py.", prepare=expand
-    ).stages
+    fix, shipped = "Settings are described in training/config.py.", RECIPES.glob("*.toml")
+    return read_toml(path, Recipe, what="recipe", fix=fix, prepare=expand, shipped=shipped).stages
 
 
 def merge_tables(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

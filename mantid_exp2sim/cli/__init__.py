@@ -21,6 +21,7 @@ from typing import Any
 
 from mantid_exp2sim import __version__
 from mantid_exp2sim.cli.output import complain, forget_stdout, replace_what_cannot_be_encoded, say
+from mantid_exp2sim.cli.parser import CommandParser, UsageError
 from mantid_exp2sim.errors import Cancelled, Exp2SimError
 
 COMMANDS = (
@@ -56,21 +57,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     0
     """
     replace_what_cannot_be_encoded()
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    args = argparse.Namespace(json="--json" in arguments)  # until it is read
     try:
-        args = build_parser().parse_args(argv)
-    except SystemExit as stop:  # argparse has printed its message or help
+        args = build_parser().parse_args(arguments)
+    except SystemExit as stop:  # argparse has printed its help
         return _printed(int(stop.code or 0))
+    except UsageError as error:
+        print(error.usage, end="", file=sys.stderr)
+        return _failed(args, error)
     try:
         with _terminable():
             return _printed(int(args.run(args)))
     except Terminated:
-        print("stopped by SIGTERM; nothing is half-written", file=sys.stderr)
-        return TERMINATED
+        return _stopped(args, "stopped by SIGTERM; nothing is half-written", TERMINATED)
     except Exp2SimError as error:
         return _failed(args, error)
     except (KeyboardInterrupt, Cancelled):
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return _stopped(args, "interrupted", INTERRUPTED)
     except BrokenPipeError:
         forget_stdout()
         return 0
@@ -126,15 +130,26 @@ def _printed(status: int) -> int:
 
 def _failed(args: argparse.Namespace, error: Exp2SimError) -> int:
     complain(f"error: {error}")
+    _say_error(args, error)
+    return BAD_INPUT
+
+
+def _stopped(args: argparse.Namespace, message: str, status: int) -> int:
+    print(message, file=sys.stderr)
+    _say_error(args, Exp2SimError(message, fix="Give the same command again."))
+    return status
+
+
+def _say_error(args: argparse.Namespace, error: Exp2SimError) -> None:
+    """Print an error as JSON where the command was given ``--json``."""
     if getattr(args, "json", False):
         with suppress(Exp2SimError, BrokenPipeError):  # said on stderr already
             say(json.dumps({"error": error.summary, "reason": error.reason, "fix": error.fix}))
-    return BAD_INPUT
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser with every command that is installed."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="exp2sim",
         description="Measured inelastic neutron spectra to simulation-like ones and back with trained "
         "networks, and which spin-wave model a measurement shows.",

@@ -6,7 +6,13 @@ import argparse
 from pathlib import Path
 
 from mantid_exp2sim.cli.files import check_picture, check_places
-from mantid_exp2sim.cli.options import add_command, add_model_options, read, translation_options
+from mantid_exp2sim.cli.options import (
+    add_command,
+    add_model_options,
+    add_overwrite,
+    read,
+    translation_options,
+)
 from mantid_exp2sim.cli.output import emit
 
 EXAMPLES = """\
@@ -38,6 +44,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=Path,
         help="draw the published distances: training, held-out, these data",
     )
+    add_overwrite(parser)
     parser.set_defaults(run=run)
 
 
@@ -46,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from mantid_exp2sim.application.model import load_model
 
     check_picture(args.plot)
-    check_places(args, {"--plot": args.plot})
+    check_places(args, others={"--plot": args.plot})
     model = load_model(args.model)
     prepared = model.prepare(read(args.input, args), translation_options(args))
     report = model.check_domain(prepared, args.direction)

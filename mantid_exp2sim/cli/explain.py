@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mantid_exp2sim.cli.files import check_output, check_picture, check_places
-from mantid_exp2sim.cli.options import add_classifier_options, add_command, read, translation_options
+from mantid_exp2sim.cli.files import check_formats, check_picture, check_places
+from mantid_exp2sim.cli.options import (
+    add_classifier_options,
+    add_command,
+    add_overwrite,
+    read,
+    translation_options,
+)
 from mantid_exp2sim.cli.output import emit, progress_bar
 
 if TYPE_CHECKING:
@@ -37,6 +43,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--class", dest="name", metavar="NAME", help="whose score (default: the highest)")
     parser.add_argument("--plot", metavar="PNG", type=Path, help="draw the map and the panels")
     parser.add_argument("--out", metavar="MAP", help="write the map; the ending chooses the format")
+    add_overwrite(parser)
     parser.set_defaults(run=run)
 
 
@@ -44,12 +51,12 @@ def run(args: argparse.Namespace) -> int:
     """Run ``exp2sim explain``."""
     from mantid_exp2sim.application.model import load_model
 
-    if args.out is not None:
-        check_output(Path(args.out))
     check_picture(args.plot)
-    check_places(args, {"--out": args.out, "--plot": args.plot})
+    check_places(args, spectra={"--out": args.out}, others={"--plot": args.plot})
+    histogram = read(args.input, args)
+    check_formats(histogram, args.out)
     model = load_model(args.model)
-    prepared = model.prepare(read(args.input, args), translation_options(args))
+    prepared = model.prepare(histogram, translation_options(args))
     with progress_bar(args) as progress:
         attribution = model.explain(
             prepared,
@@ -76,7 +83,7 @@ def _write(args: argparse.Namespace, attribution: Attribution) -> None:
             name = attribution.name
             plot(attribution.map, path, title=f"What speaks for {name} (red) and against it (blue)")
         if args.out is not None:
-            save(attribution.map, args.out)
+            save(attribution.map, args.out, overwrite=args.overwrite)
 
 
 def _text(args: argparse.Namespace, attribution: Attribution) -> str:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 from mantid_exp2sim.cli.options import READ, add_command, add_reading, read
 from mantid_exp2sim.cli.output import emit, progress_bar
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.storage.atomic import require_own_folder
 
 if TYPE_CHECKING:
     from mantid_exp2sim.fitting.options import FitOptions
     from mantid_exp2sim.fitting.result import Fit
 
+REPORT = "fit.json"
+"""The file in the folder of a fit that says all of it."""
 EXAMPLES = f"""\
 IN   {READ};
      a mosaic, (h, k, E) volumes, slices or cuts, fitted together
@@ -84,8 +87,8 @@ def run(args: argparse.Namespace) -> int:
 
     options = _options(args)
     columns = (_for_each(args, name) for name in ("instrument", "frequency", "package"))
-    if args.out is not None and args.out.exists() and not args.out.is_dir():
-        raise Exp2SimError(f"{args.out} is no folder.", fix="Give --out another name.")
+    if args.out is not None:
+        require_own_folder(args.out, REPORT)
     data = [
         Measurement(read(path, args), *setting) for path, *setting in zip(args.inputs, *columns, strict=True)
     ]
@@ -150,7 +153,7 @@ def _write(result: Fit, report: dict[str, Any], folder: Path) -> None:
     from mantid_exp2sim.storage.atomic import atomic_path
 
     folder.mkdir(parents=True, exist_ok=True)
-    with atomic_path(folder / "fit.json") as path:
+    with atomic_path(folder / REPORT) as path:
         path.write_text(json.dumps(plain(report), indent=1), encoding="utf-8")
     for name, model in result.models.items():
         stem = "".join(letter if letter.isalnum() else "-" for letter in name.lower())
@@ -160,13 +163,13 @@ def _write(result: Fit, report: dict[str, Any], folder: Path) -> None:
         draw_corner(model, folder / f"{stem}-corner.png")
         for number, histogram in enumerate(model.fitted):
             for part, data in (("fitted", histogram), ("background", model.background[number])):
-                save(data, folder / f"{stem}-{part}-{number + 1}.npz")
+                save(data, folder / f"{stem}-{part}-{number + 1}.npz", overwrite=True)
             residual, bins = model.residual[number], result.bad_bins[number]
-            save(residual, folder / f"{stem}-residuals-{number + 1}.npz")
+            save(residual, folder / f"{stem}-residuals-{number + 1}.npz", overwrite=True)
             used = residual.replace(mask=residual.mask | (bins.intensity != 0))
             plot(used, folder / f"{stem}-residuals-{number + 1}.png", vmax=4)
     for number, histogram in enumerate(result.bad_bins):
-        save(histogram, folder / f"bins-{number + 1}.npz")
+        save(histogram, folder / f"bins-{number + 1}.npz", overwrite=True)
         plot(histogram, folder / f"bins-{number + 1}.png")
 
 

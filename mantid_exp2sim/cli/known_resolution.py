@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mantid_exp2sim.cli.files import draw
+from mantid_exp2sim.cli.files import check_formats, draw
 from mantid_exp2sim.cli.options import read
 from mantid_exp2sim.cli.output import complain, emit, progress_bar
 from mantid_exp2sim.cli.parts import about_parts, is_separated, parts_text, setting_of, write_separated
@@ -37,6 +37,7 @@ def run(args: argparse.Namespace, options: TranslationOptions) -> int:
             fix="Leave it out, or say --method network.",
         )
     before = read(args.input, args)
+    check_formats(before, args.output, args.removed, args.residual)
     method: Method = args.method or "auto"
     note = ""
     if method == "auto":
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace, options: TranslationOptions) -> int:
         after = translation.histogram
         if args.plot is not None:
             draw(stack, args.plot, {"before": before, "after": after}, args.command)
-        save(after, args.output)
+        save(after, args.output, overwrite=args.overwrite)
     lost = None if args.command == "convolve" else lost_intensity(before, after)
     said = _report(args, before, after, perf_counter() - start)
     for text in said["warnings"]:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mantid_exp2sim.cli.files import check_picture
-from mantid_exp2sim.cli.options import READ, add_command, add_reading, read
+from mantid_exp2sim.cli.files import check_picture, check_places
+from mantid_exp2sim.cli.options import READ, add_command, add_overwrite, add_reading, read
 from mantid_exp2sim.cli.output import emit
-from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.errors import Exp2SimError, did_you_mean
 from mantid_exp2sim.histogram.uncertainty import find_unknown_errors
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--title", help="title of the picture")
     parser.add_argument("--vmax", type=float, help="upper end of the colour scale")
+    add_overwrite(parser)
     parser.set_defaults(run=_plot)
     parser = add_command(subparsers, "info", "say what is in a file or a model", _INFO)
     parser.add_argument("subject", metavar="FILE|MODEL", help="file, name of a model, or folder of a model")
@@ -68,6 +69,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _plot(args: argparse.Namespace) -> int:
     output: Path = args.output or Path(Path(args.input).with_suffix(".png").name)
     check_picture(output)
+    check_places(args, others={"OUT": output})
     histogram = read(args.input, args)
     from mantid_exp2sim.io import load
     from mantid_exp2sim.plotting import compare, plot
@@ -106,7 +108,7 @@ def _info(args: argparse.Namespace) -> int:
         raise Exp2SimError(
             f"{args.subject} is neither a file nor a model.",
             reason=f"Models that are installed: {installed}.",
-            fix="Check the name.",
+            fix=f"{did_you_mean(args.subject, list_models())}Check the name.",
         )
     report = _model(open_bundle(args.subject))
     emit(args, report, _model_text(report))

@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mantid_exp2sim.cli.options import add_command
+from mantid_exp2sim.cli.options import add_command, add_overwrite
 from mantid_exp2sim.cli.output import emit
 from mantid_exp2sim.errors import Exp2SimError
 
@@ -45,6 +45,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     pack = _action(actions, "pack", "write a model to one .zip file, to be given to others", _pack)
     pack.add_argument("model", metavar="NAME|DIR")
     pack.add_argument("output", metavar="OUT.zip", type=Path)
+    add_overwrite(pack)
 
 
 def _action(actions: Any, name: str, about: str, run: Any) -> argparse.ArgumentParser:
@@ -85,7 +86,7 @@ def _remove(args: argparse.Namespace) -> int:
 def _pack(args: argparse.Namespace) -> int:
     from mantid_exp2sim.model.archive import pack_model
 
-    card = pack_model(args.model, args.output)
+    card = pack_model(args.model, args.output, overwrite=args.overwrite)
     size = args.output.expanduser().stat().st_size
     report = {"name": card.name, "output": str(args.output), "bytes": size}
     emit(args, report, f"{args.output}: {card.name}, {size} bytes")

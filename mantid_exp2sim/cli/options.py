@@ -46,6 +46,13 @@ def add_command(
     return parser
 
 
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """Add ``--overwrite``, without which no file is replaced."""
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace files that are there (without: that is an error)"
+    )
+
+
 def require_numbers(args: argparse.Namespace, least: int, *names: str) -> None:
     """Refuse options whose number is below ``least`` or not finite; None is no number."""
     for name in names:

@@ -33,7 +33,7 @@ def write_separated(args: argparse.Namespace, translation: Translation) -> Trans
 
     for path, part in ((args.removed, translation.removed), (args.residual, translation.residual)):
         if path is not None and part is not None:
-            save(part, path)
+            save(part, path, overwrite=args.overwrite)
     if not args.keep_background:
         return translation
     return replace(translation, histogram=with_background(translation))

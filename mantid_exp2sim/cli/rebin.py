@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mantid_exp2sim.cli.files import check_output, check_places
-from mantid_exp2sim.cli.options import READ, WRITTEN, add_command, add_reading, read
+from mantid_exp2sim.cli.files import check_places
+from mantid_exp2sim.cli.options import READ, WRITTEN, add_command, add_overwrite, add_reading, read
 from mantid_exp2sim.cli.output import emit
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram.rebinning import MINIMUM_MEASURED
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 _FILES = f"""\
 IN    {READ}
-OUT   {WRITTEN}; IN itself is fine: OUT appears whole or not at all
+OUT   {WRITTEN}, whole or not at all
 NAME  an axis by its name ('exp2sim info IN' lists them), or h, k, l, energy or modQ
 
 """
@@ -60,6 +59,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
             help="an axis and its bins or range, in its unit; repeat it for more axes",
         )
         add_reading(parser)
+        add_overwrite(parser)
         parser.add_argument(
             "--minimum-measured",
             type=float,
@@ -109,8 +109,7 @@ def axis_numbers(texts: Sequence[str], takes: str) -> dict[str, list[float]]:
 
 
 def _check(args: argparse.Namespace) -> None:
-    check_output(Path(args.output))
-    check_places(args, {"OUT": args.output})
+    check_places(args, spectra={"OUT": args.output})
 
 
 def _write(args: argparse.Namespace, command: str, histogram: Histogram) -> int:
@@ -123,7 +122,7 @@ def _write(args: argparse.Namespace, command: str, histogram: Histogram) -> int:
             reason=f"Of every bin less than {args.minimum_measured:g} was measured.",
             fix="Take wider bins or another range, or lower --minimum-measured.",
         )
-    save(histogram, args.output)
+    save(histogram, args.output, overwrite=args.overwrite)
     report = {
         "command": command,
         "input": str(args.input),

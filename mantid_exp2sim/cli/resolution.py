@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mantid_exp2sim.cli.files import check_picture
-from mantid_exp2sim.cli.options import add_command, add_setting
+from mantid_exp2sim.cli.files import check_picture, check_places
+from mantid_exp2sim.cli.options import add_command, add_overwrite, add_setting
 from mantid_exp2sim.cli.output import emit
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--repetitions", action="store_true", help="also list the incident energies that pass together"
     )
     parser.add_argument("--plot", metavar="PNG", type=Path, help="draw the width in energy")
+    add_overwrite(parser)
     parser.set_defaults(run=run)
 
 
@@ -60,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from mantid_exp2sim import resolution
 
     check_picture(args.plot)
+    check_places(args, others={"--plot": args.plot})
     names = ("energy", "hkl", "lattice", "frequency", "package", "width_scale")
     widths = resolution(
         args.instrument, args.incident_energy, **{name: getattr(args, name) for name in names}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mantid_exp2sim.cli.files import check_ending, check_output, check_picture, check_places, draw
+from mantid_exp2sim.cli.files import check_ending, check_formats, check_picture, check_places, draw
 from mantid_exp2sim.cli.options import (
     READ,
     WRITTEN,
@@ -19,6 +19,7 @@ from mantid_exp2sim.cli.options import (
     add_command,
     add_method_options,
     add_model_options,
+    add_overwrite,
     add_parts_options,
     read,
     translation_options,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 _TRANSLATE = """\
 IN   {1}
-OUT  {2}; IN itself is fine: OUT appears whole or not at all
+OUT  {2}, whole or not at all
 
 examples:
   exp2sim {0} measured.npy result.npz --mask nanmask.mat
@@ -99,6 +100,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         parser.add_argument(
             "--force", action="store_true", help="also where the data are outside the model's domain"
         )
+        add_overwrite(parser)
         parser.set_defaults(run=_translate, command=name, model=None)
     parser = add_command(subparsers, "classify", "say which spin-wave model a spectrum shows", _CLASSIFY)
     parser.add_argument("input", metavar="IN", help="file to read")
@@ -123,7 +125,9 @@ def _translate(args: argparse.Namespace) -> int:
 
     start = perf_counter()
     model = load_model(args.model or DEFAULT_MODEL)
-    prepared = model.prepare(read(args.input, args), options)
+    histogram = read(args.input, args)
+    check_formats(histogram, args.output, args.removed, args.residual)
+    prepared = model.prepare(histogram, options)
     report = require_domain(prepared, args.command)
     if report.verdict != "trustworthy":
         complain(f"warning: {report.words()}")
@@ -139,7 +143,7 @@ def _translate(args: argparse.Namespace) -> int:
         if args.plot is not None:
             pair = {"before": prepared.histogram, "after": translation.histogram}
             draw(stack, args.plot, pair, args.command)
-        save(translation.histogram, args.output)
+        save(translation.histogram, args.output, overwrite=args.overwrite)
     lost = None if args.command == "convolve" else lost_intensity(prepared.histogram, translation.histogram)
     said = _report(args, prepared, translation, seconds=perf_counter() - start)
     said |= about_parts(args, translation, lost)
@@ -157,20 +161,20 @@ def _asked_method(args: argparse.Namespace) -> str:
 
 def _checked(args: argparse.Namespace) -> TranslationOptions:
     """Return the options; refuse before the long work what would be refused after it."""
-    suffix = check_output(Path(args.output))
-    outputs = {"--uncertainty-out": args.uncertainty_out, "--plot": args.plot}
-    check_places(
-        args, {"OUT": args.output, **outputs, "--removed": args.removed, "--residual": args.residual}
-    )
-    for path in filter(None, (args.removed, args.residual)):
-        check_output(path)
     check_picture(args.plot)
+    if args.uncertainty_out is not None:
+        check_ending(args.uncertainty_out, (".npz",), "the parts of the error bars")
+    check_places(
+        args,
+        spectra={"OUT": args.output, "--removed": args.removed, "--residual": args.residual},
+        others={"--uncertainty-out": args.uncertainty_out, "--plot": args.plot},
+    )
     options = translation_options(args)
     if args.uncertainty_out is None:
-        return replace(options, uncertainty=options.uncertainty and suffix != ".npy")
+        is_picture = Path(args.output).suffix.lower() == ".npy"
+        return replace(options, uncertainty=options.uncertainty and not is_picture)
     if not args.uncertainty:
         raise Exp2SimError("--uncertainty-out and --no-uncertainty exclude each other.", fix="Leave one out.")
-    check_ending(args.uncertainty_out, (".npz",), "the parts of the error bars")
     return options
 
 
@@ -226,7 +230,9 @@ def _translated_text(report: dict[str, Any]) -> str:
         part = report["history"]["uncertainty"]
         lines.append(f"errors: of the input {part['input']}, of the model {part['model']}")
     suffix = Path(report["output"]).suffix.lower()
-    if ENDINGS[suffix] in ("npy", "horace"):
+    if ENDINGS[suffix] == "npy":
+        lines.append(f"{report['output']}.json: its history; keep both together")
+    if ENDINGS[suffix] == "horace":
         lines.append(
             f"{suffix} files keep no history: for `exp2sim classify` say --data-kind {report['data_kind']}, "
             "or write .npz or .nxs"

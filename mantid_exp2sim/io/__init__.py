@@ -15,12 +15,12 @@ import numpy as np
 from mantid_exp2sim.errors import Exp2SimError, require
 from mantid_exp2sim.histogram import Histogram, require_histogram
 from mantid_exp2sim.io.files import reading
-from mantid_exp2sim.storage.atomic import cannot_write
+from mantid_exp2sim.storage.atomic import cannot_write, require_place
 
 if TYPE_CHECKING:
     from mantid_exp2sim.io.masks import MaskLike
 
-__all__ = ["ENDINGS", "load", "save"]
+__all__ = ["ENDINGS", "load", "require_output", "save"]
 
 ENDINGS = {".nxs": "mdhisto", ".npy": "npy", ".npz": "npz"}
 ENDINGS |= dict.fromkeys((".sqw", ".d1d", ".d2d", ".d3d", ".d4d"), "horace")
@@ -125,18 +125,28 @@ def _read(
     return mdhisto.read(file)
 
 
-def save(histogram: Histogram, path: str | os.PathLike[str]) -> None:
+def save(histogram: Histogram, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Write a histogram; the file appears whole or not at all. The ending of the name chooses the format.
 
     ``.nxs``: Mantid MDHisto (SaveMD 2), for everything but a mosaic. ``.npy``: the published picture, a
-    mosaic only, NaN where not measured, without variance. ``.sqw``, ``.d1d`` … ``.d4d``: Horace's dnd of
-    version 2, for up to four axes, without the metadata. ``.npz``: any histogram with everything except a
-    NeXus file's logs.
+    mosaic only, NaN where not measured, without variance; its metadata lie beside it in ``.npy.json``.
+    ``.sqw``, ``.d1d`` … ``.d4d``: Horace's dnd of version 2, for up to four axes, without the metadata.
+    ``.npz``: any histogram with everything except a NeXus file's logs.
+
+    Parameters
+    ----------
+    histogram
+        What to write.
+    path
+        Where to.
+    overwrite
+        Replace a file that is there; without it that is an error.
 
     Raises
     ------
     Exp2SimError
-        If the ending is unknown, the format cannot hold this histogram, or the folder cannot be written.
+        If the ending is unknown, the format cannot hold this histogram, a file is there already, or the
+        folder cannot be written.
 
     Examples
     --------
@@ -146,8 +156,41 @@ def save(histogram: Histogram, path: str | os.PathLike[str]) -> None:
     >>> save(mosaic_histogram(numpy.ones((240, 400))), path)
     >>> load(path).shape
     (240, 400)
+    >>> save(load(path), path)
+    Traceback (most recent call last):
+    ...
+    mantid_exp2sim.errors.Exp2SimError: .../mosaic.npz is there already. ...
     """
     require_histogram(histogram)
+    kind = require_output(path, overwrite=overwrite)
+    file = Path(path).expanduser()
+    _require_layout(histogram, file, kind)
+    try:
+        _write(histogram, file, kind)
+    except OSError as error:
+        raise cannot_write(file, error) from error
+
+
+def require_output(
+    path: str | os.PathLike[str], *, like: Histogram | None = None, overwrite: bool = False
+) -> str:
+    """Return the format of a file that is to be written; refuse before the work what `save` would refuse.
+
+    ``like`` is a histogram of the axes that are to be written, where it is there already.
+
+    Raises
+    ------
+    Exp2SimError
+        As `save`.
+
+    Examples
+    --------
+    >>> from mantid_exp2sim.mosaic import mosaic_histogram
+    >>> require_output("result.nxs", like=mosaic_histogram(np.ones((240, 400))))
+    Traceback (most recent call last):
+    ...
+    mantid_exp2sim.errors.Exp2SimError: A mosaic cannot be written as one Mantid workspace ...
+    """
     require(path, (str, os.PathLike), "the path of a file", fix="Give its name.")
     file = Path(path).expanduser()
     kind = ENDINGS.get(file.suffix.lower())
@@ -155,15 +198,38 @@ def save(histogram: Histogram, path: str | os.PathLike[str]) -> None:
         raise Exp2SimError(
             f"{file} ends in {file.suffix or 'nothing'}.", fix=f"Let it end in {', '.join(ENDINGS)}."
         )
-    try:
-        _write(histogram, file, kind)
-    except OSError as error:
-        raise cannot_write(file, error) from error
+    require_place(file, overwrite=overwrite)
+    if kind == "npy":
+        from mantid_exp2sim.io import published
+
+        require_place(published.beside(file), overwrite=overwrite)
+    if like is not None:
+        _require_layout(like, file, kind)
+    if like is not None and kind == "horace":
+        from mantid_exp2sim.io import horace
+
+        horace.content(like, file)
+    return kind
+
+
+def _require_layout(histogram: Histogram, file: Path, kind: str) -> None:
+    """Refuse a mosaic where there is no place for one, and all else where there is for nothing else."""
+    from mantid_exp2sim.mosaic import is_mosaic
+
+    if kind == "npy":
+        from mantid_exp2sim.io import published
+
+        published.require_mosaic(histogram)
+    elif kind != "npz" and is_mosaic(histogram):
+        raise Exp2SimError(
+            "A mosaic cannot be written as one Mantid workspace or Horace image.",
+            reason="Its rows and columns are panels, not axes.",
+            fix=f"Write {file.stem}.npy or {file.stem}.npz, or its six (h, k, E) "
+            "volumes: for v in mantid_exp2sim.mosaic.split(h): mantid_exp2sim.save(v, ...).",
+        )
 
 
 def _write(histogram: Histogram, file: Path, kind: str) -> None:
-    from mantid_exp2sim.mosaic import is_mosaic
-
     if kind == "npy":
         from mantid_exp2sim.io import published
 
@@ -172,13 +238,6 @@ def _write(histogram: Histogram, file: Path, kind: str) -> None:
         from mantid_exp2sim.io import npz
 
         npz.write(histogram, file)
-    elif is_mosaic(histogram):
-        raise Exp2SimError(
-            "A mosaic cannot be written as one Mantid workspace or Horace image.",
-            reason="Its rows and columns are panels, not axes.",
-            fix=f"Write {file.stem}.npy or {file.stem}.npz, or its six (h, k, E) "
-            "volumes: for v in mantid_exp2sim.mosaic.split(h): mantid_exp2sim.save(v, ...).",
-        )
     elif kind == "horace":
         from mantid_exp2sim.io import horace
 

@@ -4,12 +4,15 @@ Leading axes of length 1 are dropped. Files that hold several pictures, (N, 2, 2
 unconvolved or (2, 240, 400), need an index. A volume is at 140 meV: its axes are taken as h and k with
 centres from -1 to 1 and E from 0.10 to 0.70 of the incident energy, as in the mosaic.
 
-Written: a mosaic as float64 (240, 400) with NaN where nothing was measured. A picture has no place for the
-variance; the package's own ``.npz`` has.
+Written: a mosaic as float64 (240, 400) with NaN where nothing was measured, and a JSON file beside it
+(``result.npy.json``) with the metadata, the history among them. They are read again where the checksum in it
+is that of the picture. A picture has no place for the variance; the package's own ``.npz`` has.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,8 @@ from mantid_exp2sim.storage.atomic import atomic_path
 
 VOLUME = (60, 60, 60)
 VOLUME_ENERGY = 140.0
+_MAX_METADATA = 2**20
+"""Bytes of the file beside a picture that are read."""
 
 
 def read(path: Path, *, mask: MaskLike | None = None, index: tuple[int, ...] | None = None) -> Histogram:
@@ -39,33 +44,68 @@ def read(path: Path, *, mask: MaskLike | None = None, index: tuple[int, ...] | N
         If the array is of another shape, needs an index, or holds no measured bin.
     """
     values = _pick(map_npy(path), index, path)
+    told = _metadata_beside(path)
     Budget().take(8 * values.size, str(path))
     array = np.array(values, dtype=np.float64)
     metadata: dict[str, Any] = {"format": "npy"} if index is None else {"format": "npy", "index": list(index)}
     if array.shape == SHAPE:
         hidden, metadata["mask_source"] = find_mask(array, mask)
-        return mosaic_histogram(array, mask=hidden, metadata=metadata)
+        return mosaic_histogram(array, mask=hidden, metadata={**told, **metadata})
     hidden, metadata["mask_source"] = _volume_mask(array, mask)
     metadata["incident_energy"] = VOLUME_ENERGY
     return Histogram.from_arrays(array, volume_axes(), mask=hidden, metadata=metadata)
 
 
 def write(histogram: Histogram, path: Path) -> None:
-    """Write a mosaic as the published picture, NaN where not measured.
+    """Write a mosaic as the published picture, NaN where not measured, and its metadata beside it.
 
     Raises
     ------
     Exp2SimError
         If the histogram is no mosaic: a ``.npy`` file has no place for axes.
     """
+    require_mosaic(histogram)
+    with atomic_path(path) as temporary:
+        with temporary.open("wb") as file:
+            np.save(file, histogram.intensity, allow_pickle=False)
+        about = {"sha256": _checksum(temporary), "metadata": dict(histogram.metadata)}
+    with atomic_path(beside(path)) as temporary:
+        temporary.write_text(json.dumps(about, indent=1, sort_keys=True), encoding="utf-8")
+
+
+def require_mosaic(histogram: Histogram) -> None:
+    """Refuse a histogram that a ``.npy`` file has no place for."""
     if not is_mosaic(histogram):
         raise Exp2SimError(
             f"A histogram of shape {histogram.shape} cannot be written as .npy.",
             reason="Only the mosaic (240, 400) can: the file has no place for axes.",
             fix="Choose a name that ends in .nxs (Mantid) or .npz.",
         )
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.save(file, histogram.intensity, allow_pickle=False)
+
+
+def beside(path: Path) -> Path:
+    """Return the file of a picture's metadata.
+
+    >>> beside(Path("result.npy")).name
+    'result.npy.json'
+    """
+    return path.with_name(f"{path.name}.json")
+
+
+def _metadata_beside(path: Path) -> dict[str, Any]:
+    """Return the metadata that were written with this picture; empty where they are of another one."""
+    try:
+        with beside(path).open("rb") as file:
+            about = json.loads(file.read(_MAX_METADATA))
+        metadata = about["metadata"] if about["sha256"] == _checksum(path) else {}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return {}
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def volume_axes() -> tuple[Axis, Axis, Axis]:

@@ -28,6 +28,7 @@ from mantid_exp2sim.storage.atomic import (
     cannot_read,
     cannot_write,
     make_folder,
+    require_place,
     sweep,
 )
 
@@ -65,17 +66,19 @@ def install_bundle(
     return load_bundle(target)
 
 
-def pack_model(model: str | Path, out: str | Path) -> Card:
+def pack_model(model: str | Path, out: str | Path, *, overwrite: bool = False) -> Card:
     """Write a model to one zip file that :func:`install_bundle` takes; the same model gives the same bytes.
 
     Raises
     ------
     Exp2SimError
-        If there is no such model, it is damaged, or ``out`` does not end in ``.zip`` or cannot be written.
+        If there is no such model, it is damaged, or ``out`` does not end in ``.zip``, is there already (and
+        ``overwrite`` is false) or cannot be written.
     """
     path = Path(out).expanduser()
     if path.suffix.lower() != ".zip":
         raise Exp2SimError(f"{path} ends in {path.suffix or 'nothing'}.", fix="Let it end in .zip.")
+    require_place(path, overwrite=overwrite)
     bundle = load_bundle(find_model(model))
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for file in (CARD_FILE, *model_files(bundle.card)):

@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from mantid_exp2sim.errors import Exp2SimError, require
+from mantid_exp2sim.errors import Exp2SimError, did_you_mean, require
 
 CARD_FILE = "card.json"
 DEFAULT_MODEL = "pcsmo-maps"
@@ -72,5 +72,6 @@ def find_model(name_or_path: str | os.PathLike[str]) -> Path:
     raise Exp2SimError(
         f"There is no model {str(name_or_path)!r}.",
         reason=f"Known models: {', '.join(models) or 'none'}.",
-        fix=f"Give one of these names or a model's folder; your own models go to {user_models_folder()}.",
+        fix=f"{did_you_mean(str(name_or_path), models)}Give one of these names or a model's folder; your own "
+        f"models go to {user_models_folder()}.",
     )

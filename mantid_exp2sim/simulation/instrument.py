@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from mantid_exp2sim.errors import Exp2SimError, IncidentEnergyError, OptionError
+from mantid_exp2sim.errors import Exp2SimError, IncidentEnergyError, OptionError, did_you_mean
 from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.simulation.banks import Bank, maps_banks
 from mantid_exp2sim.simulation.choppers import Disc, Package
@@ -326,7 +326,8 @@ def load_instrument(name: str, beside: Path | None = None) -> Instrument:
         raise Exp2SimError(
             f"There is no instrument {name!r}.",
             reason=f"It is no file, and the known ones are MAPS, {', '.join(shipped)}.",
-            fix="Give one of these names or the path of a TOML file.",
+            fix=f"{did_you_mean(name.upper(), ['MAPS', *shipped])}Give one of these names or the path of a "
+            "TOML file.",
         )
     fix = "What an instrument's file holds is told in docs/simulate.md."
     return read_toml(path, Instrument, what="instrument", fix=fix)

@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 from scipy.spatial.transform import Rotation
 
-from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.errors import Exp2SimError, did_you_mean
 from mantid_exp2sim.histogram import Floats, Projection
 from mantid_exp2sim.simulation.excitations import Excitations
 from mantid_exp2sim.storage.toml import read_toml
@@ -384,7 +384,7 @@ def find_description(name: str, beside: Path | None = None) -> Path:
     raise Exp2SimError(
         f"There is no description {name!r}.",
         reason=f"It is no file, and the shipped ones are {', '.join(installed)}.",
-        fix="Give the path of a TOML file or one of these names.",
+        fix=f"{did_you_mean(name, installed)}Give the path of a TOML file or one of these names.",
     )
 
 

@@ -117,6 +117,49 @@ def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def require_place(target: str | os.PathLike[str], *, overwrite: bool) -> Path:
+    """Return the absolute path of a file that is to be written; refuse a place where it cannot be.
+
+    Nothing may be there unless ``overwrite`` is set. Every command calls it before its work.
+
+    Raises
+    ------
+    Exp2SimError
+        If something is there already, the folder does not exist or cannot be written, or ``target`` is a
+        folder or a read-only file.
+
+    Examples
+    --------
+    >>> require_place(__file__, overwrite=False)
+    Traceback (most recent call last):
+    ...
+    mantid_exp2sim.errors.Exp2SimError: .../atomic.py is there already. ...
+    """
+    final = Path(target).expanduser().resolve()
+    if final.is_dir():
+        raise Exp2SimError(f"{target} is a folder.", fix="Give the name of a file.")
+    if not final.parent.is_dir():
+        raise Exp2SimError(f"The folder {final.parent} does not exist.", fix="Create it first.")
+    if final.exists():
+        _require_replaceable(target, final, overwrite=overwrite)
+    if not os.access(final.parent, os.W_OK):
+        raise cannot_write(final, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+    return final
+
+
+def _require_replaceable(target: str | os.PathLike[str], final: Path, *, overwrite: bool) -> None:
+    if not overwrite:
+        raise Exp2SimError(
+            f"{target} is there already.",
+            reason="Nothing is replaced unless you say so.",
+            fix="Give another name, or say --overwrite (in Python overwrite=True).",
+        )
+    if not final.stat().st_mode & 0o222:
+        raise Exp2SimError(
+            f"{target} is read-only.", reason="So somebody wants to keep it.", fix="Give another name."
+        )
+
+
 def make_folder(folder: Path) -> Path:
     """Make a folder with its parents if it is not there; `Exp2SimError` where that cannot be."""
     try:
@@ -124,6 +167,28 @@ def make_folder(folder: Path) -> Path:
     except OSError as error:
         raise cannot_write(folder, error) from error
     return folder
+
+
+def require_own_folder(folder: Path, mark: str) -> None:
+    """Refuse a folder that holds other files than results, which have the file ``mark`` among them.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> require_own_folder(folder, "fit.json")
+    >>> (folder / "measured.nxs").touch()
+    >>> require_own_folder(folder, "fit.json")
+    Traceback (most recent call last):
+    ...
+    mantid_exp2sim.errors.Exp2SimError: The folder ... holds other files. ...
+    """
+    if folder.exists() and not folder.is_dir():
+        raise Exp2SimError(f"{folder} is no folder.", fix="Give the name of one, or a new name.")
+    if folder.is_dir() and not (folder / mark).exists() and any(folder.iterdir()):
+        raise Exp2SimError(
+            f"The folder {folder} holds other files.",
+            reason="The results have many, which could take the place of these.",
+            fix="Name a folder that is new, empty, or of an earlier result.",
+        )
 
 
 def cannot_write(target: Path, error: OSError) -> Exp2SimError:
@@ -198,13 +263,7 @@ def _prefix(pid: int | None = None) -> str:
 
 
 def _make(final: Path) -> Path:
-    if final.is_dir():
-        raise Exp2SimError(f"{final} is a folder.", fix="Give the name of a file.")
-    with contextlib.suppress(OSError):
-        if not final.stat().st_mode & 0o222:
-            raise Exp2SimError(
-                f"{final} is read-only.", reason="So somebody wants to keep it.", fix="Give another name."
-            )
+    require_place(final, overwrite=True)
     suffix = f"-{final.stem[:64]}{final.suffix}"
     try:
         handle, name = tempfile.mkstemp(prefix=_prefix(), suffix=suffix, dir=final.parent)

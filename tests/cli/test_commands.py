@@ -77,7 +77,10 @@ def test_published_array_with_mask_and_nexus(
 
 
 def test_in_place(room: Path, run: Callable[..., Any], model: Model, picture: Histogram) -> None:
-    run("deconvolve", "in.npz", "in.npz", "--model", "tiny", "--no-uncertainty")
+    before = _files(room)
+    assert main(["deconvolve", "in.npz", "in.npz", "--model", "tiny", "--no-uncertainty"]) == 2
+    assert _files(room) == before
+    run("deconvolve", "in.npz", "in.npz", "--model", "tiny", "--no-uncertainty", "--overwrite")
     np.testing.assert_array_equal(
         load("in.npz").intensity, model.deconvolve(picture, uncertainty=False).intensity
     )
@@ -140,7 +143,7 @@ def test_words_for_people(room: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["deconvolve", "in.npz", "out.npz", "--model", "tiny", "--no-uncertainty"]) == 0
     assert "total intensity" in capsys.readouterr().out
     assert main(["deconvolve", "in.npz", "out.npy", "--model", "tiny"]) == 0
-    assert "--data-kind integrated" in capsys.readouterr().out
+    assert "out.npy.json: its history" in capsys.readouterr().out
     assert main(["models"]) == 0
     assert "tiny" in capsys.readouterr().out
 
@@ -240,7 +243,7 @@ def test_cancelled_in_place_leaves_the_file_as_it_was(room: Path, monkeypatch: p
         return real(self, *arguments)
 
     monkeypatch.setattr(Generator, "infer", stop)
-    assert main(["deconvolve", "in.npz", "in.npz", "--model", "tiny"]) == 130
+    assert main(["deconvolve", "in.npz", "in.npz", "--model", "tiny", "--overwrite"]) == 130
     assert _files(room) == before
 
 

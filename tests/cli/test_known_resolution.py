@@ -113,7 +113,7 @@ def test_what_is_taken_out_is_written_and_told(cut: Path, capsys: pytest.Capture
     total = load(seen).intensity + background + load(residual).intensity
     np.testing.assert_allclose(total, before, rtol=1e-4, atol=1e-4)
     capsys.readouterr()
-    assert main(["deconvolve", str(cut), str(out), *options, "--keep-background"]) == 0
+    assert main(["deconvolve", str(cut), str(out), *options, "--keep-background", "--overwrite"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["background_kept"] is True
     assert abs(said["intensity_lost"]["total"]) < 0.02

@@ -60,9 +60,9 @@ def test_hardly_measured_bins_are_masked_on_request(volume: Histogram) -> None:
 
 
 def test_cut(volume: Histogram, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["cut", "in.nxs", "in.nxs", "--axis", "k:-0.5,0.5", "--axis", "energy:3,inf"]) == 0
+    assert main(["cut", "in.nxs", "out.nxs", "--axis", "k:-0.5,0.5", "--axis", "energy:3,inf"]) == 0
     assert "8 [H,0,0]" in capsys.readouterr().out
-    result = load("in.nxs")
+    result = load("out.nxs")
     np.testing.assert_allclose(result.intensity[1:], volume.intensity[1:, 1:3, 3:].mean(axis=(1, 2)))
     assert result.mask.tolist() == [True] + 7 * [False]
     assert result.metadata["integrated"][1] == {"axis": "DeltaE", "range": [3.0, 12.0]}

@@ -116,7 +116,7 @@ class Translation(Replacing):
         histogram = mosaic_histogram(values + (version == "new"), metadata={"title": version})
         result = Model(self.model).deconvolve(histogram, uncertainty=False)
         for ending in (".npz", ".npy"):
-            save(result, out / f"result{ending}")
+            save(result, out / f"result{ending}", overwrite=True)
             load(out / f"result{ending}")
 
 

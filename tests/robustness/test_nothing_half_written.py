@@ -87,10 +87,10 @@ def writers(
         save_bundle(path, card, networks, overwrite=True)
 
     def histogram(h: Any) -> Any:
-        return lambda path, n: save(h.replace(intensity=h.intensity * n), path)
+        return lambda path, n: save(h.replace(intensity=h.intensity * n), path, overwrite=True)
 
     def pack(path: Path, n: int) -> None:
-        pack_model(model.folder, path)
+        pack_model(model.folder, path, overwrite=True)
 
     return {
         "a.txt": _write_text,
@@ -213,8 +213,8 @@ def test_the_command_says_it_and_exits_with_2(
     (tmp_path / "out.npz").write_text("old")
     before = content(tmp_path)
     with full_disk(1000):
-        status = main(["deconvolve", str(tmp_path / "in.npz"), str(tmp_path / "out.npz"), "--no-uncertainty",
-                       "--model", str(model.folder)])  # fmt: skip
+        status = main(["deconvolve", str(tmp_path / "in.npz"), str(tmp_path / "out.npz"), "--overwrite",
+                       "--no-uncertainty", "--model", str(model.folder)])  # fmt: skip
     said = capsys.readouterr().err
     assert status == 2
     assert "full" in said

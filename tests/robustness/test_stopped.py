@@ -113,6 +113,7 @@ def test_a_translation_that_is_stopped_while_it_writes(
         str(tmp_path / "in.npz"),
         str(tmp_path / "out.npz"),
         "--no-uncertainty",
+        "--overwrite",
         "--model",
         str(model.folder),
     ]

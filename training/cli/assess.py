@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mantid_exp2sim.cli.options import add_command, read_scale, require_numbers
 from mantid_exp2sim.cli.output import emit
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.storage.atomic import require_own_folder
 
 if TYPE_CHECKING:
     from mantid_exp2sim.simulation.noise import MeasurementNoise
@@ -164,8 +165,11 @@ def run_evaluate(args: argparse.Namespace) -> int:
     from mantid_exp2sim.simulation.noise import MeasurementNoise
     from mantid_exp2sim.training.datasets.pairs import open_pairs
     from mantid_exp2sim.training.evaluation import Settings, evaluate, tables, write_report
+    from mantid_exp2sim.training.evaluation.report import REPORT
     from mantid_exp2sim.training.trainers.bundle import add_metrics, held
 
+    if args.report is not None:
+        require_own_folder(args.report, REPORT)
     require_numbers(args, 0, "limit", "classical", "foreign", "noise", "background", "seed", "intervals")
     require_numbers(args, 1, "spectra")
     noise = MeasurementNoise(counting=(args.noise, args.noise), background=args.background)

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mantid_exp2sim.cli.files import check_picture
-from mantid_exp2sim.cli.options import add_command, require_numbers
+from mantid_exp2sim.cli.files import check_picture, check_places
+from mantid_exp2sim.cli.options import add_command, add_overwrite, require_numbers
 from mantid_exp2sim.cli.output import emit, progress_bar
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def register_data(subparsers: Subparsers) -> None:
     )
     look.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the data set")
     look.add_argument("--plot", type=Path, metavar="PNG", help="also draw some samples")
+    add_overwrite(look)
     look.set_defaults(run=run_inspect)
     _register_export(kinds)
 
@@ -123,6 +124,7 @@ def run_inspect(args: argparse.Namespace) -> int:
     from mantid_exp2sim.training.datasets.inspect import draw, inspect_dataset, words
 
     check_picture(args.plot)
+    check_places(args, others={"--plot": args.plot})
     report = inspect_dataset(args.dataset)
     text = words(report)
     if args.plot is not None:

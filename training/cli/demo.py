@@ -17,6 +17,7 @@ from mantid_exp2sim.errors import Exp2SimError
 if TYPE_CHECKING:
     from mantid_exp2sim.histogram import Histogram
 
+PICTURE = "demo.png"
 _EPILOG = """\
 The "measurement" is the Goodenough model of the manganite with its best fit, as MAPS would see it: with its
 resolution, counting noise, and no data where there is no detector.
@@ -46,8 +47,9 @@ def _demo(args: argparse.Namespace) -> int:
     from mantid_exp2sim.application.model import load_model
     from mantid_exp2sim.cli.files import draw
     from mantid_exp2sim.io import save
-    from mantid_exp2sim.storage.atomic import make_folder
+    from mantid_exp2sim.storage.atomic import make_folder, require_own_folder
 
+    require_own_folder(args.out, PICTURE)
     model = load_model(args.model)
     measured, truth = simulate(args.spin_model, args.seed, target=model.card.target)
     with progress_bar(args) as progress:
@@ -56,10 +58,10 @@ def _demo(args: argparse.Namespace) -> int:
     folder = make_folder(args.out)
     files = {"measured": folder / "measured.npz", "deconvolved": folder / "deconvolved.npz"}
     with ExitStack() as stack:
-        picture = folder / "demo.png"
+        picture = folder / PICTURE
         draw(stack, picture, {"before": measured, "after": result, "truth": truth}, _title(args.spin_model))
-        save(measured, files["measured"])
-        save(result, files["deconvolved"])
+        save(measured, files["measured"], overwrite=True)
+        save(result, files["deconvolved"], overwrite=True)
     report = {
         "truth": args.spin_model,
         "relative_l2_before": relative_l2(measured, truth),

@@ -8,10 +8,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mantid_exp2sim.cli.files import check_output, check_picture
-from mantid_exp2sim.cli.options import add_command, add_setting, require_numbers
+import numpy as np
+
+from mantid_exp2sim.cli.files import check_formats, check_picture, check_places
+from mantid_exp2sim.cli.options import add_command, add_overwrite, add_setting, require_numbers
 from mantid_exp2sim.cli.output import emit, progress_bar
 from mantid_exp2sim.errors import Exp2SimError
+from mantid_exp2sim.mosaic import SHAPE, mosaic_histogram
 
 if TYPE_CHECKING:
     from mantid_exp2sim.histogram import Histogram
@@ -117,6 +120,7 @@ def _register_spectrum(kinds: Subparsers) -> None:
         help="modes above it, in ħ² per magnetic cell, are left out (default 1e6)",
     )
     parser.add_argument("--plot", type=Path, metavar="PNG", help="also draw it")
+    add_overwrite(parser)
     parser.set_defaults(run=run_spectrum)
 
 
@@ -189,7 +193,7 @@ def run_spectrum(args: argparse.Namespace) -> int:
             from mantid_exp2sim.plotting import plot
 
             plot(histogram, picture)
-        save(histogram, args.out)
+        save(histogram, args.out, overwrite=args.overwrite)
     name = model if isinstance(model, str) else model.name
     report = {
         "out": str(args.out),
@@ -221,8 +225,12 @@ def _check(args: argparse.Namespace) -> None:
         raise Exp2SimError(
             f"--incident-energy is {args.incident_energy:g}.", fix="Give a positive number of meV."
         )
-    check_output(args.out)
     check_picture(args.plot)
+    check_places(args, spectra={"OUT": args.out}, others={"--plot": args.plot})
+    if args.incident_energy is None:
+        check_formats(mosaic_histogram(np.ones(SHAPE)), args.out)
+    elif args.out.suffix.lower() == ".npy":
+        raise Exp2SimError("A volume cannot be written as .npy.", fix="Let OUT end in .nxs or .npz.")
 
 
 def _scan(args: argparse.Namespace) -> Scan | None:

@@ -139,7 +139,7 @@ def _write(histogram: Histogram, path: Path) -> None:
     if path.suffix == ".mat":
         write_spinw(histogram, path)
     else:
-        save(histogram, path)
+        save(histogram, path, overwrite=True)
 
 
 def write_spinw(histogram: Histogram, path: Path) -> None:

@@ -241,9 +241,9 @@ def read_recipe(path: Path) -> Recipe:
             raw["instrument"] = load_instrument(raw["instrument"], path.parent)
         return raw
 
-    recipe = read_toml(
-        path, Recipe, what="recipe", fix="The settings are described in docs/simulate.md.", prepare=named
-    )
+    fix = "The settings are described in docs/simulate.md."
+    shipped = (Path(__file__).parents[1] / "recipes").glob("*.toml")
+    recipe = read_toml(path, Recipe, what="recipe", fix=fix, prepare=named, shipped=shipped)
     _ = recipe.lattice  # refuses classes of different lattices
     return recipe
 

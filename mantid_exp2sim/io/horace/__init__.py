@@ -146,10 +146,23 @@ def _record(image: Image) -> NexusTree:
 
 
 def write(histogram: Histogram, path: Path) -> None:
-    """Write a dnd file of version 2, atomically: s and e in single precision, as Horace does.
+    """Write ``.sqw``, ``.d1d`` … ``.d4d``: Horace's dnd of version 2, in single precision.
 
     A histogram that came from a Horace file keeps that file's projection, labels and npix; another gets
     npix = 1 where it was measured.
+
+    Raises
+    ------
+    Exp2SimError
+        As `content`.
+    """
+    data = content(histogram, path)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def content(histogram: Histogram, path: Path) -> bytes:
+    """Return the bytes of the file that `write` makes.
 
     Raises
     ------
@@ -170,9 +183,7 @@ def write(histogram: Histogram, path: Path) -> None:
             fix="Write .nxs or .npz.",
         )
     with np.errstate(all="ignore"):
-        content = pack(_kept(histogram) or image_of(histogram))
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
+        return pack(_kept(histogram) or image_of(histogram))
 
 
 def _kept(histogram: Histogram) -> Image | None:

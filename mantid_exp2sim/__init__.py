@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mantid_exp2sim.inference.options import TranslationOptions
     from mantid_exp2sim.inference.translate import Translation
     from mantid_exp2sim.io import load, save
+    from mantid_exp2sim.mantid.exchange import from_workspace, to_workspace
     from mantid_exp2sim.mantid.install import register_algorithms
     from mantid_exp2sim.model.registry import list_models
     from mantid_exp2sim.plotting import compare, plot
@@ -55,6 +56,7 @@ _HOMES = {
     "convolve": "application.deconvolve",
     "deconvolve": "application.deconvolve",
     "fit": "fitting.fit",
+    "from_workspace": "mantid.exchange",
     "install_model": "application.install",
     "list_models": "model.registry",
     "load": "io",
@@ -66,6 +68,7 @@ _HOMES = {
     "save": "io",
     "separate": "application.deconvolve",
     "simulate": "simulation.measurement",
+    "to_workspace": "mantid.exchange",
 }
 
 __all__ = [
@@ -90,6 +93,7 @@ __all__ = [
     "convolve",
     "deconvolve",
     "fit",
+    "from_workspace",
     "install_model",
     "list_models",
     "load",
@@ -101,6 +105,7 @@ __all__ = [
     "save",
     "separate",
     "simulate",
+    "to_workspace",
 ]
 
 

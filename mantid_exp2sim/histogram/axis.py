@@ -23,7 +23,7 @@ _MODQ_NAMES = {"|q|", "modq", "q", "mod_q"}
 _UNIT_VECTORS: dict[Vector, AxisKind] = {(1, 0, 0): "h", (0, 1, 0): "k", (0, 0, 1): "l"}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Axis:
     """One dimension of a histogram, given by its bin edges.
 
@@ -71,6 +71,12 @@ class Axis:
                 fix="Sort them, and leave out what is no number or stands twice.",
             )
         object.__setattr__(self, "edges", edges)
+
+    def __repr__(self) -> str:
+        bins = f"{self.size} bins" if self.size != 1 else "1 bin"
+        return (
+            f"Axis({self.name!r}, {bins}, {self.edges[0]:g} to {self.edges[-1]:g} {self.unit}".strip() + ")"
+        )
 
     @property
     def size(self) -> int:

@@ -21,6 +21,7 @@ from mantid_exp2sim.histogram.arithmetic import (
 from mantid_exp2sim.histogram.axis import Axis, AxisKind, Booleans, Floats
 from mantid_exp2sim.histogram.checks import checked_metadata, frozen_copy, masked_copy
 from mantid_exp2sim.histogram.direction import read_direction
+from mantid_exp2sim.histogram.exchange import Exchange
 from mantid_exp2sim.histogram.history import with_step
 from mantid_exp2sim.histogram.rebinning import (
     MINIMUM_MEASURED,
@@ -38,8 +39,8 @@ _OF_FILE = ("format", "coordinate_system", "visual_normalization", "horace", "le
 """Metadata that speak of the file's own bins; they go with these."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Histogram(Operators):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Histogram(Operators, Exchange):
     """Intensity in bins, with variance, mask and axes.
 
     Parameters
@@ -79,7 +80,7 @@ class Histogram(Operators):
     mask: Booleans
     axes: tuple[Axis, ...]
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    nexus: NexusTree | None = field(default=None, repr=False)
+    nexus: NexusTree | None = None
 
     def __post_init__(self) -> None:
         mask = frozen_copy(self.mask, np.bool_, "The mask")

@@ -8,13 +8,14 @@ STAMP := $(VENV)/.installed
 TYPES := build/types
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help env demo test test-minimum lint laid-out types package bench fuzz model model-fine tutorial clean
+.PHONY: help env demo test test-minimum lint laid-out types docs package bench fuzz model model-fine tutorial clean
 
 help:
 	@echo 'make env    the virtual environment $(VENV)'
 	@echo 'make demo   simulate a measurement, deconvolve and classify it, draw before / after / truth'
 	@echo 'make test   style, types, tests and doctests'
 	@echo 'make test-minimum  a part of the tests with the oldest libraries that are allowed'
+	@echo 'make docs   the site, in build/site'
 	@echo 'make package  wheel and sdist in dist/, checked, and used in an empty environment'
 	@echo 'make bench  one table of timings and memory; the figures of the simulator'
 	@echo 'make fuzz   10 000 damaged files for each reader, and hostile models'
@@ -67,6 +68,13 @@ $(MINIMUM)/.installed: pyproject.toml constraints-min.txt
 
 test-minimum: $(MINIMUM)/.installed
 	$(MINIMUM)/bin/python -m pytest -W default $(MINIMUM_TESTS)
+
+# Warnings are errors. Links within the documents are checked here and by tests/docs; nothing is fetched.
+docs: env
+	$(BIN)/python -m pip install --quiet -e '.[docs]' -c constraints.txt
+	rm -rf build/site docs/api
+	$(BIN)/python -m sphinx -W --keep-going -b html docs build/site
+	@echo "$$(find build/site -name '*.html' | wc -l) pages in build/site"
 
 # The wheel is built from the sdist, so that both are whole.
 package: env
@@ -130,4 +138,4 @@ tutorial: env
 	$(BIN)/python examples/tutorial/run.py tutorial-run
 
 clean:
-	rm -rf $(VENV) build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist demo docs/api *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -147,6 +147,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--incident-energy", type=float, metavar="MEV", help="incident energy, in place of what the file says"
     )
+    parser.add_argument(
+        "--device", default="cpu", help="where the networks run: cpu (default), cuda, cuda:1, mps, …"
+    )
 
 
 def add_method_options(parser: argparse.ArgumentParser, direction: str) -> None:

@@ -89,6 +89,7 @@ def _unit(unit: str) -> scipp.Unit:
     import scipp as sc
 
     try:
-        return sc.Unit(common_unit(unit))
+        unit_there: scipp.Unit = sc.Unit(common_unit(unit))
     except sc.UnitError:
-        return sc.units.one
+        unit_there = sc.units.one
+    return unit_there

@@ -107,7 +107,7 @@ def explain(
     import torch
 
     number = _likeliest(networks, scaled, mask) if name is None else classes.index(name)
-    panels = panel_attention(networks, scaled, mask, torch.full((len(scaled),), number))
+    panels = panel_attention(networks, scaled, mask, torch.full((len(scaled),), number, device=scaled.device))
     bins, occlusion = (part.reshape(-1, *part.shape[2:])[places] for part in (panels.bins, panels.occlusion))
     volumes = data.volumes
     measured = ~volumes.mask
@@ -124,7 +124,7 @@ def explain(
     )
     return Attribution(
         name=classes[number],
-        score=float(panels.score[~mask.flatten(1).all(1).numpy()].mean()),
+        score=float(panels.score[~mask.flatten(1).all(1).cpu().numpy()].mean()),
         map=result,
         weights=shares(bins, measured),
         occlusion=np.where(measured.any(axis=(1, 2)), occlusion, np.nan),
@@ -165,8 +165,8 @@ def panel_attention(
     x = x.detach().clone().requires_grad_()
     score = _score(members, x, mask, classes)
     gradient = torch.autograd.grad(score.sum(), x)[0]
-    bins = (gradient * x).detach().double().numpy()
-    whole = score.detach()
+    bins = (gradient * x).detach().cpu().double().numpy()
+    whole = score.detach().cpu()
     without = torch.zeros(x.shape[0], x.shape[1], x.shape[4])
     places = [(n, e) for n in range(x.shape[1]) for e in range(x.shape[4])]
     with short_waits(), torch.inference_mode():

@@ -175,7 +175,7 @@ def _correlations(prepared: Prepared, data_kind: DataKind) -> Floats:
     """Return the correlations (classes,) of prepared data."""
     networks, scaled, mask, _ = samples(prepared, data_kind)
     distances, scales = class_distances(networks, scaled, mask)
-    measured = ~mask.flatten(1).all(1).numpy()
+    measured = ~mask.flatten(1).all(1).cpu().numpy()
     values: Floats = mean_correlations(distances, scales)[measured].mean(axis=0)
     if not np.isfinite(values).all():
         raise NotFiniteError(
@@ -216,7 +216,7 @@ def class_distances(
         )
     shape = (len(networks), len(scaled), -1, distances.shape[2])
     scales = np.array([float(network.length_scale) for network in networks])
-    return distances.reshape(shape).double().numpy(), scales
+    return distances.reshape(shape).cpu().double().numpy(), scales
 
 
 def mean_correlations(distances: Floats, scales: Floats) -> Floats:
@@ -241,14 +241,17 @@ def samples(
     of the data is.
     """
     card, volumes = prepared.bundle.card, prepared.volumes
-    networks: list[Duq] = prepared.bundle.members(classifier_role(data_kind))  # type: ignore[assignment]
+    networks: list[Duq] = prepared.bundle.members(  # type: ignore[assignment]
+        classifier_role(data_kind), prepared.options.device
+    )
     import torch  # after the networks, which say so if torch is missing
 
     intensity, mask, places = grouped(card, card.classifiers[data_kind], volumes)
     scaling = card.classifiers[data_kind].scaling or card.scaling
     with np.errstate(over="ignore"):
         scaled = np.where(mask, 0.0, scaling.forward(intensity * prepared.factor)).astype(np.float32)
-    return networks, torch.from_numpy(scaled), torch.tensor(mask), places
+    device = prepared.options.device
+    return networks, torch.from_numpy(scaled).to(device), torch.tensor(mask, device=device), places
 
 
 def grouped(card: Card, classifier: ClassifierCard, volumes: Volumes) -> tuple[Floats, Booleans, list[int]]:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from mantid_exp2sim.errors import IncidentEnergyError, OptionError
+from mantid_exp2sim.errors import IncidentEnergyError, OptionError, require
 from mantid_exp2sim.inference.sliding_window import check_tile
+from mantid_exp2sim.model.device import CPU
 
 MAX_REPLICAS = 10_000
 
@@ -39,6 +40,9 @@ class TranslationOptions:
         training data.
     incident_energy
         meV, in place of what the histogram's metadata say, also in those of the result; not for mosaics.
+    device
+        Where the networks run, as PyTorch calls it: ``cpu``, ``cuda``, ``cuda:1``, ``mps``. Results of two
+        devices agree to rounding.
     force
         Translate data outside the model's domain of application too.
 
@@ -63,12 +67,14 @@ class TranslationOptions:
     seed: int = 0
     scale: float | str = 1.0
     incident_energy: float | None = None
+    device: str = CPU
     force: bool = False
 
     def __post_init__(self) -> None:
         check_tile(self.tile)
         require_whole("replicas", self.replicas, 2, MAX_REPLICAS)
         require_whole("seed", self.seed, 0, 2**63 - 1)
+        require(self.device, str, "the name of a device", fix="Give a name, such as 'cpu' or 'cuda'.")
         if self.incident_energy is not None:
             require_energy(self.incident_energy)
         if self.scale != "auto" and not is_positive(self.scale):

@@ -20,6 +20,7 @@ from mantid_exp2sim.inference.prepare import Prepared
 from mantid_exp2sim.inference.sliding_window import Block, blocks, samples_at_once
 from mantid_exp2sim.inference.volumes import Volumes
 from mantid_exp2sim.inference.worker import short_waits
+from mantid_exp2sim.model.device import CPU
 from mantid_exp2sim.model.error_model import NORMAL_95, ErrorModel
 from mantid_exp2sim.networks.layout import AXES
 
@@ -112,6 +113,7 @@ def translate(
         replicas=options.replicas if options.uncertainty and _is_noisy(prepared.volumes) else 0,
         seed=options.seed,
         progress=progress,
+        device=options.device,
     )
     names = ("intensity", "variance", *(("input", "model", "half_95") if parts else ()))
     outputs = {name: _Output(histogram.shape, prepared.volumes) for name in names}
@@ -143,6 +145,8 @@ def _recorded(prepared: Prepared) -> dict[str, Any]:
     recorded["factor"] = prepared.factor
     if options.incident_energy is not None:
         recorded["incident_energy"] = float(options.incident_energy)
+    if options.device != CPU:
+        recorded["device"] = options.device
     return recorded
 
 
@@ -203,6 +207,7 @@ class _Runner:
     replicas: int = field(kw_only=True)
     seed: int = field(kw_only=True)
     progress: Progress | None = field(kw_only=True)
+    device: str = field(kw_only=True, default=CPU)
     networks: list[Generator] = field(init=False)
     at_once: int = field(init=False)
     rows: list[int] = field(init=False)
@@ -210,7 +215,8 @@ class _Runner:
     total: int = 0
 
     def __post_init__(self) -> None:
-        self.networks = [network.prepare() for network in self.bundle.members(self.direction)]  # type: ignore[operator]
+        members = self.bundle.members(self.direction, self.device)
+        self.networks = [network.prepare() for network in members]  # type: ignore[operator]
         self.rows = [self.bundle.card.nearest(energy) for energy in self.volumes.incident_energies]
 
     @property
@@ -302,11 +308,11 @@ class _Runner:
         copies = len(batch)
         masks = torch.from_numpy(mask.astype(np.float32)).repeat(copies, 1, 1, 1)
         energies = torch.from_numpy(self.volumes.incident_energies[block[0].seen]).repeat(copies)
-        stacked = card.layout.stack(x, masks, energies)
+        stacked = card.layout.stack(x, masks, energies).to(self.device)
         results = []
         for network in self.networks:
             output = network.infer(stacked, self._ticker(self._samples(block) * copies))
-            volumes = card.layout.unstack(output, x.shape).reshape(scaled.shape)
+            volumes = card.layout.unstack(output.cpu(), x.shape).reshape(scaled.shape)
             core = volumes[(slice(None), *(span.inner for span in block))].numpy().astype(np.float64)
             results.append(card.scaling.inverse(core) / self.factor)
             self.done += self._samples(block) * copies

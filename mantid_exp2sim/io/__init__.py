@@ -5,6 +5,7 @@ One module per format; `load` and `save` are all that the rest of the package us
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ ENDINGS = {".nxs": "mdhisto", ".npy": "npy", ".npz": "npz"}
 ENDINGS |= dict.fromkeys((".sqw", ".d1d", ".d2d", ".d3d", ".d4d"), "horace")
 """Endings that `save` takes, and the format that each means."""
 
+_LOG = logging.getLogger(__name__)
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -98,7 +100,9 @@ def load(
         raise Exp2SimError(
             f"{file} is too large for this machine's memory.", fix="Cut the data, or use another machine."
         ) from error
-    return _checked(_with_mask(histogram, mask), file)
+    histogram = _checked(_with_mask(histogram, mask), file)
+    _LOG.info("read %s (%s): %r", file, kind, histogram)
+    return histogram
 
 
 def _read(

@@ -6,6 +6,7 @@ Nothing here imports torch until a network is asked for, so that a card can be r
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import threading
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.card import DOMAIN_FILE, Card, Role, WeightFile, read_card, weight_file
+from mantid_exp2sim.model.device import CPU, require_device
 from mantid_exp2sim.model.registry import CARD_FILE, DEFAULT_MODEL, find_model
 from mantid_exp2sim.model.weights import (
     GET_AGAIN,
@@ -28,6 +30,7 @@ from mantid_exp2sim.storage.atomic import atomic_folder, sweep
 if TYPE_CHECKING:
     import torch
 
+_LOG = logging.getLogger(__name__)
 _cache: dict[tuple[Path, str], Bundle] = {}
 _lock = threading.RLock()
 
@@ -43,29 +46,32 @@ class Bundle:
         self.folder = folder
         self.card = card
         self.checksum = checksum
-        self._networks: dict[str, torch.nn.Module] = {}
+        self._networks: dict[tuple[str, str], torch.nn.Module] = {}
 
     def __repr__(self) -> str:
         return f"Bundle({self.card.name!r}, version {self.card.version}, {self.checksum[:12]})"
 
-    def network(self, key: str) -> torch.nn.Module:
-        """Return a network in evaluation mode on the CPU; it is built and checked at the first call.
+    def network(self, key: str, device: str = CPU) -> torch.nn.Module:
+        """Return a network in evaluation mode on a device; it is built and checked at the first call.
 
         ``key`` is a role such as ``deconvolve``, or ``deconvolve-2`` for its second member.
 
         Raises
         ------
         Exp2SimError
-            If the model has no such network, torch is missing, or the weights are not what the card says.
+            If the model has no such network, torch or the device is missing, or the weights are not what the
+            card says.
         """
         with _lock:
-            if key not in self._networks:
-                self._networks[key] = load_network(self.folder, self.card, key)
-            return self._networks[key]
+            if (key, device) not in self._networks:
+                network = load_network(self.folder, self.card, key)
+                _LOG.info("read the network %s of the model %s onto %s", key, self.card.name, device)
+                self._networks[key, device] = network if device == CPU else network.to(require_device(device))
+            return self._networks[key, device]
 
-    def members(self, role: Role) -> list[torch.nn.Module]:
+    def members(self, role: Role, device: str = CPU) -> list[torch.nn.Module]:
         """Return all networks of a role, the first one first; as :meth:`network`, at least one."""
-        return [self.network(key) for key in self.card.keys(role) or (role,)]
+        return [self.network(key, device) for key in self.card.keys(role) or (role,)]
 
     def domain_bytes(self) -> bytes:
         """Return the content of ``domain.safetensors``, of the size and checksum on the card.

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +69,20 @@ def register_train(subparsers: Subparsers) -> None:
     train.set_defaults(run=run_train)
 
 
+@contextmanager
+def log_on_stderr() -> Iterator[None]:
+    """Show what the package logs on stderr, a line each, as a command does that takes hours."""
+    logger, handler = logging.getLogger("mantid_exp2sim"), logging.StreamHandler()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
 def run_train(args: argparse.Namespace) -> int:
     """``exp2sim train``: 0 when finished, 143 when stopped."""
     from mantid_exp2sim.training.trainers.run_folder import read_best
@@ -73,7 +90,8 @@ def run_train(args: argparse.Namespace) -> int:
     from mantid_exp2sim.training.trainers.trainer import STOPPED as STATUS_STOPPED
 
     out: Path = args.out or Path("runs") / args.recipe.stem
-    status = train(args.recipe, out=out, seed=args.seed, device=args.device, tensorboard=args.tensorboard)
+    with log_on_stderr():
+        status = train(args.recipe, out=out, seed=args.seed, device=args.device, tensorboard=args.tensorboard)
     code = STOPPED if status == STATUS_STOPPED else 0
     if os.environ.get("RANK", "0") != "0":  # the first of several processes speaks for all
         return code

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,13 +39,16 @@ from mantid_exp2sim.training.trainers.translator import TranslatorTrainer
 from mantid_exp2sim.training.trainers.validation import make_validation
 from mantid_exp2sim.training.trainers.warm_start import find_start
 
+_LOG = logging.getLogger(__name__)
+
 
 def train(
     recipe: Path, *, out: Path, seed: int | None = None, device: str = "cpu", tensorboard: bool = False
 ) -> str:
     """Train the networks of a recipe in the folder ``out``: ``finished`` or ``stopped``.
 
-    A run that is there goes on where it was stopped. ``seed`` takes the place of the recipe's.
+    A run that is there goes on where it was stopped. ``seed`` takes the place of the recipe's. How it goes is
+    logged at the level INFO.
 
     Raises `Exp2SimError` if recipe or data cannot be used, ``out`` holds something else, or training
     diverges.
@@ -89,7 +92,7 @@ def _run(task: Task, stage: Config, model: BaseModel, folder: Path, tensorboard:
         schedule=stage.schedule,
         checks=stage.validation.checks,
         tensorboard=tensorboard,
-        log=lambda text: print(text, file=sys.stderr, flush=True),
+        log=_LOG.info,
     )
     return run.go()
 

@@ -23,6 +23,7 @@ myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 4
 suppress_warnings = ["myst.header"]
 
+templates_path = ["_templates"]
 autosummary_generate = True
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
@@ -32,7 +33,8 @@ napoleon_google_docstring = False
 html_theme = "pydata_sphinx_theme"
 html_title = f"mantid_exp2sim {release}"
 html_copy_source = False
-html_theme_options = {"navbar_align": "left", "show_toc_level": 2, "navigation_with_keys": False}
+html_sidebars = {"**": ["globaltoc.html"], "index": []}
+html_theme_options = {"navbar_center": [], "show_toc_level": 2, "navigation_with_keys": False}
 
 
 def as_written(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
@@ -43,8 +45,26 @@ def as_written(app: Any, what: str, name: str, thing: Any, options: Any, lines: 
 
 def put_back(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Put the words of attributes back, and let |Q| be no name of a substitution outside of literals."""
-    words = app.words_of_attributes.pop(name, lines)
+    words = app.words_of_attributes.pop(name, lines) + default_of(name)
     lines[:] = [re.sub(r"(``.*?``)|\|Q\|", lambda m: m[1] or r"\|Q\|", line) for line in words]
+
+
+def default_of(name: str) -> list[str]:
+    """Say the default of a setting, where it is short."""
+    module, table, key = ([""] * 3 + name.rsplit(".", 2))[-3:]
+    field = getattr(getattr(sys.modules.get(module), table, None), "model_fields", {}).get(key)
+    text = "" if field is None or field.is_required() else repr(field.default)
+    return ["", f"Default: ``{text}``"] if 0 < len(text) < 60 else []
+
+
+def without_keys(app: Any, what: str, name: str, thing: Any, *words: Any) -> tuple[str, None] | None:
+    """Leave the keys of a table of settings out of its heading: they follow."""
+    return ("", None) if what == "class" and hasattr(thing, "model_fields") else None
+
+
+def tables_alone(app: Any, what: str, name: str, thing: Any, *more: Any) -> bool | None:
+    """Of a module show the tables of settings and nothing else."""
+    return True if what == "module" and not getattr(thing, "model_fields", None) else None
 
 
 def as_files(app: Any, name: str, source: list[str]) -> None:
@@ -56,6 +76,8 @@ def as_files(app: Any, name: str, source: list[str]) -> None:
 def setup(app: Any) -> None:
     """Go around napoleon, which stands at 500."""
     app.connect("source-read", as_files)
+    app.connect("autodoc-process-signature", without_keys)
+    app.connect("autodoc-skip-member", tables_alone)
     app.words_of_attributes = {}
     app.connect("autodoc-process-docstring", as_written, priority=400)
     app.connect("autodoc-process-docstring", put_back, priority=600)

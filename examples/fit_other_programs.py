@@ -20,8 +20,8 @@ CUBE = 4.0
 """Å."""
 
 
-def springs() -> FunctionModel:
-    """A simple cubic lattice with springs between nearest neighbours along the bond and across it."""
+def force_constants() -> Any:
+    """Of a simple cubic lattice with springs between nearest neighbours along the bond and across it."""
     from euphonic import Crystal, ForceConstants, ureg
 
     crystal = Crystal(
@@ -38,8 +38,12 @@ def springs() -> FunctionModel:
             matrices[np.flatnonzero((cells == np.eye(3, dtype=int)[axis] * cell).all(axis=1))] -= spring
         matrices[0] += 2 * spring
     units = ureg("meV/angstrom**2")
-    constants = ForceConstants(crystal, matrices * 10 * units, 3 * np.eye(3, dtype=int), cells)
-    return euphonic_model(constants, Lattice(a=CUBE, b=CUBE, c=CUBE))
+    return ForceConstants(crystal, matrices * 10 * units, 3 * np.eye(3, dtype=int), cells)
+
+
+def springs() -> FunctionModel:
+    """The phonons of these springs, in the cell of their crystal."""
+    return euphonic_model(force_constants())
 
 
 def ferromagnet() -> FunctionModel:

@@ -44,7 +44,7 @@ def fit(
         Mosaics, (h, k, E) volumes, slices or cuts: a `Histogram` (measured with MAPS) or a `Measurement`.
     models
         As in `mantid_exp2sim.simulate`: "Goodenough", "Dimer", a description or its file, or an
-        `ExcitationModel` such as a plain function.
+        `ExcitationModel` such as a plain function, or force constants of Euphonic.
     options
         What is free and how long to look; see `FitOptions`.
     progress

@@ -43,6 +43,9 @@ _OF_FILE = ("format", "coordinate_system", "visual_normalization", "horace", "le
 class Histogram(Operators, Exchange):
     """Intensity in bins, with variance, mask and axes.
 
+    The arrays are copied and made read-only; bins under the mask become NaN. An array that owns its memory
+    and is read-only already (such as that of another histogram) is taken as it is, if it holds NaN there.
+
     Parameters
     ----------
     intensity
@@ -58,9 +61,6 @@ class Histogram(Operators, Exchange):
         ``history`` (list of dicts).
     nexus
         Everything else the file held, kept for the way back.
-
-    The arrays are copied and made read-only; bins under the mask become NaN. An array that owns its memory
-    and is read-only already (such as that of another histogram) is taken as it is, if it holds NaN there.
 
     Raises
     ------

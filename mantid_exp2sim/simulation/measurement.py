@@ -24,6 +24,7 @@ from mantid_exp2sim.simulation.manganite_spectrum import solve_manganite
 from mantid_exp2sim.simulation.material import Description, find_description, read_description
 from mantid_exp2sim.simulation.noise import add_counting_noise
 from mantid_exp2sim.simulation.options import Options, Physics, SpinWaves
+from mantid_exp2sim.simulation.other_programs import as_model
 from mantid_exp2sim.simulation.scan import Scan
 from mantid_exp2sim.simulation.spectrum import solve_material
 
@@ -57,7 +58,7 @@ def simulate(
     model
         "Dimer" or "Goodenough", the built-in models of the half-doped manganite; the name of a shipped
         description, such as "rb2mnf4"; the path of a description (TOML); a `Description`; or
-        an `ExcitationModel` such as a plain function (`FunctionModel`).
+        an `ExcitationModel` such as a plain function (`FunctionModel`), or force constants of Euphonic.
     parameters
         Constants in meV: some by name, or all in order. By default those of the best fit or the description.
     binning
@@ -191,9 +192,12 @@ def viewed_along(
 def find_model(
     model: str | Path | Description | ExcitationModel,
 ) -> ModelName | Description | ExcitationModel:
-    """Find the built-in model, or the description (shipped or a file), that ``model`` names."""
+    """Find the built-in model, or the description (shipped or a file), that ``model`` names.
+
+    Force constants of Euphonic become a model of their phonons.
+    """
     if not isinstance(model, str | Path):
-        return model
+        return as_model(model)  # type: ignore[no-any-return]
     names = [name for name in PARAMETERS if name.lower() == str(model).lower()]
     return names[0] if names else read_description(find_description(str(model)))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.simulation.constants import BOLTZMANN, GAMMA_R0_SQUARED
 from mantid_exp2sim.simulation.excitation_model import FunctionModel
@@ -22,13 +23,32 @@ MOST_SOLVED = 300
 """Sets of points whose phonons are kept: a fit asks for the same ones again."""
 
 
+def as_model(model: Any) -> Any:
+    """Return what can be simulated of an object of another program; anything else stays as it is.
+
+    Raises
+    ------
+    Exp2SimError
+        For a Hamiltonian of pySpinW, which does not tell its ion.
+    """
+    if hasattr(model, "calculate_qpoint_phonon_modes"):
+        return euphonic_model(model)
+    if hasattr(model, "energies_and_intensities"):
+        raise Exp2SimError(
+            "A Hamiltonian of pySpinW tells neither its ion nor which constants are free.",
+            fix="Make a model of it with simulation.other_programs.pyspinw_model.",
+        )
+    return model
+
+
 def euphonic_model(
-    force_constants: Any, lattice: Lattice, *, name: str = "phonons", temperature: float = 5.0
+    force_constants: Any, lattice: Lattice | None = None, *, name: str = "phonons", temperature: float = 5.0
 ) -> FunctionModel:
     """Make a model of force constants of Euphonic 2.
 
     Its constant is ``stretch``, a factor on all energies. Intensities are the structure factors of Euphonic
     in mb per cell of its crystal, times 1 + n(E) at ``temperature`` (K). h, k and l are those of Euphonic.
+    ``lattice`` is by default the cell of its crystal.
     """
 
     solved: dict[bytes, tuple[Floats, Floats]] = {}
@@ -51,7 +71,17 @@ def euphonic_model(
         return energy, np.where(energy > 0.05, strength * occupation, 0.0)
 
     stretch = {"stretch": Parameter(value=1.0, range=(0.7, 1.4))}
-    return FunctionModel(name, phonons, stretch, lattice)
+    return FunctionModel(name, phonons, stretch, lattice or _lattice_of(force_constants.crystal))
+
+
+def _lattice_of(crystal: Any) -> Lattice:
+    """The cell of a crystal of Euphonic, from its vectors (rows)."""
+    vectors = np.asarray(crystal.cell_vectors.to("angstrom").magnitude, dtype=np.float64)
+    lengths = np.linalg.norm(vectors, axis=1)
+    cosines = (vectors @ vectors.T / np.outer(lengths, lengths))[[1, 0, 0], [2, 2, 1]]
+    alpha, beta, gamma = np.degrees(np.arccos(cosines)).round(9).tolist()
+    a, b, c = lengths.tolist()
+    return Lattice(a=a, b=b, c=c, alpha=alpha, beta=beta, gamma=gamma)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,6 +29,7 @@ autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "exclude-members": "model_config"}
 napoleon_google_docstring = False
+napoleon_attr_annotations = False
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"mantid_exp2sim {release}"

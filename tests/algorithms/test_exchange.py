@@ -12,6 +12,7 @@ import pytest
 import mantid_exp2sim
 from mantid_exp2sim import Axis, Exp2SimError, Histogram
 
+NUMBERS: Any = np.ones(3)
 DIAGONAL = {"[H,0,0]": "[H,H,0]", "[0,K,0]": "[-K,K,0]"}
 
 
@@ -66,7 +67,7 @@ def test_unequal_bins_are_refused_before_anything_changes(api: Any, make: Any, s
             "There is no workspace 'nothing'. There are none.",
         ),
         (lambda: mantid_exp2sim.from_workspace(3.0), "3.0 is no MDHistoWorkspace."),
-        (lambda: mantid_exp2sim.to_workspace(np.ones(3), "x"), "It takes a Histogram"),
+        (lambda: mantid_exp2sim.to_workspace(NUMBERS, "x"), "It takes a Histogram"),
     ],
 )
 def test_errors_say_what_and_the_fix(act: Any, text: str) -> None:

@@ -32,6 +32,7 @@ METADATA = {
     "lattice": {"a": 3.9},
     "history": [{"command": "rebin"}],
 }
+NUMBERS: Any = np.ones(3)
 WAYS = ("scipp", "xarray")
 
 
@@ -177,7 +178,7 @@ def test_files_of_both_keep_everything(tmp_path: Path) -> None:
     [
         (lambda: Histogram.from_scipp(sc.scalar(1.0)), "It takes a scipp.DataArray"),
         (lambda: Histogram.from_scipp(sc.DataArray(sc.arange("x", 3.0))), "The axis 'x' has no coordinate"),
-        (lambda: Histogram.from_xarray(np.ones(3)), "It takes an xarray Dataset or DataArray"),
+        (lambda: Histogram.from_xarray(NUMBERS), "It takes an xarray Dataset or DataArray"),
         (lambda: Histogram.from_xarray(xr.DataArray(np.ones(3), dims="x")), "The axis 'x' has no coordinate"),
         (lambda: Histogram.from_xarray(xr.Dataset({"counts": 1.0})), "It has counts"),
         (lambda: Histogram.from_xarray(measurement().to_xarray().isel(DeltaE=[0, 2])), "are no neighbours"),

@@ -13,6 +13,7 @@ __version__ = "0.2.0"
 if TYPE_CHECKING:
     from mantid_exp2sim.application.deconvolve import convolve, deconvolve, separate
     from mantid_exp2sim.application.install import install_model
+    from mantid_exp2sim.application.many_files import batch
     from mantid_exp2sim.application.model import Model, load_model
     from mantid_exp2sim.domain.check import DomainReport
     from mantid_exp2sim.errors import Cancelled, Exp2SimError
@@ -52,6 +53,7 @@ _HOMES = {
     "Resolution": "simulation.widths",
     "Translation": "inference.translate",
     "TranslationOptions": "inference.options",
+    "batch": "application.many_files",
     "compare": "plotting",
     "convolve": "application.deconvolve",
     "deconvolve": "application.deconvolve",
@@ -89,6 +91,7 @@ __all__ = [
     "Translation",
     "TranslationOptions",
     "__version__",
+    "batch",
     "compare",
     "convolve",
     "deconvolve",

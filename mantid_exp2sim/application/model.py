@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mantid_exp2sim.application.likelihood import require_fit, with_likelihood
+from mantid_exp2sim.application.one_measurement import join_measurement
 from mantid_exp2sim.application.opinions import likelier_kind, with_warnings
 from mantid_exp2sim.domain.check import check_domain, require_domain, with_verdict
 from mantid_exp2sim.histogram import Histogram
@@ -109,6 +111,10 @@ class Model:
     ) -> Histogram:
         """Make simulation-like data measurement-like, as :meth:`translate` does."""
         return self.translate(data, "convolve", progress=progress, **options).histogram
+
+    def join(self, histograms: Iterable[Histogram]) -> Histogram:
+        """Join volumes at several incident energies: see `application.one_measurement.join_measurement`."""
+        return join_measurement(histograms, self.card)
 
     def check_domain(
         self, data: Histogram | Prepared, direction: Direction = "deconvolve", **options: Any

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mantid_exp2sim.cli.batch import MANY, add_files
 from mantid_exp2sim.cli.files import check_picture, check_places
 from mantid_exp2sim.cli.options import (
     add_command,
@@ -15,7 +16,7 @@ from mantid_exp2sim.cli.options import (
 )
 from mantid_exp2sim.cli.output import emit
 
-EXAMPLES = """\
+EXAMPLES = f"""\
 p-value     share of spectra of the training domain that look as foreign as these data, or more
 distance    optimal-transport distance of the network's features to those of the training set
 verdict     trustworthy, expert opinion (rarer than 1 in 20), untrustworthy (as good as never seen there)
@@ -23,14 +24,14 @@ verdict     trustworthy, expert opinion (rarer than 1 in 20), untrustworthy (as 
 examples:
   exp2sim check measured.npy --mask nanmask.mat
   exp2sim check cut.nxs --model my-model/ --json
-  exp2sim check simulated.npz --direction convolve --plot ridge.png
+  exp2sim check simulated.npz --direction convolve --plot ridge.png{MANY.format("check")}
 """
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``check``."""
     parser = add_command(subparsers, "check", "say whether data are inside a model's domain", EXAMPLES)
-    parser.add_argument("input", metavar="IN", help="file to read")
+    add_files(parser, "check", ("input",), run, "IN, what to read")
     add_model_options(parser)
     parser.add_argument(
         "--direction",
@@ -45,7 +46,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="draw the published distances: training, held-out, these data",
     )
     add_overwrite(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,6 +64,30 @@ def run(args: argparse.Namespace) -> int:
         title = f"{Path(args.input).name}: {report.verdict}"
         ridges(distributions(prepared, args.direction), args.plot, title=title)
     plot = None if args.plot is None else str(args.plot)
-    said = {**report.to_dict(), "input": str(args.input), "model": model.card.name, "plot": plot}
-    emit(args, said, f"{args.input}: {report.words()}")
+    step = next_step(report.verdict, args.direction)
+    said = {
+        **report.to_dict(),
+        "input": str(args.input),
+        "model": model.card.name,
+        "plot": plot,
+        "next": step,
+    }
+    emit(args, said, f"{args.input}: {report.words()}\nNext: {step}")
     return 0
+
+
+def next_step(verdict: str, direction: str) -> str:
+    """Return what to do with data that have a verdict, as a sentence.
+
+    >>> next_step("trustworthy", "deconvolve")
+    'exp2sim deconvolve IN OUT; the error bars say how far the result holds.'
+    """
+    known = "richardson-lucy" if direction == "deconvolve" else "resolution"
+    steps = {
+        "trustworthy": f"exp2sim {direction} IN OUT; the error bars say how far the result holds.",
+        "expert opinion": f"compare exp2sim {direction} by --method network and by --method {known} before "
+        "you use either; docs/trust.md says what to look at.",
+        "untrustworthy": f"exp2sim {direction} IN OUT --method {known}, which needs no model; or a model of "
+        "your material (docs/tutorial.md).",
+    }
+    return steps.get(verdict, "calibrate the model with exp2sim domain, or look at the data yourself.")

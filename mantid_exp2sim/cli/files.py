@@ -68,8 +68,9 @@ def check_formats(histogram: Histogram, *outputs: str | Path | None) -> None:
     """Refuse formats that have no place for data with the axes of ``histogram``."""
     from mantid_exp2sim.io import require_output
 
-    for path in filter(None, outputs):
-        require_output(path, like=histogram, overwrite=True)  # `check_places` has looked at the place
+    for path in outputs:
+        if path is not None:
+            require_output(path, like=histogram, overwrite=True)  # `check_places` has looked at the place
 
 
 def _used(outputs: Mapping[str, str | Path | None] | None) -> dict[str, str | Path]:
@@ -78,7 +79,9 @@ def _used(outputs: Mapping[str, str | Path | None] | None) -> dict[str, str | Pa
 
 def _check_clashes(args: argparse.Namespace, outputs: Mapping[str, str | Path]) -> None:
     """Refuse outputs on the place of each other or of what is read."""
-    inputs = {"IN": getattr(args, "input", None), "--mask": getattr(args, "mask", None)}
+    parts = getattr(args, "parts", None) or [getattr(args, "input", None)]
+    inputs = {"IN" if not n else f"IN {n + 1}": part for n, part in enumerate(parts)}
+    inputs["--mask"] = getattr(args, "mask", None)
     options: dict[Path, str] = {}
     for name, path in {**_used(inputs), **outputs}.items():
         place = Path(path).expanduser().resolve()

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mantid_exp2sim.cli.options import READ, add_command, add_reading, read
+from mantid_exp2sim.cli.batch import add_files
+from mantid_exp2sim.cli.options import READ, add_command, add_overwrite, add_reading, read
 from mantid_exp2sim.cli.output import emit, progress_bar
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.storage.atomic import require_own_folder
@@ -25,6 +26,7 @@ examples:
   exp2sim fit measured.npy --mask nanmask.mat --model GOODENOUGH --model DIMER --out fitted
   exp2sim fit low.nxs high.nxs --model rb2mnf4 --instrument LET --instrument MERLIN --json
   exp2sim fit cut.nxs --model material.toml --fix J2=0 --bounds J1=0.4,0.9 --tie J4=J3
+  exp2sim fit cuts/*.nxs --model rb2mnf4 --out-dir fits --jobs 2
 """
 
 
@@ -32,7 +34,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add ``fit``."""
     about = "fit exchange constants to measurements, with errors"
     parser = add_command(subparsers, "fit", about, EXAMPLES)
-    parser.add_argument("inputs", nargs="+", metavar="IN", help="what was measured")
+    add_files(parser, "fit", ("inputs",), run, "what was measured, fitted together")
     parser.add_argument(
         "--model",
         action="append",
@@ -77,7 +79,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         parser.add_argument(
             f"--{name}", type=int, default=default, metavar="N", help=f"{about} (default {default})"
         )
-    parser.set_defaults(run=run)
+    add_overwrite(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -96,7 +96,18 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
 
 
 def read(path: str, args: argparse.Namespace) -> Histogram:
-    """Load a file with the options of `add_reading`."""
+    """Load a file with the options of `add_reading`, or the files of ``--as-one`` together."""
+    if getattr(args, "parts", None) is None:
+        return _read(path, args)
+    from mantid_exp2sim.application.one_measurement import join_measurement
+    from mantid_exp2sim.model.bundle import open_bundle
+    from mantid_exp2sim.model.registry import DEFAULT_MODEL
+
+    card = open_bundle(args.model or DEFAULT_MODEL).card
+    return join_measurement([_read(part, args) for part in args.parts], card)
+
+
+def _read(path: str, args: argparse.Namespace) -> Histogram:
     from mantid_exp2sim.io import load
     from mantid_exp2sim.io.spinw import notes_of
 

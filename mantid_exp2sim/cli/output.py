@@ -29,6 +29,9 @@ def emit(args: argparse.Namespace, json_object: dict[str, Any], human_text: str)
     >>> emit(argparse.Namespace(json=False), {}, "shown")
     shown
     """
+    if "reports" in args:  # one of many files
+        args.reports.append(json_object)
+        return
     say(json.dumps(plain(json_object), allow_nan=False) if getattr(args, "json", False) else human_text)
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mantid_exp2sim.cli.batch import MANY, add_files
+from mantid_exp2sim.cli.check import next_step
 from mantid_exp2sim.cli.files import check_ending, check_formats, check_picture, check_places, draw
 from mantid_exp2sim.cli.options import (
     READ,
@@ -45,7 +47,7 @@ examples:
   exp2sim {0} run.nxspe result.nxs --model my-model/ --lattice 5.4 5.4 19.2
   exp2sim {0} measured.npy result.npy --plot result.png --json
   exp2sim {0} measured.nxs result.nxs --uncertainty-out parts.npz
-  exp2sim {0} cut.sqw result.d3d --method {3} --instrument MERLIN --incident-energy 50
+  exp2sim {0} cut.sqw result.d3d --method {3} --instrument MERLIN --incident-energy 50{4}
 """
 _CLASSIFY = f"""\
 IN   {READ}
@@ -56,7 +58,7 @@ simulation-like first; --data-kind names the classifier.
 
 examples:
   exp2sim classify result.npz
-  exp2sim classify measured.npy --mask nanmask.mat --deconvolve --json
+  exp2sim classify measured.npy --mask nanmask.mat --deconvolve --json{MANY.format("classify")}
 """
 
 
@@ -74,9 +76,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
             "make a simulated spectrum measurement-like: put the instrument's resolution in",
         ),
     ):
-        parser = add_command(subparsers, name, about, _TRANSLATE.format(name, READ, WRITTEN, method))
-        parser.add_argument("input", metavar="IN", help="file to read")
-        parser.add_argument("output", metavar="OUT", help="file to write; its ending chooses the format")
+        parser = add_command(
+            subparsers, name, about, _TRANSLATE.format(name, READ, WRITTEN, method, MANY.format(name))
+        )
+        add_files(parser, name, ("input", "output"), _translate, "IN and OUT, whose ending is the format")
         add_model_options(parser)
         add_method_options(parser, name)
         if name == "deconvolve":
@@ -101,14 +104,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
             "--force", action="store_true", help="also where the data are outside the model's domain"
         )
         add_overwrite(parser)
-        parser.set_defaults(run=_translate, command=name, model=None)
+        parser.set_defaults(model=None)
     parser = add_command(subparsers, "classify", "say which spin-wave model a spectrum shows", _CLASSIFY)
-    parser.add_argument("input", metavar="IN", help="file to read")
+    add_files(parser, "classify", ("input",), _classify, "IN, what to read")
     add_classifier_options(parser)
+    add_overwrite(parser)
     parser.add_argument(
         "--fit", action="store_true", help="also fit both spin models to the data, in minutes"
     )
-    parser.set_defaults(run=_classify)
 
 
 def _translate(args: argparse.Namespace) -> int:
@@ -130,7 +133,7 @@ def _translate(args: argparse.Namespace) -> int:
     prepared = model.prepare(histogram, options)
     report = require_domain(prepared, args.command)
     if report.verdict != "trustworthy":
-        complain(f"warning: {report.words()}")
+        complain(f"warning: {report.words()}. Next: {next_step(report.verdict, args.command)}")
     with progress_bar(args) as progress:
         parts = args.uncertainty_out is not None
         translation = model.translate(prepared, args.command, parts=parts, progress=progress)

@@ -10,7 +10,8 @@ from mantid_exp2sim.cli.output import emit
 
 _EPILOG = """\
 examples:
-  exp2sim workbench install              add the algorithms to Workbench; start it again afterwards
+  exp2sim workbench install              add the algorithms to Workbench, from its own Python; then start
+                                         it again
   exp2sim workbench doctor               what is there, what is missing, and the fix of each problem
   exp2sim workbench doctor --json        the same for a program
   exp2sim workbench uninstall            remove the algorithms again, and nothing else
@@ -40,7 +41,10 @@ def _run(args: argparse.Namespace) -> int:
 
 def _change(args: argparse.Namespace) -> int:
     from mantid_exp2sim.mantid.install import install, uninstall
+    from mantid_exp2sim.mantid.pythons import require_workbench_python
 
+    if args.action == "install":
+        require_workbench_python()
     change = (install if args.action == "install" else uninstall)(args.properties)
     verbs = {
         ("install", True): "now names",
@@ -76,5 +80,6 @@ def _doctor(args: argparse.Namespace) -> int:
         lines.append(f"{_MARKS[check.status]}  {check.name:10}  {check.message}")
         if check.fix:
             lines.append(f"{'':21}-> {check.fix}")
+    lines.append(f"Next: {report.next_step}")
     emit(args, report.to_dict(), "\n".join(lines))
     return 0 if report.ok else 1

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mantid_exp2sim import mosaic
+from mantid_exp2sim.application.one_measurement import join_measurement
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.inference.worker import Progress
@@ -14,7 +14,6 @@ from mantid_exp2sim.mantid import choice as mdchoice
 from mantid_exp2sim.mantid import inputs as mdinputs
 from mantid_exp2sim.mantid import maps as mdmaps
 from mantid_exp2sim.mantid import properties as mdproperties
-from mantid_exp2sim.mantid import workspace as mdworkspace
 
 if TYPE_CHECKING:
     from mantid_exp2sim.application.model import Model
@@ -63,42 +62,6 @@ def declare(algorithm: Any) -> None:
     mdproperties.declare_data(algorithm, several=True)
 
 
-def joined(histograms: Iterable[Histogram], card: Card) -> Histogram:
-    """Join volumes at several incident energies to one measurement, with the axes in any order."""
-    volumes = [mdworkspace.in_order(nominal(histogram, card)) for histogram in histograms]
-    energies = [volume.metadata.get("incident_energy") for volume in volumes]
-    if len(volumes) != len(mosaic.INCIDENT_ENERGIES) or set(energies) != set(mosaic.INCIDENT_ENERGIES):
-        raise Exp2SimError(
-            f"The workspaces are at {_listed(energies)} meV.",
-            reason=f"A measurement is one workspace at each of {_listed(mosaic.INCIDENT_ENERGIES)} meV.",
-            fix="Give these, set IncidentEnergies, or leave AsOneMeasurement out.",
-        )
-    try:
-        return mosaic.join(volumes)
-    except Exp2SimError as error:
-        raise Exp2SimError(
-            "The bins of the workspaces are not those of one measurement.",
-            reason="The model takes 40 bins of h and k from -40/39 to 40/39, and 10 of energy from "
-            "0.1 Ei to 0.7 Ei.",
-            fix="Bin the events so with BinMD, or leave AsOneMeasurement out.",
-        ) from error
-
-
-def _listed(energies: Iterable[float | None]) -> str:
-    return ", ".join("unknown" if energy is None else f"{energy:g}" for energy in energies)
-
-
-def nominal(histogram: Histogram, card: Card) -> Histogram:
-    """Return the same data at the model's incident energy that is meant by the logged one."""
-    logged = histogram.metadata.get("incident_energy")
-    if logged is None:
-        return histogram
-    nearest = card.incident_energies[card.nearest(logged)]
-    if abs(nearest - logged) > card.incident_energy_tolerance * nearest:
-        return histogram
-    return histogram.replace(metadata={**histogram.metadata, "incident_energy": nearest})
-
-
 def issues(algorithm: Any) -> mdalgorithm.Issues:
     """Return the messages of ``validateInputs``; the model's card is read, no weights."""
     messages, bundle = mdchoice.validate_model(algorithm)
@@ -117,7 +80,7 @@ def issues(algorithm: Any) -> mdalgorithm.Issues:
         data_messages, histograms = mdinputs.validate(algorithm, bundle, workspaces)
         messages.update(data_messages)
         if not messages and algorithm.getProperty("AsOneMeasurement").value:
-            joined(histograms.values(), bundle.card)
+            join_measurement(histograms.values(), bundle.card)
     except Exp2SimError as error:
         messages["InputWorkspace"] = str(error)
     return messages
@@ -154,7 +117,7 @@ def execute(algorithm: Any) -> None:
         model = load()
         data = {name: snapshot.histogram for name, snapshot in snapshots.items()}
         if together:
-            data = {", ".join(data): joined(data.values(), model.card)}
+            data = {", ".join(data): join_measurement(data.values(), model.card)}
         results, maps = {}, []
         for number, (name, histogram) in enumerate(data.items()):
             first, second = (_share(progress, 2 * number + half, 2 * len(data), name) for half in (0, 1))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mantid_exp2sim.errors import Exp2SimError
-from mantid_exp2sim.mantid import libraries
+from mantid_exp2sim.mantid import libraries, pythons
 from mantid_exp2sim.mantid.probe import MantidAnswer, ask_mantid, is_same
 from mantid_exp2sim.mantid.user_properties import (
     KEY,
@@ -47,9 +47,19 @@ class Report:
         """Say whether there is no problem."""
         return all(check.status != "problem" for check in self.checks)
 
+    @property
+    def next_step(self) -> str:
+        """Say what to do first: the fix of the first problem, else of the first warning."""
+        for status in ("problem", "warning"):
+            for check in self.checks:
+                if check.status == status and check.fix:
+                    return check.fix
+        return "Start Workbench, and type DeconvolveMD in the box of algorithms."
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON."""
-        return {"ok": self.ok, "checks": [asdict(check) for check in self.checks]}
+        checks = [asdict(check) for check in self.checks]
+        return {"ok": self.ok, "next": self.next_step, "checks": checks}
 
 
 def examine(properties: Path | None = None) -> Report:
@@ -59,6 +69,7 @@ def examine(properties: Path | None = None) -> Report:
     return Report(
         (
             _python(),
+            *_user_packages(),
             _mantid(answer),
             _torch(),
             *_versions(),
@@ -74,12 +85,27 @@ def _python() -> Check:
     version = ".".join(str(part) for part in sys.version_info[:3])
     good = sys.version_info >= (3, 11)
     fix = "" if good else "Use Python 3.11 or later: see environment.yml."
-    return Check("python", "ok" if good else "problem", f"Python {version} at {sys.executable}", fix)
+    place = f"Python {version} at {sys.executable}, {pythons.describe_environment()}"
+    return Check("python", "ok" if good else "problem", place, fix)
+
+
+def _user_packages() -> list[Check]:
+    names = pythons.list_user_packages()
+    if not names:
+        return []
+    message = f"`pip --user` has put other copies before those of this Python: {', '.join(names)}"
+    fix = (
+        f"`{sys.executable} -m pip uninstall {' '.join(names)}`, or start Workbench with PYTHONNOUSERSITE=1 "
+        "set; install into the environment without --user."
+    )
+    return [Check("python", "problem", message, fix)]
 
 
 def _mantid(answer: MantidAnswer) -> Check:
     if answer.version is None:
-        return Check("mantid", "problem", answer.trouble, answer.fix)
+        others = pythons.find_workbench_pythons()
+        where = f" Workbench's Python is {others[0]}: use this command there." if others else ""
+        return Check("mantid", "problem", answer.trouble, answer.fix + where)
     return Check("mantid", "ok", f"Mantid {answer.version}")
 
 

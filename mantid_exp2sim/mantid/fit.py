@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mantid_exp2sim.errors import Exp2SimError, IncidentEnergyError, OptionError
+from mantid_exp2sim.inference import axis_order
 from mantid_exp2sim.inference.worker import Progress
 from mantid_exp2sim.mantid import algorithm as mdalgorithm
 from mantid_exp2sim.mantid import inputs as mdinputs
@@ -192,7 +193,7 @@ def _each(values: Sequence[Any], count: int, option: str) -> Sequence[Any]:
 
 
 def _three_axes(histogram: Histogram) -> Histogram:
-    return histogram if len(histogram.axes) == 3 else mdworkspace.in_order(histogram)
+    return histogram if len(histogram.axes) == 3 else axis_order.in_order(histogram)
 
 
 def _at(name: str, error: Exp2SimError) -> OptionError:
@@ -294,7 +295,7 @@ def _like(histograms: Sequence[Histogram], snapshots: Iterable[Snapshot]) -> lis
     """Return the values of histograms with the axes of the workspaces."""
     axes = [snapshot.histogram.axes for snapshot in snapshots]
     return [
-        histogram.intensity if len(own) == 3 else mdworkspace.from_volume(histogram.intensity, own)
+        histogram.intensity if len(own) == 3 else axis_order.from_volume(histogram.intensity, own)
         for histogram, own in zip(histograms, axes, strict=True)
     ]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mantid_exp2sim import mosaic
+from mantid_exp2sim.inference import axis_order
 from mantid_exp2sim.mantid import algorithm as mdalgorithm
 from mantid_exp2sim.mantid import workspace as mdworkspace
 
@@ -84,6 +85,6 @@ def parts(snapshots: Mapping[str, Snapshot], maps: Sequence[Histogram]) -> list[
         for histogram in histograms
     ]
     return [
-        mdworkspace.from_volume(volumes[energy].intensity, histogram.axes)
+        axis_order.from_volume(volumes[energy].intensity, histogram.axes)
         for energy, histogram in zip(energies, histograms, strict=True)
     ]

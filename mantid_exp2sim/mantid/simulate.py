@@ -10,6 +10,7 @@ import numpy as np
 from mantid_exp2sim.errors import Exp2SimError, OptionError
 from mantid_exp2sim.histogram import HKL, Axis, Booleans, Floats, Histogram, Projection
 from mantid_exp2sim.histogram.projection import projection_of
+from mantid_exp2sim.inference import axis_order
 from mantid_exp2sim.inference.worker import Progress, compute
 from mantid_exp2sim.mantid import algorithm as mdalgorithm
 from mantid_exp2sim.mantid import inputs as mdinputs
@@ -52,7 +53,7 @@ class Grid:
 
     def edges(self) -> tuple[Floats, Floats, Floats]:
         """Return the edges of both momentum axes (r.l.u.) and of the energy transfer (meV)."""
-        order = mdworkspace.find_order(self.axes, self.projection)
+        order = axis_order.find_order(self.axes, self.projection)
         h, k, energy = (self.axes[i].edges for i in order[:3])
         return h, k, energy
 
@@ -258,7 +259,7 @@ def execute(algorithm: Any) -> None:
     model, kind = algorithm.getProperty("SpinWaveModel").value, algorithm.getProperty("Kind").value
     noise, seed = algorithm.getProperty("NoiseLevel").value, algorithm.getProperty("Seed").value
     projection = bins.projection
-    mask = None if bins.mask is None else mdworkspace.to_volume(bins.mask, bins.axes, projection)
+    mask = None if bins.mask is None else axis_order.to_volume(bins.mask, bins.axes, projection)
     detectors = algorithm.getProperty("Gaps").value == "Detectors"
 
     def work(progress: Progress) -> Histogram:
@@ -285,7 +286,7 @@ def execute(algorithm: Any) -> None:
     constants = result.metadata["history"][0]["parameters"]
     output = _workspace(algorithm, bins)
     arrays = (
-        mdworkspace.from_volume(part, bins.axes, projection) for part in (result.intensity, result.variance)
+        axis_order.from_volume(part, bins.axes, projection) for part in (result.intensity, result.variance)
     )
     mdworkspace.write(output, *arrays)
     algorithm.setProperty("Parameters", mdproperties.format_numbers(constants))

@@ -10,6 +10,7 @@ import pytest
 from mantid.api import AlgorithmManager
 
 from mantid_exp2sim import load_model, mosaic
+from mantid_exp2sim.inference import axis_order
 from mantid_exp2sim.mantid import workspace as mdworkspace
 
 ENERGIES = mosaic.INCIDENT_ENERGIES
@@ -114,10 +115,10 @@ def test_maps_of_what_it_looked_at(api: Any, measurement: Any, order: str) -> No
         InputWorkspace=names, OutputWorkspace="t", Model="whole", AsOneMeasurement=True, MapWorkspace="maps"
     )
     assert list(api.mtd["maps"].getNames()) == [f"maps_{name}" for name in names]
-    in_order = [mdworkspace.in_order(mdworkspace.read(api.mtd[name]).histogram) for name in names]
+    in_order = [axis_order.in_order(mdworkspace.read(api.mtd[name]).histogram) for name in names]
     attribution = load_model("whole").explain(mosaic.join(in_order)).map
     for name, volume, values in zip(names, in_order, mosaic.split(attribution), strict=True):
-        drawn = mdworkspace.in_order(mdworkspace.read(api.mtd[f"maps_{name}"]).histogram)
+        drawn = axis_order.in_order(mdworkspace.read(api.mtd[f"maps_{name}"]).histogram)
         np.testing.assert_array_equal(drawn.mask, volume.mask)
         np.testing.assert_allclose(drawn.intensity, values.intensity, atol=1e-12)
         assert np.nanmin(drawn.intensity) < 0 < np.nanmax(drawn.intensity)
@@ -184,11 +185,11 @@ def test_a_missing_incident_energy_names_the_property_of_this_algorithm(api: Any
 def test_workspaces_that_are_no_whole_measurement(api: Any, measurement: Any, make: Any) -> None:
     names = measurement()
     text = messages(InputWorkspace=names[:5], AsOneMeasurement=True)["InputWorkspace"]
-    assert "one workspace at each of 25, 35, 50, 70, 100, 140 meV" in text
+    assert "one volume at each of 25, 35, 50, 70, 100, 140 meV" in text
     limits = {"h": (-38 / 39, 38 / 39), "k": (-38 / 39, 38 / 39), "e": (5.0, 35.0)}
     make("hke", name="ei25", energy=25.0, sizes={"h": 38, "k": 38, "e": 10}, limits=limits)
     bins = messages(InputWorkspace=names, AsOneMeasurement=True)["InputWorkspace"]
-    assert "Bin the events so with BinMD" in bins
+    assert "or BinMD in Mantid" in bins
     assert "mosaic" not in (text + bins).lower()
 
 

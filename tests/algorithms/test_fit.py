@@ -10,6 +10,7 @@ from mantid.api import AlgorithmManager
 
 import mantid_exp2sim
 from mantid_exp2sim import Binning, FitOptions, Measurement, simulate
+from mantid_exp2sim.inference import axis_order
 from mantid_exp2sim.mantid import workspace as mdworkspace
 from tests.helpers.stuck import Stuck, assert_cancel_ends
 
@@ -45,7 +46,7 @@ def measured(api: Any, make: Any) -> Any:
             (signal, workspace.setSignalArray),
             (variance, workspace.setErrorSquaredArray),
         ):
-            put(mdworkspace.from_volume(array, axes))
+            put(axis_order.from_volume(array, axes))
         return workspace
 
     return build

@@ -23,11 +23,11 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name in ("reduced", "measurement"):
         Path(name).mkdir()
-    edges = np.linspace(-0.3, 0.3, 11) + 1e-4
+    edges = mosaic.H_EDGES[12:29]  # the bins of the shipped model
     axes = [
         Axis("[H,0,0]", edges, "r.l.u.", "HKL"),
         Axis("[0,K,0]", edges, "r.l.u.", "HKL"),
-        Axis("DeltaE", np.linspace(14, 42, 11), "meV"),
+        Axis("DeltaE", mosaic.window_edges(140.0), "meV"),
     ]
     rng = np.random.default_rng(0)
     about = {
@@ -35,7 +35,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "instrument": "MAPS",
         "lattice": {"a": 5.4, "b": 5.4, "c": 19.3, "alpha": 90.0, "beta": 90.0, "gamma": 90.0},
     }
-    values = rng.gamma(2.0, 1.0, (10, 10, 10))
+    values = rng.gamma(2.0, 1.0, (16, 16, 10))
     save(Histogram.from_arrays(values, axes, 0.1 * values, metadata=about), "reduced/MAP1.nxs")
     picture = mosaic.mosaic_histogram(rng.gamma(1.0, 0.3, (240, 400)))
     for part in mosaic.split(picture):
@@ -75,4 +75,4 @@ def test_the_watch_works_as_written(room: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(batch.whole_files, "__defaults__", (sleep,))
     (watch,) = [command for command in COMMANDS if "--watch" in command]
     assert main([*arguments(watch), "--no-uncertainty"]) == 0
-    assert load("results/MAP1.nxs").shape == (10, 10, 10)
+    assert load("results/MAP1.nxs").shape == (16, 16, 10)

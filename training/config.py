@@ -1,29 +1,24 @@
-"""Settings of a training run, read from a TOML recipe. An unknown key is refused.
+"""Settings of a training run; `recipe_file` reads them. An unknown key is refused.
 
 Every setting stands in a recipe of ``training/recipes`` or ``examples/tutorial``, or in a document.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.networks.layout import Layout
 from mantid_exp2sim.networks.settings import ClassifierSettings, DiscriminatorSettings, GeneratorSettings
 from mantid_exp2sim.simulation.conditions import MeasurementConditions
 from mantid_exp2sim.simulation.noise import MeasurementNoise
-from mantid_exp2sim.storage.toml import read_toml
 
 Kind = Literal["convolved", "integrated", "centre"]
 Symmetry = Literal["h", "k", "swap"]
 PatchSize = Annotated[int, Field(ge=1, le=10_000)]
 Weight = Annotated[float, Field(gt=0)]
-RECIPES = Path(__file__).parent / "recipes"
-"""Where the recipes lie that come with the package."""
 SEEDS = 2**32
 """Seeds are smaller than this."""
 
@@ -134,6 +129,19 @@ class ClassifierNetworkSettings(Table):
     def for_data(self, *, panels: int, classes: int) -> ClassifierSettings:
         """Settings of the network for mosaics of this many panels."""
         return ClassifierSettings(panels=panels, classes=classes, width=self.width, fold=self.fold)
+
+
+class PosteriorNetworkSettings(Table):
+    """``[network]`` of a posterior; panels and constants are those of the data set."""
+
+    width: int = Field(default=32, ge=1, le=1024)
+    """Channels of the first layer; the later ones have two and four times as many."""
+    fold: Literal["none", "inversion", "mirrors"] = "mirrors"
+    """Symmetries of a panel to average over first; see `FeatureSettings`."""
+    components: int = Field(default=8, ge=1, le=100)
+    """Gaussians of each mixture."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the features left out during training."""
 
 
 class LossSettings(Table):
@@ -339,61 +347,16 @@ class ClassifierConfig(Table):
     run: RunSettings = RunSettings()
 
 
-Config: TypeAlias = TranslatorConfig | ClassifierConfig
+class PosteriorConfig(Table):
+    """A stage of a recipe with ``kind = "posterior"``."""
+
+    kind: Literal["posterior"] = "posterior"
+    data: ClassifierDataSettings
+    network: PosteriorNetworkSettings = PosteriorNetworkSettings()
+    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-3, betas=(0.9, 0.999))
+    schedule: ScheduleSettings
+    validation: ValidationSettings = ValidationSettings(checks=10)
+    run: RunSettings = RunSettings()
 
 
-class Recipe(Table):
-    """What ``exp2sim train`` reads: the stages of one training, each with all its settings.
-
-    The tables of the file are the first stage. A ``[[stage]]`` goes on from the last weights of the stage
-    before it, with its settings but for those that it names.
-    """
-
-    stages: tuple[Annotated[Config, Field(discriminator="kind")], ...] = Field(min_length=1)
-
-
-def read_recipe(path: Path, *, seed: int | None = None) -> tuple[Config, ...]:
-    """Read the stages of a recipe; ``seed`` takes the place of the recipe's.
-
-    Raises `Exp2SimError` if the file is missing, is no TOML, or holds something unknown or out of range.
-    """
-    if seed is not None and not 0 <= seed < SEEDS:
-        raise Exp2SimError(
-            f"The seed is {seed}.",
-            reason="Random numbers are drawn from whole numbers.",
-            fix=f"Take a whole number from 0 to {SEEDS - 1}.",
-        )
-
-    def expand(tables: dict[str, Any]) -> dict[str, Any]:
-        if tables.get("kind") not in ("translator", "classifier"):
-            raise Exp2SimError(
-                f"The recipe {path} does not say what it trains.",
-                fix='Begin it with kind = "translator" or kind = "classifier".',
-            )
-        changes = tables.pop("stage", [])
-        if not isinstance(changes, list) or not all(isinstance(change, dict) for change in changes):
-            raise Exp2SimError(
-                f"The stages of the recipe {path} cannot be read.",
-                fix="Write each as [[stage]], and its tables as [stage.schedule].",
-            )
-        stages = [tables if seed is None else merge_tables(tables, {"run": {"seed": seed}})]
-        for change in changes:
-            stages.append(merge_tables(stages[-1], change))
-        return {"stages": stages}
-
-    fix, shipped = "Settings are described in training/config.py.", RECIPES.glob("*.toml")
-    return read_toml(path, Recipe, what="recipe", fix=fix, prepare=expand, shipped=shipped).stages
-
-
-def merge_tables(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Change settings of nested tables.
-
-    >>> merge_tables({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}})
-    {'a': {'x': 1, 'y': 3}}
-    """
-    merged = dict(tables)
-    for name, value in changes.items():
-        before = merged.get(name)
-        both = isinstance(before, Mapping) and isinstance(value, Mapping)
-        merged[name] = merge_tables(before, value) if both else value  # type: ignore[arg-type]
-    return merged
+Config: TypeAlias = TranslatorConfig | ClassifierConfig | PosteriorConfig

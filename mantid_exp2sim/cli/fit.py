@@ -70,6 +70,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--temperature", type=float, default=5.0, metavar="K", help="of the sample (default %(default)s)"
     )
+    parser.add_argument(
+        "--posterior",
+        default="auto",
+        metavar="DIR|none",
+        help="trained posterior whose draws are the starts (default: a shipped one where it fits the data)",
+    )
     for name, default, about in (
         ("starts", 96, "stable draws of the constants that are tried first"),
         ("samples", 100, "draws of the importance sampling; 0: a Gaussian about the best mode"),
@@ -133,6 +139,7 @@ def _options(args: argparse.Namespace) -> FitOptions:
                 "line_width",
                 "misalignment",
                 "temperature",
+                "posterior",
                 "starts",
                 "samples",
                 "grid",

@@ -86,7 +86,7 @@ def fit(
     neither = leading.p_value < LEAST_P and leading.explained < LEAST_EXPLAINED
     reasons = [part.reason.astype(float) for source in sources for part in source.parts]
     bad = _histograms(sources, reasons, "why bins are not used", unit="number of the reason")
-    notes = (*_notes(sources), *_mode_notes(fits, options))
+    notes = (*_notes(sources), *_start_notes(explored), *_mode_notes(fits, options))
     best = None if neither else leading.name
     return Fit(fits, best, neither, bad, notes, time.monotonic() - start)
 
@@ -299,6 +299,11 @@ _SET_ASIDE = {
     SPIKE: "spikes",
     UNLIKE: "far from their partner",
 }
+
+
+def _start_notes(explored: Sequence[tuple[Objective, list[Mode]]]) -> list[str]:
+    """Say where the starts of the search came from."""
+    return [f"{objective.model.name}: starts are {objective.starts}." for objective, _ in explored]
 
 
 def _mode_notes(fits: dict[str, ModelFit], options: FitOptions) -> list[str]:

@@ -79,7 +79,10 @@ class FitOptions:
     outliers
         Share of bins with errors ten times as large; 0 trusts every bin.
     starts
-        Stable draws of the constants that are tried before anything is fitted.
+        Stable draws of the constants that are tried before anything is fitted; a quarter of them where they
+        are draws of a trained posterior.
+    posterior
+        "auto": a shipped posterior where one was trained for the model and such data; "none"; or its folder.
     samples
         Draws of the importance sampling; 0 gives the Gaussian about the best mode.
     grid
@@ -101,6 +104,7 @@ class FitOptions:
     errors: Counts = "gaussian"
     outliers: float = 0.01
     starts: int = 96
+    posterior: str | Path = "auto"
     samples: int = 100
     grid: int = 30
     seed: int = 0

@@ -14,12 +14,14 @@ from mantid_exp2sim.fitting.data import Part
 from mantid_exp2sim.fitting.likelihood import Bins, Linear, solve_linear
 from mantid_exp2sim.fitting.model import FitModel
 from mantid_exp2sim.fitting.options import FitOptions
+from mantid_exp2sim.fitting.proposal import propose
 from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.simulation.spin_waves import UnstableStructureError
 
 Tell = Callable[[str], None]
 """What is told of every step; it raises `Cancelled` where the run is to stop."""
 
+SOBOL, POSTERIOR = "points that fill the bounds", "draws of a trained posterior"
 COARSE, MIDDLE = 8, 12
 """Grids of the starts, and of the first Gauss-Newton runs."""
 REFINED = 5
@@ -37,6 +39,8 @@ class Objective:
         self.model, self.parts, self.options = model, parts, options
         self.bins = [Bins(part, options) for part in parts]
         self._starts: list[Floats | None] = [None] * len(parts)
+        self.starts = SOBOL
+        """Where the starts of the search came from."""
 
     def spectra(self, free: Floats, grid: int) -> list[Floats]:
         """Simulate the bins that are fitted, (N,) of each part."""
@@ -116,21 +120,25 @@ class Mode:
 
 
 def coarse_starts(objective: Objective, tell: Tell) -> list[Floats]:
-    """Draw constants from their bounds (Sobol), and order the stable ones by their loss on a coarse grid."""
+    """Draw constants, and order the stable ones by their loss on a coarse grid.
+
+    They are draws of a trained posterior where there is one for the model and the data, else from the bounds
+    (Sobol).
+    """
     model, options = objective.model, objective.options
-    uniform = [parameter.prior is None for parameter in model.free]
-    low, high = model.bounds[uniform].T
-    draws = qmc.Sobol(int(sum(uniform)), seed=options.seed)
+    drawn = propose(model, objective.parts, options)
+    if drawn is None or not len(drawn):
+        objective.starts, count, draws = SOBOL, options.starts, _sobol(model, options)
+    else:
+        objective.starts, count, draws = POSTERIOR, -(-options.starts // 4), iter(drawn)
+        tell(f"{model.name}: first answer {_first_answer(model, drawn)}")
     scored: list[tuple[float, Floats]] = []
-    for number in range(40 * options.starts):
-        tell(f"{model.name}: start {len(scored) + 1} of {options.starts}")
-        free = model.start.copy()
-        if number:
-            free[uniform] = low + (high - low) * draws.random(1)[0]
+    for free in draws:
+        tell(f"{model.name}: start {len(scored) + 1} of {count}")
         loss = objective.loss(free, COARSE)
         if np.isfinite(loss):
             scored.append((loss, free))
-        if len(scored) >= options.starts:
+        if len(scored) >= count:
             break
     if not scored:
         raise Exp2SimError(
@@ -139,6 +147,28 @@ def coarse_starts(objective: Objective, tell: Tell) -> list[Floats]:
             fix="Correct the bounds, or the structure of the model.",
         )
     return [free for _, free in sorted(scored, key=lambda pair: pair[0])]
+
+
+def _sobol(model: FitModel, options: FitOptions) -> Iterator[Floats]:
+    """The usual constants, then points that fill the bounds; up to forty for each start that is asked for."""
+    uniform = [parameter.prior is None for parameter in model.free]
+    low, high = model.bounds[uniform].T
+    draws = qmc.Sobol(int(sum(uniform)), seed=options.seed)
+    yield model.start
+    for _ in range(40 * options.starts - 1):
+        free = model.start.copy()
+        free[uniform] = low + (high - low) * draws.random(1)[0]
+        yield free
+
+
+def _first_answer(model: FitModel, draws: Floats) -> str:
+    """Mean and standard deviation of the constants over draws of the posterior."""
+    mean, sd = draws.mean(axis=0), draws.std(axis=0)
+    return ", ".join(
+        f"{parameter.name} {mean[i]:.3g} ± {sd[i]:.2g}"
+        for i, parameter in enumerate(model.free)
+        if parameter.prior is None
+    )
 
 
 def refine(objective: Objective, start: Floats, grid: int, tell: Tell, *, steps: int = 30) -> Mode:

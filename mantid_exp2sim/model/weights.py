@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.card import (
@@ -27,6 +27,7 @@ from mantid_exp2sim.storage.atomic import cannot_read
 if TYPE_CHECKING:
     import torch
 
+Network = TypeVar("Network", bound="torch.nn.Module")
 GET_AGAIN = "Get the model again."
 _HEADER, _HEADER_ENTRY = 4096, 256
 """What a safetensors file may have beside its tensors, in bytes: in all, and for each tensor."""
@@ -102,7 +103,7 @@ def read_weights(folder: Path, card: Card, key: str) -> bytes:
             reason=f"It has {has}.",
             fix="Use a model that has one.",
         )
-    return _read_checked(folder / weight_file(key), expected)
+    return read_checked(folder / weight_file(key), expected)
 
 
 def read_domain(folder: Path, card: Card) -> bytes:
@@ -113,10 +114,11 @@ def read_domain(folder: Path, card: Card) -> bytes:
             reason="It was made without one, so it cannot say whether data are like its training data.",
             fix="Make one with `exp2sim domain MODEL DATASET`, or use another model.",
         )
-    return _read_checked(folder / DOMAIN_FILE, card.domain.file)
+    return read_checked(folder / DOMAIN_FILE, card.domain.file)
 
 
-def _read_checked(path: Path, expected: WeightFile) -> bytes:
+def read_checked(path: Path, expected: WeightFile) -> bytes:
+    """The bytes of a file, if size and checksum are those that a card tells."""
     data = _read_bounded(path, min(expected.size, MAX_WEIGHT_BYTES), missing=f"The model has no file {path}.")
     if len(data) != expected.size or hashlib.sha256(data).hexdigest() != expected.sha256:
         raise Exp2SimError(
@@ -134,29 +136,41 @@ def load_network(folder: Path, card: Card, key: str) -> torch.nn.Module:
     digits of what comes after.
     """
     data = read_weights(folder, card, key)
-    _need_torch()
-    import safetensors.torch
-    import torch
-
+    need_torch()
     from mantid_exp2sim.networks.generator import Generator
 
     where = f"The weights {weight_file(key)} of the model {card.name!r}"
-    try:
-        state = safetensors.torch.load(data)
-    except Exception as error:  # whatever the parser makes of foreign bytes
-        raise Exp2SimError(f"{where} cannot be read: {error}.", fix=GET_AGAIN) from error
-    with torch.device("meta"):
-        _check_state(_build(card, key), state, where)
-    network = _build(card, key)
-    network.load_state_dict(state)
+    network = load_state(data, lambda: _build(card, key), where)
     if isinstance(network, Generator):
         network.prepare()
     return network.eval().requires_grad_(False)
 
 
+def load_state(data: bytes, build: Callable[[], Network], where: str) -> Network:
+    """Build a network and put weights into it that fit in names, shapes and types and are finite.
+
+    The random numbers of the caller stay as they are.
+
+    Raises `Exp2SimError` where they cannot be read, or do not fit; ``where`` names them in errors.
+    """
+    import safetensors.torch
+    import torch
+
+    try:
+        state = safetensors.torch.load(data)
+    except Exception as error:  # whatever the parser makes of foreign bytes
+        raise Exp2SimError(f"{where} cannot be read: {error}.", fix=GET_AGAIN) from error
+    with torch.random.fork_rng(devices=[]):
+        with torch.device("meta"):
+            _check_state(build(), state, where)
+        network = build()
+    network.load_state_dict(state)
+    return network
+
+
 def check_sizes(card: Card) -> None:
     """Compare the sizes of the weight files with the networks on the card, which hold no memory here."""
-    _need_torch()
+    need_torch()
     import torch
 
     for key, expected in card.weights.items():
@@ -171,7 +185,8 @@ def check_sizes(card: Card) -> None:
             )
 
 
-def _need_torch() -> None:
+def need_torch() -> None:
+    """Raise `Exp2SimError` where torch cannot be imported."""
     try:
         import torch  # noqa: F401
     except (ImportError, OSError) as error:

@@ -7,22 +7,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mantid_exp2sim.networks.settings import ClassifierSettings, DiscriminatorSettings, GeneratorSettings
+from mantid_exp2sim.networks.settings import (
+    ClassifierSettings,
+    DiscriminatorSettings,
+    GeneratorSettings,
+    PosteriorSettings,
+)
 
 if TYPE_CHECKING:
     from mantid_exp2sim.networks.discriminator import Discriminator
     from mantid_exp2sim.networks.duq import Duq
     from mantid_exp2sim.networks.generator import Generator
     from mantid_exp2sim.networks.layout import Layout
+    from mantid_exp2sim.networks.posterior import PosteriorNetwork
     from mantid_exp2sim.networks.projection import Projection
 
 __all__ = [
     "ClassifierSettings",
     "DiscriminatorSettings",
     "GeneratorSettings",
+    "PosteriorSettings",
     "build_classifier",
     "build_discriminator",
     "build_generator",
+    "build_posterior",
     "build_projection",
 ]
 
@@ -74,3 +82,14 @@ def build_classifier(settings: ClassifierSettings) -> Duq:
     from mantid_exp2sim.networks.duq import Duq
 
     return Duq(settings)
+
+
+def build_posterior(settings: PosteriorSettings) -> PosteriorNetwork:
+    """A posterior of the constants of several models.
+
+    >>> build_posterior(PosteriorSettings(panels=10, constants=(2, 6))).settings.in_channels
+    20
+    """
+    from mantid_exp2sim.networks.posterior import PosteriorNetwork
+
+    return PosteriorNetwork(settings)

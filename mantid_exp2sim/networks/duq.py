@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mantid_exp2sim.networks.blocks import check_input
-from mantid_exp2sim.networks.settings import ClassifierSettings
+from mantid_exp2sim.networks.settings import ClassifierSettings, FeatureSettings
 
 
 def stack_panels(x: Tensor, mask: Tensor) -> Tensor:
@@ -48,10 +48,10 @@ def fold_panels(x: Tensor, symmetry: str) -> tuple[Tensor, Tensor]:
     return both[0] / both[1].clamp_min(1e-6), both[1]
 
 
-class _Features(nn.Module):
+class Features(nn.Module):
     """(B, 2P, h, k) of any h, k to (B, F): convolutions, then averages over the cells of a fixed grid."""
 
-    def __init__(self, settings: ClassifierSettings) -> None:
+    def __init__(self, settings: FeatureSettings) -> None:
         super().__init__()
         width = settings.width
         self.fold, self.grid = settings.fold, settings.grid
@@ -72,6 +72,7 @@ class _Features(nn.Module):
         self.out = nn.Linear(4 * width * self.grid**2, settings.features)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Intensities and masks as `stack_panels` makes them to features."""
         intensity, measured = fold_panels(x, self.fold)
         both = torch.cat([intensity, measured], 1)
         hidden = self.body(both.contiguous(memory_format=torch.channels_last))
@@ -104,7 +105,7 @@ class Duq(nn.Module):
         super().__init__()
         self.settings = settings
         classes, size = settings.classes, settings.centroid
-        self.features = _Features(settings)
+        self.features = Features(settings)
         self.weight = nn.Parameter(torch.empty(classes, size, settings.features))
         nn.init.normal_(self.weight, std=settings.features**-0.5)
         start = torch.randn(classes, size, generator=torch.Generator().manual_seed(0), device="cpu")

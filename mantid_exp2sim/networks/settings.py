@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -37,16 +37,11 @@ class DiscriminatorSettings(_Strict):
     width: int | None = Field(default=None, ge=1, le=1024)
 
 
-class ClassifierSettings(_Strict):
-    """A DUQ classifier of volumes whose panels (energy windows, of one Ei or of all) are the channels.
-
-    >>> ClassifierSettings(panels=60).in_channels
-    120
-    """
+class FeatureSettings(_Strict):
+    """Features of volumes whose panels (energy windows, of one Ei or of all) are the channels."""
 
     panels: int = Field(default=60, ge=1, le=4096)
     """Intensity channels: Ei × windows for a mosaic, windows for a volume."""
-    classes: int = Field(default=2, ge=1, le=1000)
     width: int = Field(default=32, ge=1, le=1024)
     """Channels of the first layer; the later ones have two and four times as many."""
     fold: Literal["none", "inversion", "mirrors"] = "mirrors"
@@ -56,8 +51,6 @@ class ClassifierSettings(_Strict):
     """Cells along each axis over which features are averaged before the linear layer, for any input size."""
     features: int = Field(default=128, ge=1, le=4096)
     """Length of the feature vector f(x)."""
-    centroid: int = Field(default=64, ge=1, le=4096)
-    """Length of each class's embedding W_c f(x)."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Share of the feature vector left out during training."""
 
@@ -65,3 +58,24 @@ class ClassifierSettings(_Strict):
     def in_channels(self) -> int:
         """Channels of the input: intensity and mask of each panel."""
         return 2 * self.panels
+
+
+class ClassifierSettings(FeatureSettings):
+    """A DUQ classifier.
+
+    >>> ClassifierSettings(panels=60).in_channels
+    120
+    """
+
+    classes: int = Field(default=2, ge=1, le=1000)
+    centroid: int = Field(default=64, ge=1, le=4096)
+    """Length of each class's embedding W_c f(x)."""
+
+
+class PosteriorSettings(FeatureSettings):
+    """A posterior of the constants of several models, as mixtures of Gaussians."""
+
+    constants: tuple[Annotated[int, Field(ge=1, le=50)], ...] = Field(min_length=1, max_length=20)
+    """Number of constants of each model."""
+    components: int = Field(default=8, ge=1, le=100)
+    """Gaussians of each mixture."""

@@ -9,10 +9,11 @@ import numpy as np
 
 from mantid_exp2sim import save
 from mantid_exp2sim.histogram import Axis, Histogram
-from mantid_exp2sim.training.config import DataSettings, TranslatorConfig, read_recipe
+from mantid_exp2sim.training.config import DataSettings, TranslatorConfig
 from mantid_exp2sim.training.datasets.dataset import DataSet, FileSet, open_dataset
 from mantid_exp2sim.training.datasets.from_files.build import build_dataset
 from mantid_exp2sim.training.datasets.sampler import Domain, choose_scaling
+from mantid_exp2sim.training.recipe_file import read_recipe
 from mantid_exp2sim.training.trainers.bundle import make_bundle
 from mantid_exp2sim.training.trainers.train import TranslatorData, read_translator_data
 

@@ -12,7 +12,8 @@ import pytest
 from pydantic import BaseModel
 
 from mantid_exp2sim.networks.layout import Layout
-from mantid_exp2sim.training.config import ClassifierConfig, TranslatorConfig, read_recipe
+from mantid_exp2sim.training.config import ClassifierConfig, TranslatorConfig
+from mantid_exp2sim.training.recipe_file import read_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "training" / "recipes"

@@ -53,7 +53,7 @@ def register_train(subparsers: Subparsers) -> None:
     train = add_command(
         subparsers,
         "train",
-        "train a translator or a classifier from a recipe",
+        "train a translator, a classifier or a posterior from a recipe",
         TRAIN_EXAMPLES,
         description="Train the networks of a TOML recipe, stage after stage. Stopped by SIGTERM, a "
         f"checkpoint is written and the exit status is {STOPPED}; the same command goes on as if the run had "

@@ -23,6 +23,7 @@ BUNDLE_EXAMPLES = """example:
       --classifier convolved=runs/convolved --dataset data/mine
   exp2sim bundle models/three --translator runs/translator-1 runs/translator-2 runs/translator-3 \\
       --classifier integrated=runs/integrated-1,runs/integrated-2 --dataset data/mine
+  exp2sim bundle posteriors/mine --posterior runs/posterior --dataset data/mine
 """
 EVALUATE_EXAMPLES = """examples:
   exp2sim evaluate pcsmo-maps data/pcsmo-maps
@@ -47,10 +48,13 @@ def register_bundle(subparsers: Subparsers) -> None:
     parser.add_argument(
         "out", type=Path, metavar="DIR", help="folder of the model; its name is the model's name"
     )
-    parser.add_argument(
-        "--translator", type=Path, nargs="+", required=True, metavar="RUN",
-        help="several become members of a mean",
-    )  # fmt: skip
+    trained = parser.add_mutually_exclusive_group(required=True)
+    trained.add_argument(
+        "--translator", type=Path, nargs="+", metavar="RUN", help="several become members of a mean"
+    )
+    trained.add_argument(
+        "--posterior", type=Path, metavar="RUN", help="a posterior, which fits start from, and nothing else"
+    )
     parser.add_argument("--classifier", action="append", default=[], metavar="KIND=RUN[,RUN…]")
     parser.add_argument("--dataset", type=Path, required=True, metavar="DIR", help="what it was trained on")
     parser.add_argument("--description", default="")
@@ -129,8 +133,21 @@ def register_evaluate(subparsers: Subparsers) -> None:
 
 def run_bundle(args: argparse.Namespace) -> int:
     """``exp2sim bundle``."""
-    from mantid_exp2sim.training.trainers.bundle import make_bundle
+    from mantid_exp2sim.training.trainers.bundle import make_bundle, make_posterior
 
+    common: dict[str, Any] = {
+        "dataset": args.dataset,
+        "description": args.description,
+        "overwrite": args.overwrite,
+    }
+    if args.posterior is not None:
+        if args.classifier:
+            raise Exp2SimError(
+                "A posterior has no classifiers.", fix="Leave --classifier out, or name a --translator."
+            )
+        name = make_posterior(args.out, run=args.posterior, **common).name
+        emit(args, {"posterior": name, "folder": str(args.out)}, f"{name}: {args.out}")
+        return 0
     classifiers = {}
     for item in args.classifier:
         kind, sign, run = item.partition("=")
@@ -146,9 +163,7 @@ def run_bundle(args: argparse.Namespace) -> int:
         name=args.out.name,
         translators=args.translator,
         classifiers=classifiers,
-        dataset=args.dataset,
-        description=args.description,
-        overwrite=args.overwrite,
+        **common,
     )
     size = sum(weight.size for weight in card.weights.values())
     emit(

@@ -217,22 +217,30 @@ class SimulatedSet(CommonMaskSet):
 
     def labels(self, indices: Integers, kind: str = "convolved") -> Integers:
         """See :class:`DataSet`."""
-        out = np.empty(len(indices), dtype=np.int64)
-        shards = indices // self.description.shard_size
-        for shard in np.unique(shards):
-            rows = np.flatnonzero(shards == shard)
-            local = indices[rows] - shard * self.description.shard_size
-            stored = self.shards.read(self._shard(int(shard)), "label", slice(None), ())
-            if stored.dtype.kind not in "iu":
+        stored = self._stored("label", indices, ())
+        if stored.dtype.kind not in "iu":
+            raise Exp2SimError(f"The labels of {self.folder} are no whole numbers.", fix=MAKE_AGAIN)
+        return stored.astype(np.int64)
+
+    def parameters(self, indices: Integers, count: int) -> NDArray[np.float64]:
+        """Constants (n, count) of samples, NaN beyond those of its class; ``count`` as in the shards."""
+        return self._stored("parameters", indices, (count,)).astype(np.float64)
+
+    def _stored(self, name: str, indices: Integers, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Rows of a table that stands beside the spectra."""
+        rows = []
+        shards, local = np.divmod(indices, self.description.shard_size)
+        tables = {
+            int(shard): self.shards.read(self._shard(int(shard)), name, slice(None), shape)
+            for shard in np.unique(shards)
+        }
+        for shard, row in zip(shards.tolist(), local.tolist(), strict=True):
+            if row >= len(tables[shard]):
                 raise Exp2SimError(
-                    f"The labels in shard {int(shard)} of {self.folder} are no whole numbers.", fix=MAKE_AGAIN
+                    f"The shard {self._shard(shard)} of {self.folder} has too few rows.", fix=MAKE_AGAIN
                 )
-            if int(local.max()) >= len(stored):
-                raise Exp2SimError(
-                    f"The shard {self._shard(int(shard))} of {self.folder} has too few rows.", fix=MAKE_AGAIN
-                )
-            out[rows] = stored[local]
-        return out
+            rows.append(tables[shard][row])
+        return np.array(rows) if rows else np.empty((0, *shape), dtype=np.int64)
 
     def _shard(self, number: int) -> str:
         return f"{number:05d}.h5"

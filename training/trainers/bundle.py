@@ -13,11 +13,17 @@ from typing import TYPE_CHECKING, Any
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.bundle import load_bundle, save_bundle
 from mantid_exp2sim.model.card import DIRECTIONS, Card, ClassifierCard, classifier_role, weight_key
+from mantid_exp2sim.model.posterior import PosteriorCard, save_posterior
 from mantid_exp2sim.storage.locks import locked
 from mantid_exp2sim.training.datasets.description import FILE, DatasetDescription, accepted_axes
 from mantid_exp2sim.training.datasets.measured import sentence
 from mantid_exp2sim.training.trainers.run_folder import read_best, read_stages
-from mantid_exp2sim.training.trainers.trained import TranslatorModel, load_classifier, load_generator
+from mantid_exp2sim.training.trainers.trained import (
+    TranslatorModel,
+    load_classifier,
+    load_generator,
+    load_posterior,
+)
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -75,9 +81,7 @@ def make_bundle(
             "classifiers": cards,
             "training": _training(translators, classifiers, dataset)
             | ({"measurement": measurement} if measurement else {}),
-            "software": {
-                package: version(package) for package in ("mantid_exp2sim", "torch", "numpy", "scipy")
-            },
+            "software": _software(),
         }
     )
     return save_bundle(out, card, networks, overwrite=overwrite)
@@ -134,7 +138,6 @@ def _training(
     translators: Sequence[Path], classifiers: Mapping[str, Sequence[Path]], dataset: Path
 ) -> dict[str, Any]:
     """Tell what the networks were trained on, without any path of this machine."""
-    described = DatasetDescription.read(dataset)
     roles = {"translator": translators, **{f"classifier_{kind}": runs for kind, runs in classifiers.items()}}
     runs = {
         role if member == 1 else f"{role}-{member}": run
@@ -142,16 +145,25 @@ def _training(
         for member, run in enumerate(members, start=1)
     }
     return {
-        "dataset": {
-            "name": described.name,
-            "sha256": hashlib.sha256((dataset / FILE).read_bytes()).hexdigest(),
-            "recipe": described.recipe,
-            "splits": described.as_json()["splits"] or described.volumes_per_split(),
-            "units": described.units,
-        },
+        "dataset": _about(dataset),
         "recipes": {role: _without_paths(read_stages(run)) for role, run in runs.items()},
         "validation": {role: read_best(run) for role, run in runs.items()},
     }
+
+
+def _about(dataset: Path) -> dict[str, Any]:
+    described = DatasetDescription.read(dataset)
+    return {
+        "name": described.name,
+        "sha256": hashlib.sha256((dataset / FILE).read_bytes()).hexdigest(),
+        "recipe": described.recipe,
+        "splits": described.as_json()["splits"] or described.volumes_per_split(),
+        "units": described.units,
+    }
+
+
+def _software() -> dict[str, str]:
+    return {package: version(package) for package in ("mantid_exp2sim", "torch", "numpy", "scipy")}
 
 
 def _without_paths(value: Any, *, is_path: bool = False) -> Any:
@@ -192,3 +204,39 @@ def change_card(folder: Path, **fields: Any) -> Card:
     loaded = load_bundle(folder)
     networks = {key: loaded.network(key) for key in loaded.card.weights}
     return save_bundle(folder, loaded.card.model_copy(update=fields), networks, overwrite=True)
+
+
+def make_posterior(
+    out: Path, *, run: Path, dataset: Path, description: str = "", overwrite: bool = False
+) -> PosteriorCard:
+    """Write the best posterior of a run in ``out``, with a card that tells what it takes and knows.
+
+    Raises `Exp2SimError` where the run is unfinished, or its data set does not tell its bins.
+    """
+    network, model = load_posterior(run)
+    described = DatasetDescription.read(dataset)
+    if described.format != 1 or not described.edges:
+        raise Exp2SimError(
+            f"The data set {dataset} does not tell the edges of its bins.",
+            fix="Name the one that `exp2sim simulate dataset` made for this run.",
+        )
+    card = PosteriorCard.model_validate(
+        {
+            "name": out.name,
+            "description": description,
+            "models": model.models,
+            "network": model.network,
+            "incident_energies": described.incident_energies,
+            "edges": described.edges,
+            "instrument": described.instrument,
+            "training": {
+                "dataset": _about(dataset),
+                "recipe": _without_paths(read_stages(run)),
+            },
+            "metrics": read_best(run),
+            "software": _software(),
+            "weights": {"sha256": "0" * 64, "size": 8},
+        }
+    )
+    save_posterior(out, card, network, overwrite=overwrite)
+    return card

@@ -9,7 +9,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from mantid_exp2sim.model.scaling import Scaling
-from mantid_exp2sim.training.config import ClassifierConfig, Config, TranslatorConfig, read_recipe
+from mantid_exp2sim.training.config import ClassifierConfig, Config, PosteriorConfig, TranslatorConfig
+from mantid_exp2sim.training.datasets.constants import ranges_of, simulated
 from mantid_exp2sim.training.datasets.measured import KIND, Measurement, open_measurement
 from mantid_exp2sim.training.datasets.sampler import (
     Batches,
@@ -22,8 +23,10 @@ from mantid_exp2sim.training.datasets.sampler import (
 from mantid_exp2sim.training.datasets.sources import domain_indices, translator_sources
 from mantid_exp2sim.training.losses import find_needs
 from mantid_exp2sim.training.losses.known_operator import KnownOperator
+from mantid_exp2sim.training.recipe_file import read_recipe
 from mantid_exp2sim.training.trainers import distributed as parallel
 from mantid_exp2sim.training.trainers.classifier import ClassifierTrainer, network_settings
+from mantid_exp2sim.training.trainers.posterior import PosteriorTrainer
 from mantid_exp2sim.training.trainers.run_folder import (
     MODEL,
     find_folder,
@@ -33,7 +36,7 @@ from mantid_exp2sim.training.trainers.run_folder import (
     stage_folders,
     write_settings,
 )
-from mantid_exp2sim.training.trainers.trained import ClassifierModel, TranslatorModel
+from mantid_exp2sim.training.trainers.trained import ClassifierModel, PosteriorModel, TranslatorModel
 from mantid_exp2sim.training.trainers.trainer import CHECKPOINT, FINISHED, Run, Task, write_json
 from mantid_exp2sim.training.trainers.translator import TranslatorTrainer
 from mantid_exp2sim.training.trainers.validation import make_validation
@@ -74,11 +77,18 @@ def _prepare(
     """Make what a stage trains, with the weights that it starts from."""
     start = find_start(stage, recipe, previous)
     scaling = None if start is None else start.scaling
-    make = _translator if isinstance(stage, TranslatorConfig) else _classifier
-    task, model = make(stage, recipe, scaling, device)  # type: ignore[arg-type]
+    task, model = _make(stage, recipe, scaling, device)
     if start is not None and not (folder / CHECKPOINT).is_file():
         start.load_into(task)
     return task, model
+
+
+def _make(stage: Config, recipe: Path, scaling: Scaling | None, device: str) -> tuple[Task, BaseModel]:
+    if isinstance(stage, TranslatorConfig):
+        return _translator(stage, recipe, scaling, device)
+    if isinstance(stage, ClassifierConfig):
+        return _classifier(stage, recipe, scaling, device)
+    return _posterior(stage, recipe, device)
 
 
 def _run(task: Task, stage: Config, model: BaseModel, folder: Path, tensorboard: bool) -> str:
@@ -181,3 +191,9 @@ def _classifier(
         classes=dataset.description.classes,
     )
     return ClassifierTrainer(config, source, dataset, scaling, device=device), model
+
+
+def _posterior(config: PosteriorConfig, recipe: Path, device: str) -> tuple[PosteriorTrainer, PosteriorModel]:
+    dataset = simulated(open_dataset(find_folder(config.data.folder, recipe)))
+    task = PosteriorTrainer(config, dataset, ranges_of(dataset), device=device)
+    return task, PosteriorModel(network=task.average.settings, models=ranges_of(dataset))

@@ -9,7 +9,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.scaling import Scaling
-from mantid_exp2sim.networks import ClassifierSettings, GeneratorSettings, build_classifier, build_generator
+from mantid_exp2sim.networks import (
+    ClassifierSettings,
+    GeneratorSettings,
+    PosteriorSettings,
+    build_classifier,
+    build_generator,
+    build_posterior,
+)
 from mantid_exp2sim.networks.layout import Layout
 from mantid_exp2sim.training.trainers.checkpoint import read_tensors
 from mantid_exp2sim.training.trainers.run_folder import MODEL, last_stage, read_json
@@ -17,6 +24,7 @@ from mantid_exp2sim.training.trainers.run_folder import MODEL, last_stage, read_
 if TYPE_CHECKING:
     from mantid_exp2sim.networks.duq import Duq
     from mantid_exp2sim.networks.generator import Generator
+    from mantid_exp2sim.networks.posterior import PosteriorNetwork
 
 
 class TranslatorModel(BaseModel):
@@ -46,7 +54,17 @@ class ClassifierModel(BaseModel):
     classes: tuple[str, ...]
 
 
-AnyModel = TypeVar("AnyModel", TranslatorModel, ClassifierModel)
+class PosteriorModel(BaseModel):
+    """``model.json`` of a posterior's run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    network: PosteriorSettings
+    models: dict[str, dict[str, tuple[float, float]]]
+    """The range in meV of every constant of every model."""
+
+
+AnyModel = TypeVar("AnyModel", TranslatorModel, ClassifierModel, PosteriorModel)
 
 
 def read_model(folder: Path, kind: type[AnyModel]) -> AnyModel:
@@ -57,7 +75,7 @@ def read_model(folder: Path, kind: type[AnyModel]) -> AnyModel:
     try:
         return kind.model_validate(read_json(folder / MODEL))
     except ValidationError as error:
-        name = "translator" if kind is TranslatorModel else "classifier"
+        name = kind.__name__.removesuffix("Model").lower()
         raise Exp2SimError(
             f"{folder} is no run of a {name}.",
             reason=f"Its {MODEL} describes something else.",
@@ -80,4 +98,13 @@ def load_generator(run: Path, direction: str) -> tuple[Generator, TranslatorMode
     model = read_model(folder, TranslatorModel)
     network = build_generator(model.generator, model.layout)
     network.load_state_dict(read_tensors(folder / "best" / f"{direction}.safetensors")[0])
+    return network.eval().requires_grad_(False), model
+
+
+def load_posterior(run: Path) -> tuple[PosteriorNetwork, PosteriorModel]:
+    """Load the best posterior of a run folder."""
+    folder = last_stage(run)
+    model = read_model(folder, PosteriorModel)
+    network = build_posterior(model.network)
+    network.load_state_dict(read_tensors(folder / "best" / "posterior.safetensors")[0])
     return network.eval().requires_grad_(False), model

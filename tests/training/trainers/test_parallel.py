@@ -19,8 +19,9 @@ import torch
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.networks.settings import ClassifierSettings
-from mantid_exp2sim.training.config import ClassifierNetworkSettings, TranslatorConfig, read_recipe
+from mantid_exp2sim.training.config import ClassifierNetworkSettings, TranslatorConfig
 from mantid_exp2sim.training.datasets.prefetch import Prefetch
+from mantid_exp2sim.training.recipe_file import read_recipe
 from mantid_exp2sim.training.trainers import distributed
 from mantid_exp2sim.training.trainers.checkpoint import read_tensors
 from mantid_exp2sim.training.trainers.distributed import Share, means, not_finite

@@ -18,10 +18,11 @@ from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.card import DIRECTIONS, mosaic_axes
 from mantid_exp2sim.networks.duq import stack_panels
 from mantid_exp2sim.simulation.noise import MeasurementNoise
-from mantid_exp2sim.training.config import DataSettings, TranslatorConfig, read_recipe
+from mantid_exp2sim.training.config import DataSettings, TranslatorConfig
 from mantid_exp2sim.training.datasets.sampler import Domain, Order, choose_scaling, halves, open_dataset
 from mantid_exp2sim.training.datasets.sources import domain_indices
 from mantid_exp2sim.training.losses.loss import stack
+from mantid_exp2sim.training.recipe_file import read_recipe
 from mantid_exp2sim.training.trainers.train import read_translator_data, train
 from mantid_exp2sim.training.trainers.trained import load_classifier, load_generator
 from mantid_exp2sim.training.trainers.trainer import NotFinite, Run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -18,12 +19,14 @@ from mantid_exp2sim.fitting.model import FitModel, fit_model
 from mantid_exp2sim.fitting.options import FitOptions, Measurement
 from mantid_exp2sim.fitting.result import LEAST_EXPLAINED, LEAST_P, Fit, ModelFit, Term
 from mantid_exp2sim.fitting.sampling import sample
-from mantid_exp2sim.fitting.search import Mode, Objective, explore, polish
+from mantid_exp2sim.fitting.search import Mode, Objective, explore, patience, polish
 from mantid_exp2sim.histogram import Floats, Histogram
 from mantid_exp2sim.simulation.excitation_model import ExcitationModel
 from mantid_exp2sim.simulation.material import Description
 
 Model = str | Path | Description | ExcitationModel
+BEHIND = 2.0
+"""Times the patience of the search that a model's loss is above the lowest where it is not sampled."""
 Progress = Callable[[int, int, str], None]
 """Told of steps done, of all steps (an estimate), and of what is done now."""
 
@@ -78,15 +81,16 @@ def fit(
         objective = Objective(model, parts, options)
         explored.append((objective, explore(objective, tell)))
     parts = _with_errors(explored, parts)
-    fits = {
-        objective.model.name: _finish(objective.model, parts, modes, sources, options, tell)
-        for objective, modes in explored
-    }
+    fits, behind = {}, _far_behind(explored)
+    for objective, modes in explored:
+        name = objective.model.name
+        quick = (modes[:1], replace(options, samples=0)) if name in behind else (modes, options)
+        fits[name] = _finish(objective.model, parts, quick[0], sources, quick[1], tell)
     leading = max(fits.values(), key=lambda item: item.posterior.log_evidence)
     neither = leading.p_value < LEAST_P and leading.explained < LEAST_EXPLAINED
     reasons = [part.reason.astype(float) for source in sources for part in source.parts]
     bad = _histograms(sources, reasons, "why bins are not used", unit="number of the reason")
-    notes = (*_notes(sources), *_start_notes(explored), *_mode_notes(fits, options))
+    notes = (*_notes(sources), *_start_notes(explored), *_mode_notes(fits, options, behind))
     best = None if neither else leading.name
     return Fit(fits, best, neither, bad, notes, time.monotonic() - start)
 
@@ -127,6 +131,16 @@ def validate_models(models: list[FitModel], options: FitOptions) -> None:
             raise Exp2SimError(
                 f"No model has a parameter {name!r}.", fix=f"Choose among {', '.join(sorted(every))}."
             )
+
+
+def _far_behind(explored: list[tuple[Objective, list[Mode]]]) -> list[str]:
+    """Models whose best mode no finer grid can bring near that of the closest model."""
+    best = min(modes[0].loss for _, modes in explored)
+    return [
+        objective.model.name
+        for objective, modes in explored
+        if modes[0].loss - best > BEHIND * patience(objective)
+    ]
 
 
 def _with_errors(explored: list[tuple[Objective, list[Mode]]], parts: tuple[Part, ...]) -> tuple[Part, ...]:
@@ -306,10 +320,14 @@ def _start_notes(explored: Sequence[tuple[Objective, list[Mode]]]) -> list[str]:
     return [f"{objective.model.name}: starts are {objective.starts}." for objective, _ in explored]
 
 
-def _mode_notes(fits: dict[str, ModelFit], options: FitOptions) -> list[str]:
-    notes = []
+def _mode_notes(fits: dict[str, ModelFit], options: FitOptions, behind: list[str]) -> list[str]:
+    notes = [
+        f"{name} explains the data so much worse that it is not sampled: its limits are of the Gaussian "
+        "about its best mode."
+        for name in behind
+    ]
     for name, model in fits.items():
-        if options.samples and model.posterior.effective is None:
+        if options.samples and name not in behind and model.posterior.effective is None:
             notes.append(
                 f"{name}: the draws miss the posterior; limits are of the Gaussian about the best mode. "
                 "Ask for more samples."

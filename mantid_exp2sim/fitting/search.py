@@ -24,7 +24,7 @@ Tell = Callable[[str], None]
 SOBOL, POSTERIOR = "points that fill the bounds", "draws of a trained posterior"
 COARSE, MIDDLE = 8, 12
 """Grids of the starts, and of the first Gauss-Newton runs."""
-REFINED = 5
+REFINED = {SOBOL: 5, POSTERIOR: 3}
 """Starts that are refined."""
 SAME_MODE = 0.5
 """Distance in standard deviations below which two ends are one mode."""
@@ -229,8 +229,8 @@ def _inverse(matrix: Floats) -> Floats:
 def explore(objective: Objective, tell: Tell) -> list[Mode]:
     """Look for modes on coarse grids, the best first: starts, a few steps of many, then more of few."""
     grid = min(MIDDLE, objective.options.grid)
-    places = coarse_starts(objective, tell)[:REFINED]
-    for width, steps in ((REFINED, 4), (2, 8)):
+    places = coarse_starts(objective, tell)
+    for width, steps in ((REFINED[objective.starts], 4), (2, 8)):
         modes: list[Mode] = []
         for place in places[:width]:
             _add(modes, refine(objective, place, grid, tell, steps=steps))
@@ -244,12 +244,12 @@ def polish(objective: Objective, modes: list[Mode], tell: Tell) -> tuple[Mode, .
     """Refine modes on the full grid, those that can still win; the best first."""
     fine: list[Mode] = []
     for mode in modes[:3]:
-        if not fine or mode.loss - modes[0].loss < _patience(objective):
+        if not fine or mode.loss - modes[0].loss < patience(objective):
             _add(fine, _finished(objective, refine(objective, mode.free, objective.options.grid, tell)))
     return tuple(mode for mode in fine if mode.loss - fine[0].loss < WEAKEST)
 
 
-def _patience(objective: Objective) -> float:
+def patience(objective: Objective) -> float:
     """Loss above the best, on the middle grid, up to which a mode may still win on the fine one."""
     return max(WEAKEST, 0.01 * sum(bins.index.size for bins in objective.bins))
 

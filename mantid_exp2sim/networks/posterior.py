@@ -60,8 +60,9 @@ class Mixture:
         white = torch.einsum("bkij,bkj->bki", self.root, z[:, None] - self.mean)
         size = self.root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         constant = 0.5 * z.shape[-1] * np.log(2 * np.pi)
-        density: Tensor = self.log_weight + size - 0.5 * white.square().sum(-1) - constant
-        return torch.logsumexp(density, -1)
+        each = self.log_weight + size - 0.5 * white.square().sum(-1) - constant
+        density: Tensor = torch.logsumexp(each, -1)
+        return density
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Draw ``count`` points of each mixture, (B, count, p)."""

@@ -30,7 +30,7 @@ VAGUE = {
 MAX_VAGUE = 0.005
 """Share of assigned names."""
 MAX_LINES = 400
-MAX_RECIPES = 13
+MAX_RECIPES = 15
 MAX_SUMMARY = 80
 """Characters of an error's first sentence, without the values put into it."""
 CIRCLES = """

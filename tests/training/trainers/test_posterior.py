@@ -18,7 +18,7 @@ from mantid_exp2sim.training.trainers.train import train
 DATA = """
 name = "square"
 seed = 1
-train = 120
+train = 100
 validation = 20
 test = 1
 classes = ["rb2mnf4"]

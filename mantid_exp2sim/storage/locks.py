@@ -41,7 +41,7 @@ def locked(folder: Path, what: str) -> Iterator[None]:
     >>> list(folder.iterdir())
     []
     """
-    is_new = not folder.exists()
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     path = make_folder(folder) / LOCK
     handle = _acquire(path, what)
     try:
@@ -51,9 +51,9 @@ def locked(folder: Path, what: str) -> Iterator[None]:
             os.ftruncate(handle, 0)
             path.unlink()  # before it is let go: whoever has opened it sees that the name has gone
         os.close(handle)
-        if is_new:
-            with contextlib.suppress(OSError):
-                folder.rmdir()  # if nothing came of it
+        with contextlib.suppress(OSError):
+            for path in missing:
+                path.rmdir()  # if nothing came of it
 
 
 def _acquire(path: Path, what: str) -> int:

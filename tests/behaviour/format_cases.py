@@ -114,7 +114,7 @@ def writers() -> Json:
     for dimensions, endings in {1: "nxs npz d1d", 2: "nxs npz d2d sqw", 3: "nxs npz d3d"}.items():
         for ending in endings.split():
             path = f"written.{ending}"
-            save(_volume(dimensions), path)
+            save(_volume(dimensions), path, overwrite=True)
             described[f"{dimensions}D {ending}"] = {**_content(path), "read": exact(load(path))}
     save(_volume(3), "first.nxs")
     save(load("first.nxs"), "again.nxs")
@@ -163,7 +163,7 @@ def real_files() -> Json:
 
 def _written_and_read(histogram: Histogram, path: str) -> Json:
     try:
-        save(histogram, path)
+        save(histogram, path, overwrite=True)
     except Exp2SimError as error:
         return {"refused": bool(error.summary)}
     return {"sha256": exact(load(path))["sha256"]}

@@ -100,7 +100,7 @@ def translation() -> Json:
     described = {}
     for model, inputs in INPUTS.items():
         for direction, source in zip(("deconvolve", "convolve"), inputs, strict=True):
-            options = [f"{source}.npz", "out.npz", "--model", model, "--force"]
+            options = [f"{source}.npz", "out.npz", "--model", model, "--force", "--overwrite"]
             for errors in (["--no-uncertainty"], ["--replicas", "2", "--seed", "3"]):
                 if direction == "convolve" and model == "pcsmo-maps-3d" and errors[0] == "--replicas":
                     continue  # as deconvolve, and slow

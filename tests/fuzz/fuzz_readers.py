@@ -336,7 +336,7 @@ def run(kind: str, first: int, cases: int, folder: Path, progress: Path | None =
         try:
             h = load(path)
             if h.ndim <= 4 and number % 10 == 0 and kind != "npy":
-                save(h, folder / "out.sqw" if kind.startswith("horace") else folder / "out.npz")
+                save(h, folder / ("out.sqw" if kind.startswith("horace") else "out.npz"), overwrite=True)
             read += 1
         except Exp2SimError:
             refused += 1

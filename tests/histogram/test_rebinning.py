@@ -134,11 +134,11 @@ def test_results_are_written_after_data_from_a_file(tmp_path: Path, ending: str)
     save(random(4, H, K, E, gaps=0.1), tmp_path / "in.nxs")
     measured = load(tmp_path / "in.nxs")
     for result in (measured.cut({"k": (0, 1)}), measured.transpose().integrate("k").transpose()):
-        save(result, tmp_path / f"out.{ending}")
+        save(result, tmp_path / f"out.{ending}", overwrite=True)
         again = load(tmp_path / f"out.{ending}")
         np.testing.assert_array_equal(again.mask, result.mask)
         np.testing.assert_allclose(again.intensity, result.intensity, rtol=1e-6)
-    save(measured - 1, tmp_path / "out.nxs")
+    save(measured - 1, tmp_path / "out.nxs", overwrite=True)
     np.testing.assert_allclose(load(tmp_path / "out.nxs").intensity, measured.intensity - 1)
 
 
@@ -162,11 +162,11 @@ def test_sample_and_logs_of_a_mantid_file_stay(tmp_path: Path) -> None:
     tree = NexusTree({}, {"MDHistoWorkspace": entry.with_children({"experiment0": experiment})})
     measured = dataclasses.replace(measured, nexus=tree)
     for result in (measured.rebin({"energy": 3}), measured.integrate("k").transpose()):
-        save(result, tmp_path / "out.nxs")
+        save(result, tmp_path / "out.nxs", overwrite=True)
         again = load(tmp_path / "out.nxs")
         assert again.metadata["incident_energy"] == 50.0
         np.testing.assert_allclose(again.intensity, result.intensity)
-        save(again + 1, tmp_path / "more.nxs")
+        save(again + 1, tmp_path / "more.nxs", overwrite=True)
         assert load(tmp_path / "more.nxs").metadata["incident_energy"] == 50.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +59,19 @@ def held(out: Path) -> Iterator[None]:
             for part in (folder, folder / "best", folder / "pictures"):
                 sweep(part)
         yield
+
+
+@contextmanager
+def emptied_if_failed(out: Path) -> Iterator[None]:
+    """Remove what a training that fails before its first checkpoint has written."""
+    before = set(out.iterdir()) if out.is_dir() else set()
+    try:
+        yield
+    except BaseException:
+        if parallel.number() == 0 and not any(out.rglob(CHECKPOINT)):
+            for path in set(out.iterdir()) - before:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        raise
 
 
 def prepare_folder(out: Path, stages: Sequence[Config]) -> None:

@@ -29,6 +29,7 @@ from mantid_exp2sim.training.trainers.classifier import ClassifierTrainer, netwo
 from mantid_exp2sim.training.trainers.posterior import PosteriorTrainer
 from mantid_exp2sim.training.trainers.run_folder import (
     MODEL,
+    emptied_if_failed,
     find_folder,
     held,
     is_finished,
@@ -57,7 +58,7 @@ def train(
     diverges.
     """
     stages = read_recipe(recipe, seed=seed)
-    with parallel.joined(), held(out):
+    with parallel.joined(), held(out), emptied_if_failed(out):
         prepare_folder(out, stages)
         previous = None
         for stage, folder in zip(stages, stage_folders(out, len(stages)), strict=True):

@@ -299,6 +299,26 @@ class TestGuard:
         assert json.loads((tmp_path / "status.json").read_text())["status"] == "failed"
 
 
+def test_a_training_that_fails_before_its_first_checkpoint_leaves_nothing(
+    gan_recipe: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "runs" / "of today" / "gan"
+
+    def fail(self: Run) -> str:
+        assert (out / "model.json").is_file()
+        raise Exp2SimError("20 steps in a row.", fix="Take a smaller rate.")
+
+    monkeypatch.setattr(Run, "go", fail)
+    with pytest.raises(Exp2SimError, match="20 steps"):
+        train(gan_recipe(), out=out)
+    assert not (tmp_path / "runs").exists()
+    recipe = gan_recipe()
+    recipe.write_text(re.sub('folder = ".*"', 'folder = "no-such-data"', recipe.read_text()))
+    with pytest.raises(Exp2SimError):
+        train(recipe, out=out)
+    assert not (tmp_path / "runs").exists()
+
+
 class TestRecipes:
     @pytest.mark.parametrize("text", ["[data]\nfolder = 'x'\n", "nonsense", "kind = 'translator'\n"])
     def test_bad_recipes(self, text: str, tmp_path: Path) -> None:

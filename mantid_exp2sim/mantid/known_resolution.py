@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from mantid_exp2sim.simulation.setting import Setting
 
 RESOLUTION = "Resolution"
-METHODS = {"deconvolve": ("network", "richardson-lucy"), "convolve": ("network", "resolution")}
+METHODS = {
+    "deconvolve": ("network", "chopper-any", "richardson-lucy"),
+    "convolve": ("network", "resolution"),
+}
 _PROPERTIES = {
     "instrument": "Instrument",
     "incident_energy": "IncidentEnergy",
@@ -34,12 +37,11 @@ def declare(algorithm: Any, direction: Direction) -> None:
     """Declare the method, and what the known resolution needs to know."""
     from mantid.kernel import EnabledWhenProperty, PropertyCriterion, StringListValidator
 
-    network, known = METHODS[direction]
+    methods = list(METHODS[direction])
     add = algorithm.declareProperty
-    text = (
-        f"A trained network, or {known}: the known resolution of the instrument, for any material and axes."
-    )
-    add("Method", network, StringListValidator([network, known]), text)
+    others = " or ".join(methods[1:])
+    text = f"A trained network, or for any material and axes, with the known resolution: {others}."
+    add("Method", methods[0], StringListValidator(methods), text)
     text = "Instrument of the data, or a TOML file; empty takes that of the workspace."
     add("Instrument", "", text)
     mdproperties.declare_positive(algorithm, "ChopperFrequency", 0.0, "Hz; 0 takes the instrument's table.")
@@ -136,10 +138,12 @@ def execute(algorithm: Any, direction: Direction) -> None:
     snapshot, histogram = _read(workspace, mdalgorithm.incident_energy(algorithm))
     about, options = setting(algorithm), _options(algorithm)
 
-    separated = mdparts.asked(algorithm)
+    separated, method = mdparts.asked(algorithm), algorithm.getProperty("Method").value
 
     def work(progress: Any) -> Translation:
-        return by_resolution(direction, histogram, about, options, separated=separated, progress=progress)
+        return by_resolution(
+            direction, histogram, about, options, method=method, separated=separated, progress=progress
+        )
 
     translation = mdalgorithm.computed(algorithm, work)
     result = mdparts.finish(algorithm, workspace, snapshot, histogram, translation)
@@ -158,8 +162,11 @@ def _note(algorithm: Any, told: Mapping[str, Any]) -> None:
     sources = ", ".join(f"{name} {source}" for name, source in told["sources"].items())
     log.notice(f"Resolution of {told['instrument']} at {told['incident_energy']:g} meV ({sources})")
     for volume in told.get("volumes", []):
+        way = (
+            f"{volume['iterations']} iterations ({volume['stop']}; " if "stop" in volume else "the network ("
+        )
         log.notice(
-            f"{volume['iterations']} iterations ({volume['stop']}; noise from {volume['noise']}), "
+            f"{way}noise from {volume['noise']}), "
             f"{100 * volume['unexplained']:.1f} % unexplained, "
             f"background of {volume['background_mean']:.3g} a bin removed"
         )

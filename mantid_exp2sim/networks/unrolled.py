@@ -1,7 +1,8 @@
 """An unrolled deconvolver: a few steps towards the data by the known resolution, each corrected by a network.
 
 x ← x · (Rᵀ(y / (R x + b)) / Rᵀ1)^a · exp(g) + s: a step of Richardson–Lucy with a background b, where a small
-three-dimensional network, the same for all steps, gives a, g, s and b in each bin. R is known: the network
+three-dimensional network, the same for all steps, gives a, g, s and b in each bin. The first x is from plain
+iterations. R is known: the network
 learns what excitations look like, not what the resolution does. Volumes are (n, m, l) with a single bin
 along axes that are not there.
 """
@@ -25,6 +26,8 @@ HIGHEST = 1.5
 """Of the exponent a, and of the size of g."""
 SMALL = 1e-3
 """Of the scale: what is below it counts as dark."""
+FIRST = 8
+"""Plain iterations before the network's, at most."""
 START = -5.0
 """What s and b begin with, before the softplus."""
 BRIGHT = 0.995
@@ -65,10 +68,11 @@ class Problem:
     """One volume to deconvolve, in units of its ``scale``: float32 tensors (n, m, l), widths (3, n, m, l).
 
     Made by `pose`. ``reach`` is Rᵀ1, ``mean`` R y, ``counts`` the data with what is below 0 taken off their
-    neighbours.
+    neighbours, ``start`` what a few plain iterations make of them.
     """
 
     blur: Blur
+    start: Tensor
     data: Tensor
     counts: Tensor
     mean: Tensor
@@ -105,12 +109,14 @@ def pose(
     mean = np.maximum(blur.blur(counts), 0)
     scale = typical(mean[blur.measured > 0]) if scale is None else scale
     spread = np.sqrt(np.maximum(blur.blur(variance), 0))
+    reach = np.maximum(blur.adjoint(blur.measured), np.float32(1e-3))
     arrays = {
+        "start": _start(blur, counts / scale, mean / scale, variance / scale**2, reach),
         "data": data / scale,
         "counts": counts / scale,
         "mean": mean / scale,
         "sigma": spread / scale,
-        "reach": np.maximum(blur.adjoint(blur.measured), 1e-3),
+        "reach": reach,
         "measured": blur.measured,
     }
     tensors = {
@@ -118,6 +124,18 @@ def pose(
         for name, array in arrays.items()
     }
     return Problem(blur=blur, widths=torch.from_numpy(widths), scale=scale, **tensors)
+
+
+def _start(blur: Blur, counts: Singles, mean: Singles, variance: Singles, reach: Singles) -> Singles:
+    """Iterate from the local mean until the data are explained within their noise, `FIRST` times at most."""
+    x: Singles = np.maximum(mean, SMALL) * blur.measured
+    noise = float(variance.sum(dtype=np.float64))
+    for _ in range(FIRST):
+        expected = np.maximum(blur.blur(x), SMALL)
+        if float(np.square((counts - expected) * blur.measured, dtype=np.float64).sum()) <= noise:
+            break
+        x = np.asarray(x * blur.adjoint(counts / expected) / reach, dtype=np.float32)
+    return x
 
 
 def typical(values: npt.ArrayLike) -> float:
@@ -213,7 +231,7 @@ class Unrolled(nn.Module):
 
     def forward(self, problem: Problem) -> list[tuple[Tensor, Tensor]]:
         """Compute x and b (n, m, l) after each step, in units of the scale; 0 where not measured."""
-        x = torch.clamp(problem.mean, min=SMALL) * problem.measured
+        x = problem.start
         background = torch.zeros_like(x)
         memory = torch.zeros(MEMORY, *x.shape)
         states = []

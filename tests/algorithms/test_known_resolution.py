@@ -15,15 +15,12 @@ SAME: dict[str, Any] = {"instrument": "MERLIN", "lattice": (4.0, 4.0, 6.0)}
 
 
 @pytest.mark.parametrize("order", ["hke", "ekh", "lhke", "eh"])
-def test_any_axes_are_those_of_python(api: Any, make: Any, state: Any, order: str) -> None:
+@pytest.mark.parametrize("method", ["richardson-lucy", "chopper-any"])
+def test_any_axes_are_those_of_python(api: Any, make: Any, state: Any, order: str, method: Any) -> None:
     workspace = make(order)
     untouched, snapshot = state(workspace), mdworkspace.read(workspace)
-    result = mantid_exp2sim.deconvolve(
-        snapshot.histogram, method="richardson-lucy", replicas=4, seed=3, **SAME
-    )
-    api.DeconvolveMD(
-        InputWorkspace="ws", OutputWorkspace="out", Method="richardson-lucy", Replicas=4, Seed=3, **SETTING
-    )
+    result = mantid_exp2sim.deconvolve(snapshot.histogram, method=method, replicas=4, seed=3, **SAME)
+    api.DeconvolveMD(InputWorkspace="ws", OutputWorkspace="out", Method=method, Replicas=4, Seed=3, **SETTING)
     assert state(api.mtd["ws"]) == untouched
     out = api.mtd["out"]
     np.testing.assert_array_equal(np.array(out.getSignalArray()), result.intensity)

@@ -35,15 +35,19 @@ from mantid_exp2sim.training.trainers.trainer import write_json
 
 CHECKPOINT, MODEL, LOSSES, STATUS = "checkpoint.safetensors", "model", "losses.csv", "status.json"
 DESCRIPTION = "Any material on a direct-geometry chopper spectrometer whose resolution is known"
+BARE: dict[str, tuple[float, float]] = {"background": (0, 0), "elastic_tail": (0, 0), "spurions": (0, 0)}
+"""Conditions with nothing beside the excitations."""
 WARM_UP = 100
 """Steps over which the step size rises."""
 AVERAGE = 0.999
 """Of the weights that are shipped: a running mean over about 1000 steps."""
 LEAST_RATE = 0.01
 """Of the step size, at the end."""
-DARK = 0.002
-"""Of the mean square of the data's scale, beside the norm of the truth in the loss."""
-TOTAL = 0.05
+LEAST_ERROR = 0.03
+"""Relative L2 of the plain iterations that counts at least, in the loss."""
+DARK = 1e-5
+"""Of the square of the data's scale, beside the error of the plain iterations in the loss."""
+TOTAL = 0.1
 """Weight of the error of the total in the loss."""
 CLIP = 1.0
 """Norm of the gradient above which it is cut."""
@@ -69,11 +73,22 @@ class Recipe(Settings):
     seconds: float = Field(gt=0)
     batch: int = Field(default=4, ge=1)
     rate: float = Field(default=2e-3, gt=0)
-    clean_share: float = Field(default=0.4, ge=0, le=1)
+    clean_share: float = Field(default=0.35, ge=0, le=1)
+    """Share of the samples with neither noise nor anything beside the excitations."""
+    bare_share: float = Field(default=0.3, ge=0, le=1)
+    """Share of those with noise and nothing beside."""
     check_every: float = Field(default=300, gt=0)
     loss_weights: tuple[float, ...] = (1.0,)
     network: NetworkSettings = NetworkSettings()
     conditions: MeasurementConditions = CLEAN
+
+    def conditions_at(self, place: float) -> MeasurementConditions:
+        """Return the conditions of a sample at a ``place`` from 0 to 1: clean ones first."""
+        if place < self.clean_share:
+            return CLEAN
+        if place < self.clean_share + self.bare_share:
+            return self.conditions.model_copy(update=BARE)
+        return self.conditions
 
 
 def read_unrolled_recipe(path: Path) -> Recipe:
@@ -82,9 +97,10 @@ def read_unrolled_recipe(path: Path) -> Recipe:
 
 
 def sample_loss(states: Sequence[tuple[Tensor, Tensor]], sample: Sample, weights: Sequence[float]) -> Tensor:
-    """Compute the relative L2 of every step, weighted, and the error of the total."""
+    """Compute the L2 of every step over that of the plain iterations, and the error of the total."""
     truth, measured = sample.truth, sample.problem.measured
-    size = truth.pow(2).sum() + DARK * measured.sum()
+    plain = (sample.problem.start - truth).pow(2).sum()
+    size = torch.maximum(plain, LEAST_ERROR**2 * truth.pow(2).sum()) + DARK * measured.sum()
     used = weights[-len(states) :] if len(weights) >= len(states) else [1.0] * len(states)
     errors = [((x - truth).pow(2).sum() / size + 1e-6).sqrt() for x, _ in states]
     loss = sum((weight * error for weight, error in zip(used, errors, strict=True)), torch.zeros(()))
@@ -112,7 +128,7 @@ class World:
             number = int(rng.integers(min(recipe.settings, recipe.first + step // recipe.pace)))
             pairs = self._of(number)
             i = int(rng.integers(len(pairs.kinds)))
-            conditions = CLEAN if rng.random() < self.recipe.clean_share else self.recipe.conditions
+            conditions = recipe.conditions_at(float(rng.random()))
             sample = measured_sample(
                 rng,
                 pairs.setting,
@@ -143,7 +159,8 @@ def held_out_samples(conditions: MeasurementConditions) -> Iterator[tuple[str, S
         )
         scale = 1 / convolved[~setting.mask].mean()
         resolution = resolution_of(setting)
-        for kind, of in (("clean", CLEAN), ("measured", conditions)):
+        bare = conditions.model_copy(update=BARE)
+        for kind, of in (("clean", CLEAN), ("bare", bare), ("measured", conditions)):
             rng = np.random.default_rng([7, number])
             sample = measured_sample(rng, setting, resolution, convolved * scale, integrated * scale, of)
             if sample is not None:

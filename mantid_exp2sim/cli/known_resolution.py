@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mantid_exp2sim.cli.files import check_formats, draw
-from mantid_exp2sim.cli.options import read
+from mantid_exp2sim.cli.files import draw
 from mantid_exp2sim.cli.output import complain, emit, progress_bar
 from mantid_exp2sim.cli.parts import about_parts, is_separated, parts_text, setting_of, write_separated
 from mantid_exp2sim.errors import Exp2SimError
@@ -22,32 +21,20 @@ if TYPE_CHECKING:
     from mantid_exp2sim.inference.options import TranslationOptions
 
 
-def run(args: argparse.Namespace, options: TranslationOptions) -> int:
-    """Run a command whose method is not the network alone."""
+def run(
+    args: argparse.Namespace,
+    before: Histogram,
+    options: TranslationOptions,
+    method: Method,
+    note: str,
+    start: float,
+) -> int:
+    """Run a command by a ``method`` that knows the resolution; ``note`` says why it is not the network."""
     from mantid_exp2sim.application.deconvolve import by_resolution
     from mantid_exp2sim.application.intensity import lost_intensity
     from mantid_exp2sim.application.known_resolution import ClassicalOptions
     from mantid_exp2sim.io import save
 
-    start = perf_counter()
-    if args.uncertainty_out is not None:
-        raise Exp2SimError(
-            f"--uncertainty-out has no parts to write with --method {args.method}.",
-            reason="They are the parts of a network's error bars.",
-            fix="Leave it out, or say --method network.",
-        )
-    before = read(args.input, args)
-    check_formats(before, args.output, args.removed, args.residual)
-    method: Method = args.method or "auto"
-    note = ""
-    if method == "auto":
-        from mantid_exp2sim.application.deconvolve import choose
-
-        method, note = choose(args.command, before, args.model, options)
-        if method == "network" or (args.method is None and not _is_known(args, before)):
-            args.method = "network"
-            return int(args.run(args))
-        complain(f"note: {method}, not the network: {note}")
     classical = ClassicalOptions(
         background=getattr(args, "background", "none"),
         uncertainty=options.uncertainty, replicas=options.replicas, seed=options.seed,
@@ -72,7 +59,7 @@ def run(args: argparse.Namespace, options: TranslationOptions) -> int:
     return 0
 
 
-def _is_known(args: argparse.Namespace, histogram: Histogram) -> bool:
+def is_known(args: argparse.Namespace, histogram: Histogram) -> bool:
     """Whether the resolution of the data is known."""
     from mantid_exp2sim.application.known_resolution import check_known
 

@@ -30,8 +30,11 @@ from mantid_exp2sim.cli.output import complain, emit, progress_bar
 from mantid_exp2sim.cli.parts import about_parts, is_separated, parts_text, setting_of, write_separated
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.model.registry import DEFAULT_MODEL
+from mantid_exp2sim.mosaic import is_mosaic
 
 if TYPE_CHECKING:
+    from mantid_exp2sim.application.deconvolve import Method
+    from mantid_exp2sim.histogram import Histogram
     from mantid_exp2sim.inference.options import TranslationOptions
     from mantid_exp2sim.inference.prepare import Prepared
     from mantid_exp2sim.inference.translate import Translation
@@ -115,21 +118,28 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _translate(args: argparse.Namespace) -> int:
+    start = perf_counter()
     options = _checked(args)
-    if _asked_method(args) != "network":
-        from mantid_exp2sim.cli.known_resolution import run
+    histogram = read(args.input, args)
+    check_formats(histogram, args.output, args.removed, args.residual)
+    method, note = _chosen(args, histogram, options)
+    if method == "network":
+        return _by_network(args, histogram, options, start)
+    from mantid_exp2sim.cli.known_resolution import run
 
-        return run(args, options)
+    return run(args, histogram, options, method, note, start)
+
+
+def _by_network(
+    args: argparse.Namespace, histogram: Histogram, options: TranslationOptions, start: float
+) -> int:
     from mantid_exp2sim.application.intensity import lost_intensity
     from mantid_exp2sim.application.model import load_model
     from mantid_exp2sim.application.separation import separate_network
     from mantid_exp2sim.domain.check import require_domain
     from mantid_exp2sim.io import save
 
-    start = perf_counter()
     model = load_model(args.model or DEFAULT_MODEL)
-    histogram = read(args.input, args)
-    check_formats(histogram, args.output, args.removed, args.residual)
     prepared = model.prepare(histogram, options)
     report = require_domain(prepared, args.command)
     if report.verdict != "trustworthy":
@@ -154,12 +164,28 @@ def _translate(args: argparse.Namespace) -> int:
     return 0
 
 
-def _asked_method(args: argparse.Namespace) -> str:
-    """The method; where none is named, auto for a deconvolution without options of a model."""
-    if args.method is not None:
-        return str(args.method)
+def _chosen(
+    args: argparse.Namespace, histogram: Histogram, options: TranslationOptions
+) -> tuple[Method, str]:
+    """The method, and why it is not the network.
+
+    Where none is named, it is the network for the published mosaic, with options of a model, to convolve,
+    and where the resolution is not known.
+    """
+    named: Method | None = args.method
+    if named not in (None, "auto"):
+        return named, ""
     of_model = args.model is not None or args.force or args.uncertainty_out is not None
-    return "network" if of_model or args.command == "convolve" else "auto"
+    if named is None and (of_model or args.command == "convolve" or is_mosaic(histogram)):
+        return "network", ""
+    from mantid_exp2sim.application.deconvolve import choose
+    from mantid_exp2sim.cli.known_resolution import is_known
+
+    method, note = choose(args.command, histogram, args.model, options)
+    if method == "network" or (named is None and not is_known(args, histogram)):
+        return "network", ""
+    complain(f"note: {method}, not the network: {note}")
+    return method, note
 
 
 def _checked(args: argparse.Namespace) -> TranslationOptions:
@@ -176,6 +202,12 @@ def _checked(args: argparse.Namespace) -> TranslationOptions:
     if args.uncertainty_out is None:
         is_picture = Path(args.output).suffix.lower() == ".npy"
         return replace(options, uncertainty=options.uncertainty and not is_picture)
+    if args.method not in (None, "network"):
+        raise Exp2SimError(
+            f"--uncertainty-out has no parts to write with --method {args.method}.",
+            reason="They are the parts of a network's error bars.",
+            fix="Leave it out, or say --method network.",
+        )
     if not args.uncertainty:
         raise Exp2SimError("--uncertainty-out and --no-uncertainty exclude each other.", fix="Leave one out.")
     return options

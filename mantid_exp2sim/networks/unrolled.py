@@ -110,8 +110,9 @@ def pose(
     scale = typical(mean[blur.measured > 0]) if scale is None else scale
     spread = np.sqrt(np.maximum(blur.blur(variance), 0))
     reach = np.maximum(blur.adjoint(blur.measured), np.float32(1e-3))
+    noise = float(variance.sum(dtype=np.float64)) / scale**2
     arrays = {
-        "start": _start(blur, counts / scale, mean / scale, variance / scale**2, reach),
+        "start": _start(blur, counts / np.float32(scale), mean / np.float32(scale), noise, reach),
         "data": data / scale,
         "counts": counts / scale,
         "mean": mean / scale,
@@ -126,10 +127,9 @@ def pose(
     return Problem(blur=blur, widths=torch.from_numpy(widths), scale=scale, **tensors)
 
 
-def _start(blur: Blur, counts: Singles, mean: Singles, variance: Singles, reach: Singles) -> Singles:
-    """Iterate from the local mean until the data are explained within their noise, `FIRST` times at most."""
+def _start(blur: Blur, counts: Singles, mean: Singles, noise: float, reach: Singles) -> Singles:
+    """Iterate from the local mean until no more than the noise is left, `FIRST` times at most."""
     x: Singles = np.maximum(mean, SMALL) * blur.measured
-    noise = float(variance.sum(dtype=np.float64))
     for _ in range(FIRST):
         expected = np.maximum(blur.blur(x), SMALL)
         if float(np.square((counts - expected) * blur.measured, dtype=np.float64).sum()) <= noise:

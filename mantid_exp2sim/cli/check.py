@@ -24,7 +24,7 @@ verdict     trustworthy, expert opinion (rarer than 1 in 20), untrustworthy (as 
 examples:
   exp2sim check measured.npy --mask nanmask.mat
   exp2sim check cut.nxs --model my-model/ --json
-  exp2sim check simulated.npz --direction convolve --plot ridge.png{MANY.format("check")}
+  exp2sim check simulated.npz --direction convolve --plot score.png{MANY.format("check")}
 """
 
 
@@ -43,7 +43,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--plot",
         metavar="PNG",
         type=Path,
-        help="draw the published distances: training, held-out, these data",
+        help="draw the score of these data, the limit, and the scores of spectra of the domain",
     )
     add_overwrite(parser)
 
@@ -58,11 +58,12 @@ def run(args: argparse.Namespace) -> int:
     prepared = model.prepare(read(args.input, args), translation_options(args))
     report = model.check_domain(prepared, args.direction)
     if args.plot is not None:
-        from mantid_exp2sim.domain.check import distributions
-        from mantid_exp2sim.plotting import ridges
+        from mantid_exp2sim.domain.scores import in_domain_scores
+        from mantid_exp2sim.plotting.domain import draw_domain
 
-        title = f"{Path(args.input).name}: {report.verdict}"
-        ridges(distributions(prepared, args.direction), args.plot, title=title)
+        p_value = "" if report.p_value is None else f", p = {report.p_value:.2g}"
+        title = f"{Path(args.input).name}: {report.verdict}{p_value}"
+        draw_domain(report, in_domain_scores(prepared, args.direction), args.plot, title=title)
     plot = None if args.plot is None else str(args.plot)
     step = next_step(report.verdict, args.direction)
     said = {

@@ -11,6 +11,7 @@ import numpy as np
 from mantid_exp2sim.cli.files import check_picture, check_places
 from mantid_exp2sim.cli.options import READ, add_command, add_overwrite, add_reading, read
 from mantid_exp2sim.cli.output import emit
+from mantid_exp2sim.cli.rebin import axis_numbers
 from mantid_exp2sim.errors import Exp2SimError, did_you_mean
 from mantid_exp2sim.histogram.uncertainty import find_unknown_errors
 
@@ -28,6 +29,9 @@ examples:
   exp2sim plot measured.npy
   exp2sim plot measured.npy measured.png --mask nanmask.mat --title "PCSMO, 4 K"
   exp2sim plot measured.npz comparison.png --beside deconvolved.npz --beside truth.npz
+  exp2sim plot measured.npz removed.png --difference deconvolved.npz
+  exp2sim plot volume.nxs slice.png --slice energy:10,12 --vmin 0.1 --vmax 20 --log
+  exp2sim plot volume.nxs line.png --cut energy --slice h:0.4,0.6 --slice k:0.4,0.6
 """
 _INFO = f"""\
 FILE   {READ}
@@ -53,11 +57,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="picture to write (default: IN's name with .png, in this folder)",
     )
     add_reading(parser)
-    parser.add_argument(
-        "--beside", metavar="FILE", action="append", default=[], help="also draw this file, on the same scale"
-    )
+    _add_views(parser)
     parser.add_argument("--title", help="title of the picture")
-    parser.add_argument("--vmax", type=float, help="upper end of the colour scale")
+    for end in ("lower", "upper"):
+        parser.add_argument(
+            "--vmin" if end == "lower" else "--vmax", type=float, help=f"{end} end of the scale of intensity"
+        )
+    parser.add_argument("--log", action="store_true", help="logarithmic scale of intensity")
     add_overwrite(parser)
     parser.set_defaults(run=_plot)
     parser = add_command(subparsers, "info", "say what is in a file or a model", _INFO)
@@ -66,22 +72,56 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(run=_info)
 
 
+def _add_views(parser: argparse.ArgumentParser) -> None:
+    """Add what can be drawn beside the intensity, or in its place."""
+    others = parser.add_mutually_exclusive_group()
+    others.add_argument(
+        "--beside", metavar="FILE", action="append", default=[], help="also draw this file, on the same scale"
+    )
+    others.add_argument("--difference", metavar="FILE", help="draw IN minus this file")
+    others.add_argument("--ratio", metavar="FILE", help="draw IN over this file")
+    parser.add_argument("--errors", action="store_true", help="draw the errors (1 σ), not the intensity")
+    parser.add_argument(
+        "--cut",
+        metavar="NAME",
+        help="draw a line along this axis, the mean over the others (or their --slice)",
+    )
+    parser.add_argument(
+        "--slice",
+        metavar="NAME:LOW,HIGH",
+        action="append",
+        default=[],
+        help="draw the mean over this range of an axis, as `exp2sim cut` makes it; repeat it for more axes",
+    )
+
+
 def _plot(args: argparse.Namespace) -> int:
     output: Path = args.output or Path(Path(args.input).with_suffix(".png").name)
     check_picture(output)
     check_places(args, others={"OUT": output})
+    ranges = axis_numbers(args.slice, "LOW,HIGH", "--slice")
     histogram = read(args.input, args)
     from mantid_exp2sim.io import load
     from mantid_exp2sim.plotting import compare, plot
+    from mantid_exp2sim.plotting.views import difference, errors_of, ratio, view
 
-    if args.beside:
-        others = {path: load(path) for path in args.beside}
-        names = _names([args.input, *others])
-        together = dict(zip(names, [histogram, *others.values()], strict=True))
-        compare(together, output, title=args.title or "", vmax=args.vmax)
+    scale = {"vmin": args.vmin, "vmax": args.vmax, "log": args.log}
+    files = [path for path in (args.difference, args.ratio, *args.beside) if path is not None]
+    first, *others = (
+        view(part, line=args.cut, ranges=ranges) for part in (histogram, *(load(path) for path in files))
+    )
+    default = str(histogram.metadata.get("title") or Path(args.input).name)
+    if args.difference or args.ratio:
+        operation, sign = (difference, "−") if args.difference else (ratio, "/")
+        first, others = operation(first, others[0]), []
+        default = f"{Path(args.input).name} {sign} {Path(files[0]).name}"
+    if args.errors:
+        first, *others = (errors_of(part) for part in (first, *others))
+    if others:
+        together = dict(zip(_names([args.input, *files]), [first, *others], strict=True))
+        compare(together, output, title=args.title or "", **scale)
     else:
-        default = histogram.metadata.get("title") or Path(args.input).name
-        plot(histogram, output, title=args.title or str(default), vmax=args.vmax)
+        plot(first, output, title=args.title or default, **scale)
     report = {"input": str(args.input), "beside": list(args.beside), "output": str(output)}
     emit(args, {**report, "shape": list(histogram.shape)}, f"{output}: drawn")
     return 0

@@ -87,7 +87,7 @@ def _cut(args: argparse.Namespace) -> int:
     return _write(args, "cut", histogram.cut(ranges, keep=args.keep, minimum_measured=args.minimum_measured))
 
 
-def axis_numbers(texts: Sequence[str], takes: str) -> dict[str, list[float]]:
+def axis_numbers(texts: Sequence[str], takes: str, option: str = "--axis") -> dict[str, list[float]]:
     """Read ``NAME:NUMBER,…`` for several axes; ``takes`` says which numbers there are.
 
     >>> axis_numbers(["[H,0,0]:-1,0.05,1", "energy:2"], "LOW,WIDTH,HIGH")
@@ -98,13 +98,13 @@ def axis_numbers(texts: Sequence[str], takes: str) -> dict[str, list[float]]:
         name, _, numbers = text.rpartition(":")
         fix = f"Write the name of an axis, a colon and {takes}, such as energy:{takes.split()[-1]}."
         if name in axes:
-            raise Exp2SimError(f"--axis names {name!r} twice.", fix="Name it once.")
+            raise Exp2SimError(f"{option} names {name!r} twice.", fix="Name it once.")
         try:
             axes[name] = [float(number) for number in numbers.split(",")]
         except ValueError as error:
-            raise Exp2SimError(f"--axis {text!r} cannot be read.", fix=fix) from error
+            raise Exp2SimError(f"{option} {text!r} cannot be read.", fix=fix) from error
         if not name:
-            raise Exp2SimError(f"--axis {text!r} names no axis.", fix=fix)
+            raise Exp2SimError(f"{option} {text!r} names no axis.", fix=fix)
     return axes
 
 

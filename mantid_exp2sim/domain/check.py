@@ -15,21 +15,18 @@ score.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mantid_exp2sim.domain.comparison import Comparison, regions, section_of
+from mantid_exp2sim.domain.comparison import Comparison, section_of
 from mantid_exp2sim.domain.likeness import conformal_p, extreme
-from mantid_exp2sim.domain.reference import domain_card
-from mantid_exp2sim.domain.transport import published_distribution
 from mantid_exp2sim.errors import Exp2SimError, OutsideDomainError
 from mantid_exp2sim.model.card import DIRECTIONS
 
 if TYPE_CHECKING:
-    from mantid_exp2sim.histogram import Floats, Histogram
+    from mantid_exp2sim.histogram import Histogram
     from mantid_exp2sim.inference.prepare import Prepared
     from mantid_exp2sim.inference.volumes import Volumes
     from mantid_exp2sim.model.bundle import Bundle
@@ -185,40 +182,3 @@ def with_verdict(result: Histogram, report: DomainReport) -> Histogram:
     history = list(result.metadata["history"])
     history[-1] = {**history[-1], "domain": report.to_dict()}
     return result.replace(metadata={**result.metadata, "history": history})
-
-
-def distributions(
-    prepared: Prepared, direction: Direction = "deconvolve", *, size: int = 20, repeats: int = 1000
-) -> Mapping[str, Floats]:
-    """Compare training, held-out and new points with training points, as published: for a ridge plot.
-
-    Each float64 (repeats,), 20 points against 20; the training points against another half of themselves.
-    Incident energies that the data do not have are left out.
-
-    Raises `Exp2SimError` where the model keeps no reference.
-    """
-    bundle, volumes = prepared.bundle, prepared.volumes
-    card = domain_card(bundle)
-    cuts = compares_cuts(card, volumes)
-    comparison = Comparison.of(bundle, direction, cuts=cuts)
-    reference, energies = comparison.reference, volumes.incident_energies
-    measured = [number for number in range(len(energies)) if not volumes.mask[number].all()]
-    groups = reference.group(energies[measured])
-    shape = volumes.intensity.shape[1:]  # each cut is a sample of its own: all of them can be looked at
-    region = (slice(None), *regions(shape, shape if cuts else card.shape)[0])
-    intensity = volumes.intensity[measured][region] * prepared.factor
-    features = comparison.encode(
-        intensity, volumes.mask[measured][region], energies[measured], reference.points.shape[1]
-    )
-    clouds = {
-        "training": reference.points[groups][:, 1::2],
-        "held out": reference.held[groups],
-        "new": reference.whiten(features.points),
-    }
-    against = reference.points[groups][:, ::2].reshape(-1, reference.points.shape[-1])
-    return {
-        name: published_distribution(
-            points.reshape(-1, points.shape[-1]), against, size=size, repeats=repeats, seed=card.seed
-        )
-        for name, points in clouds.items()
-    }

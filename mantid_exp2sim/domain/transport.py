@@ -101,35 +101,3 @@ def sinkhorn_divergence(a: npt.NDArray[Any], b: npt.NDArray[Any], *, regularisat
     costs = np.concatenate([squared_distances(a, b), squared_distances(a, a), squared_distances(b, b)])
     between, inside_a, inside_b = solve(costs, regularisation)[1].reshape(3, -1)
     return np.asarray(between - 0.5 * (inside_a + inside_b))
-
-
-def published_distribution(
-    new: npt.NDArray[Any],
-    reference: npt.NDArray[Any],
-    *,
-    size: int = 20,
-    repeats: int = 1000,
-    seed: int = 0,
-) -> Floats:
-    """Compare ``size`` points of ``new`` (n, d) with ``size`` of ``reference`` (m, d), ``repeats`` times.
-
-    The published comparison (Anker et al. 2023): costs ⟨P, C⟩ (repeats,), but with the same number of points
-    on both sides, and converged: ε is 0.05 of the median cost where the published 0.1 on costs of 1e5 is not
-    reached.
-
-    >>> points = np.random.default_rng(1).normal(size=(50, 3))
-    >>> published_distribution(points, points + 5, repeats=4).shape
-    (4,)
-    """
-    if min(len(new), len(reference)) < size:
-        raise Exp2SimError(
-            f"There are {min(len(new), len(reference))} points for clouds of {size}.",
-            fix="Give at least as many points as a cloud has.",
-        )
-    rng = np.random.default_rng([seed, size, repeats])
-    rows = [
-        rng.permuted(np.tile(np.arange(len(x)), (repeats, 1)), axis=1)[:, :size] for x in (new, reference)
-    ]
-    costs = squared_distances(np.asarray(new)[rows[0]], np.asarray(reference)[rows[1]])
-    epsilon = REGULARISATION * float(np.median(costs))
-    return solve(costs, epsilon, tolerance=TOLERANCE / 10)[0] if epsilon > 0 else np.zeros(repeats)

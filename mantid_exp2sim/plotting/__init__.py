@@ -8,18 +8,16 @@ both work in threads and servers. Bins that were not measured are grey.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-import numpy as np
+from matplotlib.axes import Axes as MatplotlibAxes
 from matplotlib.figure import Figure
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Axis, Histogram
-from mantid_exp2sim.histogram.axis import usual_unit
 from mantid_exp2sim.mosaic import is_mosaic
 from mantid_exp2sim.plotting.cuts import draw_lines, draw_maps, draw_slices
-from mantid_exp2sim.plotting.mosaic import draw_mosaics
-from mantid_exp2sim.plotting.style import PathLike, cut, finish, new_figure
+from mantid_exp2sim.plotting.mosaic import draw_mosaic_into, draw_mosaics
+from mantid_exp2sim.plotting.style import Look, PathLike, cut, figure_of, finish, unit_words
 
 
 def plot(
@@ -27,12 +25,16 @@ def plot(
     path: PathLike | None = None,
     *,
     title: str | None = None,
+    vmin: float | None = None,
     vmax: float | None = None,
+    log: bool = False,
+    ax: MatplotlibAxes | None = None,
 ) -> Figure:
     """Draw one histogram: a line with error bars, a map, slices of a volume, or the panels of a mosaic.
 
-    Axes of one bin are left out and named in the title; of four or more axes the middle bin of the first
-    ones is taken.
+    Axes of one bin are left out and named in the title, with the ranges that a cut integrated over; of four
+    or more axes the middle bin of the first ones is taken. Maps of two directions in reciprocal space have
+    the angle and the lengths of the lattice, where the metadata ``lattice`` tell it.
 
     Parameters
     ----------
@@ -42,19 +44,27 @@ def plot(
         Where to write the picture; the ending says how (.png, .pdf, .svg).
     title
         Title; by default what the histogram's metadata say.
-    vmax
-        Upper end of the colour scale, positive; by default the 99.5 % quantile of the intensity. That of a
-        mosaic, whose panels differ much, goes with the square root.
+    vmin, vmax
+        Ends of the scale of intensity, in the unit of the data. By default from 0, or the 0.5 % quantile
+        where that is negative, to the 99.5 % quantile. That of a mosaic, whose panels differ much, goes with
+        the square root.
+    log
+        Draw on a logarithmic scale; what is not positive is left out.
+    ax
+        Draw into these axes of a figure of your own: a line, a map or a mosaic.
 
     Examples
     --------
+    >>> import numpy as np
     >>> from mantid_exp2sim.mosaic import mosaic_histogram
     >>> figure = plot(mosaic_histogram(np.ones((240, 400))))
     >>> len(figure.axes)  # the picture and its colour bar
     2
     """
     text = str(histogram.metadata.get("title", "")) if title is None else title
-    return finish(_figure({text: histogram}, vmax), path)
+    look = Look(vmin, vmax, log)
+    figure = _figure({text: histogram}, look) if ax is None else _into(ax, text, histogram, look)
+    return finish(figure, path)
 
 
 def compare(
@@ -62,11 +72,14 @@ def compare(
     path: PathLike | None = None,
     *,
     title: str = "",
+    vmin: float | None = None,
     vmax: float | None = None,
+    log: bool = False,
 ) -> Figure:
     """Draw several histograms of the same kind on one scale, under their names: before, after, truth.
 
-    Lines share one frame, maps and mosaics stand side by side, volumes take a row of slices each.
+    Lines share one frame, maps and mosaics stand side by side, volumes take a row of slices each. Scale as in
+    `plot`.
 
     Raises
     ------
@@ -75,6 +88,7 @@ def compare(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from mantid_exp2sim.mosaic import mosaic_histogram
     >>> h = mosaic_histogram(np.ones((240, 400)))
     >>> len(compare({"before": h, "after": h}, title="Nothing happened").axes)
@@ -90,32 +104,9 @@ def compare(
             reason="; ".join(f"{name}: {' × '.join(kind)}" for name, kind in kinds.items()) + ".",
             fix="Draw each one alone, or cut them to the same axes.",
         )
-    figure = _figure(histograms, vmax)
+    figure = _figure(histograms, Look(vmin, vmax, log))
     if title:
         figure.suptitle(title, fontsize=13)
-    return finish(figure, path)
-
-
-def ridges(distances: Mapping[str, Any], path: PathLike | None = None, *, title: str = "") -> Figure:
-    """Draw distributions of distances (name → 1D array) above each other, on one scale: a ridge plot.
-
-    >>> figure = ridges({"training": np.arange(9.0), "new": np.arange(9.0) + 5})
-    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    ['training', 'new']
-    """
-    figure = new_figure(6.4, 0.9 * len(distances) + 1.4)
-    axes = figure.add_subplot()
-    everything = np.concatenate([np.asarray(values, dtype=float) for values in distances.values()])
-    low, high = float(everything.min()), float(everything.max())
-    edges = np.linspace(low, max(high, low + 1e-9), 61)
-    for height, values in enumerate(distances.values()):
-        density = np.histogram(values, edges)[0].astype(float)
-        outline = height + 0.9 * np.append(density, density[-1]) / max(density.max(), 1.0)
-        axes.fill_between(edges, height, outline, step="post", alpha=0.6, color=f"C{height}")
-        axes.plot([np.median(values)] * 2, [height, height + 0.9], color="0.2", linewidth=1)
-    axes.set_yticks(range(len(distances)), list(distances))
-    axes.set_xlabel("transport distance of 20 feature points to 20 of the training set")
-    axes.set_title(title)
     return finish(figure, path)
 
 
@@ -128,25 +119,33 @@ def _measures(histogram: Histogram) -> tuple[str, ...]:
 
 def _usual_unit(axis: Axis) -> str:
     """One word for what files write in several ways, or leave out."""
-    unit = usual_unit(axis.unit)
-    if axis.kind == "energy" and unit in ("", "DeltaE"):
-        return "meV"
-    return unit or ("r.l.u." if axis.kind in ("h", "k", "l") else "no unit")
+    return unit_words(axis) or ("r.l.u." if axis.kind in ("h", "k", "l") else "no unit")
 
 
-def _figure(histograms: Mapping[str, Histogram], vmax: float | None) -> Figure:
-    if vmax is not None and not 0 < vmax < float("inf"):
-        raise Exp2SimError(
-            f"The upper end of the colour scale is {vmax:g}.",
-            reason="It takes a positive number.",
-            fix="Leave it out (--vmax): the data choose it.",
-        )
+def _figure(histograms: Mapping[str, Histogram], look: Look) -> Figure:
     first = next(iter(histograms.values()))
     if is_mosaic(first):
-        return draw_mosaics(histograms, vmax)
-    parts = {}
-    for name, histogram in histograms.items():
-        part, notes = cut(histogram)
-        parts["\n".join(line for line in (name, notes) if line)] = part
+        return draw_mosaics(histograms, look)
+    parts = dict(_with_notes(name, histogram) for name, histogram in histograms.items())
     draw = {1: draw_lines, 2: draw_maps}.get(len(cut(first)[0].axes), draw_slices)
-    return draw(parts, vmax)
+    return draw(parts, look)
+
+
+def _into(axes: MatplotlibAxes, name: str, histogram: Histogram, look: Look) -> Figure:
+    """Draw into axes that are there."""
+    if is_mosaic(histogram):
+        draw_mosaic_into(axes, name, histogram, look)
+        return figure_of(axes)
+    title, part = _with_notes(name, histogram)
+    if part.ndim > 2:
+        raise Exp2SimError(
+            "A volume cannot be drawn into one pair of axes.",
+            reason=f"It has the axes {', '.join(axis.name for axis in part.axes)}.",
+            fix="Cut it first (histogram.cut), or leave ax out: then its slices make a figure.",
+        )
+    return (draw_lines if part.ndim == 1 else draw_maps)({title: part}, look, axes)
+
+
+def _with_notes(name: str, histogram: Histogram) -> tuple[str, Histogram]:
+    part, notes = cut(histogram)
+    return "\n".join(line for line in (name, notes) if line), part

@@ -13,10 +13,16 @@ from matplotlib.figure import Figure
 
 from mantid_exp2sim.histogram import Histogram
 from mantid_exp2sim.mosaic import INCIDENT_ENERGIES, PANEL, SHAPE, WINDOW_EDGES, WINDOWS
-from mantid_exp2sim.plotting.style import add_colour_bar, colour_map, colour_scale, new_figure
+from mantid_exp2sim.plotting.style import (
+    Look,
+    add_colour_bar,
+    colour_map,
+    colour_scale,
+    new_figure,
+)
 
 
-def draw_mosaics(histograms: Mapping[str, Histogram], vmax: float | None) -> Figure:
+def draw_mosaics(histograms: Mapping[str, Histogram], look: Look) -> Figure:
     """Draw one picture large, or several in two columns."""
     count = len(histograms)
     columns = min(count, 2)
@@ -24,7 +30,7 @@ def draw_mosaics(histograms: Mapping[str, Histogram], vmax: float | None) -> Fig
     width = 10.5 if count == 1 else 8.0
     figure = new_figure(1.2 + width * columns, 0.4 + (0.5 + 0.58 * width) * rows)
     flat = list(figure.subplots(rows, columns, squeeze=False).flat)
-    scale = colour_scale(histograms, vmax)
+    scale = colour_scale(histograms, look)
     for axes, (name, histogram) in zip(flat, histograms.items(), strict=False):
         image = _mosaic(axes, histogram, scale, size=7.5 if count == 1 else 6.5)
         axes.set_title(name, fontsize=12, loc="left")
@@ -32,6 +38,14 @@ def draw_mosaics(histograms: Mapping[str, Histogram], vmax: float | None) -> Fig
         axes.set_visible(False)
     add_colour_bar(figure, image, flat, histograms, 30 * rows)
     return figure
+
+
+def draw_mosaic_into(axes: Axes, name: str, histogram: Histogram, look: Look) -> None:
+    """Draw one mosaic into axes of another figure."""
+    histograms = {name: histogram}
+    image = _mosaic(axes, histogram, colour_scale(histograms, look), size=6)
+    axes.set_title(name, loc="left")
+    add_colour_bar(axes.figure, image, [axes], histograms)
 
 
 def _mosaic(axes: Axes, histogram: Histogram, scale: Normalize, *, size: float) -> Any:

@@ -5,11 +5,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
 
 from mantid_exp2sim import Axis, Exp2SimError, Histogram
+from mantid_exp2sim.domain.check import DomainReport
 from mantid_exp2sim.mosaic import SHAPE, mosaic_histogram, split
 from mantid_exp2sim.plotting import compare, plot
 from mantid_exp2sim.plotting.cuts import MAX_SLICES
+from mantid_exp2sim.plotting.domain import draw_domain
+from mantid_exp2sim.plotting.views import difference, errors_of, ratio, view
 
 H = Axis("[H,0,0]", np.linspace(-1, 1, 6), unit="r.l.u.", frame="HKL")
 K = Axis("[0,K,0]", np.linspace(-1, 1, 5), unit="r.l.u.", frame="HKL")
@@ -117,3 +122,93 @@ def test_constant_data_and_unknown_ending(tmp_path: Path) -> None:
     plot(h.replace(intensity=np.zeros(h.shape)), tmp_path / "a.png")
     with pytest.raises(Exp2SimError, match="png"):
         plot(h, tmp_path / "a.nonsense")
+
+
+CELL = {"a": 3.0, "b": 3.0, "c": 5.0, "alpha": 90.0, "beta": 90.0, "gamma": 120.0}
+
+
+def drawn_points(figure: Any) -> Any:
+    """Corners (rows + 1, columns + 1, 2) of the bins of a map, in the picture's coordinates."""
+    return figure.axes[0].collections[0].get_coordinates()
+
+
+def test_a_hexagonal_map_has_its_own_angle_and_lengths() -> None:
+    """In Å⁻¹ the (1, 0) and (0, 1) of a hexagonal lattice are equally far from 0, at 60°."""
+    points = drawn_points(plot(histogram(H, K).replace(metadata={"lattice": CELL})))
+    along_h, along_k = points[0, -1] - points[0, 0], points[-1, 0] - points[0, 0]
+    assert np.linalg.norm(along_h) == pytest.approx(np.linalg.norm(along_k))
+    cosine = along_h @ along_k / (np.linalg.norm(along_h) * np.linalg.norm(along_k))
+    assert np.degrees(np.arccos(cosine)) == pytest.approx(60.0)
+
+
+def test_lengths_of_an_orthorhombic_lattice_make_the_aspect() -> None:
+    cell = {**CELL, "b": 6.0, "gamma": 90.0}
+    figure = plot(histogram(H, K).replace(metadata={"lattice": cell}))
+    assert figure.axes[0].get_aspect() == pytest.approx(0.5)
+    assert plot(histogram(H, K)).axes[0].get_aspect() == 1.0
+
+
+def test_labels_are_as_people_write_them() -> None:
+    q = Axis("Q_\\xi", np.linspace(0, 1, 6), unit="A^-1", frame="QSample")
+    assert plot(histogram(q)).axes[0].get_xlabel() == "Qξ (Å⁻¹)"
+    axis = Axis("DeltaE", np.linspace(0, 1, 6), unit="DeltaE", frame="General Frame")
+    assert plot(histogram(axis)).axes[0].get_xlabel() == "Energy transfer (meV)"
+
+
+def test_a_cut_names_the_ranges_it_was_integrated_over() -> None:
+    line = view(histogram(H, K, E), line="energy", ranges={"h": (-0.2, 0.2), "k": (-0.5, 1.388e-16)})
+    title = plot(line).axes[0].get_title()
+    assert "[H,0,0] -0.2 to 0.2 r.l.u." in title
+    assert "[0,K,0] -0.5 to 0 r.l.u." in title
+
+
+def test_difference_ratio_and_errors() -> None:
+    axis = Axis("DeltaE", np.arange(3.0), unit="meV")
+    one = Histogram.from_arrays([6.0, 2.0], [axis], [4.0, 0.0])
+    other = Histogram.from_arrays([3.0, 0.0], [axis])
+    np.testing.assert_array_equal(difference(one, other).intensity, [3.0, 2.0])
+    np.testing.assert_array_equal(ratio(one, other).intensity, [2.0, np.nan])
+    np.testing.assert_array_equal(errors_of(one).intensity, [2.0, np.nan])
+    assert plot(ratio(one, other)).axes[0].get_ylabel() == "Ratio"
+    assert plot(errors_of(one)).axes[0].get_ylabel().startswith("Error (1 σ)")
+    with pytest.raises(Exp2SimError, match="no errors"):
+        errors_of(other)
+
+
+def test_a_difference_is_drawn_on_a_scale_about_0() -> None:
+    h = histogram(H, K)
+    low, high = plot(difference(h, 2 * h)).axes[0].collections[0].get_clim()
+    assert low == -high
+
+
+def test_scale_is_as_asked() -> None:
+    h = histogram(H, E).replace(intensity=np.abs(histogram(H, E).intensity))
+    mesh = plot(h, vmin=0.1, vmax=2.0, log=True).axes[0].collections[0]
+    assert isinstance(mesh.norm, LogNorm)
+    assert mesh.get_clim() == (0.1, 2.0)
+    assert plot(histogram(E), log=True).axes[0].get_yscale() == "log"
+    for vmin, vmax, log in ((3.0, 2.0, False), (-1.0, 2.0, True), (float("nan"), None, False)):
+        with pytest.raises(Exp2SimError, match="scale"):
+            plot(h, vmin=vmin, vmax=vmax, log=log)
+    with pytest.raises(Exp2SimError, match="logarithmic"):
+        plot(h.replace(intensity=-h.intensity), log=True)
+
+
+def test_plot_into_axes_of_another_figure() -> None:
+    figure = Figure(figsize=(9, 3))
+    for axes, h in zip(figure.subplots(1, 3), (histogram(E), histogram(H, E), mosaic()), strict=True):
+        assert plot(h, title="here", ax=axes) is figure
+        assert "here" in axes.get_title() + axes.get_title(loc="left")
+    with pytest.raises(Exp2SimError, match="one pair of axes"):
+        plot(histogram(H, K, E), ax=figure.axes[0])
+
+
+def test_strange_data_are_drawn_beyond_the_limit() -> None:
+    inside = np.linspace(0, 3, 100)
+    for score in (0.5, 6.0, 500.0):
+        axes = draw_domain(DomainReport(0.1, 1.0, "trustworthy", score, 4.0), inside).axes[0]
+        limit, data = (float(np.asarray(line.get_xdata())[0]) for line in axes.lines)
+        assert (data > limit) == (score > 4.0)
+        assert data <= axes.get_xlim()[1]
+    words = [text.get_text() for text in axes.texts]
+    assert words == ["limit 4", "these data 500 →"]

@@ -218,3 +218,31 @@ def test_plain_json() -> None:
     assert plain(value)["a"] is None
     assert plain(value)["1"] == [2, [True]]
     assert plain(value)["p"] == "a"
+
+
+def test_plot_views(files: Any) -> None:
+    axes = [
+        Axis("[H,0,0]", np.arange(4.0), unit="r.l.u.", frame="HKL"),
+        Axis("DeltaE", np.arange(5.0), "meV"),
+    ]
+    intensity = np.arange(1.0, 13.0).reshape(3, 4)
+    save(Histogram.from_arrays(intensity, axes, intensity), "map.npz")
+    for number, options in enumerate(
+        (
+            ["--difference", "map.npz"],
+            ["--ratio", "map.npz", "--slice", "h:0,2"],
+            ["--errors", "--beside", "map.npz"],
+            ["--cut", "energy", "--slice", "h:0,1", "--log", "--vmin", "0.1", "--vmax", "9"],
+        )
+    ):
+        assert main(["plot", "map.npz", f"{number}.png", *options]) == 0
+        assert (files / f"{number}.png").read_bytes().startswith(b"\x89PNG")
+    for wrong in (
+        ["--slice", "l:0,1"],
+        ["--cut", "k"],
+        ["--difference", "line.nxs"],
+        ["--errors", "--vmax", "-1"],
+    ):
+        assert main(["plot", "map.npz", "wrong.png", *wrong]) == 2
+    assert main(["plot", "map.npz", "wrong.png", "--difference", "map.npz", "--ratio", "map.npz"]) == 2
+    assert not (files / "wrong.png").exists()

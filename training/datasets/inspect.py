@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from mantid_exp2sim.training.datasets.dataset import (
     open_dataset,
 )
 from mantid_exp2sim.training.datasets.description import SPLITS, Item
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LOOKED_AT = 40
 """Samples of a simulated set whose intensities are read."""
@@ -179,26 +182,40 @@ def _energies(values: list[float]) -> str:
     return text if len(values) <= 8 else f"{text} and {len(values) - 8} more"
 
 
-def draw(folder: Path, path: Path) -> None:
-    """A picture: some samples of each domain, one cut of each; what was not measured is grey."""
+def draw(folder: Path, path: Path) -> Figure:
+    """Draw some samples: the same bins of each kind below each other, on one scale."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     dataset = open_dataset(folder)
     kinds = dataset.description.kinds
-    figure = Figure(figsize=(2.2 * COLUMNS, 2.4 * len(kinds)), layout="constrained")
+    samples = _shown(dataset)
+    figure = Figure(figsize=(2.3 * len(samples) + 0.6, 2.1 * len(kinds) + 0.8), layout="constrained")
     FigureCanvasAgg(figure)
-    grid: Any = figure.subplots(len(kinds), COLUMNS, squeeze=False)
-    for row, kind in enumerate(kinds):
-        samples = _chosen(dataset, kind)
-        for column, axes in enumerate(grid[row]):
-            if column >= len(samples):
-                axes.set_axis_off()
-                continue
-            _panel(axes, dataset, kind, *samples[column])
-        grid[row][0].text(-0.35, 0.5, kind, rotation=90, va="center", transform=grid[row][0].transAxes)
+    grid: Any = figure.subplots(len(kinds), len(samples), squeeze=False)
+    for column, (energy, indices) in enumerate(samples):
+        _column(grid[:, column], dataset, indices, energy)
+    for axes, kind in zip(grid[:, 0], kinds, strict=True):
+        axes.set_ylabel(f"{kind}\n{axes.get_ylabel()}")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)
+    return figure
+
+
+def _shown(dataset: DataSet) -> list[tuple[int, dict[str, int]]]:
+    """An incident energy and a sample of each kind for every column: pairs, where the set has such."""
+    kinds = dataset.description.kinds
+    choices = {kind: _chosen(dataset, kind) for kind in kinds}
+    columns = []
+    for place, (index, energy) in enumerate(choices[kinds[0]]):
+        indices = {kinds[0]: index}
+        for kind in kinds[1:]:
+            partner = int(dataset.counterparts(np.array([index]), kinds[0])[0])
+            others = choices[kind]
+            if partner >= 0 or others:
+                indices[kind] = partner if partner >= 0 else others[place % len(others)][0]
+        columns.append((energy, indices))
+    return columns
 
 
 def _chosen(dataset: DataSet, kind: str) -> list[tuple[int, int]]:
@@ -210,26 +227,36 @@ def _chosen(dataset: DataSet, kind: str) -> list[tuple[int, int]]:
     return [(int(every[place]), number % energies) for number, place in enumerate(places)]
 
 
-def _panel(axes: Any, dataset: DataSet, kind: str, index: int, energy: int) -> None:
-    values = dataset.part(kind, index, energy)
-    hidden = dataset.mask_part(kind, index, energy)
-    shown = np.where(hidden, np.nan, values)
-    thin = int(np.argmin(shown.shape[:2])) if min(shown.shape[:2]) == 1 else 2
-    place = 0 if thin < 2 else _fullest(hidden)
-    cut = np.take(shown, place, axis=thin)
-    measured = cut[np.isfinite(cut)]
+def _column(column: Sequence[Any], dataset: DataSet, indices: Mapping[str, int], energy: int) -> None:
+    """Draw one sample of each kind: the same bins, on the same scale."""
+    hidden = {kind: dataset.mask_part(kind, index, energy) for kind, index in indices.items()}
+    values = {
+        kind: np.where(hidden[kind], np.nan, dataset.part(kind, index, energy))
+        for kind, index in indices.items()
+    }
+    sizes = {kind: array.shape for kind, array in values.items()}
+    first = next(iter(values))
+    thin = int(np.argmin(sizes[first][:2])) if min(sizes[first][:2]) == 1 else 2
+    place = 0 if thin < 2 else _fullest(hidden[first])
+    cuts = {
+        kind: np.take(array, min(place, array.shape[thin] - 1), axis=thin) for kind, array in values.items()
+    }
+    measured = np.concatenate([cut[np.isfinite(cut)] for cut in cuts.values()])
     top = float(np.percentile(measured, 99)) if measured.size else 1.0
-    axes.set_facecolor("0.8")
-    axes.imshow(cut.T, origin="lower", aspect="auto", vmin=min(0.0, top), vmax=max(top, 1e-30))
-    axes.set_xticks([])
-    axes.set_yticks([])
     names = [name for number, name in enumerate(("h", "k", "E")) if number != thin]
-    axes.set_xlabel(names[0], fontsize=7)
-    axes.set_ylabel(names[1], fontsize=7)
-    ei = float(dataset.energies_of(kind, np.array([index]))[0, energy])
-    label = int(dataset.labels(np.array([index]), kind)[0])
-    name = dataset.description.classes[label] if label >= 0 else NO_CLASS
-    axes.set_title(f"{name}, {ei:g} meV" + (f", E bin {place}" if thin == 2 else ""), fontsize=7)
+    for axes, kind in zip(column, dataset.description.kinds, strict=True):
+        axes.set(xticks=[], yticks=[], facecolor="0.8", xlabel=names[0], ylabel=names[1])
+        if kind not in cuts:
+            axes.set_axis_off()
+            continue
+        scale = {"vmin": min(0.0, top), "vmax": max(top, 1e-30)}
+        image = axes.imshow(cuts[kind].T, origin="lower", aspect="auto", **scale)
+        ei = float(dataset.energies_of(kind, np.array([indices[kind]]))[0, energy])
+        label = int(dataset.labels(np.array([indices[kind]]), kind)[0])
+        name = dataset.description.classes[label] if label >= 0 else NO_CLASS
+        bins = f", E bin {place}" if thin == 2 else ""
+        axes.set_title(f"{name}, Ei {ei:g} meV{bins}", fontsize=8)
+    column[0].figure.colorbar(image, ax=list(column), location="bottom", aspect=12, label="intensity")
 
 
 def _fullest(hidden: Any) -> int:

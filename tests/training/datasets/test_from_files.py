@@ -19,7 +19,7 @@ from mantid_exp2sim.training.datasets.from_files import shards as shards_module
 from mantid_exp2sim.training.datasets.from_files.axes import axes_of_recipe, volumes_on
 from mantid_exp2sim.training.datasets.from_files.build import build_dataset
 from mantid_exp2sim.training.datasets.from_files.recipe import AxesRecipe, RebinRecipe, read_recipe
-from mantid_exp2sim.training.datasets.inspect import inspect_dataset
+from mantid_exp2sim.training.datasets.inspect import draw, inspect_dataset
 from tests.helpers.file_sets import file_set
 
 AXES = """
@@ -485,6 +485,18 @@ class TestInspect:
         text = self.run(capsys, "inspect", tiny_dataset, "--plot", tmp_path / "p.png")
         assert "convolved: 28 samples" in text
         assert "Dimer 10, Goodenough 10" in text
+
+    def test_a_picture_has_the_same_bins_of_both_kinds_on_one_scale(
+        self, tiny_dataset: Path, tmp_path: Path
+    ) -> None:
+        frames = [axes for axes in draw(tiny_dataset, tmp_path / "p.png").axes if axes.get_title()]
+        rows = len(open_dataset(tiny_dataset).description.kinds)
+        columns = len(frames) // rows
+        assert (rows, columns) == (3, 6)
+        for column in range(columns):
+            same = frames[column::columns]
+            assert len({axes.get_title() for axes in same}) == 1
+            assert len({axes.images[0].get_clim() for axes in same}) == 1
 
     def test_the_recipe_in_the_help_is_one(self, tmp_path: Path) -> None:
         import textwrap

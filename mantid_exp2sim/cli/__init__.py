@@ -64,7 +64,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has printed its help
         return _printed(int(stop.code or 0))
     except UsageError as error:
-        print(error.usage, end="", file=sys.stderr)
         return _failed(args, error)
     try:
         with _terminable():
@@ -129,6 +128,8 @@ def _printed(status: int) -> int:
 
 
 def _failed(args: argparse.Namespace, error: Exp2SimError) -> int:
+    if isinstance(error, UsageError):
+        print(error.usage, end="", file=sys.stderr)
     complain(f"error: {error}")
     _say_error(args, error)
     return BAD_INPUT

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mantid_exp2sim.cli.output import emit
+from mantid_exp2sim.cli.parser import UsageError
 from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
@@ -63,7 +64,18 @@ def add_files(
             "--as-one", action="store_true", help="the files are one measurement: a volume at each of the "
             "model's incident energies",
         )  # fmt: skip
+    parser.usage = _usage(command, places)
     parser.set_defaults(run=run_files, single=run, command=command, places=tuple(places), parts=None)
+
+
+def _names(places: Sequence[str]) -> str:
+    return " ".join({"input": "IN", "output": "OUT"}.get(place, "IN ...") for place in places)
+
+
+def _usage(command: str, places: Sequence[str]) -> str:
+    """How a command is written for one file, and for many."""
+    start = f"exp2sim {command} [options]"
+    return f"{start} {_names(places)}\n       {start} FILE ... --out-dir DIR"
 
 
 def run_files(args: argparse.Namespace) -> int:
@@ -80,10 +92,11 @@ def run_files(args: argparse.Namespace) -> int:
         if args.files:
             return int(args.single(args))
     if len(args.files) != len(places):
-        names = " and ".join({"input": "IN", "output": "OUT"}.get(place, "IN") for place in places)
-        raise Exp2SimError(
-            f"exp2sim {args.command} takes {names}; there are {len(args.files)} names.",
+        names = _names(places)
+        raise UsageError(
+            f"exp2sim {args.command} takes {' and '.join(names.split())}, and got {len(args.files)}.",
             fix="Give these, or --out-dir DIR for many files.",
+            usage=f"usage: {_usage(args.command, places)}\n",
         )
     for place, file in zip(places, args.files, strict=True):
         setattr(args, place, file)

@@ -112,15 +112,17 @@ def run(args: argparse.Namespace) -> int:
 
 def _for_each(args: argparse.Namespace, name: str) -> list[Any]:
     """Return what is said of each file, None where nothing is."""
-    values = getattr(args, name) or [None]
-    if len(values) == 1:
-        return values * len(args.inputs)
-    if len(values) != len(args.inputs):
-        raise Exp2SimError(
+    from mantid_exp2sim.fitting.options import for_each
+
+    values = getattr(args, name) or []
+    return for_each(
+        values,
+        len(args.inputs),
+        Exp2SimError(
             f"There are {len(args.inputs)} files and {len(values)} values of --{name}.",
             fix=f"Give --{name} once, or once for each file in the same order.",
-        )
-    return list(values)
+        ),
+    )
 
 
 def _options(args: argparse.Namespace) -> FitOptions:

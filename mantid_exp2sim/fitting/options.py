@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Histogram, require_histogram
@@ -122,3 +122,16 @@ class FitOptions:
         for name, (low, high) in self.bounds.items():
             if not low < high:
                 raise Exp2SimError(f"The bounds of {name} are {low} and {high}.", fix="Give low, then high.")
+
+
+def for_each(values: Sequence[Any], count: int, error: Exp2SimError) -> list[Any]:
+    """Return a value for each of ``count`` measurements: None without any, one for all, or each its own.
+
+    Raises ``error`` where there is another number of values.
+
+    >>> for_each(["MAPS"], 2, Exp2SimError("wrong", fix="count"))
+    ['MAPS', 'MAPS']
+    """
+    if len(values) not in (0, 1, count):
+        raise error
+    return list(values) if len(values) == count else [values[0] if values else None] * count

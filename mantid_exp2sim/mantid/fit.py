@@ -183,13 +183,17 @@ def _settings(algorithm: Any, count: int) -> Iterator[Any]:
 
 def _each(values: Sequence[Any], count: int, option: str) -> Sequence[Any]:
     """Return a value for each workspace, None where none is set."""
-    if len(values) not in (0, 1, count):
-        raise OptionError(
+    from mantid_exp2sim.fitting.options import for_each
+
+    return for_each(
+        values,
+        count,
+        OptionError(
             f"{_PROPERTIES[option]} has {len(values)} entries for {count} workspaces.",
             fix="Set none, one for all, or one for each.",
             option=option,
-        )
-    return [*values] * count if len(values) == 1 else values or [None] * count
+        ),
+    )
 
 
 def _three_axes(histogram: Histogram) -> Histogram:

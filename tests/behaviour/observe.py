@@ -33,8 +33,10 @@ LONG = 12
 """Tables of more numbers than this are recorded as `array` does."""
 OLD_NAMES: Mapping[str, str] = {}
 """New names of fields in the JSON of commands -> the names that stand in the record."""
-DROPPED = frozenset({"checksum", "folder", "seconds", "software", "model_version", "bytes", "machine"})
-"""Fields that say where, when or by which version, and not what."""
+DROPPED = frozenset(
+    {"checksum", "folder", "seconds", "software", "model_version", "bytes", "machine", "next"}
+)
+"""Fields that say where, when or by which version, or advise, and not what."""
 FIX = "fix"
 """The field of an error that says what to do."""
 

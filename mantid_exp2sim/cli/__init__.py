@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import logging
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -57,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0
     """
     replace_what_cannot_be_encoded()
+    if not (log := logging.getLogger("mantid_exp2sim")).handlers:
+        log.addHandler(logging.NullHandler())  # commands say themselves what the library warns of
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = argparse.Namespace(json="--json" in arguments)  # until it is read
     try:

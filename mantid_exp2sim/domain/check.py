@@ -14,6 +14,7 @@ score.
 
 from __future__ import annotations
 
+import logging
 import zlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 Verdict = Literal["trustworthy", "expert opinion", "untrustworthy", "not known"]
 
+_LOG = logging.getLogger(__name__)
 ENOUGH = 0.5
 """Data with less than this share of the measured bins of the calibration are never called untrustworthy."""
 
@@ -158,7 +160,10 @@ def judge(card: DomainCard, p_value: float, score: float, limit: float) -> Verdi
 
 
 def require_domain(prepared: Prepared, direction: Direction) -> DomainReport:
-    """Check the domain; raise `OutsideDomainError` where data are untrustworthy and not forced."""
+    """Check the domain; raise `OutsideDomainError` where data are untrustworthy and not forced.
+
+    What is not trustworthy and goes on is logged as a warning, which a script shows on stderr.
+    """
     report = check_domain(prepared, direction)
     if report.verdict == "untrustworthy" and not prepared.options.force:
         kind = "measurement-like" if direction == "deconvolve" else "simulation-like"
@@ -174,6 +179,8 @@ def require_domain(prepared: Prepared, direction: Direction) -> DomainReport:
             score=report.score,
             limit=report.limit,
         )
+    if report.verdict != "trustworthy":
+        _LOG.warning("%s is not sure of these data: %s", prepared.bundle.card.name, report.words())
     return report
 
 

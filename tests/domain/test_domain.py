@@ -82,7 +82,11 @@ def test_ranks_of_exchangeable_scores_are_uniform() -> None:
 
 @pytest.mark.parametrize("name", ["mosaic", "volumes", "cuts", "rows"])
 def test_untrustworthy_data_are_refused_and_forced(
-    domain_models: Path, inside: list[Histogram], foreign: Histogram, name: str
+    domain_models: Path,
+    inside: list[Histogram],
+    foreign: Histogram,
+    name: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     model = load_model(domain_models / name)
     before = foreign.intensity.copy()
@@ -93,7 +97,9 @@ def test_untrustworthy_data_are_refused_and_forced(
     figures = refused.value.p_value, refused.value.score, refused.value.limit
     assert figures == (report.p_value, report.score, report.limit)
     assert np.array_equal(foreign.intensity, before, equal_nan=True)
+    assert "is not sure of these data" not in caplog.text
     forced = model.deconvolve(foreign, force=True, uncertainty=False)
+    assert "is not sure of these data: domain: untrustworthy" in caplog.text
     assert forced.metadata["history"][-1]["domain"]["verdict"] == "untrustworthy"
     verdicts = [model.check_domain(h).verdict for h in inside[:20]]
     assert verdicts.count("untrustworthy") <= 1

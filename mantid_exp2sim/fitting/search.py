@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -28,6 +28,8 @@ REFINED = {SOBOL: 5, POSTERIOR: 3}
 """Starts that are refined."""
 SAME_MODE = 0.5
 """Distance in standard deviations below which two ends are one mode."""
+SYMMETRIC = 0.1
+"""Difference in loss below which an exchange of constants is a symmetry of the model."""
 WEAKEST = 25.0
 """Loss above the best from which a mode is not refined any further."""
 
@@ -130,7 +132,7 @@ def coarse_starts(objective: Objective, tell: Tell) -> list[Floats]:
     if drawn is None or not len(drawn):
         objective.starts, count, draws = SOBOL, options.starts, _sobol(model, options)
     else:
-        objective.starts, count, draws = POSTERIOR, -(-options.starts // 4), iter(drawn)
+        objective.starts, count, draws = POSTERIOR, _of_posterior(options), iter(drawn)
         tell(f"{model.name}: first answer {_first_answer(model, drawn)}")
     scored: list[tuple[float, Floats]] = []
     for free in draws:
@@ -147,6 +149,11 @@ def coarse_starts(objective: Objective, tell: Tell) -> list[Floats]:
             fix="Correct the bounds, or the structure of the model.",
         )
     return [free for _, free in sorted(scored, key=lambda pair: pair[0])]
+
+
+def _of_posterior(options: FitOptions) -> int:
+    """Starts that are tried where they are draws of a posterior: a quarter, or eight if that is less."""
+    return min(options.starts, max(8, -(-options.starts // 4)))
 
 
 def _sobol(model: FitModel, options: FitOptions) -> Iterator[Floats]:
@@ -235,18 +242,38 @@ def explore(objective: Objective, tell: Tell) -> list[Mode]:
         for place in places[:width]:
             _add(modes, refine(objective, place, grid, tell, steps=steps))
         places = [mode.free for mode in modes]
-    for swapped in _permuted(objective, modes[0]):
-        _add(modes, refine(objective, swapped, grid, tell, steps=6))
+    for swapped in _exchanged(objective.model, modes[0]):
+        loss = objective.loss(swapped.free, grid)
+        if abs(loss - swapped.loss) < SYMMETRIC:
+            _add(modes, replace(swapped, loss=loss))
+        elif np.isfinite(loss):
+            _add(modes, refine(objective, swapped.free, grid, tell, steps=6))
     return modes
 
 
 def polish(objective: Objective, modes: list[Mode], tell: Tell) -> tuple[Mode, ...]:
     """Refine modes on the full grid, those that can still win; the best first."""
     fine: list[Mode] = []
+    ends: list[tuple[Mode, Mode]] = []
+    grid = objective.options.grid
     for mode in modes[:3]:
-        if not fine or mode.loss - modes[0].loss < patience(objective):
-            _add(fine, _finished(objective, refine(objective, mode.free, objective.options.grid, tell)))
+        if fine and mode.loss - modes[0].loss >= patience(objective):
+            continue
+        end = _twin(objective.model, mode, ends)
+        if end is None or abs(objective.loss(end.free, grid) - end.loss) > SYMMETRIC:
+            end = _finished(objective, refine(objective, mode.free, grid, tell))
+        ends.append((mode, end))
+        _add(fine, end)
     return tuple(mode for mode in fine if mode.loss - fine[0].loss < WEAKEST)
+
+
+def _twin(model: FitModel, mode: Mode, ends: list[tuple[Mode, Mode]]) -> Mode | None:
+    """The end of a mode that is another one with constants exchanged: that one's end with them exchanged."""
+    for before, after in ends:
+        for twin, end in zip(_exchanged(model, before), _exchanged(model, after), strict=True):
+            if _is_one(mode, twin):
+                return end
+    return None
 
 
 def patience(objective: Objective) -> float:
@@ -267,11 +294,7 @@ def _add(modes: list[Mode], mode: Mode) -> None:
     if not np.isfinite(mode.loss):
         return
     for number, other in enumerate(modes):
-        step = mode.free - other.free
-        if (
-            step @ np.linalg.pinv(other.covariance) @ step < SAME_MODE**2 * step.size
-            or (np.abs(step) < 5e-3 * (1 + np.abs(mode.free))).all()
-        ):
+        if _is_one(mode, other):
             if mode.loss < other.loss:
                 modes[number] = mode
             modes.sort(key=lambda item: item.loss)
@@ -280,9 +303,15 @@ def _add(modes: list[Mode], mode: Mode) -> None:
     modes.sort(key=lambda item: item.loss)
 
 
-def _permuted(objective: Objective, mode: Mode) -> Iterator[Floats]:
+def _is_one(mode: Mode, other: Mode) -> bool:
+    """Say whether two ends are one mode."""
+    step = mode.free - other.free
+    near = step @ np.linalg.pinv(other.covariance) @ step < SAME_MODE**2 * step.size
+    return bool(near or (np.abs(step) < 5e-3 * (1 + np.abs(mode.free))).all())
+
+
+def _exchanged(model: FitModel, mode: Mode) -> Iterator[Mode]:
     """The mode with constants of the same bounds exchanged, pair by pair and all pairs at once."""
-    model = objective.model
     bounds = [p.bounds if p.prior is None else None for p in model.free]
     pairs = [
         (i, j)
@@ -295,11 +324,10 @@ def _permuted(objective: Objective, mode: Mode) -> Iterator[Floats]:
     if len(pairs) > 1 and len(set(single)) == len(single):
         groups.append(pairs)
     for group in groups:
-        free = mode.free.copy()
+        order = np.arange(mode.free.size)
         for i, j in group:
-            free[i], free[j] = free[j], free[i]
-        if np.isfinite(objective.loss(free, COARSE)):
-            yield free
+            order[[i, j]] = order[[j, i]]
+        yield Mode(mode.free[order], mode.covariance[np.ix_(order, order)], mode.loss)
 
 
 def _text(model: FitModel, free: Floats) -> str:

@@ -11,7 +11,7 @@ from mantid_exp2sim.plotting.style import PathLike, finish, new_figure
 def draw_corner(model: ModelFit, path: PathLike | None = None) -> Figure:
     """Draw the draws of a model's parameters pair by pair, the larger the weightier, and their histograms.
 
-    Lines mark the mean and the 68 % interval.
+    Lines mark the mean and the 68 % interval, crosses the modes; the title names exchanged constants.
     """
     posterior, names = model.posterior, model.names
     mean, interval, count = posterior.mean(), posterior.interval(0.6827), len(names)
@@ -32,6 +32,8 @@ def draw_corner(model: ModelFit, path: PathLike | None = None) -> Figure:
                     posterior.samples[:, column], posterior.samples[:, row], sizes, color="C0", alpha=0.5
                 )
                 axes.axhline(mean[row], color="C1", linewidth=0.8)
+                for values, _ in model.modes:
+                    axes.plot(values[names[column]], values[names[row]], "x", color="C3", markersize=5)
             axes.axvline(mean[column], color="C1", linewidth=0.8)
             for end in interval[column]:
                 axes.axvline(end, color="C1", linewidth=0.6, linestyle=":")
@@ -40,5 +42,6 @@ def draw_corner(model: ModelFit, path: PathLike | None = None) -> Figure:
                 axes.set_xlabel(names[column], fontsize=8)
             if column == 0 and row:
                 axes.set_ylabel(names[row], fontsize=8)
-    figure.suptitle(f"{model.name}: reduced χ² {model.chi2_reduced:.3f}", fontsize=10)
+    exchanged = f"; as well with {', '.join(model.permutations)} exchanged" if model.permutations else ""
+    figure.suptitle(f"{model.name}: reduced χ² {model.chi2_reduced:.3f}{exchanged}", fontsize=10)
     return finish(figure, path)

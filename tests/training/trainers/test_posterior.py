@@ -110,7 +110,7 @@ def test_a_fit_starts_from_its_draws(posterior: Path) -> None:
     assert "Rb2MnF4: starts are draws of a trained posterior." in result.notes
     (first,) = [text for text in told if "first answer" in text]
     assert abs(float(first.split("J1 ")[1].split(" ")[0]) - 0.5) < 0.15
-    assert sum(": start " in text for text in told) == 4
+    assert sum(": start " in text for text in told) == 8
     assert result.models["Rb2MnF4"].mean["J1"] == pytest.approx(0.5, abs=0.02)
 
 

@@ -1,13 +1,13 @@
 """Deconvolve any data by the network that knows the instrument, or by Richardson–Lucy where that is safer.
 
-The network's result is put back through the resolution. Where it does not explain the data, and
-Richardson–Lucy explains them better, that one's result is given, and the history says so.
+The network's result is put back through the resolution. Where that and a smooth background do not explain the
+data, and Richardson–Lucy explains them better, that one's result is given, and the history says so.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,8 +22,9 @@ from mantid_exp2sim.application.known_resolution import (
     resolution_on,
     separated,
 )
+from mantid_exp2sim.application.separation import smooth_part
 from mantid_exp2sim.errors import AxisError
-from mantid_exp2sim.histogram import Histogram
+from mantid_exp2sim.histogram import Floats, Histogram
 from mantid_exp2sim.inference.bins import lay_out
 from mantid_exp2sim.inference.data_noise import noise_of
 from mantid_exp2sim.inference.translate import Translation
@@ -32,10 +33,12 @@ from mantid_exp2sim.simulation.setting import Measured, Setting
 if TYPE_CHECKING:
     from mantid_exp2sim.inference.unrolled import Deconvolver
 
-TRUSTED = 0.15
+TRUSTED = 0.1
 """Share of the data, beyond noise and background, that may be left unexplained without another look."""
-WORSE = 1.25
+WORSE = 1.5
 """Times what Richardson–Lucy leaves unexplained, above which that one is taken."""
+SPURIOUS = 0.01
+"""Share of the bins, those of the largest residuals, that do not count: spurions stay unexplained."""
 
 
 def deconvolve_any(
@@ -84,15 +87,17 @@ def deconvolve_any(
         if volume.mask.all():
             return deconvolve_volume(volume, measured, options, number, residual)
         try:
-            part = _by_network(chosen, volume, measured, options, residual)
-            left = float(part.told["unexplained"])
+            outcome = _by_network(chosen, volume, measured, options)
+            left = _unexplained(volume, outcome.part.residual, outcome.noise, SPURIOUS)
             if left <= TRUSTED:
-                return part
-            other = deconvolve_volume(volume, measured, options, number, residual)
-            if left <= WORSE * other.told["unexplained"]:
-                return part
-            share = 100 * other.told["unexplained"]
-            why = f"the network leaves {100 * left:.0f} % of the data unexplained, this {share:.0f} %"
+                return outcome.part
+            other = deconvolve_volume(volume, measured, options, number, True)
+            smooth = np.nan_to_num(smooth_part(other.residual))
+            rest = other.residual.replace(intensity=other.residual.intensity - smooth)
+            own = _unexplained(volume, rest, outcome.noise, SPURIOUS)
+            if left <= WORSE * own:
+                return outcome.part
+            why = f"the network leaves {100 * left:.0f} % of the data unexplained, this {100 * own:.0f} %"
         except AxisError as error:
             other, why = deconvolve_volume(volume, measured, options, number, residual), error.summary
         where = f"at {measured.incident_energy:g} meV "
@@ -106,13 +111,28 @@ def deconvolve_any(
     return separated(histogram, whole, parts) if split else Translation(whole)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Outcome:
+    """What the network made of one volume; ``noise`` is the variance of the data, of their shape."""
+
+    part: Part
+    noise: Floats
+
+
 def _by_network(
-    deconvolver: Deconvolver, volume: Histogram, measured: Measured, options: ClassicalOptions, residual: bool
-) -> Part:
+    deconvolver: Deconvolver, volume: Histogram, measured: Measured, options: ClassicalOptions
+) -> _Outcome:
     from mantid_exp2sim.inference.unrolled import REPLICAS, sharpen
 
     placement = measured.place(volume)
     layout = lay_out([axis.edges for axis in volume.axes], placement.covariances, volume.find_axis("energy"))
+    if sorted(layout.shape)[1] == 1:
+        raise AxisError(
+            "The data are a cut along one axis.",
+            reason="The network has met few of them.",
+            fix="Deconvolve the slice or volume that it was cut from.",
+            wrong="axes",
+        )
     blur = layout.on(volume.mask)
     whole = blur.inner if min(volume.shape) > 1 else resolution_on(volume, measured).on(volume.mask)
     variance, source = noise_of(volume, whole)
@@ -123,25 +143,38 @@ def _by_network(
         replicas=REPLICAS if options.uncertainty else 0, seed=options.seed,
     )  # fmt: skip
 
-    def put_back(array: Any) -> Any:
+    def on_the_bins(array: Floats) -> Floats:
         return np.asarray(layout.restored(array), dtype=np.float64).reshape(volume.shape)
 
-    removed = first + put_back(outcome.background)
-    left = values - put_back(blur.blur(outcome.intensity) + outcome.background)
+    def part(array: Floats) -> Histogram:
+        return volume.replace(intensity=np.where(volume.mask, np.nan, array))
+
+    difference = values - on_the_bins(blur.blur(outcome.intensity).astype(np.float64))
+    smooth = np.where(volume.mask, 0.0, smooth_part(part(difference)))
+    removed, residual = first + smooth, part(difference - smooth)
+    unexplained = _unexplained(volume, residual, variance)
     told = {
         "method": "chopper-any",
         "noise": source,
-        "unexplained": outcome.unexplained,
+        "unexplained": unexplained,
         "background_total": float(removed[~volume.mask].sum()),
         "background_mean": float(removed[~volume.mask].mean()),
-        "warnings": _warnings(outcome.unexplained, measured),
+        "warnings": _warnings(unexplained, measured),
     }
-    sharp = volume.replace(
-        intensity=np.where(volume.mask, np.nan, put_back(outcome.intensity)),
-        variance=np.where(volume.mask, np.nan, put_back(outcome.variance)),
+    sharp = part(on_the_bins(outcome.intensity)).replace(
+        variance=np.where(volume.mask, np.nan, on_the_bins(outcome.variance))
     )
-    taken, rest = (volume.replace(intensity=np.where(volume.mask, np.nan, part)) for part in (removed, left))
-    return Part(sharp, taken, rest if residual else taken, told)
+    return _Outcome(Part(sharp, part(removed), residual, told), variance)
+
+
+def _unexplained(volume: Histogram, residual: Histogram, variance: Floats, trimmed: float = 0.0) -> float:
+    """Norm of a residual beyond the noise over that of the data, without the largest ones."""
+    inside = ~volume.mask
+    squares = np.sort(residual.intensity[inside] ** 2)
+    squares = squares[: max(1, round((1 - trimmed) * squares.size))]
+    size = float((volume.intensity[inside] ** 2).sum())
+    beyond = max(float(squares.sum()) - float(variance[inside].sum()), 0.0)
+    return float(np.sqrt(beyond / size)) if size else 0.0
 
 
 def _warnings(unexplained: float, measured: Measured) -> list[str]:

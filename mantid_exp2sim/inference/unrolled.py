@@ -23,7 +23,7 @@ from mantid_exp2sim.inference.bins import ArrangedBlur
 from mantid_exp2sim.inference.noise_replicas import noise_key, standard_normal_pair
 from mantid_exp2sim.inference.richardson_lucy import positive
 from mantid_exp2sim.model.registry import shipped_models_folder
-from mantid_exp2sim.networks.unrolled import NetworkSettings, Problem, Unrolled, pose
+from mantid_exp2sim.networks.unrolled import NetworkSettings, Unrolled, pose
 from mantid_exp2sim.simulation.local_blur import Singles
 from mantid_exp2sim.storage.toml import validation_summary
 
@@ -60,16 +60,10 @@ class Deconvolver:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sharpened:
-    """What the network made of one volume, (n, m, l): 0 where not measured.
-
-    ``unexplained`` is the norm of the data less the sharp spectrum with the resolution and the background,
-    beyond the noise, over the norm of the data.
-    """
+    """What the network made of one volume, (n, m, l): 0 where not measured."""
 
     intensity: Floats
-    background: Floats
     variance: Floats
-    unexplained: float
 
 
 def open_deconvolver(folder: Path | None = None) -> Deconvolver:
@@ -152,33 +146,26 @@ def sharpen(
     seed
         Of this noise.
     """
-    x, background, problem = _through(deconvolver, blur, y, variance)
-    seen = blur.blur(x) + background
-    left = float(np.square((y - seen) * blur.measured, dtype=np.float64).sum())
-    size = float(np.square(y, dtype=np.float64).sum())
-    beyond = max(left - float(variance.sum(dtype=np.float64)), 0.0)
+    x, scale = _through(deconvolver, blur, y, variance)
     spread = np.zeros(x.shape)
     if replicas and variance.any():
         numbers = np.arange(x.size, dtype=np.uint64).reshape(x.shape)
         for pair in range(0, replicas, 2):
             for field in standard_normal_pair([noise_key(seed, pair, 0)], numbers)[: replicas - pair]:
                 noisy = (y + np.sqrt(variance) * field[0]).astype(np.float32)
-                other = _through(deconvolver, blur, noisy, variance, scale=problem.scale)[0]
+                other, _ = _through(deconvolver, blur, noisy, variance, scale)
                 spread += (other.astype(np.float64) - x) ** 2
         spread = np.maximum(blur.blur(spread / replicas), 0).astype(np.float64)
-    return Sharpened(
-        x.astype(np.float64), background.astype(np.float64), spread,
-        float(np.sqrt(beyond / size)) if size else 0.0,
-    )  # fmt: skip
+    return Sharpened(x.astype(np.float64), spread)
 
 
 def _through(
     deconvolver: Deconvolver, blur: ArrangedBlur, y: Singles, variance: Singles, scale: float | None = None
-) -> tuple[Singles, Singles, Problem]:
+) -> tuple[Singles, float]:
+    """The sharp spectrum, and the scale."""
     layout = blur.layout
     counts = layout.arranged(positive(blur.inner, layout.restored(y)))
     problem = pose(blur, y, counts, variance, layout.widths, layout.shape, scale=scale)
     with torch.inference_mode():
-        x, background = deconvolver.network(problem)[-1]
-    factor = np.float32(problem.scale)
-    return x.numpy() * factor, background.numpy() * factor, problem
+        x, _ = deconvolver.network(problem)[-1]
+    return x.numpy() * np.float32(problem.scale), problem.scale

@@ -106,7 +106,7 @@ def pose(
     scale
         In place of that of the data.
     """
-    mean = np.maximum(blur.blur(counts), 0)
+    mean: Singles = np.maximum(blur.blur(counts), np.float32(0))
     scale = typical(mean[blur.measured > 0]) if scale is None else scale
     spread = np.sqrt(np.maximum(blur.blur(variance), 0))
     reach = np.maximum(blur.adjoint(blur.measured), np.float32(1e-3))

@@ -51,15 +51,6 @@ TOTAL = 0.1
 """Weight of the error of the total in the loss."""
 CLIP = 1.0
 """Norm of the gradient above which it is cut."""
-WATCHED = (
-    ("kagome 2", "MERLIN"),
-    ("honeycomb AF 2", "ARCS"),
-    ("square AF 3", "MAPS"),
-    ("Goodenough 1", "MAPS"),
-    ("Dimer 2", "SEQUOIA"),
-    ("honeycomb F 1", "LET"),
-)
-"""Held-out materials that the log follows; nothing is chosen by them."""
 
 
 class Recipe(Settings):
@@ -70,6 +61,8 @@ class Recipe(Settings):
     first: int = Field(default=60, ge=1)
     """Settings that the first step draws from; each ``pace`` steps there is one more."""
     pace: int = Field(default=12, ge=1)
+    pairs: int = Field(default=12, ge=1)
+    """Of each setting."""
     seconds: float = Field(gt=0)
     batch: int = Field(default=4, ge=1)
     rate: float = Field(default=2e-3, gt=0)
@@ -81,6 +74,8 @@ class Recipe(Settings):
     loss_weights: tuple[float, ...] = (1.0,)
     network: NetworkSettings = NetworkSettings()
     conditions: MeasurementConditions = CLEAN
+    watched: dict[str, str] = Field(default_factory=dict)
+    """Held-out materials that the log follows, with an instrument each; nothing is chosen by them."""
 
     def conditions_at(self, place: float) -> MeasurementConditions:
         """Return the conditions of a sample at a ``place`` from 0 to 1: clean ones first."""
@@ -142,15 +137,16 @@ class World:
 
     def _of(self, number: int) -> Pairs:
         if number not in self._pairs:
-            self._pairs[number] = cached_pairs(self.folder, self.recipe.seed, number)
+            self._pairs[number] = cached_pairs(self.folder, self.recipe.seed, number, self.recipe.pairs)
             self._resolutions[number] = resolution_of(self._pairs[number].setting)
         return self._pairs[number]
 
 
-def held_out_samples(conditions: MeasurementConditions) -> Iterator[tuple[str, Sample]]:
-    """Make the samples that the log follows, clean and as measured."""
+def held_out_samples(recipe: Recipe) -> Iterator[tuple[str, Sample]]:
+    """Make the samples that the log follows: clean, with noise alone, and as measured."""
+    kinds = {"clean": 0.0, "bare": recipe.clean_share, "measured": 1.0}
     by_name = {material.name: material for material in materials()}
-    for number, (name, instrument) in enumerate(WATCHED):
+    for number, (name, instrument) in enumerate(recipe.watched.items()):
         material = by_name[name]
         setting = held_out_setting(material, instrument, bins=(28, 28, 10), grid=40)
         waves = solve(material.model, material.constants, setting.options)
@@ -159,8 +155,8 @@ def held_out_samples(conditions: MeasurementConditions) -> Iterator[tuple[str, S
         )
         scale = 1 / convolved[~setting.mask].mean()
         resolution = resolution_of(setting)
-        bare = conditions.model_copy(update=BARE)
-        for kind, of in (("clean", CLEAN), ("bare", bare), ("measured", conditions)):
+        for kind, place in kinds.items():
+            of = CLEAN if kind == "clean" else recipe.conditions_at(place)
             rng = np.random.default_rng([7, number])
             sample = measured_sample(rng, setting, resolution, convolved * scale, integrated * scale, of)
             if sample is not None:
@@ -244,7 +240,7 @@ def train_unrolled(recipe: Recipe, out: Path, pairs: Path) -> dict[str, Any]:
     ``out`` gets the checkpoint, the log and the model. Returns the last row of the log.
     """
     out.mkdir(parents=True, exist_ok=True)
-    world, watched = World(recipe, pairs), list(held_out_samples(recipe.conditions))
+    world, watched = World(recipe, pairs), list(held_out_samples(recipe))
     run = Run(recipe, out)
     table = Table(out / LOSSES, step=run.step)
     row = _checked(run, watched, table, [])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -108,21 +107,15 @@ def _balanced(
     return [(1.0, waves), (float(rng.uniform(0.1, 0.6) * totals[0] / max(totals[1], 1e-30)), beside)]
 
 
-def cached_pairs(folder: Path, seed: int, number: int) -> Pairs:
+def cached_pairs(folder: Path, seed: int, number: int, count: int = PAIRS) -> Pairs:
     """Read the pairs of a number from a folder, or draw them and write them there."""
     path = folder / f"{seed}-{number:05d}.npz"
     if path.is_file():
         with np.load(path) as held:
             kinds = tuple(held["kinds"].tolist())
             return Pairs(number, draw_setting(seed, number), held["convolved"], held["integrated"], kinds)
-    pairs = draw_pairs(seed, number)
+    pairs = draw_pairs(seed, number, count)
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, convolved=pairs.convolved, integrated=pairs.integrated, kinds=np.array(pairs.kinds))
     return pairs
-
-
-def all_cached(folder: Path, seed: int) -> Iterator[int]:
-    """Yield the numbers whose pairs lie in a folder, ascending."""
-    for path in sorted(folder.glob(f"{seed}-*.npz")):
-        yield int(path.stem.split("-")[1])

@@ -30,6 +30,7 @@ COMMANDS = (
     "mantid_exp2sim.cli.check",
     "mantid_exp2sim.cli.explain",
     "mantid_exp2sim.cli.fit",
+    "mantid_exp2sim.cli.gui",
     "mantid_exp2sim.cli.look",
     "mantid_exp2sim.cli.rebin",
     "mantid_exp2sim.cli.models",

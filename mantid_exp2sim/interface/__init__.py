@@ -85,10 +85,10 @@ def _require_qt() -> None:
 
 def _scale_up() -> None:
     """Let Qt 5 use the pixels of a fine screen, as Qt 6 does."""
-    from qtpy.QtCore import QT_VERSION_STR, Qt
+    from qtpy.QtCore import Qt, qVersion
     from qtpy.QtWidgets import QApplication
 
-    if QT_VERSION_STR.startswith("5"):
+    if qVersion().startswith("5"):
         for name in ("AA_EnableHighDpiScaling", "AA_UseHighDpiPixmaps"):
             QApplication.setAttribute(getattr(Qt.ApplicationAttribute, name))
 

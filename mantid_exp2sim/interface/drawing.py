@@ -70,8 +70,8 @@ class Drawing:
 
     def _colours(self) -> Any:
         names = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-        settings: dict[str, Any] = dict.fromkeys(names, self.foreground)
-        return rc_context({**settings, "axes.facecolor": self.background, **_SIZES})
+        settings: Any = dict.fromkeys(names, self.foreground)
+        return rc_context(settings | {"axes.facecolor": self.background, **_SIZES})
 
     def _build(self, shown: Sequence[Panel], view: View, *, with_cuts: bool) -> None:
         self.figure.clear()
@@ -89,13 +89,15 @@ class Drawing:
             rows = self.figure.add_gridspec(2, 1, height_ratios=(3, 2)) if with_cuts else None
             top = self.figure.add_gridspec(1, 1)[0] if rows is None else rows[0]
             grid = top.subgridspec(1, len(shown))
-            self.maps = list(grid.subplots(squeeze=False, sharex=True, sharey=True)[0])
+            row: Any = grid.subplots(squeeze=False, sharex=True, sharey=True)
+            self.maps = list(row[0])
             for axes, panel in zip(self.maps, shown, strict=True):
                 self._meshes.append(_mesh(axes, panel))
             self.maps[0].set_ylabel(axis_label(shown[0].data.axes[1]))
             _add_bars(self.figure, self.maps, shown, self._meshes)
             if rows is not None:
-                self.lines = list(rows[1].subgridspec(1, 2).subplots())
+                pair: Any = rows[1].subgridspec(1, 2).subplots()
+                self.lines = list(pair)
 
     def _fill(self, shown: Sequence[Panel], view: View) -> None:
         norms = norms_of(shown, view)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 # After qtpy: matplotlib takes the same Qt.
-from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg, NavigationToolbar2QT  # isort: skip
+from matplotlib.backends.backend_qt import NavigationToolbar2QT  # isort: skip
+from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg  # isort: skip
 from matplotlib.figure import Figure
 from matplotlib.widgets import RectangleSelector
 
@@ -63,7 +65,7 @@ class Canvas(QWidget):
         self._selectors = [
             RectangleSelector(
                 axes,
-                lambda press, release: self._select(press, release),
+                self._select,
                 useblit=False,
                 button=1,  # type: ignore[arg-type]
                 minspanx=4,
@@ -85,10 +87,8 @@ class Canvas(QWidget):
                 selector.extents = view.box
                 selector.set_visible(True)
 
-    def _select(self, press: object, release: object) -> None:
-        ends = [(getattr(event, "xdata", None), getattr(event, "ydata", None)) for event in (press, release)]
-        (x0, y0), (x1, y1) = ends
-        if None in (x0, y0, x1, y1):
-            return
-        box: Box = (min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1))
-        self.boxed.emit(box)
+    def _select(self, press: Any, release: Any) -> None:
+        x0, y0, x1, y1 = press.xdata, press.ydata, release.xdata, release.ydata
+        if None not in (x0, y0, x1, y1):
+            box: Box = (min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1))
+            self.boxed.emit(box)

@@ -47,6 +47,7 @@ class Pictures(QWidget):
         self.high_field = field("High", "auto", "Upper end of the colour scale")
         self.clear_button = button("Clear cut", lambda: self.change(box=None), "Remove the box and its cuts")
         self.sliders: dict[int, QSlider] = {}
+        self._places: dict[int, QLabel] = {}
         self._sliders = QFormLayout()
         layout = QVBoxLayout(self)
         layout.addLayout(self._head())
@@ -151,7 +152,7 @@ class Pictures(QWidget):
         label = QLabel(name)
         label.setBuddy(slider)
         self._sliders.addRow(label, row)
-        self.sliders[position] = slider
+        self.sliders[position], self._places[position] = slider, words
 
     def _slide(self, position: int, number: int) -> None:
         if position < 0:
@@ -160,9 +161,7 @@ class Pictures(QWidget):
             bins = [number if i == position else place for i, place in enumerate(self.view.bins)]
             self.change(bins=tuple(bins))
         for place, slider in self.sliders.items():
-            words = slider.parentWidget().findChild(QLabel)
-            assert isinstance(words, QLabel)
-            words.setText(self._place(place, slider.value()))
+            self._places[place].setText(self._place(place, slider.value()))
 
     def _place(self, position: int, number: int) -> str:
         if position < 0:

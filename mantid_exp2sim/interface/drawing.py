@@ -68,6 +68,14 @@ class Drawing:
         """Say whether there are pictures, not a line."""
         return bool(self._meshes)
 
+    def renew_layout(self) -> None:
+        """Let the next drawing place the pictures anew."""
+        self.figure.set_layout_engine("compressed")
+
+    def keep_layout(self) -> None:
+        """Let drawings to come leave the pictures where they are."""
+        self.figure.set_layout_engine("none")
+
     def _colours(self) -> Any:
         names = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
         settings: Any = dict.fromkeys(names, self.foreground)
@@ -76,7 +84,7 @@ class Drawing:
     def _build(self, shown: Sequence[Panel], view: View, *, with_cuts: bool) -> None:
         self.figure.clear()
         self.figure.set_facecolor(self.background)
-        self.figure.set_layout_engine("constrained")
+        self.renew_layout()
         self.maps, self.lines, self._meshes = [], [], []
         if not shown:
             return
@@ -164,7 +172,8 @@ def _add_bars(figure: Figure, maps: Sequence[Axes], shown: Sequence[Panel], mesh
     for colours in dict.fromkeys(panel.colours for panel in shown):
         places = [i for i, panel in enumerate(shown) if panel.colours == colours]
         image: ScalarMappable = meshes[places[-1]]
-        bar = figure.colorbar(image, ax=[maps[i] for i in places], pad=0.02, aspect=25)
+        shrink = 1.0 if maps[0].get_aspect() == "auto" else 0.6
+        bar = figure.colorbar(image, ax=[maps[i] for i in places], pad=0.02, aspect=25, shrink=shrink)
         label = intensity_label({"": shown[places[0]].data})
         bar.set_label(label if colours == "intensity" else BAR_LABELS[colours])
 

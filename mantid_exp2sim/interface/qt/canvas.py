@@ -36,6 +36,9 @@ class Canvas(QWidget):
         self.canvas = FigureCanvasQTAgg(self.drawing.figure)
         named(self.canvas, "Pictures", "Drag a box over a picture for cuts along both axes")
         self.canvas.setMinimumSize(420, 260)
+        # The layout takes most of the time of a drawing, and is the same until something new is drawn.
+        self.canvas.mpl_connect("draw_event", lambda _: self.drawing.keep_layout())
+        self.canvas.mpl_connect("resize_event", lambda _: self.drawing.renew_layout())
         self.toolbar = NavigationToolbar2QT(self.canvas, self)
         named(self.toolbar, "Zoom, move and coordinates")
         self._selectors: list[RectangleSelector] = []
@@ -72,6 +75,7 @@ class Canvas(QWidget):
                 minspany=4,
                 spancoords="pixels",
                 interactive=True,
+                handle_props={"markersize": 4, "markeredgecolor": "tab:red"},
                 props={"facecolor": "none", "edgecolor": "tab:red", "linewidth": 1.5, "fill": False},
             )
             for axes in (self.drawing.maps if self.drawing.is_map else [])

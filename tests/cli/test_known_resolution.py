@@ -68,6 +68,18 @@ def test_there_and_back_as_json(cut: Path, capsys: pytest.CaptureFixture[str]) -
     assert np.linalg.norm(one - other) < 0.1 * np.linalg.norm(one)
 
 
+def test_without_a_method_the_network_for_any_material_is_taken_and_said(
+    cut: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = cut.with_name("out.nxs")
+    assert main(["deconvolve", str(cut), str(out), *WHERE]) == 0
+    said = capsys.readouterr()
+    assert "note: chopper-any, not the network: the model does not take the data" in said.err
+    assert "deconvolved by chopper-any with errors" in said.out
+    assert "the network (noise from errors of the data)" in said.out
+    assert load(out).intensity.max() > 1.1 * load(cut).intensity.max()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

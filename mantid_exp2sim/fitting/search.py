@@ -121,8 +121,8 @@ class Mode:
     loss: float
 
 
-def coarse_starts(objective: Objective, tell: Tell) -> list[Floats]:
-    """Draw constants, and order the stable ones by their loss on a coarse grid.
+def coarse_starts(objective: Objective, tell: Tell) -> list[tuple[float, Floats]]:
+    """Draw constants, and order the stable ones by their loss on a coarse grid, which stands before each.
 
     They are draws of a trained posterior where there is one for the model and the data, else from the bounds
     (Sobol).
@@ -148,7 +148,7 @@ def coarse_starts(objective: Objective, tell: Tell) -> list[Floats]:
             reason=f"{40 * options.starts} draws were tried.",
             fix="Correct the bounds, or the structure of the model.",
         )
-    return [free for _, free in sorted(scored, key=lambda pair: pair[0])]
+    return sorted(scored, key=lambda pair: pair[0])
 
 
 def _of_posterior(options: FitOptions) -> int:
@@ -236,8 +236,9 @@ def _inverse(matrix: Floats) -> Floats:
 def explore(objective: Objective, tell: Tell) -> list[Mode]:
     """Look for modes on coarse grids, the best first: starts, a few steps of many, then more of few."""
     grid = min(MIDDLE, objective.options.grid)
-    places = coarse_starts(objective, tell)
-    for width, steps in ((REFINED[objective.starts], 4), (2, 8)):
+    starts = coarse_starts(objective, tell)[: REFINED[objective.starts]]
+    places = [free for _, free in starts]
+    for width, steps in ((len(places), 4), (2, 8)):
         modes: list[Mode] = []
         for place in places[:width]:
             _add(modes, refine(objective, place, grid, tell, steps=steps))
@@ -246,7 +247,7 @@ def explore(objective: Objective, tell: Tell) -> list[Mode]:
         loss = objective.loss(swapped.free, grid)
         if abs(loss - swapped.loss) < SYMMETRIC:
             _add(modes, replace(swapped, loss=loss))
-        elif np.isfinite(loss):
+        elif loss < starts[-1][0]:  # no worse a place than the starts that were refined
             _add(modes, refine(objective, swapped.free, grid, tell, steps=6))
     return modes
 

@@ -58,11 +58,17 @@ def with_warnings(prepared: Prepared, classification: Classification) -> Classif
 
 
 def _second_opinion(prepared: Prepared, classification: Classification) -> dict[str, Any] | None:
-    others = [kind for kind in prepared.bundle.card.classifiers if kind != classification.data_kind]
-    if not others:
+    """Ask the other classifier about the kind of data that it was trained on.
+
+    Measurement-like data are deconvolved for it; of simulation-like data there is no other kind.
+    """
+    card, measured = prepared.bundle.card, classification.data_kind == "convolved"
+    kind = card.target if measured else "convolved"
+    answerable = card.keys("deconvolve") if measured else classification.deconvolved
+    if kind not in card.classifiers or not answerable:
         return None
     try:
-        second = classify(prepared, "convolved" if "convolved" in others else others[0])
+        second = classify(prepared, kind, deconvolve=measured)
     except (IncompleteMosaicError, NotFiniteError):
         return None
     return {

@@ -11,6 +11,7 @@ from mantid_exp2sim.cli.options import (
     add_command,
     add_model_options,
     add_overwrite,
+    prepare,
     read,
     translation_options,
 )
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     check_picture(args.plot)
     check_places(args, others={"--plot": args.plot})
     model = load_model(args.model)
-    prepared = model.prepare(read(args.input, args), translation_options(args))
+    prepared = prepare(model, read(args.input, args), args, translation_options(args))
     report = model.check_domain(prepared, args.direction)
     if args.plot is not None:
         from mantid_exp2sim.domain.scores import in_domain_scores

@@ -14,6 +14,7 @@ from mantid_exp2sim.cli.options import (
     add_classifier_options,
     add_command,
     add_overwrite,
+    prepare,
     read,
     translation_options,
 )
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     histogram = read(args.input, args)
     check_formats(histogram, args.out)
     model = load_model(args.model)
-    prepared = model.prepare(histogram, translation_options(args))
+    prepared = prepare(model, histogram, args, translation_options(args))
     with progress_bar(args) as progress:
         attribution = model.explain(
             prepared,

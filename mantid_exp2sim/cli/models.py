@@ -125,6 +125,8 @@ def _about(bundle: Bundle) -> dict[str, Any]:
         "bytes": sum(entry.size for entry in card.weights.values()),
         "checksum": bundle.checksum,
         "licence": card.licence,
+        "symmetries": list(card.symmetries),
+        "levels": None if card.levels is None else list(card.levels.rms),
     }
 
 

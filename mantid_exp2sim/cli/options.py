@@ -10,8 +10,10 @@ from mantid_exp2sim.cli.output import complain
 from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
+    from mantid_exp2sim.application.model import Model
     from mantid_exp2sim.histogram import Histogram
     from mantid_exp2sim.inference.options import TranslationOptions
+    from mantid_exp2sim.inference.prepare import Prepared
 
 READ = """\
 Mantid MDHisto (.nxs), Horace (.sqw, .d1d … .d4d), SpinW results (.mat), NXSPE
@@ -153,7 +155,24 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--scale",
         type=read_scale,
         default=1.0,
-        help="factor from the data's intensity unit to the model's, or 'auto' (default 1)",
+        help="factor from the data's intensity unit to the model's, or 'auto' (default 1); volumes need none",
+    )
+    parser.add_argument(
+        "--absolute",
+        action="store_true",
+        help="the intensities are in the model's unit: do not bring them to the level of its training data",
+    )
+    parser.add_argument(
+        "--no-symmetry",
+        dest="symmetrise",
+        action="store_false",
+        help="do not average results over the symmetries on the model's card",
+    )
+    parser.add_argument(
+        "--all-bins",
+        action="store_true",
+        help="take also regions of zeros that were not measured, and edges of gaps that contradict their "
+        "symmetry partners",
     )
     parser.add_argument(
         "--incident-energy", type=float, metavar="MEV", help="incident energy, in place of what the file says"
@@ -161,6 +180,16 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", default="cpu", help="where the networks run: cpu (default), cuda, cuda:1, mps, …"
     )
+
+
+def prepare(
+    model: Model, histogram: Histogram, args: argparse.Namespace, options: TranslationOptions
+) -> Prepared:
+    """Prepare the input of a command for a model, and say which bins are left out."""
+    prepared = model.prepare(histogram, options)
+    for note in prepared.notes:
+        complain(f"note: {args.input}: {note} (--all-bins takes them)")
+    return prepared
 
 
 def add_method_options(parser: argparse.ArgumentParser, direction: str) -> None:

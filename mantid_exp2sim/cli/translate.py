@@ -23,6 +23,7 @@ from mantid_exp2sim.cli.options import (
     add_model_options,
     add_overwrite,
     add_parts_options,
+    prepare,
     read,
     translation_options,
 )
@@ -140,7 +141,7 @@ def _by_network(
     from mantid_exp2sim.io import save
 
     model = load_model(args.model or DEFAULT_MODEL)
-    prepared = model.prepare(histogram, options)
+    prepared = prepare(model, histogram, args, options)
     report = require_domain(prepared, args.command)
     if report.verdict != "trustworthy":
         complain(f"warning: {report.words()}. Next: {next_step(report.verdict, args.command)}")
@@ -284,7 +285,7 @@ def _classify(args: argparse.Namespace) -> int:
     from mantid_exp2sim.application.model import load_model
 
     model = load_model(args.model)
-    prepared = model.prepare(read(args.input, args), translation_options(args))
+    prepared = prepare(model, read(args.input, args), args, translation_options(args))
     with progress_bar(args) as progress:
         answer = model.classify(
             prepared,

@@ -1,15 +1,15 @@
 """Say whether a measurement is inside a model's domain of application.
 
 Encoder features of the data's volumes (:mod:`mantid_exp2sim.domain.features`) are compared with those of the
-training set, stored in the model's ``domain.safetensors``. Seven numbers say how far they are, each
+training set, stored in the model's ``domain.safetensors``. Six numbers say how far they are, each
 conditional on the incident energy: the residual of the feature moments off the subspace that the training
 spectra fill (given how far they reach within it), their place on the axis that parts the two kinds of data
 (its mean, and its largest deviation to either side), the Mahalanobis distance of all incident energies
-together, the debiased optimal-transport distance of feature points, how the intensity is shared between the
-incident energies, and how far the gaps are from those of the training set. Their upper tails, each in units
-of its in-domain spread, add up in squares to one score, whose p-value is the rank among held-out in-domain
-spectra (split conformal: Vovk, Gammerman, Shafer 2005): uniform for spectra of the domain, whatever the
-score.
+together, the debiased optimal-transport distance of feature points, and how the intensity is shared between
+the incident energies. Their upper tails, each in units of its in-domain spread, add up in squares to one
+score, whose p-value is the rank among held-out in-domain spectra (split conformal: Vovk, Gammerman, Shafer
+2005): uniform for spectra of the domain, whatever the score. The spectra that it was made of had masks of
+many kinds, so that the mask makes no verdict.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mantid_exp2sim.domain.comparison import Comparison, section_of
-from mantid_exp2sim.domain.likeness import conformal_p, extreme
+from mantid_exp2sim.domain.likeness import NUMBERS, conformal_p, extreme
+from mantid_exp2sim.domain.reasons import clipping, reasons_of
 from mantid_exp2sim.errors import Exp2SimError, OutsideDomainError
 from mantid_exp2sim.model.card import DIRECTIONS
 
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
     from mantid_exp2sim.inference.prepare import Prepared
     from mantid_exp2sim.inference.volumes import Volumes
     from mantid_exp2sim.model.bundle import Bundle
-    from mantid_exp2sim.model.card import Calibrated, Direction, DomainCard
+    from mantid_exp2sim.model.card import Calibrated, Direction, DirectionCard, DomainCard
 
 Verdict = Literal["trustworthy", "expert opinion", "untrustworthy", "not known"]
 
 _LOG = logging.getLogger(__name__)
+VERDICTS: tuple[Verdict, ...] = ("trustworthy", "expert opinion", "untrustworthy")
+"""From good to bad."""
 ENOUGH = 0.5
 """Data with less than this share of the measured bins of the calibration are never called untrustworthy."""
 
@@ -48,8 +51,8 @@ class DomainReport:
     debiased optimal-transport distance of encoder features to those of the training set, mean over volumes,
     in units of the whitened features. ``score``: what the p-value ranks, and ``limit`` the score above which
     the data are untrustworthy. ``expected_error``: relative L2 distance of the translation to the truth that
-    the features foretell for data of the domain (None: not known). ``note`` says what limits the answer, if
-    anything does.
+    the features foretell (None: not known). ``note`` says what limits the answer, if anything does, and
+    ``reasons`` why the data are not trustworthy, the strongest first, each with what to do.
     """
 
     p_value: float | None
@@ -60,6 +63,7 @@ class DomainReport:
     direction: str = "deconvolve"
     note: str = ""
     expected_error: float | None = None
+    reasons: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold.
@@ -78,7 +82,9 @@ class DomainReport:
         if self.p_value is None:
             return f"domain: {self.verdict}{f' ({self.note})' if self.note else ''}"
         note = f"; {self.note}" if self.note else ""
-        return f"domain: {self.verdict} (p = {self.p_value:.2g}, distance {self.distance:.3g}{note})"
+        reason = f"; {self.reasons[0]}" if self.reasons else ""
+        figures = f"p = {self.p_value:.2g}, distance {self.distance:.3g}{note}"
+        return f"domain: {self.verdict} ({figures}){reason}"
 
 
 def check_domain(prepared: Prepared, direction: Direction = "deconvolve") -> DomainReport:
@@ -112,29 +118,47 @@ def check_volumes(bundle: Bundle, volumes: Volumes, factor: float, direction: Di
         return DomainReport(None, None, "not known", direction=direction, note=note)
     cuts = compares_cuts(card, volumes)
     section, comparison = section_of(card, cuts=cuts), Comparison.of(bundle, direction, cuts=cuts)
-    reference = comparison.reference
+    reference, limits = comparison.reference, section.directions[direction]
     with np.errstate(over="ignore", invalid="ignore"):
         data = comparison.deviations(volumes, factor)
     inside = reference.scores(reference.calibration[:, data.groups], data.groups)
-    limit = section.directions[direction].limit * extreme(inside)
-    score = without_gaps = float("inf")
-    if np.isfinite(data.parts).all():
-        score, without_gaps = (
-            float(reference.scores(data.parts[None], data.groups, gaps=gaps)[0]) for gaps in (True, False)
-        )
-    checksum = zlib.crc32(np.ascontiguousarray(volumes.intensity).tobytes())
-    uniform = float(np.random.default_rng([card.seed, checksum]).random())
-    p_value = conformal_p(score, inside, uniform)
-    verdict, note = judge(card, p_value, without_gaps, limit), ""
-    share = measured_share(section, volumes)
+    limit = limits.limit * extreme(inside)
+    tails = np.full(len(NUMBERS), np.inf)
+    if np.isfinite([*data.parts.ravel(), data.distance]).all():
+        tails = reference.tails(data.parts[None], data.groups)[0]
+    score = float(np.sqrt((tails**2).sum()))
+    p_value = conformal_p(score, inside, _tie_breaker(card.seed, volumes))
+    expected = data.expected_error if np.isfinite(data.expected_error) else None
+    doubt = error_ratio(limits, expected)
+    verdict = judge(card, p_value, score, limit)
+    if doubt is not None:
+        least: Verdict = "untrustworthy" if doubt > limits.refused_error else "expert opinion"
+        verdict = max(verdict, least, key=VERDICTS.index)
+    spoilt = clipping(volumes.intensity, volumes.mask)
+    if spoilt:
+        verdict = max(verdict, "expert opinion", key=VERDICTS.index)
+    share, note = measured_share(section, volumes), ""
     if share < ENOUGH:
         note = f"calibrated on larger data: {100 * share:.0f} % of their measured bins"
         verdict = "expert opinion" if verdict == "untrustworthy" else verdict
-    distance = data.distance
-    if not np.isfinite([distance, score]).all():
-        distance = score = float("inf")
-    expected = data.expected_error if np.isfinite(data.expected_error) else None
-    return DomainReport(p_value, distance, verdict, score, limit, direction, note, expected)
+    reasons = () if verdict == "trustworthy" else (*spoilt, *reasons_of(tails.tolist(), doubt))
+    distance = data.distance if np.isfinite(score) else float("inf")
+    return DomainReport(p_value, distance, verdict, score, limit, direction, note, expected, reasons)
+
+
+def _tie_breaker(seed: int, volumes: Volumes) -> float:
+    """Draw a number from 0 to 1 that depends on the data, but on no unit of theirs."""
+    values = volumes.intensity
+    brighter = np.packbits(values > np.median(values[~volumes.mask]))
+    return float(np.random.default_rng([seed, zlib.crc32(brighter.tobytes())]).random())
+
+
+def error_ratio(card: DirectionCard, expected: float | None) -> float | None:
+    """Return the expected error over the usual one where it is doubtful, else None."""
+    if expected is None or card.usual_error is None:
+        return None
+    ratio = expected / card.usual_error
+    return ratio if ratio > card.doubtful_error else None
 
 
 def compares_cuts(card: DomainCard, volumes: Volumes) -> bool:
@@ -149,11 +173,7 @@ def measured_share(section: Calibrated, volumes: Volumes) -> float:
 
 
 def judge(card: DomainCard, p_value: float, score: float, limit: float) -> Verdict:
-    """Give the verdict of a p-value, by the thresholds on the card.
-
-    ``score`` is the one without the gaps: other gaps than those of the training set ask for an expert, and
-    refuse nothing.
-    """
+    """Give the verdict of a p-value and a score, by the thresholds on the card."""
     if p_value >= card.trustworthy:
         return "trustworthy"
     return "untrustworthy" if score > limit else "expert opinion"

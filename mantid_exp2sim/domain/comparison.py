@@ -74,9 +74,9 @@ class Comparison:
         """Compare the volumes of one histogram; ``factor`` brings them to the model's intensity unit.
 
         A volume with more bins than the calibration's is cut into regions of their size, and their parts
-        averaged. The gaps are looked at where the volume has the bins of the calibration.
+        averaged.
         """
-        by_group: dict[int, list[tuple[Floats, float, float]]] = {}
+        by_group: dict[int, list[tuple[Floats, float]]] = {}
         energies = volumes.incident_energies
         for number, group in enumerate(self.reference.group(energies)):
             if not volumes.mask[number].all():
@@ -85,32 +85,30 @@ class Comparison:
                 by_group.setdefault(group, []).extend(compared)
         groups = sorted(by_group)
         parts = [np.array([region[0] for region in by_group[group]]) for group in groups]
-        errors, squares = np.array([region[1:] for group in groups for region in by_group[group]]).T
+        errors = np.array([region[1] for group in groups for region in by_group[group]])
         return Deviations(
             np.stack([np.mean(part, axis=0) for part in parts]),
             groups,
             float(np.mean([np.mean(np.exp(part[:, FAR])) for part in parts])),
-            float(together(errors, squares)),
+            float(together(errors)),
         )
 
     def _regions(
         self, volume: npt.NDArray[Any], mask: npt.NDArray[np.bool_], energy: Floats, factor: float
-    ) -> list[tuple[Floats, float, float]]:
-        """Return parts (Y,), expected error and Σ intensity² of each measured region of a volume."""
+    ) -> list[tuple[Floats, float]]:
+        """Return parts (Y,) and expected error of each measured region of a volume."""
         compared, groups = [], self.reference.group(energy)
-        aligned = mask.shape == self.shape and not self.cuts
         for region in regions(mask.shape, self.shape):
             hidden, values = mask[region], volume[region]
             if hidden.all():
                 continue
             features = self.encode(values[None] * factor, hidden[None], energy, self.points)
             try:
-                parts = self.reference.parts(features, groups, self.regularisation, aligned=aligned)[0]
+                parts = self.reference.parts(features, groups, self.regularisation)[0]
             except NotConverged:  # farther away than can be measured
                 parts = np.full(self.reference.calibration.shape[-1], np.inf)
             errors = self.reference.errors(features.moments, groups)
-            square = float(np.square(values[~hidden], dtype=np.float64).sum())
-            compared.append((parts, np.nan if errors is None else float(errors[0]), square))
+            compared.append((parts, np.nan if errors is None else float(errors[0])))
         return compared
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mantid_exp2sim.domain.detector_gaps import Bits, packed
 from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.inference.worker import short_waits
 from mantid_exp2sim.networks.layout import Layout
@@ -27,8 +26,7 @@ LEVEL_FLOOR = 0.01
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """Of V volumes: ``moments`` float64 (V, D), ``points`` float64 (V, N, C), ``levels`` float64 (V,) and
-    ``hidden`` (V, bytes), their masks as bits.
+    """Of V volumes: ``moments`` float64 (V, D), ``points`` float64 (V, N, C) and ``levels`` float64 (V,).
 
     The moments are, for each layer, the mean, the standard deviation and the roughness (mean absolute
     difference of neighbours) of each channel over measured positions: its distribution over the volume, for
@@ -40,11 +38,10 @@ class Features:
     moments: Floats
     points: Floats
     levels: Floats
-    hidden: Bits
 
     def __getitem__(self, rows: Any) -> Features:
         """Select volumes."""
-        return Features(self.moments[rows], self.points[rows], self.levels[rows], self.hidden[rows])
+        return Features(self.moments[rows], self.points[rows], self.levels[rows])
 
     def reshape(self, *shape: int) -> Features:
         """Bring the first axis into another shape."""
@@ -52,7 +49,6 @@ class Features:
             self.moments.reshape(*shape, *self.moments.shape[1:]),
             self.points.reshape(*shape, *self.points.shape[1:]),
             self.levels.reshape(shape),
-            self.hidden.reshape(*shape, *self.hidden.shape[1:]),
         )
 
 
@@ -81,7 +77,7 @@ def encode(
             stacked = layout.stack(x, gone, torch.tensor([float(energy)]))
             features.append(_encode_volume(network, stacked, layout.channels, points, seed))
     moments, clouds = (np.stack(part) for part in zip(*features, strict=True))
-    return Features(moments, clouds, _levels(scaled, mask), packed(mask))
+    return Features(moments, clouds, _levels(scaled, mask))
 
 
 def _levels(scaled: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> Floats:

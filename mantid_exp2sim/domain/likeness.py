@@ -9,24 +9,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mantid_exp2sim.domain.detector_gaps import TOLERANCE, Bits, departures
 from mantid_exp2sim.domain.features import Features
 from mantid_exp2sim.domain.transport import sinkhorn_divergence
 from mantid_exp2sim.histogram import Floats
 
 TOP = 8
 """Leading directions of the feature moments that are stored one by one."""
-RESIDUAL, AXIS, FAR, LEVEL, GAPS = range(TOP, TOP + 5)
+RESIDUAL, AXIS, FAR, LEVEL = range(TOP, TOP + 4)
 """Further columns of the parts of a volume: residual, place on the axis that parts the kinds of data,
-logarithms of the transport distance and of the intensity, departure of the gaps."""
-COLUMNS = GAPS + 1
+logarithms of the transport distance and of the intensity."""
+COLUMNS = LEVEL + 1
 FLOOR = 0.05
-CLIP = 2.0
-"""Standardised features that foretell an error are cut here: nothing is extrapolated."""
+CLIP = 10.0
+"""Standardised features that foretell an error are cut here."""
+LEAST_ERROR, MOST_ERROR = 0.01, 3.0
+"""No error below or above is foretold."""
 ErrorFit = tuple[Floats, Floats]
 """`Reference.error` and `Reference.error_level`."""
-LEAST = np.array([1e-9] * 6 + [TOLERANCE])
+LEAST = 1e-9
 """Smallest in-domain spread of each number."""
+NUMBERS = ("features", "kind", "kind", "features", "features", "sharing")
+"""What each of the numbers looks at that make up a score."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,11 +40,11 @@ class Reference:
     from there to independent directions of unit variance, the widest first; ``axis`` (G, R) that parts the
     kinds of data; ``bend`` (G, 3) the residual expected at a given reach, ``bend_limit`` (G,); ``joint``
     (G·J, G·J) covariance of the leading directions over all energies; ``point_center`` (C,), ``point_basis``
-    (C, K) whiten points; ``points``, ``held`` (G, P, K) of the training and of held-out spectra; ``gaps``
-    (G, 2, bytes), `usual_gaps`; ``error`` (G, 3, Q) mean, width and weight of the features that foretell the
-    logarithm of the error, and its mean ``error_level`` (G,), Q = 0 where it is not known; ``fit`` and
-    ``calibration`` (n, G, Y): parts of other training spectra, which set the scales, and of held-out ones,
-    which the p-value ranks among. Y is `COLUMNS`.
+    (C, K) whiten points; ``points``, ``held`` (G, P, K) of the training and of held-out spectra; ``error``
+    (G, Q) weights of the standardised moments in the logarithm of the error, which ``error_level`` (G,) adds
+    to; Q = D, or 0 where it is not known; ``fit`` and ``calibration`` (n, G, Y): parts of other
+    training spectra, which set the scales, and of held-out ones, which the p-value ranks among. Y is
+    `COLUMNS`.
     """
 
     energies: Floats
@@ -57,7 +60,6 @@ class Reference:
     point_basis: Floats
     points: Floats
     held: Floats
-    gaps: Bits
     error: Floats
     error_level: Floats
     fit: Floats
@@ -87,19 +89,23 @@ class Reference:
         )
 
     def errors(self, moments: Floats, groups: Sequence[int]) -> Floats | None:
-        """Foretell the relative L2 error (V,) of translated volumes from their moments (V, D)."""
+        """Foretell the relative L2 error (V,) by volumes with moments (V, D).
+
+        That of several volumes together is the geometric mean.
+        """
         if not self.error.shape[-1]:
             return None
         g = list(groups)
-        middle, width, weight = np.moveaxis(self.error[g], 1, 0)
-        reduced = ((moments - self.center[g]) / self.scale[g]) @ self.basis[:, : self.error.shape[-1]]
-        x = np.clip((reduced - middle) / width, -CLIP, CLIP)
-        return np.asarray(np.exp(self.error_level[g] + (x * weight).sum(axis=1)))
+        foretold = self.error_level[g] + (self.standardised(moments, g) * self.error[g]).sum(axis=-1)
+        return np.asarray(np.exp(np.clip(foretold, np.log(LEAST_ERROR), np.log(MOST_ERROR))))
 
-    def parts(
-        self, features: Features, groups: Sequence[int], regularisation: float, *, aligned: bool = True
-    ) -> Floats:
-        """Return what the score is made of (V, Y). ``aligned``: bins are those of the training set."""
+    def standardised(self, moments: Floats, groups: Sequence[int]) -> Floats:
+        """Return moments (…, V, D) in units of their spread over the training set."""
+        g = list(groups)
+        return np.asarray(np.clip((moments - self.center[g]) / self.scale[g], -CLIP, CLIP))
+
+    def parts(self, features: Features, groups: Sequence[int], regularisation: float) -> Floats:
+        """Return what the score is made of (V, Y)."""
         g = list(groups)
         y, place = self.reduce(features.moments, g)
         reach, residual = spread(y)
@@ -108,25 +114,25 @@ class Reference:
             axis=1
         )
         far = np.log(np.maximum(self.distances(features.points, g, regularisation), 1e-6))
-        apart = departures(features.hidden, self.gaps[g]) if aligned else np.zeros(len(y))
-        columns = [3 * np.arcsinh(y[:, :TOP] / 3), residual, place, far, features.levels, apart]
-        return np.column_stack(columns)
+        return np.column_stack([3 * np.arcsinh(y[:, :TOP] / 3), residual, place, far, features.levels])
 
-    def scores(self, parts: Floats, groups: Sequence[int], *, gaps: bool = True) -> Floats:
+    def scores(self, parts: Floats, groups: Sequence[int]) -> Floats:
         """Score spectra (n,) whose volumes at ``groups`` have ``parts`` (n, len(groups), Y)."""
+        total: Floats = np.sqrt((self.tails(parts, groups) ** 2).sum(axis=1))
+        return total
+
+    def tails(self, parts: Floats, groups: Sequence[int]) -> Floats:
+        """Return what the scores are made of, (n, 6): `NUMBERS`, 1 at the 95 % quantile of the domain."""
         g = list(groups)
         raw = self._raw(parts, g, self.fit[:, g])
         usual = self._raw(self.fit[:, g], g, self.fit[:, g])
         middle = np.median(usual, axis=0)
         width = np.maximum(np.quantile(usual, 0.95, axis=0) - middle, LEAST)
-        tails = np.maximum((raw - middle) / width, 0.0)
-        if not gaps:
-            tails = tails[:, : len(LEAST) - 1]
-        total: Floats = np.sqrt((tails**2).sum(axis=1))
-        return total
+        tails: Floats = np.maximum((raw - middle) / width, 0.0)
+        return tails
 
     def _raw(self, parts: Floats, groups: list[int], fit: Floats) -> Floats:
-        """Return the numbers (n, 7) of spectra."""
+        """Return the numbers (n, 6) of spectra."""
         columns = np.concatenate([np.arange(TOP) + TOP * group for group in groups])
         covariance = self.joint[np.ix_(columns, columns)]
         place = parts[..., AXIS]
@@ -139,7 +145,6 @@ class Reference:
             mahalanobis(parts[..., :TOP].reshape(len(parts), -1), covariance),
             parts[..., FAR].mean(axis=1),
             sharing(parts[..., LEVEL], fit[..., LEVEL]),
-            parts[..., GAPS].mean(axis=1),
         ]
         return np.column_stack(numbers)
 
@@ -150,10 +155,13 @@ def mahalanobis(x: Floats, covariance: Floats) -> Floats:
     return np.asarray(np.log(np.maximum(squared, 1e-12)))
 
 
-def together(errors: Floats, squares: Floats) -> Floats:
-    """Join the relative L2 ``errors`` (n, g) of volumes of Σ x² ``squares`` to those of spectra (n,)."""
-    whole = np.maximum(squares.sum(axis=-1), 1e-30)
-    return np.asarray(np.sqrt((squares * errors**2).sum(axis=-1) / whole))
+def together(errors: Floats) -> Floats:
+    """Join the errors (…, g) that volumes foretell to those of spectra (…,): their geometric mean.
+
+    >>> float(together(np.array([0.1, 0.4])).round(6))
+    0.2
+    """
+    return np.asarray(np.exp(np.log(errors).mean(axis=-1)))
 
 
 def sharing(levels: Floats, usual: Floats) -> Floats:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mantid_exp2sim.model.card import Calibrated, Direction, DirectionCard, DomainCard
 
 HALF = ("basis", "white", "points", "held", "fit", "calibration")
-"""Stored in half precision; the others in single, but for the bits of the gaps."""
+"""Stored in half precision; the others in single."""
 NAMES = tuple(field.name for field in fields(Reference))
 _DIMENSIONS = {
     "energies": "G",
@@ -35,8 +35,7 @@ _DIMENSIONS = {
     "point_basis": "CK",
     "points": "GPK",
     "held": "GHK",
-    "gaps": "G2B",
-    "error": "G3Q",
+    "error": "GQ",
     "error_level": "G",
     "fit": "FGY",
     "calibration": "NGY",
@@ -61,14 +60,19 @@ def load_reference(bundle: Bundle, direction: Direction, *, cuts: bool = False) 
     Exp2SimError
         If the model keeps no reference, or its file is damaged.
     """
+    return all_references(bundle)[reference_name(direction, cuts=cuts)]
+
+
+def all_references(bundle: Bundle) -> dict[str, Reference]:
+    """Return everything that a model compares data with, by name; as `load_reference`."""
     if bundle not in _references:
         _references[bundle] = read_reference(bundle.domain_bytes(), domain_card(bundle))
-    return _references[bundle][reference_name(direction, cuts=cuts)]
+    return _references[bundle]
 
 
 def rounded(reference: Reference) -> Reference:
     """Round a reference as it will be read back: what is calibrated must have the stored precision."""
-    return Reference(**{name: _used(_stored(name, getattr(reference, name))) for name in NAMES})
+    return Reference(**{name: _stored(name, getattr(reference, name)).astype(np.float64) for name in NAMES})
 
 
 def reference_bytes(references: Mapping[str, Reference]) -> bytes:
@@ -90,12 +94,8 @@ def reference_bytes(references: Mapping[str, Reference]) -> bytes:
     return bytes(data)
 
 
-def _used(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return array if array.dtype == np.uint8 else array.astype(np.float64)
-
-
 def _stored(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return array if name == "gaps" else array.astype(np.float16 if name in HALF else np.float32)
+    return array.astype(np.float16 if name in HALF else np.float32)
 
 
 def read_reference(data: bytes, card: DomainCard) -> dict[str, Reference]:
@@ -109,7 +109,7 @@ def read_reference(data: bytes, card: DomainCard) -> dict[str, Reference]:
     sections = _sections(card)
     if set(tensors) != {f"{direction}.{name}" for direction in sections for name in NAMES}:
         raise _damaged("it does not hold the arrays of the directions on the card")
-    return {name: _validated(tensors, name, *section, card.points) for name, section in sections.items()}
+    return {name: _validated(tensors, name, section, card.points) for name, section in sections.items()}
 
 
 def reference_name(direction: str, *, cuts: bool) -> str:
@@ -121,11 +121,11 @@ def reference_name(direction: str, *, cuts: bool) -> str:
     return f"{direction}-cuts" if cuts else direction
 
 
-def _sections(card: DomainCard) -> dict[str, tuple[DirectionCard, tuple[int, ...]]]:
-    """Return what the card says of each reference, and the bins of what it was calibrated on."""
+def _sections(card: DomainCard) -> dict[str, DirectionCard]:
+    """Return what the card says of each reference."""
     kinds: list[tuple[Calibrated | None, bool]] = [(card, False), (card.cuts, True)]
     return {
-        reference_name(direction, cuts=cuts): (section, kind.shape)
+        reference_name(direction, cuts=cuts): section
         for kind, cuts in kinds
         if kind is not None
         for direction, section in kind.directions.items()
@@ -136,10 +136,9 @@ def _validated(
     tensors: Mapping[str, npt.NDArray[Any]],
     direction: str,
     section: DirectionCard,
-    shape: tuple[int, ...],
     points: int,
 ) -> Reference:
-    sizes = {"2": 2, "3": 3}
+    sizes = {"3": 3}
     arrays: dict[str, npt.NDArray[Any]] = {}
     for name in NAMES:
         array = tensors[f"{direction}.{name}"]
@@ -147,16 +146,13 @@ def _validated(
         same = array.ndim == len(letters) and all(
             sizes.setdefault(letter, size) == size for letter, size in zip(letters, array.shape, strict=True)
         )
-        kinds = (np.uint8,) if name == "gaps" else (np.float16, np.float32)
-        if not same or array.dtype not in kinds or not np.isfinite(array).all():
+        if not same or array.dtype not in (np.float16, np.float32) or not np.isfinite(array).all():
             raise _damaged(f"{direction}.{name} has a wrong shape or type, or is not finite")
-        arrays[name] = _used(array)
-    bins = -(-int(np.prod(shape)) // 8)
+        arrays[name] = array.astype(np.float64)
     expected = (
         sizes["Y"] == COLUMNS,
-        sizes["B"] == bins,
         sizes["J"] == sizes["G"] * TOP,
-        sizes["Q"] <= sizes["R"],
+        sizes["Q"] in (0, sizes["D"]),
         sizes["P"] >= points,
         sizes["N"] > 0,
         sizes["F"] > 0,

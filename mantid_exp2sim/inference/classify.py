@@ -122,8 +122,8 @@ def classify(
     correlations = {name: float(value) for name, value in zip(bundle.card.classes, values, strict=True)}
     likeliest = max(correlations, key=lambda name: correlations[name])
     settings = {
-        "data_kind": kind, "scale": options.scale, "factor": prepared.factor, "deconvolve": deconvolve,
-        "tile": options.tile,
+        "data_kind": kind, "scale": options.scale, "absolute": options.absolute, "factor": prepared.factor,
+        "deconvolve": deconvolve, "tile": options.tile,
     }  # fmt: skip
     steps = history_of(data.histogram)[len(history_of(prepared.histogram)) :]
     return Classification(

@@ -37,7 +37,16 @@ class TranslationOptions:
     scale
         The intensity is multiplied by this before the network and divided by it after, for data in other
         units than the model's; ``"auto"`` chooses it so that the mean over all measured bins is that of the
-        training data.
+        training data. Whole volumes need none: they are brought to the level of the training data by
+        themselves (:func:`mantid_exp2sim.inference.intensity.intensity_factor`).
+    all_bins
+        Whether to take all bins that are not masked: also regions of zeros that were not measured, and edges
+        of gaps that contradict their symmetry partners.
+    symmetrise
+        Whether a result is averaged over the symmetries on the model's card, where the bins lie so.
+    absolute
+        Whether the intensities are in the model's unit after ``scale``, and nothing is to be brought to a
+        level.
     incident_energy
         meV, in place of what the histogram's metadata say, also in those of the result; not for mosaics.
     device
@@ -66,6 +75,9 @@ class TranslationOptions:
     replicas: int = 16
     seed: int = 0
     scale: float | str = 1.0
+    absolute: bool = False
+    symmetrise: bool = True
+    all_bins: bool = False
     incident_energy: float | None = None
     device: str = CPU
     force: bool = False

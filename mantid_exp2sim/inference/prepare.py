@@ -6,9 +6,14 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+import numpy as np
+
 from mantid_exp2sim.histogram import Histogram
+from mantid_exp2sim.inference.intensity import intensity_factor
+from mantid_exp2sim.inference.inversion import OFF, lies_about_0, offset
 from mantid_exp2sim.inference.options import TranslationOptions
-from mantid_exp2sim.inference.volumes import Volumes, intensity_factor, open_volumes
+from mantid_exp2sim.inference.unreliable import find_unreliable
+from mantid_exp2sim.inference.volumes import Volumes, open_volumes
 from mantid_exp2sim.model.bundle import Bundle
 
 T = TypeVar("T")
@@ -18,7 +23,9 @@ T = TypeVar("T")
 class Prepared:
     """Hold a histogram as a model takes it: its volumes, and the factor to the model's intensity unit.
 
-    ``results`` holds what was computed of these data already, so that it is computed once.
+    ``notes`` say what was left out, and ``inverted`` whether (h, k) and (−h, −k) are to have the same
+    intensity. ``results`` holds what was computed of these data already, so that
+    it is computed once.
     """
 
     histogram: Histogram
@@ -26,6 +33,8 @@ class Prepared:
     options: TranslationOptions
     volumes: Volumes
     factor: float
+    notes: tuple[str, ...] = ()
+    inverted: bool = False
     results: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
@@ -43,6 +52,9 @@ class Prepared:
 def prepare(histogram: Histogram, bundle: Bundle, options: TranslationOptions | None = None) -> Prepared:
     """Open a histogram's volumes as a model takes them, and find the factor to its intensity unit.
 
+    Bins that say nothing (:mod:`mantid_exp2sim.inference.unreliable`) are masked first, unless the options
+    ask for all bins.
+
     Raises
     ------
     Exp2SimError
@@ -50,5 +62,25 @@ def prepare(histogram: Histogram, bundle: Bundle, options: TranslationOptions | 
     """
     options = options or TranslationOptions()
     volumes = open_volumes(histogram, bundle.card, incident_energy=options.incident_energy)
-    factor = intensity_factor(options.scale, volumes, bundle.card)
-    return Prepared(histogram, bundle, options, volumes, factor)
+    inverted, notes = _is_inverted(histogram, bundle, volumes)
+    if inverted and not options.all_bins:
+        unreliable = find_unreliable(volumes.intensity, volumes.mask)
+        notes, hidden = unreliable.notes, volumes.close(unreliable.unmeasured | unreliable.edges)
+        if notes:
+            histogram = histogram.replace(
+                intensity=np.where(hidden, np.nan, histogram.intensity), mask=histogram.mask | hidden
+            )
+            volumes = open_volumes(histogram, bundle.card, incident_energy=options.incident_energy)
+    factor = intensity_factor(options, volumes, bundle.card)
+    return Prepared(histogram, bundle, options, volumes, factor, notes, inverted)
+
+
+def _is_inverted(histogram: Histogram, bundle: Bundle, volumes: Volumes) -> tuple[bool, tuple[str, ...]]:
+    """Say whether the data have the symmetry on the card, and if not for their place, that it is so."""
+    if "inversion" not in bundle.card.symmetries or not lies_about_0(histogram, bundle.card):
+        return False, ()
+    off = offset(volumes.intensity, volumes.mask)
+    if np.abs(off).max() <= OFF:
+        return True, ()
+    text = "the data lie off (h, k) = 0 by {:.2g} and {:.2g} bins: they are not averaged with their inversion"
+    return False, (text.format(*off),)

@@ -12,10 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mantid_exp2sim.errors import NotFiniteError
-from mantid_exp2sim.histogram import Booleans, Floats, Histogram
+from mantid_exp2sim.histogram import Floats, Histogram
 from mantid_exp2sim.histogram.history import with_history
 from mantid_exp2sim.inference.history import history_entry
+from mantid_exp2sim.inference.intensity import intensity_factor
 from mantid_exp2sim.inference.noise_replicas import noise_key, standard_normal_pair
+from mantid_exp2sim.inference.options import TranslationOptions
+from mantid_exp2sim.inference.outputs import Output, average_outputs
 from mantid_exp2sim.inference.prepare import Prepared
 from mantid_exp2sim.inference.sliding_window import Block, blocks, samples_at_once
 from mantid_exp2sim.inference.volumes import Volumes
@@ -116,8 +119,10 @@ def translate(
         device=options.device,
     )
     names = ("intensity", "variance", *(("input", "model", "half_95") if parts else ()))
-    outputs = {name: _Output(histogram.shape, prepared.volumes) for name in names}
+    outputs = {name: Output(histogram.shape, prepared.volumes) for name in names}
     runner.run(outputs, parts=parts)
+    if options.symmetrise and prepared.inverted:
+        average_outputs(outputs.values(), prepared.volumes.mask)
     arrays = {name: output.finish(histogram.mask) for name, output in outputs.items()}
     entry = history_entry(prepared.bundle, direction, options.seed, _recorded(prepared))
     if options.uncertainty:
@@ -141,8 +146,9 @@ def translate(
 def _recorded(prepared: Prepared) -> dict[str, Any]:
     """Return the options that stand in the history, in JSON."""
     options = prepared.options
-    recorded = {name: getattr(options, name) for name in ("tile", "uncertainty", "replicas", "scale")}
-    recorded["factor"] = prepared.factor
+    names = ("tile", "uncertainty", "replicas", "scale", "absolute", "symmetrise", "all_bins")
+    recorded = {name: getattr(options, name) for name in names}
+    recorded |= {"factor": prepared.factor, "left_out": list(prepared.notes)}
     if options.incident_energy is not None:
         recorded["incident_energy"] = float(options.incident_energy)
     if options.device != CPU:
@@ -155,38 +161,25 @@ def translate_volumes(
 ) -> tuple[Floats, Floats, Floats]:
     """Return a result, the variance propagated from the input, and that between the members, uncalibrated.
 
-    ``volumes`` in the units of the training data. All three (B, h, k, E), NaN where not measured; the last
-    is 0 for a single member. This is what a calibration is fitted to.
+    ``volumes`` have the bins of the training data, about (h, k) = 0 where the model's card has that symmetry.
+    All three (B, h, k, E), NaN where not measured; the last is 0 for a single member. This is what a
+    calibration is fitted to.
     """
+    factor = intensity_factor(TranslationOptions(), volumes, bundle.card)
     runner = _Runner(
-        bundle, direction, volumes, 1.0, tile=None, uncertainty=True, calibration=None,
+        bundle, direction, volumes, factor, tile=None, uncertainty=True, calibration=None,
         replicas=replicas * _is_noisy(volumes), seed=seed, progress=None,
     )  # fmt: skip
-    outputs = {name: _Output(volumes.values.shape, volumes) for name in ("intensity", "input", "model")}
-    runner.run(outputs, parts=True)
-    result, propagated, spread = (output.finish(volumes.mask) for output in outputs.values())
+    outputs = [Output(volumes.values.shape, volumes) for _ in range(3)]
+    runner.run(dict(zip(("intensity", "input", "model"), outputs, strict=True)), parts=True)
+    if "inversion" in bundle.card.symmetries:
+        average_outputs(outputs, volumes.mask)
+    result, propagated, spread = (output.finish(volumes.mask) for output in outputs)
     return result, propagated, spread
 
 
 def _is_noisy(volumes: Volumes) -> bool:
     return bool(np.fmax.reduce(volumes.variances, axis=None) > 0)
-
-
-class _Output:
-    """One array of the result: written block by block, in the shape and order of the histogram."""
-
-    def __init__(self, shape: tuple[int, ...], volumes: Volumes) -> None:
-        self.array: Floats = np.zeros(shape)
-        self.view = volumes.open(self.array)
-        self.close = volumes.close
-
-    def finish(self, mask: Booleans) -> Floats:
-        """Read-only, NaN where not measured."""
-        if not np.may_share_memory(self.view, self.array):
-            self.array = np.array(self.close(self.view))
-        self.array[mask] = np.nan
-        self.array.flags.writeable = False
-        return self.array
 
 
 @dataclass(slots=True)
@@ -233,7 +226,7 @@ class _Runner:
             "members": self.members,
         }
 
-    def run(self, outputs: dict[str, _Output], *, parts: bool) -> None:
+    def run(self, outputs: dict[str, Output], *, parts: bool) -> None:
         """Fill the outputs."""
         import torch
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mantid_exp2sim import mosaic
-from mantid_exp2sim.errors import AxisError, Exp2SimError, IncidentEnergyError, OptionError
+from mantid_exp2sim.errors import AxisError, Exp2SimError, IncidentEnergyError
 from mantid_exp2sim.histogram import Axis, Booleans, Floats, Histogram, Projection, Slot, require_histogram
 from mantid_exp2sim.histogram.axis import usual_unit
 from mantid_exp2sim.histogram.projection import Place
@@ -96,21 +96,6 @@ def open_volumes(histogram: Histogram, card: Card, *, incident_energy: float | N
             )
         return _open_mosaic(histogram, card)
     return _open_single(histogram, card, incident_energy)
-
-
-def intensity_factor(scale: float | str, volumes: Volumes, card: Card) -> float:
-    """Return what the intensity is multiplied by before a network: ``scale``, or what ``"auto"`` means."""
-    if scale != "auto":
-        return float(scale)
-    mean = float(np.mean(volumes.values, where=~volumes.mask))
-    if card.mean_intensity is None or not mean > 0:
-        raise OptionError(
-            "scale='auto' cannot be used here.",
-            reason="The mean intensity of the data is not positive, or the model's card has none.",
-            fix="Give the factor as a number.",
-            option="scale",
-        )
-    return card.mean_intensity / mean
 
 
 def _open_mosaic(histogram: Histogram, card: Card) -> Volumes:

@@ -16,6 +16,7 @@ from mantid_exp2sim import mosaic
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Projection
 from mantid_exp2sim.model.error_model import ErrorModel
+from mantid_exp2sim.model.levels import IntensityLevels
 from mantid_exp2sim.model.scaling import Scaling
 from mantid_exp2sim.networks.layout import Layout
 from mantid_exp2sim.networks.settings import ClassifierSettings, GeneratorSettings
@@ -205,6 +206,12 @@ class DirectionCard(_Strict):
     """Held-out spectra that set the scales of the score."""
     calibration: int = Field(ge=1, le=10_000)
     """Other held-out spectra, among which the p-value is the rank."""
+    usual_error: float | None = Field(default=None, gt=0, lt=1e6)
+    """Expected error of a spectrum of the domain: the median over the calibration spectra."""
+    doubtful_error: float = Field(default=2.0, ge=1)
+    """Data whose expected error is more than so many times the usual one are never trustworthy."""
+    refused_error: float = Field(default=4.0, ge=1)
+    """Those of so many times the usual one are untrustworthy."""
     figures: dict[Word, JsonValue] = Field(default_factory=dict)
     """What was measured when it was calibrated."""
 
@@ -271,6 +278,11 @@ class Card(_Strict):
     """Allowed relative distance to the nearest of them."""
     mean_intensity: float | None = Field(default=None, gt=0)
     """Mean intensity of the convolved training data over measured bins: what ``scale="auto"`` aims at."""
+    symmetries: tuple[Literal["inversion"], ...] = ()
+    """What holds exactly in all training data, and results are averaged over: (h, k) → (−h, −k)."""
+    levels: IntensityLevels | None = None
+    """Intensities of the convolved training data, to which volumes are brought before a network; None:
+    intensities are taken as they are."""
     generator: GeneratorSettings = GeneratorSettings()
     """Settings of both generators."""
     classes: tuple[ClassName, ...] = Field(default=(), max_length=100)
@@ -300,6 +312,8 @@ class Card(_Strict):
                 raise ValueError(f"weights of {role}: its members are not numbered 1, 2, 3, …")
         if any(len(errors.sigma) != len(self.incident_energies) for errors in self.errors.values()):
             raise ValueError("errors has a row for each incident energy")
+        if self.levels is not None and len(self.levels.rms) != len(self.incident_energies):
+            raise ValueError("levels has a number for each incident energy")
         energy = self.axis("energy")
         if self.layout.energy == "channels" and len(energy.edges) != self.layout.windows + 1:
             raise ValueError(

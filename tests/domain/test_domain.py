@@ -144,21 +144,6 @@ def test_too_few_bins_are_never_untrustworthy(model: Model, foreign: Histogram) 
     assert "%" in found.note
 
 
-def test_other_gaps_ask_for_an_expert_and_refuse_nothing(model: Model, inside: list[Histogram]) -> None:
-    """A few more gaps are nothing; gaps that the training set never has lower the p-value alone."""
-    checks = []
-    for bins in (0, 1, 6):
-        mask = inside[0].mask.copy()
-        mask[-bins:, -2:] |= bins > 0
-        values = np.where(mask, np.nan, inside[0].intensity)
-        checks.append(model.check_domain(inside[0].replace(mask=mask, intensity=values)))
-    same, few, many = checks
-    assert few.verdict != "untrustworthy"
-    assert many.verdict == "expert opinion"
-    p_values = [check.p_value for check in (many, few, same) if check.p_value is not None]
-    assert p_values[0] < p_values[1] <= p_values[2]
-
-
 def test_larger_data_are_compared_in_blocks(
     model: Model, inside: list[Histogram], make_volume: Callable[..., Any]
 ) -> None:

@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mantid_exp2sim.domain.comparison import Comparison
-from mantid_exp2sim.domain.detector_gaps import Bits
 from mantid_exp2sim.domain.features import Features
-from mantid_exp2sim.domain.likeness import CLIP, COLUMNS, FLOOR, TOP, ErrorFit, Reference, spread
+from mantid_exp2sim.domain.likeness import (
+    COLUMNS,
+    FLOOR,
+    LEAST_ERROR,
+    MOST_ERROR,
+    TOP,
+    ErrorFit,
+    Reference,
+    spread,
+)
 from mantid_exp2sim.domain.transport import REGULARISATION, squared_distances
 from mantid_exp2sim.histogram import Floats
+from mantid_exp2sim.inference.intensity import level_factors
 from mantid_exp2sim.training.calibration.spectra import Cuts
 from mantid_exp2sim.training.datasets.volumes import Volumes
 
@@ -22,12 +31,12 @@ if TYPE_CHECKING:
     from mantid_exp2sim.model.card import Direction
 
 
-RANK, POINT_RANK, ERROR_RANK = 64, 8, 16
-"""Directions of the feature moments, of the feature points, and of the moments that foretell an error."""
+RANK, POINT_RANK = 64, 8
+"""Directions of the feature moments, and of the feature points."""
 POINTS = 256
 """Feature points stored per incident energy."""
 RIDGE = 1e-3
-SHRINK = 1 / 3
+SHRINK = 1e-3
 """Ridge penalty per spectrum of the fit of errors, on features of unit variance."""
 
 
@@ -35,10 +44,8 @@ def parts_of(comparison: Comparison, features: Features) -> Floats:
     """Return the parts (n, G, Y) of spectra with all incident energies."""
     groups = list(range(features.moments.shape[1]))
     rows = [features[row] for row in range(len(features.moments))]
-    reference, aligned = comparison.reference, not comparison.cuts
-    return np.stack(
-        [reference.parts(row, groups, comparison.regularisation, aligned=aligned) for row in rows]
-    )
+    reference = comparison.reference
+    return np.stack([reference.parts(row, groups, comparison.regularisation) for row in rows])
 
 
 def joined(parts: Sequence[Features]) -> Features:
@@ -50,11 +57,11 @@ def joined(parts: Sequence[Features]) -> Features:
 
 
 def fit_reference(
-    train: Features, other: Features, held: Features, energies: Floats, gaps: Bits, rng: np.random.Generator
+    train: Features, other: Features, held: Features, energies: Floats, rng: np.random.Generator
 ) -> tuple[Reference, float]:
     """Fit directions, axis and points of a reference, without its ``fit`` and ``calibration``; and ε.
 
-    ``other`` are spectra of the other kind of data, ``gaps`` as `usual_gaps` makes them.
+    ``other`` are spectra of the other kind of data.
     """
     n, groups, size = train.moments.shape
     center, scale = train.moments.mean(axis=0), train.moments.std(axis=0) + RIDGE
@@ -82,8 +89,8 @@ def fit_reference(
     empty = np.zeros((1, groups, COLUMNS))
     reference = Reference(
         energies, center, scale, basis, white, axis, np.zeros((groups, 3)), np.zeros(groups), joint,
-        flat.mean(axis=0), point_basis, points, unseen, gaps,
-        np.zeros((groups, 3, 0)), np.zeros(groups), empty, empty,
+        flat.mean(axis=0), point_basis, points, unseen,
+        np.zeros((groups, 0)), np.zeros(groups), empty, empty,
     )  # fmt: skip
     count = train.points.shape[2]
     typical = np.median([squared_distances(p[:count], p[count:]) for p in points])
@@ -117,28 +124,49 @@ def squared_errors(
     from mantid_exp2sim.training.trainers.validation import translate_volumes
 
     network: Any = bundle.network(direction)
-    mask, energies = torch.from_numpy(spectra.mask[0].copy()), torch.from_numpy(spectra.energies[0].copy())
+    energies = torch.from_numpy(spectra.energies[0].copy())
+    level = level_factors(bundle.card, spectra.values, spectra.mask, spectra.energies)
+    tensors = (torch.from_numpy(np.ascontiguousarray(a)) for a in (spectra.values, spectra.mask, level))
     results = []
     with torch.inference_mode():
-        for x in torch.split(torch.from_numpy(np.ascontiguousarray(spectra.values)), 8):
-            scaled = bundle.card.scaling.forward(x)
+        for x, mask, factor in zip(*(torch.split(tensor, 8) for tensor in tensors), strict=True):
+            scaled = bundle.card.scaling.forward(x * factor)
             result = translate_volumes(network, scaled, mask, energies, bundle.card.layout)
-            results.append(bundle.card.scaling.inverse(result).numpy())
+            results.append((bundle.card.scaling.inverse(result) / factor).numpy())
     measured = ~(spectra.mask | truth.mask)
     squares = (np.concatenate(results) - truth.values) ** 2 * measured, truth.values**2 * measured
     wrong, true = squares if cuts is None else map(cuts.of, squares)
     return wrong.sum(axis=(2, 3, 4), dtype=float), true.sum(axis=(2, 3, 4), dtype=float)
 
 
-def fit_errors(reference: Reference, moments: Floats, wrong: Floats, true: Floats) -> ErrorFit:
-    """Fit log(relative L2) of each volume by ridge regression on its features (n, G, D)."""
-    reduced = ((moments - reference.center) / reference.scale) @ reference.basis[:, :ERROR_RANK]
-    middle, width = reduced.mean(axis=0), reduced.std(axis=0) + 1e-9
-    x = np.clip((reduced - middle) / width, -CLIP, CLIP)
+def fit_errors(
+    reference: Reference, moments: Floats, wrong: Floats, true: Floats, *, apart: bool = False
+) -> ErrorFit:
+    """Fit the logarithm of the relative L2 of spectra by ridge regression on their features (n, G, D).
+
+    ``wrong`` and ``true`` (n, G) are Σ (translated − truth)² and Σ truth². ``apart``: the volumes of a
+    spectrum are single data, each with an error of its own.
+    """
+    groups = list(range(moments.shape[1]))
+    z = reference.standardised(moments, groups)
+    if apart:
+        fits = [_ridge(z[:, [g]], _logarithm(wrong[:, g], true[:, g])) for g in groups]
+        return np.concatenate([weights for weights, _ in fits]), np.concatenate([level for _, level in fits])
+    return _ridge(z, _logarithm(wrong.sum(axis=1), true.sum(axis=1)))
+
+
+def _logarithm(wrong: Floats, true: Floats) -> Floats:
+    """Return the logarithm of the relative L2; where the truth is empty it is no number, and cut."""
     share = np.maximum(wrong, 1e-30) / np.maximum(true, 1e-30)
-    y = 0.5 * np.log(np.clip(share, 1e-6, 1.0))  # where the truth is empty the relative error is no number
-    level = y.mean(axis=0)
-    penalty = SHRINK * len(x) * np.eye(x.shape[2])
-    slopes = np.einsum("ngi,ng->gi", x, y - level)[..., None]
-    weight = np.linalg.solve(np.einsum("ngi,ngj->gij", x, x) + penalty, slopes)[..., 0]
-    return np.stack([middle, width, weight], axis=1), level
+    return np.asarray(0.5 * np.log(np.clip(share, LEAST_ERROR**2, MOST_ERROR**2)))
+
+
+def _ridge(z: Floats, y: Floats) -> ErrorFit:
+    """Fit y (n,) by features z (n, G, D): weights (G, D) and levels (G,), whose means over G add up to y."""
+    n, groups, size = z.shape
+    middle = z.mean(axis=0)
+    x = (z - middle).reshape(n, -1) / np.sqrt(groups * size)
+    dual = np.linalg.solve(x @ x.T + SHRINK * n * np.eye(n), y - y.mean())
+    weights = (dual @ x).reshape(groups, size) * np.sqrt(groups / size)
+    level = y.mean() - (weights * middle).sum(axis=1).mean()
+    return weights, np.full(groups, level)

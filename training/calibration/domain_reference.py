@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from mantid_exp2sim.domain.comparison import Comparison
-from mantid_exp2sim.domain.detector_gaps import usual_gaps
 from mantid_exp2sim.domain.likeness import Reference, extreme
 from mantid_exp2sim.domain.reference import reference_bytes, reference_name, rounded
 from mantid_exp2sim.errors import Exp2SimError
@@ -39,6 +38,7 @@ from mantid_exp2sim.training.calibration.domain_fit import (
     parts_of,
     squared_errors,
 )
+from mantid_exp2sim.training.calibration.levels import measure_levels, measure_symmetries
 from mantid_exp2sim.training.calibration.spectra import (
     Cuts,
     Settings,
@@ -82,12 +82,12 @@ def make_reference(
     kind, other_kind = kinds_of(bundle.card, direction)
 
     def draw(split: str, limit: int) -> Volumes:
-        spectra = read_spectra(data, kind, split, limit, rng)
+        spectra = read_spectra(data, kind, split, limit, settings, rng)
         return as_in_training(spectra, settings, rng, noisy=noisy)
 
     say(f"{direction}: features of the training split")
     train = draw("train", settings.train + settings.fit)
-    other = read_spectra(data, other_kind, "train", settings.other, rng)
+    other = read_spectra(data, other_kind, "train", settings.other, settings, rng)
     half = len(other) // 2
     halves = [
         as_in_training(spectra, settings, rng, noisy=with_noise)
@@ -111,9 +111,7 @@ def make_reference(
     share = settings.train / (settings.train + settings.fit)
     rows, rows_of_fit = (rows_of_cuts(part, count) for part in np.split(order, [round(share * len(order))]))
     energies = np.median(held.energies, axis=0).astype(float)
-    reference, epsilon = fit_reference(
-        encoded[rows], joined(away), unseen, energies, usual_gaps(cuts.mask), rng
-    )
+    reference, epsilon = fit_reference(encoded[rows], joined(away), unseen, energies, rng)
     bend, ends = bend_of(reference, encoded[rows_of_fit])
     reference = rounded(replace(reference, bend=bend, bend_limit=ends))
     pairs = draw_pairs(bundle, data, direction, "validation", settings, rng)
@@ -123,7 +121,7 @@ def make_reference(
         source = pairs[0] if places is None else places.spectra(pairs[0])
         moments = encode_spectra(bundle, direction, source, settings).moments
         squares = squared_errors(bundle, direction, *pairs, cuts=places)
-        error, level = fit_errors(reference, moments, *squares)
+        error, level = fit_errors(reference, moments, *squares, apart=axis is not None)
         reference = replace(reference, error=error, error_level=level)
     comparison = Comparison(
         bundle, direction, reference, epsilon, calibration.values.shape[2:], settings.points, settings.seed,
@@ -201,13 +199,24 @@ def _calibrate(
     return Calibrated.model_validate(section), references
 
 
+def _with_measured(bundle: Bundle, data: DataSet) -> Bundle:
+    """Return the same model with intensities and symmetries of a data set on its card."""
+    changes = {
+        "levels": measure_levels(bundle.card, data),
+        "symmetries": measure_symmetries(bundle.card, data),
+    }
+    return Bundle(bundle.folder, bundle.card.model_copy(update=changes), bundle.checksum)
+
+
 def add_domain(
     bundle: Bundle, dataset: Path, *, settings: Settings | None = None, say: Say = lambda _: None
 ) -> Card:
     """Write the reference of the domain check into a model's folder, and the thresholds onto its card.
 
-    Nothing else of the model changes. Both directions that the model has are calibrated, where the data set
-    has their kind. The same seed, data and machine give the same bytes.
+    The card also gets the intensities that data are brought to before a network, for the reference is
+    computed after it, and the symmetries that results are averaged over. Nothing else of the model changes.
+    Both directions that the model has are calibrated, where the data set has their kind. The same seed, data
+    and machine give the same bytes.
 
     Raises `Exp2SimError` if the data set does not go with the model or is too small.
     """
@@ -221,6 +230,7 @@ def add_domain(
             fix="Use the data set that the model was trained on, or one with the same kinds.",
         )
     require_bins(bundle, data)
+    bundle = _with_measured(bundle, data)
     whole, references = _calibrate(bundle, data, settings, say)
     axis = cut_axis(bundle.card.layout)
     cuts = None

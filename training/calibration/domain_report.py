@@ -74,7 +74,7 @@ def control_report(
     noisy = direction == "deconvolve"
     kind, other_kind = kinds_of(bundle.card, direction)
     judge = _Judge.of(bundle, direction, settings, cuts=cuts)
-    clean = read_spectra(dataset, kind, "test", 2 * count, rng)
+    clean = read_spectra(dataset, kind, "test", 2 * count, settings, rng)
     half = min(count, len(clean))
     sets = {
         name: judge.look(cut_out(spectra, judge.axis, CUTS_OF_VOLUME, rng))
@@ -111,12 +111,11 @@ def control_report(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scores:
-    """Scores with and without the gaps, (n,) each, and ``which`` of the judge's calibrations they are
-    compared with. ``errors`` that are expected of each volume, (spectra, G).
+    """Scores (n,) and ``which`` of the judge's calibrations they are compared with. ``errors`` that are
+    expected of each volume, (spectra, G).
     """
 
     score: Floats
-    plain: Floats
     errors: Floats
     which: NDArray[np.int64]
 
@@ -154,11 +153,8 @@ class _Judge:
         reference = self.comparison.reference
         features = encode_spectra(self.comparison.bundle, self.comparison.direction, spectra, self.settings)
         parts, errors = parts_of(self.comparison, features), _expected(reference, features.moments)
-        score, plain = (
-            np.concatenate([reference.scores(parts[:, rows], rows, gaps=gaps) for rows in self.groups])
-            for gaps in (True, False)
-        )
-        return _Scores(score, plain, errors, np.repeat(np.arange(len(self.groups)), len(parts)))
+        score = np.concatenate([reference.scores(parts[:, rows], rows) for rows in self.groups])
+        return _Scores(score, errors, np.repeat(np.arange(len(self.groups)), len(parts)))
 
     def apart(self, scores: _Scores) -> NDArray[np.bool_]:
         """Select independent scores: all, or those of one cut of each spectrum."""
@@ -182,13 +178,12 @@ class _Judge:
     def verdicts(self, scores: _Scores, p_values: Floats) -> list[Verdict]:
         """Judge scores by the thresholds on the card."""
         card = domain_card(self.comparison.bundle)
-        rows = zip(p_values, scores.plain, scores.which, strict=True)
+        rows = zip(p_values, scores.score, scores.which, strict=True)
         return [judge(card, p, score, self.limits[which]) for p, score, which in rows]
 
-    def expected(self, scores: _Scores, spectra: Volumes) -> Floats:
+    def expected(self, scores: _Scores) -> Floats:
         """Return the relative L2 that the features foretell, in the order of `look`."""
-        squares = np.where(spectra.mask, 0, spectra.values.astype(float) ** 2).sum(axis=(2, 3, 4))
-        return np.concatenate([together(scores.errors[:, rows], squares[:, rows]) for rows in self.groups])
+        return np.concatenate([together(scores.errors[:, rows]) for rows in self.groups])
 
     def errors(self, spectra: Volumes, truth: Volumes, cuts: Cuts | None) -> Floats:
         """Return the true relative L2 of translated spectra, in the order of `look`."""
@@ -217,7 +212,7 @@ def _sets(
 ) -> Iterator[tuple[str, Volumes]]:  # fmt: skip
     """Give in-domain spectra and all controls by name, one set after the other: they fill the memory."""
     yield "in domain", as_in_training(clean, settings, rng, noisy=noisy)
-    away = read_spectra(data, other, "test", count, rng)
+    away = read_spectra(data, other, "test", count, settings, rng)
     yield "wrong domain", as_in_training(away, settings, rng, noisy=noisy)
     yield "wrong domain, clean", as_in_training(away, settings, rng, noisy=False)
     del away
@@ -245,7 +240,7 @@ def _error_correlation(
     spectra = inside if cuts is None else cuts.spectra(inside)
     scores = judge.look(spectra)
     correlations = {"in_domain": float(spearmanr(scores.score, errors).statistic)}
-    expected = judge.expected(scores, spectra)
+    expected = judge.expected(scores)
     if np.isfinite(expected).all():
         correlations["expected_error_in_domain"] = float(spearmanr(expected, errors).statistic)
         correlations["expected_over_true_error"] = float(np.median(expected / errors))

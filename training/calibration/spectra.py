@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mantid_exp2sim.domain.features import Features, encode
+from mantid_exp2sim.inference.intensity import level_factors
 from mantid_exp2sim.networks.layout import Layout
+from mantid_exp2sim.simulation.drawn_masks import MaskKind
 from mantid_exp2sim.simulation.noise import NOISELESS, MeasurementNoise
+from mantid_exp2sim.training.calibration.masks import VARIED, draw_masks, read_masked
 from mantid_exp2sim.training.datasets.augmentation import apply_symmetries, draw_symmetries
 from mantid_exp2sim.training.datasets.volumes import Volumes
 
@@ -36,6 +39,7 @@ class Settings:
     noise: MeasurementNoise = NOISELESS
     intensity_jitter: float = 0.0
     augment: tuple[str, ...] = ()
+    masks: tuple[MaskKind, ...] = VARIED
 
     @classmethod
     def of(cls, card: Card, **changes: Any) -> Settings:
@@ -52,11 +56,11 @@ class Settings:
 
     @classmethod
     def _with(cls, data: Mapping[str, Any], **changes: Any) -> Settings:
-        symmetries: Any = {"augment": tuple(data["augment"])} if "augment" in data else {}
+        told: Any = {name: tuple(data[name]) for name in ("augment", "masks") if name in data}
         return cls(
             noise=MeasurementNoise(**data.get("noise", {})),
             intensity_jitter=float(data.get("intensity_jitter", 0.0)),
-            **symmetries,
+            **told,
             **changes,
         )
 
@@ -66,6 +70,7 @@ class Settings:
             "noise": self.noise.model_dump(mode="json"),
             "intensity_jitter": self.intensity_jitter,
             "augment": list(self.augment),
+            "masks": list(self.masks),
             "training_spectra": self.train,
         }
 
@@ -75,9 +80,12 @@ def kinds_of(card: Card, direction: Direction) -> tuple[DataKind, DataKind]:
     return ("convolved", card.target) if direction == "deconvolve" else (card.target, "convolved")
 
 
-def read_spectra(data: DataSet, kind: str, split: str, limit: int, rng: np.random.Generator) -> Volumes:
-    """Read at most ``limit`` spectra of a split, drawn at random."""
-    return data.volumes(kind, np.sort(rng.permutation(data.split(split, kind=kind))[:limit]))
+def read_spectra(
+    data: DataSet, kind: str, split: str, limit: int, settings: Settings, rng: np.random.Generator
+) -> Volumes:
+    """Read at most ``limit`` spectra of a split, drawn at random, under masks that are drawn too."""
+    rows = np.sort(rng.permutation(data.split(split, kind=kind))[:limit])
+    return read_masked(data, kind, rows, draw_masks(data, settings.masks, len(rows), rng))
 
 
 def as_in_training(
@@ -107,7 +115,8 @@ def draw_pairs(
     if not data.shares_mask:
         return None
     rows = np.sort(rng.permutation(data.split(split))[: settings.paired])
-    source, truth = (data.volumes(kind, rows) for kind in kinds_of(bundle.card, direction))
+    masks = draw_masks(data, settings.masks, len(rows), rng)
+    source, truth = (read_masked(data, kind, rows, masks) for kind in kinds_of(bundle.card, direction))
     plain = replace(settings, intensity_jitter=0.0, augment=())
     return as_in_training(source, plain, rng, noisy=direction == "deconvolve"), truth
 
@@ -116,7 +125,9 @@ def encode_spectra(bundle: Bundle, direction: Direction, spectra: Volumes, setti
     """Compute the features of spectra; their arrays begin with (n, G)."""
     shape = spectra.values.shape
     with np.errstate(over="ignore"):
-        scaled = bundle.card.scaling.forward(spectra.values.reshape(-1, *shape[2:]))
+        level = level_factors(bundle.card, spectra.values, spectra.mask, spectra.energies)
+        leveled: NDArray[Any] = (spectra.values * level).reshape(-1, *shape[2:])
+        scaled = bundle.card.scaling.forward(leveled)
     features = encode(
         bundle.network(direction), bundle.card.layout, scaled, spectra.mask.reshape(-1, *shape[2:]),
         spectra.energies.reshape(-1), points=settings.points, seed=settings.seed,

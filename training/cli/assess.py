@@ -255,6 +255,14 @@ def register_domain(subparsers: Subparsers) -> None:
     parser.add_argument("model", metavar="MODEL", help="folder of the model; its card is written anew")
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of what it was trained on")
     parser.add_argument("--seed", type=int, default=0, help="of noise, points and ties (default 0)")
+    parser.add_argument(
+        "--foretell",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also fit the expected error, on N spectra simulated under conditions of measurement that are "
+        "drawn at random (built-in classes alone; about 3 s each)",
+    )
     parser.set_defaults(run=run_domain)
 
 
@@ -265,14 +273,19 @@ def run_domain(args: argparse.Namespace) -> int:
     from mantid_exp2sim.training.calibration.spectra import Settings
     from mantid_exp2sim.training.trainers.bundle import held
 
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    require_numbers(args, 0, "foretell", "seed")
     with held(open_bundle(args.model).folder):
         model = open_bundle(args.model)
-        card = add_domain(
-            model,
-            args.dataset,
-            settings=Settings.of(model.card, seed=args.seed),
-            say=lambda text: print(text, file=sys.stderr, flush=True),
-        )
+        settings = Settings.of(model.card, seed=args.seed)
+        card = add_domain(model, args.dataset, settings=settings, say=say)
+        if args.foretell:
+            from mantid_exp2sim.training.evaluation.foretell import fit_expected_errors
+
+            model = open_bundle(args.model)
+            card = fit_expected_errors(model, spectra=args.foretell, seed=args.seed, say=say)
     assert card.domain is not None
     limits: dict[str, Any] = {name: entry.model_dump() for name, entry in card.domain.directions.items()}
     if card.domain.cuts is not None:

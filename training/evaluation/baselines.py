@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mantid_exp2sim.inference.deconvolution import choose_iterations, deconvolve_mosaics
+from mantid_exp2sim.inference.intensity import level_factors
+from mantid_exp2sim.inference.inversion import mean_with_inversion
 from mantid_exp2sim.model.bundle import Bundle
 from mantid_exp2sim.model.card import Direction
 from mantid_exp2sim.simulation.resolution_operator import ResolutionOperator
@@ -29,11 +31,16 @@ def translated(model: Bundle, direction: Direction, x: torch.Tensor, spectra: Sp
     from mantid_exp2sim.training.trainers.validation import translate_volumes
 
     mask, scaling, members = spectra.mask, model.card.scaling, model.members(direction)
-    scaled = torch.where(mask, 0.0, scaling.forward(x))
+    level = torch.from_numpy(level_factors(model.card, x.numpy(), mask.numpy(), spectra.energies.numpy()))
+    scaled = torch.where(mask, 0.0, scaling.forward(x * level))
     total = torch.zeros_like(x)
     for network in members:
         result = translate_volumes(network, scaled, mask, spectra.energies, model.card.layout)  # type: ignore[arg-type]
-        total += scaling.inverse(result) / len(members)
+        total += scaling.inverse(result) / level / len(members)
+    if "inversion" in model.card.symmetries:
+        hidden = mask.expand(total.shape).flatten(0, 1).numpy()
+        averaged = mean_with_inversion(total.flatten(0, 1).numpy(), hidden)
+        total = torch.from_numpy(averaged).reshape(total.shape)
     return torch.where(mask, 0.0, total)
 
 

@@ -237,7 +237,7 @@ def read_spectrum(
     if model.card.target in model.card.classifiers:
         read = classify(prepared.follow(sharp), model.card.target)
         correlations["deconvolved"] = dict(read.correlations)
-    seen = ~data.mask
+    seen = ~sharp.mask
     difference, size = (sharp.intensity - truth.intensity)[seen], np.linalg.norm(truth.intensity[seen])
     return Reading(
         verdict=report.verdict,

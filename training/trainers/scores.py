@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.inference.classify import class_distances, mean_correlations
+from mantid_exp2sim.inference.intensity import level_factors
 from mantid_exp2sim.model.bundle import Bundle
 from mantid_exp2sim.model.card import DataKind, classifier_role
 
@@ -39,8 +40,11 @@ def member_distances(
     networks: list[Duq] = bundle.members(classifier_role(data_kind))  # type: ignore[assignment]
     import torch
 
-    scaling = bundle.card.classifiers[data_kind].scaling or bundle.card.scaling
-    return class_distances(networks, torch.where(mask, 0.0, scaling.forward(x)), mask)
+    card = bundle.card
+    energies = np.array(card.incident_energies[: x.shape[1]])
+    level = torch.from_numpy(level_factors(card, x.numpy(), mask.numpy(), energies))
+    scaling = card.classifiers[data_kind].scaling or card.scaling
+    return class_distances(networks, torch.where(mask, 0.0, scaling.forward(x * level)), mask)
 
 
 def calibration(answers: Floats, label: NDArray[np.int64]) -> dict[str, Any]:

@@ -22,10 +22,18 @@ import numpy as np
 from scipy.ndimage import binary_dilation
 
 from mantid_exp2sim import FitOptions, Histogram, fit, load
-from mantid_exp2sim.mosaic import mosaic_histogram, picture_from_volumes, volumes_from_picture
+from mantid_exp2sim.mosaic import (
+    INCIDENT_ENERGIES,
+    mosaic_histogram,
+    picture_from_volumes,
+    split,
+    volumes_from_picture,
+)
 
 LOCAL = FitOptions(starts=1, samples=0)
 PLAIN = FitOptions(starts=1, samples=0, width_scale=False, outliers=0.0)
+LOOSE = replace(LOCAL, scale="sloped", background="smooth")
+EI = INCIDENT_ENERGIES
 BOTH = ("Goodenough", "Dimer")
 
 
@@ -46,42 +54,42 @@ def with_panel_errors(data: Histogram, *, edges: bool) -> Histogram:
     return mosaic_histogram(data.intensity - 1e-9, variance=picture_from_volumes(spread), mask=hidden)
 
 
-def of_energies(data: Histogram, blocks: slice) -> Histogram:
-    """Mask all incident energies but some."""
-    mask = np.ones((6, 40, 40, 10), bool)
-    mask[blocks] = False
-    return data.replace(mask=data.mask | picture_from_volumes(mask))
-
-
-def cases(data: Histogram) -> list[tuple[str, Histogram, tuple[str, ...], FitOptions]]:
+def cases(data: Histogram) -> list[tuple[str, list[Histogram], tuple[str, ...], FitOptions]]:
     """List what is fitted."""
-    all_pairs, good_pairs = (with_panel_errors(data, edges=edges) for edges in (True, False))
-    return [
-        ("errors that follow the intensity, from the start", data, BOTH, LOCAL),
+    all_pairs, good_pairs = ([with_panel_errors(data, edges=edges)] for edges in (True, False))
+    whole, volumes = [data], list(split(data))
+    listed: list[tuple[str, list[Histogram], tuple[str, ...], FitOptions]] = [
+        ("sloped scale, smooth background", whole, BOTH[:1], LOOSE),
+        *((f"the same, {ei:.0f} meV alone", [v], BOTH[:1], LOOSE) for ei, v in zip(EI, volumes, strict=True)),
+        ("the same, 25, 35 and 50 meV", volumes[:3], BOTH[:1], LOOSE),
+        ("the same, 70, 100 and 140 meV", volumes[3:], BOTH[:1], LOOSE),
+        ("the same, line width free", whole, BOTH[:1], replace(LOOSE, line_width=True)),
+        ("the same, Dimer", whole, BOTH[1:], LOOSE),
+        ("the same, misalignment free", whole, BOTH[:1], replace(LOOSE, misalignment=True)),
+        ("the same, phonons", whole, BOTH[:1], replace(LOOSE, phonons=True)),
+        ("the same, width fixed", whole, BOTH[:1], replace(LOOSE, width_scale=False)),
+        ("the same, grid 60", whole, BOTH[:1], replace(LOOSE, grid=60)),
+        ("sloped scale, flat background", whole, BOTH[:1], replace(LOOSE, background="flat")),
+        ("one scale, smooth background", whole, BOTH[:1], replace(LOOSE, scale="each")),
+        ("one scale, flat background", whole, BOTH, LOCAL),
         ("one error per panel, of all pairs; width fixed", all_pairs, BOTH, PLAIN),
-        ("the same, width free", all_pairs, BOTH[:1], replace(PLAIN, width_scale=True)),
         ("one error per panel, of pairs away from gaps; width fixed", good_pairs, BOTH[:1], PLAIN),
-        ("width fixed", data, BOTH[:1], replace(LOCAL, width_scale=False)),
-        ("width and line width free", data, BOTH[:1], replace(LOCAL, line_width=True)),
-        ("misalignment free", data, BOTH[:1], replace(LOCAL, misalignment=True)),
-        ("phonons", data, BOTH[:1], replace(LOCAL, phonons=True)),
-        ("25, 35 and 50 meV", of_energies(data, slice(0, 3)), BOTH[:1], LOCAL),
-        ("70, 100 and 140 meV", of_energies(data, slice(3, 6)), BOTH[:1], LOCAL),
         (
-            "errors that follow the intensity, with search and draws",
-            data,
+            "sloped scale, smooth background, with search and draws",
+            whole,
             BOTH,
-            FitOptions(starts=24, samples=40),
+            replace(LOOSE, starts=24, samples=40),
         ),
     ]
+    return listed
 
 
-def row(title: str, data: Histogram, models: tuple[str, ...], options: FitOptions) -> dict[str, Any]:
+def row(title: str, data: list[Histogram], models: tuple[str, ...], options: FitOptions) -> dict[str, Any]:
     """Fit one case."""
     result = fit(data, models, options=options)
     report = result.to_dict()
     for model in report["models"].values():
-        model["terms"] = [term for term in model["terms"] if term["name"] == "scale"]
+        model["terms"] = [term for term in model["terms"] if "scale" in term["name"]]
     return {"case": title, **report}
 
 
@@ -107,9 +115,9 @@ def main() -> None:
     place = args.out / "fit-measured.json"
     lines = place.read_text(encoding="utf-8").splitlines() if place.exists() else []
     reports = {report["case"]: report for report in map(json.loads, lines)}
-    for title, histogram, models, options in cases(data):
+    for title, histograms, models, options in cases(data):
         if title not in reports:
-            reports[title] = row(title, histogram, models, options)
+            reports[title] = row(title, histograms, models, options)
             with place.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(reports[title]) + "\n")
         print(text(reports[title]), flush=True)

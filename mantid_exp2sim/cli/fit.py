@@ -62,7 +62,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--tie", action="append", default=[], metavar="NAME=OTHER", help="equal constants")
     parser.add_argument("--absolute", action="store_true", help="the intensities are absolute: no scale")
+    parser.add_argument("--sloped-scale", action="store_true", help="a scale that changes with the energy")
     parser.add_argument("--no-background", action="store_true", help="the data hold no background")
+    parser.add_argument("--smooth-background", action="store_true", help="one that changes with |Q|")
     parser.add_argument("--phonons", action="store_true", help="add a term ∝ Q² (1 + n(E))")
     parser.add_argument("--line-width", action="store_true", help="fit the width of the excitations")
     parser.add_argument("--misalignment", action="store_true", help="fit a shift of h and k")
@@ -127,12 +129,16 @@ def _for_each(args: argparse.Namespace, name: str) -> list[Any]:
 
 def _options(args: argparse.Namespace) -> FitOptions:
     from mantid_exp2sim.fitting.options import FitOptions
-    from mantid_exp2sim.fitting.restrictions import read_restrictions
+    from mantid_exp2sim.fitting.restrictions import read_restrictions, read_terms
 
     return FitOptions(
         **read_restrictions(args.fix, args.bounds, args.tie),
-        scale="fixed" if args.absolute else "each",
-        background="none" if args.no_background else "flat",
+        **read_terms(
+            absolute=args.absolute,
+            sloped=args.sloped_scale,
+            empty=args.no_background,
+            smooth=args.smooth_background,
+        ),
         errors="poisson" if args.counts else "gaussian",
         **{
             name: getattr(args, name)

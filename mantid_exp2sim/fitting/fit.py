@@ -14,9 +14,9 @@ from scipy.stats import f as f_distribution
 
 from mantid_exp2sim.errors import Cancelled, Exp2SimError
 from mantid_exp2sim.fitting.data import ALONE, EDGE, SPIKE, UNLIKE, Part, Source, pair_errors, prepare_data
-from mantid_exp2sim.fitting.likelihood import Linear, linear_terms
+from mantid_exp2sim.fitting.likelihood import Linear, linear_terms, tilt
 from mantid_exp2sim.fitting.model import FitModel, fit_model
-from mantid_exp2sim.fitting.options import FitOptions, Measurement
+from mantid_exp2sim.fitting.options import Background, FitOptions, Measurement, Scale
 from mantid_exp2sim.fitting.result import LEAST_EXPLAINED, LEAST_P, Fit, ModelFit, Term
 from mantid_exp2sim.fitting.sampling import sample
 from mantid_exp2sim.fitting.search import Mode, Objective, explore, patience, polish
@@ -173,16 +173,14 @@ def _finish(
     linear = objective.linear(spectra)
     panels, total, degrees, p_value = _panels(objective, linear)
     reduced = total / max(degrees - len(model.free), 1)
-    empty = objective.linear([np.zeros_like(line) for line in spectra])
-    _, alone, _, _ = _panels(objective, empty)
-    explained = float(np.clip((alone - total) / max(alone - degrees, 1e-9), 0.0, 1.0))
-    widening = max(reduced, 1.0)
-    posterior = sample(objective, modes, widening, tell)
+    disagreement = best.disagreement if p_value < LEAST_P else 1.0
+    widening = max(reduced, 1.0, disagreement)
+    posterior = sample(objective, modes, max(reduced, 1.0), tell, disagreement=disagreement)
     fitted, background = _predictions(volumes, objective, linear)
     return ModelFit(
         model.name, model.names, posterior,
         tuple((model.values(mode.free), mode.loss - best.loss) for mode in modes),
-        _permutations(model, modes), widening, reduced, p_value, explained, panels,
+        _permutations(model, modes), widening, reduced, p_value, _explained(objective, spectra), panels,
         tuple(
             term
             for part, solved in zip(parts, linear, strict=True)
@@ -206,9 +204,10 @@ def _predictions(
     """Model with background, and background alone, in every bin of each part."""
     fitted, background = [], []
     for volume, part, solved in zip(volumes, objective.parts, linear, strict=True):
-        terms = linear_terms(part, objective.options) @ solved.coefficients[1:]
+        scale, slope, *others = solved.coefficients
+        terms = linear_terms(part, objective.options) @ np.array(others)
         background.append(terms.reshape(volume.shape))
-        fitted.append(solved.coefficients[0] * volume + background[-1])
+        fitted.append((scale + slope * tilt(part)) * volume + background[-1])
     return fitted, background
 
 
@@ -225,6 +224,29 @@ def _histograms(
         source.restore([next(remaining) for _ in source.parts], title, signed=signed, unit=unit)
         for source in sources
     )
+
+
+def _explained(objective: Objective, spectra: list[Floats]) -> float:
+    """Share of the structure that the model explains, beside a smooth background or rings: the smaller one.
+
+    So intensity that depends on |Q| and energy alone, such as that of some phonons, is no structure, and a
+    model that looks like rings does not explain them. A background that leaves nothing clear to explain, as
+    in a cut, does not count.
+    """
+    smooth, rings, flat = (_share(objective, spectra, kind) for kind in ("smooth", "rings", "flat"))
+    shares = [share for share, clear in (smooth, rings) if clear] or [flat[0]]
+    return float(np.clip(min(shares), 0.0, 1.0))
+
+
+def _share(objective: Objective, spectra: list[Floats], background: Background) -> tuple[float, bool]:
+    """Share of the structure beside a background that the model explains, and whether there is any."""
+    scale: Scale = "fixed" if objective.options.scale == "fixed" else "sloped"
+    options = replace(objective.options, scale=scale, background=background, phonons=False)
+    loose = Objective(objective.model, objective.parts, options)
+    _, total, degrees, _ = _panels(loose, loose.linear(spectra))
+    _, alone, _, _ = _panels(loose, loose.linear([np.zeros_like(line) for line in spectra]))
+    structure = alone - degrees
+    return (alone - total) / max(structure, 1e-9), structure > 5 * np.sqrt(2 * max(degrees, 1.0))
 
 
 def _panels(objective: Objective, linear: list[Linear]) -> tuple[Floats, float, float, float]:
@@ -263,11 +285,12 @@ def _terms(part: Part, solved: Linear, widening: float) -> list[Term]:
     sd = np.zeros(solved.coefficients.size)
     if solved.normal.size:
         sd[solved.free] = np.sqrt(widening * np.diag(np.linalg.pinv(solved.normal)))
-    names = ["scale", *(f"term {i}" for i in range(1, sd.size))]
+    names = ["scale", "slope of the scale", *(f"term {i}" for i in range(1, sd.size - 1))]
     energy = part.binning.incident_energy
     return [
         Term(energy, name, float(mean), float(width))
         for name, mean, width in zip(names, solved.coefficients, sd, strict=True)
+        if name != names[1] or solved.free[1]
     ]
 
 
@@ -298,6 +321,12 @@ def _notes(sources: tuple[Source, ...]) -> list[str]:
     notes.append(
         f"{used} of {measured} measured bins are fitted" + (f"; set aside: {listed}." if listed else ".")
     )
+    raised = sum(part.raised for part in parts)
+    if raised:
+        notes.append(
+            f"{raised} bins had no error, or one below a fifth of the median of their energy: the median, or "
+            "a fifth of it, is taken."
+        )
     cut = sum(int(part.low.sum()) for part in parts)
     clipped = sum(int(part.high.sum()) for part in parts)
     if cut:
@@ -337,5 +366,10 @@ def _mode_notes(fits: dict[str, ModelFit], options: FitOptions, behind: list[str
         elif len(model.modes) > 1:
             notes.append(f"{name} has {len(model.modes)} modes that the data cannot tell apart.")
         if model.widening > 1:
-            notes.append(f"{name}: all errors are widened by √{model.widening:.3f}, because χ² is above 1.")
+            because = (
+                "χ² is above 1"
+                if model.widening == model.chi2_reduced
+                else "ranges of energy pull the constants apart by more than noise"
+            )
+            notes.append(f"{name}: all errors are widened by √{model.widening:.3f}, because {because}.")
     return notes

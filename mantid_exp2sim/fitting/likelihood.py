@@ -20,6 +20,8 @@ from mantid_exp2sim.simulation.constants import BOLTZMANN
 
 WIDE = 10.0
 """Errors of an outlier over those of other bins."""
+RINGS = {"flat": 1, "smooth": 4, "rings": 8}
+"""Places of |Q| of a background."""
 LEAST_MEAN = 0.05
 """Counts expected in a bin below which no logarithm is taken."""
 
@@ -49,6 +51,7 @@ class Bins:
                 "Counts cannot be negative.", fix="Take errors='gaussian' for data that are no counts."
             )
         self.columns = linear_terms(part, options)[self.index]
+        self.tilt = tilt(part).ravel()[self.index]
 
     def loss(self, predicted: Floats) -> Loss:
         """Compute the loss at predicted intensities (N,)."""
@@ -113,15 +116,21 @@ def _poisson(counts: Floats, predicted: Floats) -> Loss:
     return Loss(value, slope + steep * beyond, np.where(beyond < 0, steep, 1 / np.maximum(mean, 0.5)))
 
 
+def tilt(part: Part) -> Floats:
+    """Return the energy transfer over Ei, above its mean, in every bin (nh, nk, nE)."""
+    share = part.binning.centres[2] / part.binning.incident_energy
+    return np.broadcast_to(share - share.mean(), part.intensity.shape)
+
+
 def linear_terms(part: Part, options: FitOptions) -> Floats:
-    """Make the columns (bins, n) of background and phonons, in the order of `term_names`."""
+    """Make the columns (bins, n) of background and phonons."""
     h, k, energy = part.binning.centres
     columns = []
-    if options.background == "flat":
-        knots = np.linspace(0, energy.size - 1, min(energy.size, 10))
-        for knot in np.eye(knots.size):
-            line = np.interp(np.arange(energy.size), knots, knot)
-            columns.append(np.broadcast_to(line, part.intensity.shape).ravel())
+    if options.background != "none":
+        radius = np.hypot(h[:, None], k)[..., None]
+        across = _hats(radius / max(radius.max(), 1e-9), RINGS[options.background])
+        along = _hats(np.linspace(0, 1, energy.size), min(energy.size, 10))
+        columns += [(ring * line).ravel() for line in along for ring in across]
     if options.phonons:
         kt = BOLTZMANN * options.temperature
         occupation = 1 / -np.expm1(-np.maximum(energy, 0.05) / kt)
@@ -130,12 +139,19 @@ def linear_terms(part: Part, options: FitOptions) -> Floats:
     return np.column_stack(columns) if columns else np.zeros((part.intensity.size, 0))
 
 
+def _hats(place: Floats, number: int) -> list[Floats]:
+    """Functions of ``place`` in [0, 1] that are 1 at one of the knots and 0 at the others."""
+    knots = np.linspace(0, 1, number)
+    return [np.interp(place, knots, height) for height in np.eye(number)]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Linear:
     """The linear terms of one part at given spectra.
 
-    ``coefficients`` (1 + n,): the scale, then background and phonons; ``design`` (N, 1 + n); ``loss`` of the
-    bins at the prediction; ``normal`` (m, m) second derivatives of the free ones, ``free`` which they are.
+    ``coefficients`` (2 + n,): the scale and its slope, then background and phonons; ``design`` (N, 2 + n);
+    ``loss`` of the bins at the prediction; ``normal`` (m, m) second derivatives of the free ones, ``free``
+    which they are; ``scale`` (N,) the factor on the model's spectrum.
     """
 
     coefficients: Floats
@@ -144,6 +160,7 @@ class Linear:
     loss: Loss
     normal: Floats
     prior: Floats
+    scale: Floats
 
     @property
     def total(self) -> float:
@@ -166,13 +183,12 @@ def solve_linear(bins: Bins, spectrum: Floats, options: FitOptions, start: Float
 
     Their prior is a wide Gaussian: ten times the spread of the data.
     """
-    design = np.column_stack([spectrum, bins.columns])
+    design = np.column_stack([spectrum, spectrum * bins.tilt, bins.columns])
     spread = 10 * float(np.sqrt(np.mean(bins.intensity**2))) or 1.0
     strength = np.full(design.shape[1], spread**-2)
-    strength[0] = (np.sqrt(np.mean(spectrum**2)) / spread) ** 2
-    free = np.ones(design.shape[1], bool)
-    free[0] = options.scale == "each"
-    strength[0] = strength[0] if free[0] else 0.0
+    free: Booleans = np.asarray(design.any(axis=0))
+    free[:2] &= options.scale != "fixed", options.scale == "sloped"
+    strength[:2] = np.mean(spectrum**2) / spread**2 * free[:2]
     coefficients = _least_squares(bins, design, free, strength) if start is None else start.copy()
     loss = bins.loss(design @ coefficients)
     value = float(loss.value.sum() + 0.5 * strength @ coefficients**2)
@@ -188,17 +204,18 @@ def solve_linear(bins: Bins, spectrum: Floats, options: FitOptions, start: Float
         if promise < 1e-3 or length == 0:
             break
     normal = (design.T * loss.curvature) @ design + np.diag(strength)
-    return Linear(coefficients, design, free, loss, normal[np.ix_(free, free)], strength)
+    scale = coefficients[0] + coefficients[1] * bins.tilt
+    return Linear(coefficients, design, free, loss, normal[np.ix_(free, free)], strength, scale)
 
 
 def _least_squares(bins: Bins, design: Floats, free: Booleans, strength: Floats) -> Floats:
-    """Coefficients as if all bins were Gaussian; those that are not free are 1."""
-    coefficients = np.ones(design.shape[1])
+    """Coefficients as if all bins were Gaussian; a scale that is not free is 1, its slope 0."""
+    coefficients = np.eye(design.shape[1])[0]
     weighed = design[:, free] / bins.sigma[:, None] ** 2
-    target = bins.intensity - design[:, ~free].sum(axis=1)
+    target = bins.intensity - design[:, ~free] @ coefficients[~free]
     normal = weighed.T @ design[:, free] + np.diag(strength[free])
     coefficients[free] = np.linalg.lstsq(normal, weighed.T @ target, rcond=None)[0]
-    return coefficients
+    return np.asarray(coefficients)
 
 
 def _search(

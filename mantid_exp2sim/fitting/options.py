@@ -14,6 +14,8 @@ from mantid_exp2sim.simulation.instrument import Instrument
 from mantid_exp2sim.simulation.setting import Setting, complete
 
 Counts = Literal["gaussian", "poisson"]
+Scale = Literal["each", "sloped", "fixed"]
+Background = Literal["flat", "smooth", "rings", "none"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,9 +63,11 @@ class FitOptions:
     tied
         Constants that equal another: the name of the one, and of the other.
     scale
-        "each": a factor on the intensity of each incident energy; "fixed": the data are absolute.
+        "each": a factor on the intensity of each incident energy; "sloped": one that changes linearly with
+        the energy transfer, as kf/ki and the efficiency of detectors do; "fixed": the data are absolute.
     background
-        "flat": constant in Q in each panel (at most ten knots in energy); "none".
+        "flat": constant in Q in each panel (at most ten knots in energy); "smooth": linear between four
+        places of |Q| there; "rings": between eight; "none".
     phonons
         A term ∝ Q² (1 + n(E)) for each incident energy.
     width_scale
@@ -94,8 +98,8 @@ class FitOptions:
     fixed: Mapping[str, float] = field(default_factory=dict)
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     tied: Mapping[str, str] = field(default_factory=dict)
-    scale: Literal["each", "fixed"] = "each"
-    background: Literal["flat", "none"] = "flat"
+    scale: Scale = "each"
+    background: Background = "flat"
     phonons: bool = False
     width_scale: bool = True
     line_width: bool = False

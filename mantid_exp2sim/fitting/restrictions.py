@@ -1,4 +1,4 @@
-"""Read what a user says of the constants of a fit: held, bounded, equal to another."""
+"""Read what a user says of a fit: constants held, bounded, equal to another; scale and background."""
 
 from __future__ import annotations
 
@@ -22,6 +22,28 @@ def read_restrictions(fix: Iterable[str], bounds: Iterable[str], tie: Iterable[s
             name: _numbers(text, value, 2, "bounds") for name, value, text in _pairs(bounds, "bounds")
         },
         "tied": {name: other for name, other, _ in _pairs(tie, "tie")},
+    }
+
+
+def read_terms(*, absolute: bool, sloped: bool, empty: bool, smooth: bool) -> dict[str, Any]:
+    """Read the switches of scale and background as the fields of `FitOptions`.
+
+    Raises `OptionError` where two exclude each other.
+
+    >>> read_terms(absolute=False, sloped=True, empty=False, smooth=False)
+    {'scale': 'sloped', 'background': 'flat'}
+    """
+    if absolute and sloped:
+        raise OptionError(
+            "A scale cannot be absolute and sloped.", fix="Give one of the two.", option="absolute"
+        )
+    if empty and smooth:
+        raise OptionError(
+            "A background cannot be absent and smooth.", fix="Give one of the two.", option="background"
+        )
+    return {
+        "scale": "fixed" if absolute else "sloped" if sloped else "each",
+        "background": "none" if empty else "smooth" if smooth else "flat",
     }
 
 

@@ -14,7 +14,7 @@ from mantid_exp2sim.histogram import Floats, Histogram
 
 LEAST_P = 1e-3
 """p-value below which a model leaves more than the noise."""
-LEAST_EXPLAINED = 0.85
+LEAST_EXPLAINED = 0.5
 """Share of the structure that a model has to explain where it leaves more than the noise."""
 
 
@@ -35,8 +35,8 @@ class ModelFit:
     ``names`` of the free parameters, constants in meV first; ``modes`` the places of high posterior, best
     first, each with its loss above the best; ``widening`` the factor on all variances because of what the
     model leaves unexplained (1: nothing). ``p_value`` is the probability of a χ² as large or larger from
-    noise alone; ``explained`` the share of the χ² of the background alone, above that of noise, which the
-    model takes away. ``panels`` has rows (incident energy, first and last energy, bins, χ², p-value).
+    noise alone; ``explained`` the share of the χ² of a loose background alone, above that of noise, which
+    the model takes away. ``panels`` has rows (incident energy, first and last energy, bins, χ², p-value).
     ``fitted``, ``background`` and ``residual`` (in errors) are like the measured histograms.
     """
 
@@ -115,7 +115,7 @@ class Fit:
     """Fits of one or several models to the same bins.
 
     ``models`` by name; ``best`` the one of the highest evidence, None where no model explains the data
-    (``neither``: p-value below 0.001, and less than 85 % of the structure explained);
+    (``neither``: p-value below 0.001, and less than half of the structure explained);
     ``bad_bins`` like the measured histograms: numbers of `mantid_exp2sim.fitting.data.REASONS`; ``notes``
     what was assumed and set aside, in sentences.
     """

@@ -50,13 +50,16 @@ class Posterior:
         return out
 
 
-def sample(objective: Objective, modes: tuple[Mode, ...], widening: float, tell: Tell) -> Posterior:
+def sample(
+    objective: Objective, modes: tuple[Mode, ...], widening: float, tell: Tell, *, disagreement: float = 1.0
+) -> Posterior:
     """Draw from the modes, and weigh by the posterior; its loss is divided by ``widening`` (1 or more).
 
     The evidence is that of N bins with variances ``widening`` times as large: the likelihood of wider
-    Gaussians is lower by N/2 ln ``widening``. So a model gains nothing by explaining less. Where too few
-    draws have any weight (constants at the edge of stability), their spread says nothing: the posterior is
-    then the Gaussian about the best mode.
+    Gaussians is lower by N/2 ln ``widening``. So a model gains nothing by explaining less. A larger
+    ``disagreement`` of the panels widens the posterior, but is no evidence: that is then Laplace's. Where
+    too few draws have any weight (constants at the edge of stability), their spread says nothing: the
+    posterior is then the Gaussian about the best mode.
     """
     options = objective.options
     rng = np.random.default_rng(options.seed)
@@ -64,6 +67,7 @@ def sample(objective: Objective, modes: tuple[Mode, ...], widening: float, tell:
     heights = np.array([_laplace(mode, widening) for mode in modes])
     shares = np.exp(heights - logsumexp(heights))
     laplace = float(logsumexp(heights) - wider)
+    evidence_width, widening = widening, max(widening, disagreement)
     if options.samples == 0:
         return _gaussian(objective, modes[0], widening, laplace, rng)
     proposals = [
@@ -91,8 +95,8 @@ def sample(objective: Objective, modes: tuple[Mode, ...], widening: float, tell:
     effective = float(1 / (weights**2).sum())
     if effective < 2 * (draws.shape[1] + 1):
         return _gaussian(objective, modes[0], widening, laplace, rng)
-    log_evidence = float(total - np.log(len(draws)) - best / widening - wider)
-    return Posterior(draws, weights, log_evidence, effective)
+    sampled = float(total - np.log(len(draws)) - best / widening - wider)
+    return Posterior(draws, weights, sampled if widening == evidence_width else laplace, effective)
 
 
 def _laplace(mode: Mode, widening: float) -> float:

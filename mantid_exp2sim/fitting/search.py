@@ -104,21 +104,39 @@ class Objective:
         """Compute the second derivatives (p, p) of the loss, the linear terms followed, with the prior."""
         total = np.zeros((len(self.model.free), len(self.model.free)))
         for part, columns in zip(linear, derivatives, strict=True):
-            beside = part.beside(columns * part.coefficients[0])
+            beside = part.beside(columns * part.scale[:, None])
             total += (beside.T * part.loss.curvature) @ beside
         for number, parameter in enumerate(self.model.free):
             width = parameter.prior[1] if parameter.prior else parameter.bounds[1] - parameter.bounds[0]
             total[number, number] += width**-2
         return total
 
+    def scatter(self, linear: list[Linear], derivatives: list[Floats]) -> Floats:
+        """Sum the outer products (p, p) of the gradients of the single panels.
+
+        Noise alone gives the `curvature`, on average; panels that pull the parameters apart give more.
+        """
+        total = np.zeros((len(self.model.free), len(self.model.free)))
+        for part, bins, solved, columns in zip(self.parts, self.bins, linear, derivatives, strict=True):
+            pulls = solved.beside(columns * solved.scale[:, None]) * solved.loss.slope[:, None]
+            panel = part.panel[bins.index % part.panel.size]
+            for number in np.unique(panel):
+                gradient = pulls[panel == number].sum(axis=0)
+                total += np.outer(gradient, gradient)
+        return total
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mode:
-    """A place where the posterior is highest: parameters (p,), covariance (p, p), -log posterior there."""
+    """A place where the posterior is highest: parameters (p,), covariance (p, p), -log posterior there.
+
+    ``disagreement`` of the panels over that of noise: the mean factor on the variances that covers it.
+    """
 
     free: Floats
     covariance: Floats
     loss: float
+    disagreement: float = 1.0
 
 
 def coarse_starts(objective: Objective, tell: Tell) -> list[tuple[float, Floats]]:
@@ -204,7 +222,7 @@ def refine(objective: Objective, start: Floats, grid: int, tell: Tell, *, steps:
             root = _root(part)
             flat = np.abs(root) < 1e-6
             factor = np.where(flat, np.sqrt(part.loss.curvature), part.loss.slope / np.where(flat, 1, root))
-            rows.append(part.beside(columns * part.coefficients[0]) * factor[:, None])
+            rows.append(part.beside(columns * part.scale[:, None]) * factor[:, None])
         prior = np.zeros((len(priors), free.size))
         for row, (i, _, width) in enumerate(priors):
             prior[row, i] = 1 / width
@@ -286,8 +304,10 @@ def _finished(objective: Objective, mode: Mode) -> Mode:
     """The mode with its covariance from derivatives on the full grid."""
     grid = objective.options.grid
     linear = objective.linear(objective.spectra(mode.free, grid))
-    curvature = objective.curvature(linear, objective.derivatives(mode.free, grid))
-    return Mode(mode.free, _inverse(curvature), mode.loss)
+    derivatives = objective.derivatives(mode.free, grid)
+    covariance = _inverse(objective.curvature(linear, derivatives))
+    factor = float(np.trace(covariance @ objective.scatter(linear, derivatives))) / mode.free.size
+    return Mode(mode.free, covariance, mode.loss, factor)
 
 
 def _add(modes: list[Mode], mode: Mode) -> None:

@@ -33,7 +33,9 @@ MAPS = {
 }
 SWITCHES = {
     "Absolute": "The intensities are absolute: no scale is fitted.",
+    "SlopedScale": "Fit a scale that changes with the energy transfer, as kf/ki does.",
     "NoBackground": "The data hold no background.",
+    "SmoothBackground": "Fit a background that changes smoothly with the length of Q.",
     "Phonons": "Fit a term ∝ Q² (1 + n(E)).",
     "LineWidth": "Fit the width of the excitations.",
     "Misalignment": "Fit a shift of h and k.",
@@ -116,7 +118,7 @@ def _declare_search(algorithm: Any) -> None:
 def options(algorithm: Any) -> FitOptions:
     """Return the options of the fit. Raises `Exp2SimError` if they cannot be read."""
     from mantid_exp2sim.fitting.options import FitOptions
-    from mantid_exp2sim.fitting.restrictions import read_restrictions
+    from mantid_exp2sim.fitting.restrictions import read_restrictions, read_terms
 
     def value(key: str) -> Any:
         return algorithm.getProperty(key).value
@@ -127,8 +129,12 @@ def options(algorithm: Any) -> FitOptions:
     search: dict[str, Any] = {key.lower(): int(value(key)) for key in NUMBERS}
     return FitOptions(
         **read_restrictions(*texts),
-        scale="fixed" if value("Absolute") else "each",
-        background="none" if value("NoBackground") else "flat",
+        **read_terms(
+            absolute=value("Absolute"),
+            sloped=value("SlopedScale"),
+            empty=value("NoBackground"),
+            smooth=value("SmoothBackground"),
+        ),
         errors="poisson" if value("Counts") else "gaussian",
         phonons=bool(value("Phonons")),
         line_width=bool(value("LineWidth")),

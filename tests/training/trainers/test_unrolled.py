@@ -30,7 +30,8 @@ def test_a_training_ends_in_time_goes_on_and_writes_a_model(tmp_path: Path) -> N
     weights = open_deconvolver(tmp_path / "model").network.state_dict()
     again = train_unrolled(SMALL, tmp_path, tmp_path / "pairs")
     assert again["step"] == first["step"] >= 1
-    longer = train_unrolled(SMALL.model_copy(update={"seconds": 1.0}), tmp_path, tmp_path / "pairs")
+    more = SMALL.model_copy(update={"seconds": first["seconds"] + 1.5})
+    longer = train_unrolled(more, tmp_path, tmp_path / "pairs")
     assert longer["step"] > first["step"]
     after = open_deconvolver(tmp_path / "model").network.state_dict()
     assert any(not torch.equal(weights[name], after[name]) for name in weights)

@@ -69,7 +69,7 @@ class Mixture:
         number = torch.multinomial(self.log_weight.exp(), count, replacement=True, generator=generator)
         rows = torch.arange(len(number))[:, None]
         noise = torch.randn(*number.shape, self.mean.shape[-1], 1, generator=generator)
-        step = torch.linalg.solve_triangular(self.root[rows, number], noise, upper=False)
+        step: Tensor = torch.linalg.solve_triangular(self.root[rows, number], noise, upper=False)
         return self.mean[rows, number] + step[..., 0]
 
 

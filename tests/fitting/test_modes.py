@@ -52,7 +52,10 @@ def test_both_modes_are_found(chains: ModelFit) -> None:
 def test_the_corner_shows_both_modes(chains: ModelFit, tmp_path: Path) -> None:
     figure = draw_corner(chains, tmp_path / "corner.png")
     crosses = [
-        line.get_xydata()[0] for axes in figure.axes for line in axes.lines if line.get_marker() == "x"
+        np.asarray(line.get_xydata())[0]
+        for axes in figure.axes
+        for line in axes.lines
+        if line.get_marker() == "x"
     ]
     expected = [[values["first"], values["second"]] for values, _ in chains.modes]
     assert np.sort(crosses, axis=0) == pytest.approx(np.sort(expected, axis=0))

@@ -169,7 +169,7 @@ def test_a_slider_fills_the_same_pictures(ramp: Histogram) -> None:
     drawing.show(panels(session, view), view)
     assert drawing.maps is before
     mesh = drawing.maps[0].collections[0]
-    np.testing.assert_array_equal(np.ravel(mesh.get_array()), ramp.intensity[:, :, 4].T.ravel())
+    np.testing.assert_array_equal(np.ma.asarray(mesh.get_array()).ravel(), ramp.intensity[:, :, 4].T.ravel())
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
@@ -186,7 +186,7 @@ def test_work_ends_at_a_cancel(session: Session, choice: Choice) -> None:
 
     for kind in ("translation", "domain", "classification"):
         with pytest.raises(Cancelled):
-            WORK[kind](session.entry, choice, cancel)  # type: ignore[index]
+            WORK[kind](session.entry, choice, cancel)
 
 
 def test_data_that_a_model_does_not_take_are_not_known_to_it(ramp: Histogram, choice: Choice) -> None:

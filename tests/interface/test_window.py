@@ -152,7 +152,7 @@ def test_sliders_axes_scale_and_limits(opened: Window) -> None:
     pictures.sliders[2].setValue(5)
     mesh = pictures.canvas.drawing.maps[0].collections[0]
     np.testing.assert_array_equal(
-        np.ma.filled(mesh.get_array(), np.nan).reshape(14, 16), volume.intensity[:, :, 5].T
+        np.ma.filled(np.ma.asarray(mesh.get_array()), np.nan).reshape(14, 16), volume.intensity[:, :, 5].T
     )
     pictures.up_box.setCurrentIndex(2)
     assert (pictures.view.across, pictures.view.up, list(pictures.sliders)) == (0, 2, [1])
@@ -198,7 +198,9 @@ def test_a_mosaic_has_a_slider_of_incident_energies(
     shown = window.pictures.canvas.drawing.maps[0].collections[0]
     bin_of_energy = window.pictures.view.bins[2]
     panel = picture.intensity[200:240, 40 * bin_of_energy : 40 * bin_of_energy + 40][::-1]
-    np.testing.assert_array_equal(np.ma.filled(shown.get_array(), np.nan).reshape(40, 40), panel.T)
+    np.testing.assert_array_equal(
+        np.ma.filled(np.ma.asarray(shown.get_array()), np.nan).reshape(40, 40), panel.T
+    )
 
 
 def test_menu_saves_exports_and_copies(
@@ -227,12 +229,9 @@ def test_everything_has_a_name_and_keys(window: Window) -> None:
     from qtpy.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QSlider
 
     kinds: tuple[Any, ...] = (QAbstractButton, QComboBox, QLineEdit, QSlider)
-    ours = [
-        w
-        for part in (window.settings, window.pictures.show_box.parentWidget())
-        for k in kinds
-        for w in part.findChildren(k)
-    ]
+    beside = window.pictures.show_box.parentWidget()
+    assert beside is not None
+    ours = [w for part in (window.settings, beside) for k in kinds for w in part.findChildren(k)]
     unnamed = [w for w in ours if not w.accessibleName() and w.parent() is not None and not _is_inner(w)]
     assert not unnamed
     shortcuts = [

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mantid_exp2sim import Axis, Histogram, load, mosaic, save
+from mantid_exp2sim import Axis, Histogram, load, mosaic, save, simulate
 from mantid_exp2sim.cli import batch, main
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "pipeline.md"
@@ -37,8 +37,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     values = rng.gamma(2.0, 1.0, (16, 16, 10))
     save(Histogram.from_arrays(values, axes, 0.1 * values, metadata=about), "reduced/MAP1.nxs")
-    picture = mosaic.mosaic_histogram(rng.gamma(1.0, 0.3, (240, 400)))
-    for part in mosaic.split(picture):
+    for part in mosaic.split(simulate("Goodenough", noise=0.7, seed=4)):
         save(part, f"measurement/{part.metadata['incident_energy']:g}.nxs")
     return tmp_path
 

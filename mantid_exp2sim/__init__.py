@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mantid_exp2sim.mantid.install import register_algorithms
     from mantid_exp2sim.model.registry import list_models
     from mantid_exp2sim.plotting import compare, plot
+    from mantid_exp2sim.reporting import report
     from mantid_exp2sim.simulation.binning import Binning
     from mantid_exp2sim.simulation.excitation_model import FunctionModel
     from mantid_exp2sim.simulation.measurement import simulate
@@ -66,6 +67,7 @@ _HOMES = {
     "plot": "plotting",
     "register_algorithms": "mantid.install",
     "repetitions": "simulation.repetitions",
+    "report": "reporting",
     "resolution": "simulation.widths",
     "save": "io",
     "separate": "application.deconvolve",
@@ -104,6 +106,7 @@ __all__ = [
     "plot",
     "register_algorithms",
     "repetitions",
+    "report",
     "resolution",
     "save",
     "separate",

@@ -33,6 +33,7 @@ COMMANDS = (
     "mantid_exp2sim.cli.gui",
     "mantid_exp2sim.cli.look",
     "mantid_exp2sim.cli.rebin",
+    "mantid_exp2sim.cli.report",
     "mantid_exp2sim.cli.models",
     "mantid_exp2sim.cli.resolution",
     "mantid_exp2sim.cli.workbench",

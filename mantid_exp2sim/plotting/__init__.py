@@ -105,8 +105,8 @@ def compare(
             fix="Draw each one alone, or cut them to the same axes.",
         )
     figure = _figure(histograms, Look(vmin, vmax, log))
-    if title:
-        figure.suptitle(title, fontsize=13)
+    if heading := "\n".join(filter(None, (title, _shared_notes(histograms)))):
+        figure.suptitle(heading, fontsize=13 if title else 11)
     return finish(figure, path)
 
 
@@ -126,7 +126,9 @@ def _figure(histograms: Mapping[str, Histogram], look: Look) -> Figure:
     first = next(iter(histograms.values()))
     if is_mosaic(first):
         return draw_mosaics(histograms, look)
-    parts = dict(_with_notes(name, histogram) for name, histogram in histograms.items())
+    is_said = bool(_shared_notes(histograms))
+    pairs = (_with_notes(name, histogram) for name, histogram in histograms.items())
+    parts = {name if is_said else title: part for name, (title, part) in zip(histograms, pairs, strict=True)}
     draw = {1: draw_lines, 2: draw_maps}.get(len(cut(first)[0].axes), draw_slices)
     return draw(parts, look)
 
@@ -144,6 +146,14 @@ def _into(axes: MatplotlibAxes, name: str, histogram: Histogram, look: Look) -> 
             fix="Cut it first (histogram.cut), or leave ax out: then its slices make a figure.",
         )
     return (draw_lines if part.ndim == 1 else draw_maps)({title: part}, look, axes)
+
+
+def _shared_notes(histograms: Mapping[str, Histogram]) -> str:
+    """What is left out of several histograms, where that is the same."""
+    if len(histograms) < 2 or any(is_mosaic(histogram) for histogram in histograms.values()):
+        return ""
+    notes = {cut(histogram)[1] for histogram in histograms.values()}
+    return notes.pop() if len(notes) == 1 else ""
 
 
 def _with_notes(name: str, histogram: Histogram) -> tuple[str, Histogram]:

@@ -65,7 +65,7 @@ def _map(axes: Axes, histogram: Histogram, scale: Normalize, *, is_labelled: boo
     first, second = _directions(histogram.axes)
     x, y = histogram.axes[first], histogram.axes[second]
     upwards = values.T if first < second else values
-    style = {"norm": scale, "cmap": colour_map(histogram)}
+    style: dict[str, Any] = {"norm": scale, "cmap": colour_map(histogram)}
     frame = frame_of(histogram, x, y)
     if frame is not None and frame.is_oblique:
         labels = [axis_label(axis) if is_labelled else "" for axis in (x, y)]

@@ -18,6 +18,7 @@ from mantid_exp2sim.plotting.style import (
     add_colour_bar,
     colour_map,
     colour_scale,
+    figure_of,
     new_figure,
 )
 
@@ -45,7 +46,7 @@ def draw_mosaic_into(axes: Axes, name: str, histogram: Histogram, look: Look) ->
     histograms = {name: histogram}
     image = _mosaic(axes, histogram, colour_scale(histograms, look), size=6)
     axes.set_title(name, loc="left")
-    add_colour_bar(axes.figure, image, [axes], histograms)
+    add_colour_bar(figure_of(axes), image, [axes], histograms)
 
 
 def _mosaic(axes: Axes, histogram: Histogram, scale: Normalize, *, size: float) -> Any:

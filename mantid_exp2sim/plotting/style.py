@@ -211,5 +211,6 @@ def add_colour_bar(
     below, above = lowest < image.norm.vmin, highest > image.norm.vmax
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
     bar = figure.colorbar(image, ax=list(axes), extend=extend, aspect=size, pad=0.015)
-    kind = {PowerNorm: ", square-root colour scale", LogNorm: ", logarithmic"}.get(type(image.norm), "")
+    kinds = ((PowerNorm, ", square-root colour scale"), (LogNorm, ", logarithmic"))
+    kind = next((words for norm, words in kinds if isinstance(image.norm, norm)), "")
     bar.set_label(intensity_label(histograms) + kind)

@@ -59,9 +59,10 @@ def report(
         raise Exp2SimError(f"{path} is no name of a page.", fix="Let it end in .html.")
     require_place(place, overwrite=overwrite)
     folder = None if fit is None else require_fit(Path(fit))
-    is_file = isinstance(data, str | os.PathLike)
-    name = name or (Path(data).name if is_file else "data of this session")
-    histogram = load(data) if is_file else data
+    if isinstance(data, str | os.PathLike):
+        histogram, name = load(data), name or Path(data).name
+    else:
+        histogram, name = data, name or "data of this session"
     findings = examine(histogram, name, model=model, method=method, options=options)
     heading = title or str(histogram.metadata.get("title") or name)
     text = page(findings, title=heading, fit=folder)

@@ -6,12 +6,12 @@ import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mantid_exp2sim import __version__
 from mantid_exp2sim.plotting.domain import draw_domain
 from mantid_exp2sim.plotting.style import axis_name, range_words, unit_words
 from mantid_exp2sim.reporting.assets import SCRIPT, STYLE
@@ -239,5 +239,6 @@ def _history(findings: Findings) -> str:
 
 
 def _cite(findings: Findings) -> str:
+    version = import_module("mantid_exp2sim").__version__  # the package stands above its rooms
     model = f"Model {findings.model.card.name}, checksum {findings.model.checksum[:12]}."
-    return _paragraph(f"mantid_exp2sim {__version__}. {model}") + _paragraph(ARTICLE)
+    return _paragraph(f"mantid_exp2sim {version}. {model}") + _paragraph(ARTICLE)

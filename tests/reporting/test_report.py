@@ -86,7 +86,8 @@ def test_pages_in_a_browser(pages: dict[str, Path], tmp_path: Path) -> None:
         for width in WIDTHS
     )
     script = """
-    window.onload = () => { document.title = JSON.stringify([...document.querySelectorAll("iframe")].map(f => {
+    const frames = [...document.querySelectorAll("iframe")];
+    window.onload = () => { document.title = JSON.stringify(frames.map(f => {
       const d = f.contentDocument, s = d.getElementById("slice"), o = d.getElementById("slice-words");
       const before = o && o.textContent;
       if (s) { s.value = 0; s.dispatchEvent(new Event("input")); }

@@ -37,8 +37,6 @@ TRUSTED = 0.1
 """Share of the data, beyond noise and background, that may be left unexplained without another look."""
 WORSE = 1.5
 """Times what Richardson–Lucy leaves unexplained, above which that one is taken."""
-SPURIOUS = 0.01
-"""Share of the bins, those of the largest residuals, that do not count: spurions stay unexplained."""
 
 
 def deconvolve_any(
@@ -88,13 +86,13 @@ def deconvolve_any(
             return deconvolve_volume(volume, measured, options, number, residual)
         try:
             outcome = _by_network(chosen, volume, measured, options)
-            left = _unexplained(volume, outcome.part.residual, outcome.noise, SPURIOUS)
+            left = float(outcome.part.told["unexplained"])
             if left <= TRUSTED:
                 return outcome.part
             other = deconvolve_volume(volume, measured, options, number, True)
             smooth = np.nan_to_num(smooth_part(other.residual))
             rest = other.residual.replace(intensity=other.residual.intensity - smooth)
-            own = _unexplained(volume, rest, outcome.noise, SPURIOUS)
+            own = _unexplained(volume, rest, outcome.noise)
             if left <= WORSE * own:
                 return outcome.part
             why = f"the network leaves {100 * left:.0f} % of the data unexplained, this {100 * own:.0f} %"
@@ -167,13 +165,11 @@ def _by_network(
     return _Outcome(Part(sharp, part(removed), residual, told), variance)
 
 
-def _unexplained(volume: Histogram, residual: Histogram, variance: Floats, trimmed: float = 0.0) -> float:
-    """Norm of a residual beyond the noise over that of the data, without the largest ones."""
+def _unexplained(volume: Histogram, residual: Histogram, variance: Floats) -> float:
+    """Norm of a residual beyond the noise, over that of the data."""
     inside = ~volume.mask
-    squares = np.sort(residual.intensity[inside] ** 2)
-    squares = squares[: max(1, round((1 - trimmed) * squares.size))]
-    size = float((volume.intensity[inside] ** 2).sum())
-    beyond = max(float(squares.sum()) - float(variance[inside].sum()), 0.0)
+    size, square = (float((part.intensity[inside] ** 2).sum()) for part in (volume, residual))
+    beyond = max(square - float(variance[inside].sum()), 0.0)
     return float(np.sqrt(beyond / size)) if size else 0.0
 
 

@@ -79,7 +79,7 @@ def magnet(kind: str, rng: Generator) -> Description:
 def foreign(kind: str, number: int) -> Histogram:
     """Draw a volume of another magnet, or of phonons, in the axes of Rb2MnF4."""
     rng = np.random.default_rng([22, number])
-    like, *_ = square(4 * number)
+    like = square(4 * number).data
     if kind == "phonons alone":
         ideal = phonons(rng)
     else:
@@ -110,7 +110,7 @@ def row(number: int, starts: int) -> dict[str, Any]:
     """Fit one volume."""
     kind = KINDS[number % len(KINDS)]
     index = number // len(KINDS)
-    data = foreign(kind, index) if kind in FOREIGN else square(4 * index + CONDITIONS.index(kind))[0]
+    data = foreign(kind, index) if kind in FOREIGN else square(4 * index + CONDITIONS.index(kind)).data
     start = time.process_time()
     result = fit(data, "rb2mnf4", options=FitOptions(grid=8, samples=0, starts=starts, seed=number))
     model = result.leading

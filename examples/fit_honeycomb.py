@@ -22,7 +22,7 @@ HONEYCOMB = Description.model_validate(
     {
         "name": "honeycomb",
         "formula_units": 2,
-        "lattice": {"a": 6.1, "b": 6.1, "c": 6.8, "gamma": 120.0},
+        "lattice": {"a": 6.1, "b": 6.1, "c": 13.0, "gamma": 120.0},
         "view": {"horizontal": [1, 0, 0], "vertical": [-1, 2, 0]},
         "parameters": {name: {"value": TRUTH[name], "range": BOUNDS[name]} for name in TRUTH},
         "bonds": [{"parameter": name, "shell": shell + 1} for shell, name in enumerate(TRUTH)],

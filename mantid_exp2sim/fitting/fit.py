@@ -24,6 +24,9 @@ from mantid_exp2sim.histogram import Floats, Histogram
 from mantid_exp2sim.simulation.excitation_model import ExcitationModel
 from mantid_exp2sim.simulation.material import Description
 
+COARSE_GRID = 0.5
+"""Errors by which twice the grid may move a parameter before the notes say so."""
+
 Model = str | Path | Description | ExcitationModel
 BEHIND = 2.0
 """Times the patience of the search that a model's loss is above the lowest where it is not sampled."""
@@ -195,7 +198,15 @@ def _finish(
             signed=True,
             unit="errors",
         ),
+        _grid_errors(best, model, widening),
     )  # fmt: skip
+
+
+def _grid_errors(best: Mode, model: FitModel, widening: float) -> dict[str, float]:
+    if best.grid_error is None:
+        return {}
+    sd = np.sqrt(np.diag(best.covariance) * widening)
+    return dict(zip(model.names, (best.grid_error / sd).tolist(), strict=True))
 
 
 def _predictions(
@@ -365,6 +376,13 @@ def _mode_notes(fits: dict[str, ModelFit], options: FitOptions, behind: list[str
             notes.append(f"{name}: {', '.join(model.permutations)} exchanged explains the data as well.")
         elif len(model.modes) > 1:
             notes.append(f"{name} has {len(model.modes)} modes that the data cannot tell apart.")
+        moved = {key: value for key, value in model.grid_errors.items() if abs(value) > COARSE_GRID}
+        if moved:
+            listed = ", ".join(f"{key} by {abs(value):.1f}" for key, value in moved.items())
+            notes.append(
+                f"{name}: a grid twice as fine would move {listed} of its errors: repeat with a grid of "
+                f"{2 * options.grid}."
+            )
         if model.widening > 1:
             because = (
                 "χ² is above 1"

@@ -37,7 +37,8 @@ class ModelFit:
     model leaves unexplained (1: nothing). ``p_value`` is the probability of a χ² as large or larger from
     noise alone; ``explained`` the share of the χ² of a loose background alone, above that of noise, which
     the model takes away. ``panels`` has rows (incident energy, first and last energy, bins, χ², p-value).
-    ``fitted``, ``background`` and ``residual`` (in errors) are like the measured histograms.
+    ``fitted``, ``background`` and ``residual`` (in errors) are like the measured histograms. ``grid_errors``:
+    by how many of its errors a grid twice as fine would move each parameter, to first order.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ModelFit:
     fitted: tuple[Histogram, ...]
     background: tuple[Histogram, ...]
     residual: tuple[Histogram, ...]
+    grid_errors: Mapping[str, float]
 
     @property
     def mean(self) -> dict[str, float]:
@@ -103,6 +105,7 @@ class ModelFit:
             "panels": [dict(zip(columns, row, strict=True)) for row in self.panels.tolist()],
             "modes": [{"parameters": dict(values), "loss": loss} for values, loss in self.modes],
             "permutations": list(self.permutations),
+            "grid_errors": dict(self.grid_errors),
             "terms": [
                 {"incident_energy": t.incident_energy, "name": t.name, "mean": t.mean, "sd": t.sd}
                 for t in self.terms

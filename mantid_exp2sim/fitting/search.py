@@ -111,6 +111,13 @@ class Objective:
             total[number, number] += width**-2
         return total
 
+    def gradient(self, linear: list[Linear], derivatives: list[Floats]) -> Floats:
+        """Compute the first derivatives (p,) of the loss, the linear terms followed, without the prior."""
+        total = np.zeros(len(self.model.free))
+        for solved, columns in zip(linear, derivatives, strict=True):
+            total += solved.beside(columns * solved.scale[:, None]).T @ solved.loss.slope
+        return total
+
     def scatter(self, linear: list[Linear], derivatives: list[Floats]) -> Floats:
         """Sum the outer products (p, p) of the gradients of the single panels.
 
@@ -131,12 +138,14 @@ class Mode:
     """A place where the posterior is highest: parameters (p,), covariance (p, p), -log posterior there.
 
     ``disagreement`` of the panels over that of noise: the mean factor on the variances that covers it.
+    ``grid_error`` (p,): how far twice the grid would move the parameters, to first order.
     """
 
     free: Floats
     covariance: Floats
     loss: float
     disagreement: float = 1.0
+    grid_error: Floats | None = None
 
 
 def coarse_starts(objective: Objective, tell: Tell) -> list[tuple[float, Floats]]:
@@ -307,7 +316,12 @@ def _finished(objective: Objective, mode: Mode) -> Mode:
     derivatives = objective.derivatives(mode.free, grid)
     covariance = _inverse(objective.curvature(linear, derivatives))
     factor = float(np.trace(covariance @ objective.scatter(linear, derivatives))) / mode.free.size
-    return Mode(mode.free, covariance, mode.loss, factor)
+    try:
+        finer = objective.linear(objective.spectra(mode.free, 2 * grid))
+    except UnstableStructureError:  # between the points of the grid
+        return Mode(mode.free, covariance, mode.loss, factor)
+    moved = -covariance @ (objective.gradient(finer, derivatives) - objective.gradient(linear, derivatives))
+    return Mode(mode.free, covariance, mode.loss, factor, np.asarray(moved))
 
 
 def _add(modes: list[Mode], mode: Mode) -> None:

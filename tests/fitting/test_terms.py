@@ -12,6 +12,7 @@ from mantid_exp2sim.fitting.restrictions import read_terms
 from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.simulation.excitation_model import FunctionModel
 from mantid_exp2sim.simulation.material import Lattice, Parameter, View
+from tests.fitting.conftest import Measure
 
 EI, SD = 50.0, 0.4
 BINNING = Binning.regular(EI, bins=(12, 12, 6), energy=(5.0, 35.0))
@@ -92,3 +93,15 @@ def test_terms_that_exclude_each_other_are_refused(switches: tuple[bool, bool, b
     absolute, sloped, empty, smooth = switches
     with pytest.raises(OptionError, match="cannot be"):
         read_terms(absolute=absolute, sloped=sloped, empty=empty, smooth=smooth)
+
+
+def test_what_a_finer_grid_would_move_is_told(measure: Measure) -> None:
+    data = measure()
+    coarse, fine = (
+        fit(data, "rb2mnf4", options=FitOptions(starts=1, samples=0, grid=grid, fixed={"J2": 0.05}))
+        for grid in (6, 12)
+    )
+    before, after = coarse.leading, fine.leading
+    told, moved = before.grid_errors["J1"] * before.sd["J1"], after.mean["J1"] - before.mean["J1"]
+    assert 0.5 < told / moved < 2.5  # to first order
+    assert any("repeat with a grid of 12" in note for note in coarse.notes)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mantid_exp2sim.storage.atomic import atomic_path, make_folder
+from mantid_exp2sim.training.evaluation.table import number
 from mantid_exp2sim.training.evaluation.tables import all_tables
 
 PAGE, REPORT = "index.html", "report.json"
@@ -22,6 +23,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem aut
 h1 { font-size: 1.6rem } h2 { border-bottom: 1px solid #ccc; margin-top: 2.5rem } h3 { margin-bottom: .4rem }
 table { border-collapse: collapse; margin-bottom: 1.5rem; font-size: 14px }
 th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #e3e3e3 }
+.wide { overflow-x: auto } body { padding: 0 1rem; overflow-wrap: anywhere }
 figure { margin: 1rem 0 2rem } img { max-width: 100% } figcaption { color: #555; font-size: 14px }
 """
 
@@ -37,9 +39,23 @@ def page(report: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     title = f"Evaluation of {report['model']}"
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{html.escape(title)}</title>\n"
         f"<style>{STYLE}</style></head>\n<body>\n<h1>{html.escape(title)}</h1>\n"
-        f"{_about(report)}\n<h2>Figures</h2>\n{shown}\n<h2>Pictures</h2>\n{figures}\n</body>\n</html>\n"
+        f"<p><strong>{html.escape(summary(report))}</strong></p>\n<h2>Pictures</h2>\n{figures}\n"
+        f'<h2>Figures</h2>\n<div class="wide">{shown}</div>\n<h2>What was measured</h2>\n{_about(report)}\n'
+        "</body>\n</html>\n"
+    )
+
+
+def summary(report: Mapping[str, Any]) -> str:
+    """Say in one sentence how well a model deconvolves."""
+    errors = report["relative_l2"]["deconvolve"]
+    after, before = (errors[name]["mean"] for name in ("translated", "untranslated"))
+    total = report["flux"]["deconvolve"]["all"]
+    return (
+        f"Deconvolved, the spectra are {after:.3f} from the truth (relative L2), untranslated {before:.3f}; "
+        f"their total intensity is {number(total)} of the true one."
     )
 
 

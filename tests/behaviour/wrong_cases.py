@@ -33,7 +33,7 @@ deconvolve noisy.npz out.npz --mask shape.npy
 deconvolve noisy.npz out.npz --uncertainty-out out.npz
 deconvolve volume.npz out.npz --no-uncertainty --plot out.doc
 deconvolve shuffled.npz out.npz --no-uncertainty
-deconvolve volume.npz out.npz --incident-energy 300
+deconvolve volume.npz out.npz --incident-energy 300 --model pcsmo-maps
 deconvolve volume.npz out.npz --model pcsmo-maps-3d
 convolve noisy.npz out.npz --index a
 classify volume.npz

@@ -169,10 +169,7 @@ class Session:
         if histogram is None:
             raise Exp2SimError(f"There is no part {name!r} yet.", fix="Deconvolve the data first.")
         self.refuse_input(path)
-        place = path.expanduser().resolve()
-        if place.exists() and not overwrite:
-            raise Exp2SimError(f"{path} is there already.", fix="Choose another name, or replace it.")
-        save(histogram, place)
+        save(histogram, path.expanduser().resolve(), overwrite=overwrite)
 
     def refuse_input(self, path: Path) -> None:
         """Raise `Exp2SimError` where a file is one of those that the data are from."""

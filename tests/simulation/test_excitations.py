@@ -118,7 +118,14 @@ def test_built_in_models_take_the_limits() -> None:
 
 
 def test_the_command_counts_and_takes_the_limits(kagome: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["simulate", "spectrum", str(kagome.with_suffix(".npz")), "--description", str(kagome)]
+    command = [
+        "simulate",
+        "spectrum",
+        "--overwrite",
+        str(kagome.with_suffix(".npz")),
+        "--description",
+        str(kagome),
+    ]
     where = ["--incident-energy", "16", "--bins", "4", "4", "4", "--grid", "6", "--instrument", "MERLIN"]
     energy = ["--energy", "0.8", "5.6"]
     assert main([*command, *where, *energy]) == 0

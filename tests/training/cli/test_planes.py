@@ -115,14 +115,23 @@ def travel(folder: Path, journey: Journey) -> Path:
 
 
 def simulate(folder: Path, journey: Journey, name: str, *more: str) -> Histogram:
-    words = ["simulate", "spectrum", name, "--description", "material.toml", "--instrument", "MERLIN"]
+    words = [
+        "simulate",
+        "spectrum",
+        "--overwrite",
+        name,
+        "--description",
+        "material.toml",
+        "--instrument",
+        "MERLIN",
+    ]
     options = ["--incident-energy", "24", "--grid", "8", *journey.command.split(), *more]
     assert main([*words, *options]) == 0
     return mantid_exp2sim.load(folder / name)
 
 
 def deconvolve(name: str) -> Histogram:
-    assert main(["deconvolve", name, "result.npz", "--model", "tiny"]) == 0
+    assert main(["deconvolve", "--overwrite", name, "result.npz", "--model", "tiny"]) == 0
     return mantid_exp2sim.load("result.npz")
 
 

@@ -391,7 +391,7 @@ class TestBuild:
     ) -> None:
         path, out = recipe_file(folder, SOURCES), tmp_path / "out"
         build_dataset(path, out)
-        save(volume(55), folder / "measured" / "run0.nxs")
+        save(volume(55), folder / "measured" / "run0.nxs", overwrite=True)
         build_dataset(path, out)
         np.testing.assert_allclose(open_dataset(out).part("convolved", 0, 0), volume(55).intensity, rtol=1e-6)
         with pytest.raises(Exp2SimError, match="no data set"):

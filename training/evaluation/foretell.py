@@ -1,9 +1,9 @@
 """Fit the error that a deconvolution is expected to have, under conditions that its training did not have.
 
-``exp2sim domain MODEL DATASET --foretell N``: spectra are simulated under conditions of measurement that are
-drawn at random, from a seed that neither a data set nor the named shifts use. The logarithm of the true error is
-fitted to what the network's features are; so the domain check tells an error that grows with phonons, tails and
-noise.
+``exp2sim domain MODEL DATASET --foretell N``: spectra are simulated under conditions of measurement that
+are drawn at random, from a seed that neither a data set nor the named shifts use. The logarithm of the true
+error is fitted to what the network's features are; so the domain check tells an error that grows with
+phonons, tails and noise.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ measurement. ``shifted``: the own one, moved by up to two bins in h and k. ``tub
 six packs of tubes less. ``layout``: banks at random places."""
 LEAST = 0.3
 """Share of the bins that a drawn layout measures at least."""
+MOST_BANKS = 300
+"""So many banks cover whatever detectors can reach: bins that they do not reach have no such layout."""
 _HEIGHT = 100.0
 
 
@@ -31,7 +33,7 @@ def draw_mask(
 ) -> Booleans:
     """Draw a mask (G, h, k, E), True = not measured, for volumes at ``incident_energies`` (G,) in meV.
 
-    ``own`` and ``measured`` have the shape of the result.
+    ``own`` and ``measured`` have the shape of the result. Raises `Exp2SimError` where the kind cannot be had.
     """
     if kind == "none":
         return np.zeros_like(own)
@@ -78,7 +80,8 @@ def _packs(rng: np.random.Generator) -> list[Bank]:
 def _layout(rng: np.random.Generator, bins: VolumeBins, incident_energies: Floats) -> Booleans:
     """The gaps between banks that are drawn until enough is measured."""
     banks: list[Bank] = []
-    while True:
+    share = 0.0
+    while len(banks) < MOST_BANKS:
         angle, width = rng.uniform(-60, 60), rng.uniform(6, 30)
         height, extent = rng.uniform(-1.5, 1.5), rng.uniform(0.5, 3)
         banks.append(
@@ -88,5 +91,11 @@ def _layout(rng: np.random.Generator, bins: VolumeBins, incident_energies: Float
             )
         )
         hit = _reached(banks, bins, incident_energies)
-        if hit.mean() >= LEAST:
+        share = float(hit.mean())
+        if share >= LEAST:
             return ~hit
+    raise Exp2SimError(
+        f"No layout of detectors reaches {100 * LEAST:.0f} % of the bins.",
+        reason=f"{MOST_BANKS} banks at random places reach {100 * share:.0f} %.",
+        fix='Leave the kind of mask "layout" out for these bins.',
+    )

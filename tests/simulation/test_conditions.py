@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.simulation.conditions import Measurement, MeasurementConditions, move
 from mantid_exp2sim.simulation.coverage import mosaic_coverage_mask
+from mantid_exp2sim.simulation.drawn_masks import draw_mask
 from mantid_exp2sim.simulation.instrument import kinematics
 from mantid_exp2sim.simulation.noise import MeasurementNoise
 from mantid_exp2sim.simulation.options import Options
@@ -218,3 +219,10 @@ def test_a_simulation_is_drawn_in_its_ranges() -> None:
 def test_a_table_that_cannot_be_meant_is_refused(table: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         MeasurementConditions.model_validate(table)
+
+
+def test_bins_that_no_detector_reaches_have_no_layout() -> None:
+    far = VolumeBins(tuple(edge + 50 for edge in MOSAIC.h), MOSAIC.k, MOSAIC.energy, MOSAIC.lattice)
+    none = np.zeros((1, *MOSAIC.shape), dtype=bool)
+    with pytest.raises(Exp2SimError, match="No layout of detectors"):
+        draw_mask(np.random.default_rng(0), "layout", none, far, np.array([25.0]))

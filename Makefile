@@ -113,7 +113,7 @@ model: env
 	$(EXP2SIM) bundle runs/pcsmo-maps --translator $(call runs,translator-mosaic) --dataset data/pcsmo-maps --overwrite \
 	  $(foreach kind,integrated convolved,--classifier $(kind)=$(subst $() ,$(comma),$(call runs,classifier-$(kind)))) \
 	  --description '$(ABOUT): mosaics of six incident energies (25 to 140 meV, 40 x 40 x 10 bins), Dimer or Goodenough'
-	$(EXP2SIM) domain runs/pcsmo-maps data/pcsmo-maps
+	$(EXP2SIM) domain runs/pcsmo-maps data/pcsmo-maps --foretell 110
 	$(EXP2SIM) calibrate runs/pcsmo-maps data/pcsmo-maps
 	$(EXP2SIM) evaluate runs/pcsmo-maps data/pcsmo-maps --report runs/evaluation --on-card
 

@@ -246,7 +246,10 @@ def host() -> str:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process of this machine runs; where that cannot be told without harm, True."""
+    """Whether a process of this machine runs; where that cannot be told without harm, True.
+
+    One that has ended runs no more, also if nobody has asked for its exit status yet.
+    """
     if os.name != "posix":  # on Windows os.kill ends the process
         return True
     try:
@@ -255,7 +258,15 @@ def alive(pid: int) -> bool:
         return False
     except PermissionError:
         pass
-    return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # no Linux, or it has gone
+        return False
+    return status.rpartition(")")[2].split()[:1] == ["Z"]
 
 
 def _prefix(pid: int | None = None) -> str:

@@ -19,6 +19,7 @@ import pytest
 from mantid_exp2sim import Axis, Exp2SimError, Histogram, batch, load, mosaic, save
 from mantid_exp2sim.cli import main
 from mantid_exp2sim.cli.batch import whole_files
+from mantid_exp2sim.storage.atomic import alive
 
 CLASSICAL = ("--method", "richardson-lucy", "--instrument", "MERLIN", "--incident-energy", "24")
 LATTICE = ("--lattice", "4.2", "4.2", "13.8")
@@ -211,10 +212,12 @@ def test_two_processes_and_a_kill_in_the_middle(room: Path) -> None:
         "2",
     ]
     process = subprocess.Popen([*command, *SHARP], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    while len(list(Path("out").glob("*.nxs"))) < 7 and process.poll() is None:
+    while len(list(Path("out").glob("[0-9]*.nxs"))) < 7 and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
     process.wait()
+    while any(alive(int(path.name.split("-")[-3])) for path in Path("out").glob(".exp2sim*")):
+        time.sleep(0.01)  # its workers end with it, and not at the same moment
     left = {path.name: load(path).shape for path in Path("out").glob("[0-9]*.nxs")}
     assert set(left.values()) == {(6, 6, 5)}
     assert main(["deconvolve", *files(), "--out-dir", "out", *SHARP]) == 0

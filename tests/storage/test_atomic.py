@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mantid_exp2sim import Exp2SimError
-from mantid_exp2sim.storage.atomic import atomic_path
+from mantid_exp2sim.storage.atomic import alive, atomic_path
 
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])
@@ -66,3 +69,22 @@ def test_bad_targets(tmp_path: Path) -> None:
     for target in (tmp_path, tmp_path / "none" / "a.txt"):
         with pytest.raises(Exp2SimError), atomic_path(target):
             pass
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="states of processes are read on Linux alone"
+)
+def test_a_process_that_ended_is_not_alive_before_anybody_asked_for_its_status() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE
+    ) as process:
+        assert alive(process.pid)
+        assert process.stdin is not None
+        process.stdin.close()
+        for _ in range(1000):
+            if not alive(process.pid):
+                break
+            time.sleep(0.01)
+        assert not alive(process.pid)
+        assert process.returncode is None
+        process.wait()

@@ -15,14 +15,16 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from mantid_exp2sim.errors import Exp2SimError
 from mantid_exp2sim.histogram import Floats
 from mantid_exp2sim.inference.bins import ArrangedBlur
 from mantid_exp2sim.inference.noise_replicas import noise_key, standard_normal_pair
 from mantid_exp2sim.inference.richardson_lucy import positive
+from mantid_exp2sim.model.card import WeightFile
 from mantid_exp2sim.model.registry import shipped_models_folder
+from mantid_exp2sim.model.weights import load_state, read_bounded, read_checked
 from mantid_exp2sim.networks.unrolled import NetworkSettings, Unrolled, pose
 from mantid_exp2sim.simulation.local_blur import Singles
 from mantid_exp2sim.storage.toml import validation_summary
@@ -46,8 +48,15 @@ class DeconvolverCard(BaseModel):
     description: str = Field(max_length=2000)
     licence: str = Field(default="GPL-3.0-or-later", max_length=100)
     network: NetworkSettings
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    weights: WeightFile
     training: dict[str, JsonValue] = {}
+
+    @field_validator("weights")
+    @classmethod
+    def _bounded(cls, weights: WeightFile) -> WeightFile:
+        if weights.size > MAX_WEIGHT_BYTES:
+            raise ValueError(f"at most {MAX_WEIGHT_BYTES} bytes are taken")
+        return weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,32 +88,22 @@ def open_deconvolver(folder: Path | None = None) -> Deconvolver:
 
 @lru_cache(maxsize=2)
 def _opened(folder: Path) -> Deconvolver:
-    from safetensors.torch import load
-
     try:
-        card = DeconvolverCard.model_validate_json(_bounded(folder / CARD, MAX_CARD_BYTES))
-        data = _bounded(folder / WEIGHTS, MAX_WEIGHT_BYTES)
-        if hashlib.sha256(data).hexdigest() != card.sha256:
-            raise ValueError("the weights are not those of the card")
-        network = Unrolled(card.network)
-        network.load_state_dict(load(data))
+        text = read_bounded(folder / CARD, MAX_CARD_BYTES, missing=f"There is no file {folder / CARD}.")
+        card = DeconvolverCard.model_validate_json(text)
+        data = read_checked(folder / WEIGHTS, card.weights)
+        network = load_state(data, lambda: Unrolled(card.network), f"The weights {WEIGHTS}")
     except ValidationError as error:
-        raise _damaged(folder, validation_summary(error)) from error
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise _damaged(folder, str(error)) from error
+        raise _damaged(folder, f"{validation_summary(error)}.") from error
+    except Exp2SimError as error:
+        raise _damaged(folder, f"{error.summary} {error.reason}".strip()) from error
     return Deconvolver(card, network.eval())
-
-
-def _bounded(path: Path, most: int) -> bytes:
-    if path.stat().st_size > most:
-        raise ValueError(f"{path.name} has more than {most} bytes")
-    return path.read_bytes()
 
 
 def _damaged(folder: Path, reason: str) -> Exp2SimError:
     return Exp2SimError(
         f"The deconvolver in {folder} cannot be used.",
-        reason=f"{reason}.",
+        reason=reason,
         fix="Install the package again, or train one (`exp2sim train-deconvolver`).",
     )
 
@@ -116,7 +115,8 @@ def save_deconvolver(folder: Path, network: Unrolled, **about: Any) -> Path:
     from mantid_exp2sim.storage.atomic import atomic_path
 
     data = save({name: tensor.contiguous() for name, tensor in network.state_dict().items()})
-    card = DeconvolverCard(network=network.settings, sha256=hashlib.sha256(data).hexdigest(), **about)
+    weights = WeightFile(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+    card = DeconvolverCard(network=network.settings, weights=weights, **about)
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(card.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
     for name, content in ((WEIGHTS, data), (CARD, text.encode())):

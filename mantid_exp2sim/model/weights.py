@@ -35,7 +35,7 @@ _HEADER, _HEADER_ENTRY = 4096, 256
 
 def card_bytes(folder: Path) -> bytes:
     """The text of a model's card, of bounded size."""
-    return _read_bounded(
+    return read_bounded(
         folder / CARD_FILE, MAX_CARD_BYTES, missing=f"{folder} holds no model: it has no {CARD_FILE}."
     )
 
@@ -75,8 +75,11 @@ def carry_over(old: Path, new: Path) -> None:
         ) from error
 
 
-def _read_bounded(path: Path, limit: int, *, missing: str) -> bytes:
-    """At most ``limit`` bytes of a regular file; the size is known before anything is allocated."""
+def read_bounded(path: Path, limit: int, *, missing: str) -> bytes:
+    """Read at most ``limit`` bytes of a regular file; the size is known before anything is allocated.
+
+    Raises `Exp2SimError` where it cannot be read or is larger, and says ``missing`` where there is none.
+    """
     try:
         if not path.is_file():
             raise Exp2SimError(
@@ -119,7 +122,7 @@ def read_domain(folder: Path, card: Card) -> bytes:
 
 def read_checked(path: Path, expected: WeightFile) -> bytes:
     """The bytes of a file, if size and checksum are those that a card tells."""
-    data = _read_bounded(path, min(expected.size, MAX_WEIGHT_BYTES), missing=f"The model has no file {path}.")
+    data = read_bounded(path, min(expected.size, MAX_WEIGHT_BYTES), missing=f"The model has no file {path}.")
     if len(data) != expected.size or hashlib.sha256(data).hexdigest() != expected.sha256:
         raise Exp2SimError(
             f"{path} is not the file that the model's card describes.",

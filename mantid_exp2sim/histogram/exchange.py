@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from mantid_exp2sim.errors import Exp2SimError
@@ -39,12 +41,10 @@ class Exchange:
         Exp2SimError
             If scipp is not installed, or two axes have one name.
         """
-        try:
+        with _needs("scipp"):
             from mantid_exp2sim.histogram.exchange_scipp import to_scipp
 
             return to_scipp(self)
-        except ImportError as error:
-            raise _missing("scipp") from error
 
     @classmethod
     def from_scipp(cls, array: scipp.DataArray) -> Self:
@@ -59,12 +59,10 @@ class Exchange:
         Exp2SimError
             If an axis has no coordinate, or the bins hold events.
         """
-        try:
+        with _needs("scipp"):
             from mantid_exp2sim.histogram.exchange_scipp import from_scipp
 
             parts: Parts = from_scipp(array)
-        except ImportError as error:
-            raise _missing("scipp") from error
         return cls(*parts)
 
     def to_xarray(self: Binned) -> xarray.Dataset:
@@ -78,12 +76,10 @@ class Exchange:
         Exp2SimError
             If xarray is not installed, or two axes have one name.
         """
-        try:
+        with _needs("xarray"):
             from mantid_exp2sim.histogram.exchange_xarray import to_xarray
 
             return to_xarray(self)
-        except ImportError as error:
-            raise _missing("xarray") from error
 
     @classmethod
     def from_xarray(cls, data: xarray.Dataset | xarray.DataArray) -> Self:
@@ -97,17 +93,20 @@ class Exchange:
         Exp2SimError
             If an axis has no coordinate, or bins were left out between others.
         """
-        try:
+        with _needs("xarray"):
             from mantid_exp2sim.histogram.exchange_xarray import from_xarray
 
             parts: Parts = from_xarray(data)
-        except ImportError as error:
-            raise _missing("xarray") from error
         return cls(*parts)
 
 
-def _missing(library: str) -> Exp2SimError:
-    return Exp2SimError(
-        f"{library} is not installed.",
-        fix=f"Install it with `pip install {library}` or `conda install -c conda-forge {library}`.",
-    )
+@contextmanager
+def _needs(library: str) -> Iterator[None]:
+    """Say what to install where an import fails."""
+    try:
+        yield
+    except ImportError as error:
+        raise Exp2SimError(
+            f"{library} is not installed.",
+            fix=f"Install it with `pip install {library}` or `conda install -c conda-forge {library}`.",
+        ) from error

@@ -10,11 +10,11 @@ from mantid_exp2sim.cli.output import emit
 
 _EPILOG = """\
 examples:
-  exp2sim workbench install              add the algorithms to Workbench, from its own Python; then start
-                                         it again
+  exp2sim workbench install              add algorithms and window (menu Interfaces) to Workbench, from its
+                                         own Python; then start it again
   exp2sim workbench doctor               what is there, what is missing, and the fix of each problem
   exp2sim workbench doctor --json        the same for a program
-  exp2sim workbench uninstall            remove the algorithms again, and nothing else
+  exp2sim workbench uninstall            remove them again, and nothing else
 
 Exit status of doctor: 0 if there is no problem, 1 if there is one.
 """
@@ -59,6 +59,8 @@ def _change(args: argparse.Namespace) -> int:
         lines.append(f"Warning: {change.warning}")
     if change.changed:
         lines.append("Start Workbench again to see the change.")
+    if args.action == "install":
+        lines.append("The window is in Workbench's menu Interfaces: Exp2Sim.")
     result = {
         "action": args.action,
         "properties": str(change.properties),

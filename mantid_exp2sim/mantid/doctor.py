@@ -24,6 +24,7 @@ from mantid_exp2sim.mantid.user_properties import (
 
 Status = Literal["ok", "warning", "problem"]
 _INSTALL = "Run `exp2sim workbench install`, then start Workbench again."
+_QT = ("PyQt6", "PyQt5", "PySide6", "PySide2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ def examine(properties: Path | None = None) -> Report:
             *_properties(file),
             *_directories(answer, file),
             *_algorithms(answer, file),
+            _window(),
         )
     )
 
@@ -210,3 +212,13 @@ def _algorithm(name: str, answer: MantidAnswer, properties: Path) -> Check:
     return Check(
         "algorithms", status, f"{name} loads, but Mantid does not register it at its start", _INSTALL
     )
+
+
+def _window() -> Check:
+    """Look for what the window and its entry in the menu of interfaces need."""
+    if importlib.util.find_spec("qtpy") is None or not any(map(importlib.util.find_spec, _QT)):
+        fix = "`conda install -c conda-forge qtpy pyqt`, or `pip install 'mantid_exp2sim[interface]'`."
+        return Check("window", "warning", "there is no Qt: the window does not open", fix)
+    if not (algorithms_folder() / "menu" / "exp2sim_menu.py").is_file():
+        return Check("window", "warning", "its entry in Workbench's menu is missing", "Install it again.")
+    return Check("window", "ok", "Workbench's menu Interfaces, Exp2Sim; else `exp2sim gui`")

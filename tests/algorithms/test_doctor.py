@@ -98,6 +98,15 @@ def test_the_doctor_tells_of_a_backtick_behind_the_algorithms(file: Any, checks:
     )
 
 
+def test_the_doctor_tells_of_the_window(file: Any, checks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (window,) = checks()["window"]
+    assert (window.status, window.message.split(",")[0]) == ("ok", "Workbench's menu Interfaces")
+    monkeypatch.setitem(sys.modules, "qtpy", None)
+    (window,) = checks()["window"]
+    assert window.status == "warning"
+    assert "conda install" in window.fix
+
+
 def test_the_doctor_says_where_mantid_reads_another_file(home: Any, file: Any, checks: Any) -> None:
     install(file)
     by_name = checks()

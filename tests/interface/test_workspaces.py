@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import types
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from mantid_exp2sim.inference.translate import Translation
 from mantid_exp2sim.interface import script, workspaces
 from mantid_exp2sim.interface.session import Choice, Session
 from mantid_exp2sim.interface.work import WORK
+from mantid_exp2sim.mantid.user_properties import algorithms_folder
 
 # matplotlib asks Qt 6 for a setting of Qt 5.
 pytestmark = pytest.mark.filterwarnings("ignore:Enum value:DeprecationWarning")
@@ -95,3 +97,46 @@ def test_show_takes_the_selected_workspaces(
     window.actions_by_name["Copy as Python script"].trigger()
     window.close()
     selected.deleteLater()
+
+
+def test_workbench_has_an_entry_in_its_menu(
+    mantid: Any, qt_application: object, wait: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workbench's window is there after the plugins, and builds its menu anew when a setting changes."""
+    from mantid.kernel import plugins
+    from qtpy.QtWidgets import QApplication, QMainWindow
+
+    from mantid_exp2sim.interface.qt.menu import EVERY, MenuEntry
+    from mantid_exp2sim.interface.qt.window import Window
+
+    class Workbench(QMainWindow):
+        def __init__(self) -> None:
+            super().__init__()
+            self.interfaces_menu: Any = self.menuBar().addMenu("&Interfaces")
+
+        def getSelectedWorkspaceNames(self) -> list[str]:
+            return ["ws"]
+
+    monkeypatch.setitem(sys.modules, "workbench", types.ModuleType("workbench"))
+    for _ in range(2):
+        plugins.load(str(algorithms_folder() / "menu"))
+    workbench = Workbench()
+    menu = workbench.interfaces_menu
+    wait(lambda: bool(menu.actions()), 10 * EVERY / 1000)
+    menu.clear()
+    menu.aboutToShow.emit()
+    menu.aboutToShow.emit()
+    (entry,) = menu.actions()
+    entry.trigger()
+    (window,) = (
+        widget
+        for widget in QApplication.topLevelWidgets()
+        if isinstance(widget, Window) and widget.isVisible()
+    )
+    assert list(window.session.entries) == ["ws"]
+    window.close()
+    application = QApplication.instance()
+    assert application is not None
+    for child in application.findChildren(MenuEntry):
+        child.deleteLater()
+    workbench.deleteLater()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mantid_exp2sim.errors import Exp2SimError
@@ -11,6 +12,7 @@ from mantid_exp2sim.mantid import algorithm as mdalgorithm
 from mantid_exp2sim.mantid import choice as mdchoice
 from mantid_exp2sim.mantid import inputs as mdinputs
 from mantid_exp2sim.mantid import properties as mdproperties
+from mantid_exp2sim.mantid import report as mdreport
 
 if TYPE_CHECKING:
     from mantid_exp2sim.application.model import Model
@@ -39,6 +41,7 @@ def declare(algorithm: Any) -> None:
     )
     mdproperties.declare_model(algorithm)
     mdproperties.declare_data(algorithm, tiles=False)
+    mdreport.declare(algorithm)
     nan = float("nan")
     outputs = {
         "PValue": (nan, "Share of training spectra that look as foreign or more; NaN if not known."),
@@ -62,6 +65,7 @@ def issues(algorithm: Any) -> mdalgorithm.Issues:
         return {**messages, "InputWorkspace": str(error)}
     outputs = [("ReportWorkspace", algorithm.getPropertyValue("ReportWorkspace"))]
     messages.update(mdinputs.clashes([*names, *workspaces], outputs))
+    messages.update(mdreport.issues(algorithm, workspaces))
     if bundle is None or messages:
         return messages
     return mdinputs.validate(algorithm, bundle, workspaces)[0]
@@ -82,6 +86,8 @@ def execute(algorithm: Any) -> None:
         return model, checks
 
     model, checks = mdalgorithm.computed(algorithm, work)
+    histograms = {name: snapshot.histogram for name, snapshot in snapshots.items()}
+    mdreport.write(algorithm, histograms, model=mdchoice.find_model(algorithm), **asdict(options))
     algorithm.setProperty("ModelChecksum", model.checksum)
     worst = least_trustworthy(checks.values())
     algorithm.setProperty("PValue", _number(worst.p_value))

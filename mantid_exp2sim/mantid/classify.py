@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mantid_exp2sim.application.one_measurement import join_measurement
@@ -14,10 +15,12 @@ from mantid_exp2sim.mantid import choice as mdchoice
 from mantid_exp2sim.mantid import inputs as mdinputs
 from mantid_exp2sim.mantid import maps as mdmaps
 from mantid_exp2sim.mantid import properties as mdproperties
+from mantid_exp2sim.mantid import report as mdreport
 
 if TYPE_CHECKING:
     from mantid_exp2sim.application.model import Model
     from mantid_exp2sim.inference.classify import Classification
+    from mantid_exp2sim.mantid.workspace import Snapshot
     from mantid_exp2sim.model.card import Card
 
 MAP = "MapWorkspace"
@@ -60,6 +63,7 @@ def declare(algorithm: Any) -> None:
     mdmaps.declare(algorithm, MAP, "a map of what the classifier looked at")
     mdproperties.declare_model(algorithm)
     mdproperties.declare_data(algorithm, several=True)
+    mdreport.declare(algorithm)
 
 
 def issues(algorithm: Any) -> mdalgorithm.Issues:
@@ -71,6 +75,7 @@ def issues(algorithm: Any) -> mdalgorithm.Issues:
     try:
         workspaces = mdinputs.workspaces(algorithm)
         messages.update(_clashes(algorithm, list(workspaces)))
+        messages.update(mdreport.issues(algorithm, _titles(algorithm, workspaces)))
         if bundle is None or messages:
             return messages
         if not bundle.card.classifiers:
@@ -103,6 +108,20 @@ def _clashes(algorithm: Any, names: Sequence[str]) -> mdalgorithm.Issues:
     return mdinputs.clashes([*mdinputs.input_names(algorithm), *names], outputs)
 
 
+def _titles(algorithm: Any, names: Iterable[str]) -> list[str]:
+    """Return the names of the measurements: those of the workspaces, or all of them together."""
+    return [", ".join(names)] if algorithm.getProperty("AsOneMeasurement").value else list(names)
+
+
+def _measurements(algorithm: Any, snapshots: Mapping[str, Snapshot], card: Card) -> dict[str, Histogram]:
+    """Return the data of each measurement by its name."""
+    data = [snapshot.histogram for snapshot in snapshots.values()]
+    titles = _titles(algorithm, snapshots)
+    return dict(
+        zip(titles, data if len(titles) == len(data) else [join_measurement(data, card)], strict=True)
+    )
+
+
 def execute(algorithm: Any) -> None:
     """Classify every measurement, then make the table and the maps."""
     workspaces = mdinputs.workspaces(algorithm)
@@ -110,14 +129,12 @@ def execute(algorithm: Any) -> None:
     load, options = mdchoice.loader(algorithm), mdalgorithm.options(algorithm)
     deconvolve = bool(algorithm.getProperty("Deconvolve").value)
     data_kind = str(algorithm.getProperty("DataKind").value)
-    together, fit = (bool(algorithm.getProperty(name).value) for name in ("AsOneMeasurement", "Fit"))
+    fit = bool(algorithm.getProperty("Fit").value)
     with_maps = mdmaps.asked(algorithm, MAP)
 
     def work(progress: Progress) -> tuple[Model, dict[str, Classification], list[Histogram]]:
         model = load()
-        data = {name: snapshot.histogram for name, snapshot in snapshots.items()}
-        if together:
-            data = {", ".join(data): join_measurement(data.values(), model.card)}
+        data = _measurements(algorithm, snapshots, model.card)
         results, maps = {}, []
         for number, (name, histogram) in enumerate(data.items()):
             first, second = (_share(progress, 2 * number + half, 2 * len(data), name) for half in (0, 1))
@@ -137,6 +154,8 @@ def execute(algorithm: Any) -> None:
         return model, results, maps
 
     model, results, maps = mdalgorithm.computed(algorithm, work)
+    data = _measurements(algorithm, snapshots, model.card)
+    mdreport.write(algorithm, data, model=mdchoice.find_model(algorithm), **asdict(options))
     algorithm.setProperty("ModelChecksum", model.checksum)
     for name, result in results.items():
         algorithm.log().notice(verdict(name, result))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mantid_exp2sim.errors import Exp2SimError, IncidentEnergyError, OptionError
@@ -12,6 +13,7 @@ from mantid_exp2sim.mantid import algorithm as mdalgorithm
 from mantid_exp2sim.mantid import inputs as mdinputs
 from mantid_exp2sim.mantid import maps as mdmaps
 from mantid_exp2sim.mantid import properties as mdproperties
+from mantid_exp2sim.mantid import report as mdreport
 from mantid_exp2sim.mantid import workspace as mdworkspace
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ NUMBERS = {
     "Grid": (30, 4, "Half the points of the grid in a reciprocal lattice unit."),
     "Seed": (0, 0, "Seed of starts and draws."),
 }
+POSTERIOR = "Posterior"
 _PROPERTIES = {
     "incident_energy": "IncidentEnergies",
     "instrument": "Instrument",
@@ -89,6 +92,7 @@ def declare(algorithm: Any) -> None:
     mdproperties.declare_positive(algorithm, "Temperature", 5.0, "Temperature of the sample in K.")
     group(algorithm, "What else the data hold", *SWITCHES, "Temperature")
     _declare_search(algorithm)
+    mdreport.declare(algorithm)
 
 
 def _declare_measurement(algorithm: Any) -> None:
@@ -112,7 +116,11 @@ def _declare_search(algorithm: Any) -> None:
 
     for key, (default, least, text) in NUMBERS.items():
         algorithm.declareProperty(key, default, IntBoundedValidator(lower=least), text)
-    mdproperties.group(algorithm, "Search", *NUMBERS)
+    text = (
+        "auto: a shipped posterior where it fits, whose draws are the starts; none; or a posterior's folder."
+    )
+    algorithm.declareProperty(POSTERIOR, "auto", text)
+    mdproperties.group(algorithm, "Search", *NUMBERS, POSTERIOR)
 
 
 def options(algorithm: Any) -> FitOptions:
@@ -140,6 +148,7 @@ def options(algorithm: Any) -> FitOptions:
         line_width=bool(value("LineWidth")),
         misalignment=bool(value("Misalignment")),
         temperature=float(value("Temperature")),
+        posterior=str(value(POSTERIOR)) or "auto",
         **search,
     )
 
@@ -217,13 +226,20 @@ def _at(name: str, error: Exp2SimError) -> OptionError:
 
 def issues(algorithm: Any) -> mdalgorithm.Issues:
     """Return the messages of ``validateInputs``."""
-    messages: mdalgorithm.Issues = {}
+    messages = _posterior_issues(algorithm)
     _note(messages, "SpinWaveModel", lambda: _validate_models(algorithm))
     if mdinputs.input_names(algorithm):
         _note(messages, "InputWorkspace", lambda: _validate_data(algorithm))
         for key, text in _clashes(algorithm).items():
             messages.setdefault(key, text)
     return messages
+
+
+def _posterior_issues(algorithm: Any) -> mdalgorithm.Issues:
+    folder = str(algorithm.getProperty(POSTERIOR).value)
+    if folder in ("", "auto", "none") or Path(folder).is_dir():
+        return {}
+    return {POSTERIOR: f"There is no folder {folder}. Give auto, none, or the folder of a trained posterior."}
 
 
 def _note(messages: mdalgorithm.Issues, key: str, validate: Callable[[], object]) -> None:
@@ -268,14 +284,15 @@ def _read(algorithm: Any) -> tuple[dict[str, Any], dict[str, Snapshot]]:
 
 
 def _clashes(algorithm: Any) -> mdalgorithm.Issues:
-    """Return messages where an output takes the place of an input, or of one another."""
+    """Return messages where an output takes the place of an input, of another or of a page."""
     try:
         names = list(mdinputs.workspaces(algorithm))
     except Exp2SimError:
         return {}
     outputs = [(key, str(algorithm.getPropertyValue(key))) for key in TABLES]
     outputs += [(key, name) for key in MAPS for name in mdmaps.names(algorithm, key, names)]
-    return mdinputs.clashes([*mdinputs.input_names(algorithm), *names], outputs)
+    clashes = mdinputs.clashes([*mdinputs.input_names(algorithm), *names], outputs)
+    return {**clashes, **mdreport.issues(algorithm, names)}
 
 
 def execute(algorithm: Any) -> None:
@@ -289,6 +306,7 @@ def execute(algorithm: Any) -> None:
         return fit(data, names, options=how, progress=progress)
 
     result = mdalgorithm.computed(algorithm, work, message="reading the data")
+    _write_pages(algorithm, dict(zip(snapshots, data, strict=True)), result)
     _tell(algorithm, result, data)
     algorithm.setProperty("OutputWorkspace", parameters(result))
     for key, table in (("ComparisonWorkspace", comparison), ("CovarianceWorkspace", covariance)):
@@ -299,6 +317,16 @@ def execute(algorithm: Any) -> None:
     for key, histograms in zip(MAPS, fields, strict=True):
         if mdmaps.asked(algorithm, key):
             mdmaps.store(algorithm, key, workspaces, snapshots, _like(histograms, snapshots.values()))
+
+
+def _write_pages(algorithm: Any, data: Mapping[str, Measurement], result: Fit) -> None:
+    """Write a page about each workspace, with the whole fit on it."""
+    settings = {
+        name: {key: getattr(item, key) for key in ("instrument", "frequency", "package")}
+        for name, item in data.items()
+    }
+    histograms = {name: item.histogram for name, item in data.items()}
+    mdreport.write(algorithm, histograms, settings=settings, fit=result)
 
 
 def _like(histograms: Sequence[Histogram], snapshots: Iterable[Snapshot]) -> list[Floats]:

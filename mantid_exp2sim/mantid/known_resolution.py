@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from mantid_exp2sim.errors import Exp2SimError, IncidentEnergyError, OptionError
 from mantid_exp2sim.mantid import algorithm as mdalgorithm
 from mantid_exp2sim.mantid import parts as mdparts
 from mantid_exp2sim.mantid import properties as mdproperties
+from mantid_exp2sim.mantid import report as mdreport
 from mantid_exp2sim.mantid import words as mdwords
 from mantid_exp2sim.mantid import workspace as mdworkspace
 
@@ -149,6 +151,10 @@ def execute(algorithm: Any, direction: Direction) -> None:
     result = mdparts.finish(algorithm, workspace, snapshot, histogram, translation)
     output = mdalgorithm.clone(algorithm, workspace)
     mdworkspace.write(output, *snapshot.fill(result.intensity, result.variance))
+    if algorithm.existsProperty(mdreport.REPORT):
+        said = {field.name: getattr(about, field.name) for field in fields(about)}
+        histograms = {str(workspace.name()): histogram}
+        mdreport.write(algorithm, histograms, method=method, **said, **asdict(options))
     _note(algorithm, result.metadata["history"][-1]["options"])
     algorithm.setProperty("OutputWorkspace", output)
 

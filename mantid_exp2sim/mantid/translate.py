@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mantid_exp2sim.inference.worker import Progress
@@ -12,6 +13,7 @@ from mantid_exp2sim.mantid import inputs as mdinputs
 from mantid_exp2sim.mantid import known_resolution as mdknown
 from mantid_exp2sim.mantid import parts as mdparts
 from mantid_exp2sim.mantid import properties as mdproperties
+from mantid_exp2sim.mantid import report as mdreport
 from mantid_exp2sim.mantid import workspace as mdworkspace
 
 if TYPE_CHECKING:
@@ -35,15 +37,19 @@ def declare(algorithm: Any, direction: Direction) -> None:
     mdproperties.declare_errors(algorithm)
     if direction == "deconvolve":
         mdparts.declare(algorithm)
+        mdreport.declare(algorithm)
 
 
 def issues(algorithm: Any) -> mdalgorithm.Issues:
     """Return the messages of ``validateInputs``: model and workspace, validated on the card alone."""
-    if mdknown.is_asked_for(algorithm):
-        return mdknown.issues(algorithm)
-    messages, bundle = mdchoice.validate_model(algorithm)
-    messages.update(mdalgorithm.number_issues(algorithm))
     workspace = algorithm.getProperty("InputWorkspace").value
+    messages: mdalgorithm.Issues = {}
+    if workspace is not None and algorithm.existsProperty(mdreport.REPORT):
+        messages = mdreport.issues(algorithm, [str(workspace.name())])
+    if mdknown.is_asked_for(algorithm):
+        return {**mdknown.issues(algorithm), **messages}
+    model_messages, bundle = mdchoice.validate_model(algorithm)
+    messages |= {**model_messages, **mdalgorithm.number_issues(algorithm)}
     if workspace is None or bundle is None or messages:
         return messages
     messages, _ = mdinputs.validate(algorithm, bundle, {str(workspace.name()): workspace})
@@ -83,6 +89,10 @@ def _execute(algorithm: Any, direction: Direction) -> None:
     arrays = snapshot.fill(result.intensity, result.variance)
     output = mdalgorithm.clone(algorithm, workspace)
     mdworkspace.write(output, *arrays)
+    if algorithm.existsProperty(mdreport.REPORT):
+        place, asked = mdchoice.find_model(algorithm), asdict(options)
+        histograms = {str(workspace.name()): snapshot.histogram}
+        mdreport.write(algorithm, histograms, model=place, method="network", **asked)
     _note(algorithm, model, result.metadata)
     algorithm.setProperty("OutputWorkspace", output)
 

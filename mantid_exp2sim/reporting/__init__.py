@@ -10,6 +10,7 @@ from mantid_exp2sim.errors import Exp2SimError
 
 if TYPE_CHECKING:
     from mantid_exp2sim.application.deconvolve import Method
+    from mantid_exp2sim.fitting.result import Fit
     from mantid_exp2sim.histogram import Histogram
 
 
@@ -21,7 +22,7 @@ def report(
     method: Method = "auto",
     title: str | None = None,
     name: str | None = None,
-    fit: str | os.PathLike[str] | None = None,
+    fit: Fit | str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     **options: Any,
 ) -> Path:
@@ -40,7 +41,7 @@ def report(
     title, name
         Heading; by default that of the data, or ``name``: what the data are called, by default their file.
     fit
-        Folder that ``exp2sim fit --out`` wrote.
+        A result of `mantid_exp2sim.fit`, or the folder that ``exp2sim fit --out`` wrote.
     options
         As those of `mantid_exp2sim.deconvolve`: ``instrument``, ``incident_energy``, ``background`` …
 
@@ -51,6 +52,7 @@ def report(
     """
     from mantid_exp2sim.io import load
     from mantid_exp2sim.reporting.findings import examine
+    from mantid_exp2sim.reporting.fits import summarise
     from mantid_exp2sim.reporting.page import page
     from mantid_exp2sim.storage.atomic import atomic_path, require_place
 
@@ -58,25 +60,16 @@ def report(
     if place.suffix.lower() != ".html":
         raise Exp2SimError(f"{path} is no name of a page.", fix="Let it end in .html.")
     require_place(place, overwrite=overwrite)
-    folder = None if fit is None else require_fit(Path(fit))
+    summary = None if fit is None else summarise(fit)
     if isinstance(data, str | os.PathLike):
         histogram, name = load(data), name or Path(data).name
     else:
         histogram, name = data, name or "data of this session"
     findings = examine(histogram, name, model=model, method=method, options=options)
     heading = title or str(histogram.metadata.get("title") or name)
-    text = page(findings, title=heading, fit=folder)
+    if (progress := options.get("progress")) is not None:
+        progress(1, 1, "write the page")
+    text = page(findings, title=heading, fit=summary)
     with atomic_path(place) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return place
-
-
-def require_fit(folder: Path) -> Path:
-    """Return the folder of a fit; `Exp2SimError` where there is none in it."""
-    if not (folder / "fit.json").is_file():
-        raise Exp2SimError(
-            f"{folder} has no result of a fit.",
-            reason="There is no fit.json in it.",
-            fix="Give the folder that `exp2sim fit --out` wrote.",
-        )
-    return folder

@@ -103,6 +103,8 @@ def examine(
 ) -> Findings:
     """Ask everything of a measurement; ``options`` are those of `application.deconvolve.separate`."""
     options = dict(options or {})
+    tell = options.get("progress") or (lambda done, total, text: None)
+    tell(0, 1, "compare with the training data")
     loaded = load_model(model or DEFAULT_MODEL)
     missing: dict[str, str] = {}
     taken_by_model = {f.name for f in fields(TranslationOptions)}
@@ -116,6 +118,7 @@ def examine(
         }
     except Exp2SimError as error:
         missing["check"] = f"The model {loaded.card.name} does not take the data: {error}"
+    tell(0, 1, "deconvolve")
     try:
         separated = separate(histogram, method=method, model=model, **options)
     except Exp2SimError as error:

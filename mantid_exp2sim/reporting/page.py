@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from mantid_exp2sim.plotting.domain import draw_domain
 from mantid_exp2sim.plotting.style import axis_name, range_words, unit_words
 from mantid_exp2sim.reporting.assets import SCRIPT, STYLE
 from mantid_exp2sim.reporting.findings import Findings
+from mantid_exp2sim.reporting.fits import FitSummary
 from mantid_exp2sim.reporting.pictures import cuts, draw_lost, encoded
 from mantid_exp2sim.reporting.viewer import colours, script_json, viewer_data
 
@@ -27,8 +26,8 @@ ARTICLE = (
 )
 
 
-def page(findings: Findings, *, title: str, fit: Path | None = None) -> str:
-    """Write the page of a report; ``fit`` is the folder that `exp2sim fit --out` wrote."""
+def page(findings: Findings, *, title: str, fit: FitSummary | None = None) -> str:
+    """Write the page of a report."""
     verdict = "" if findings.check is None else findings.check.verdict.replace(" ", "-")
     sections = [
         _section("Verdict", _verdict(findings)),
@@ -173,17 +172,15 @@ def _correlations(findings: Findings) -> str:
     return "\n".join([table, *(_paragraph(f"Warning: {text}") for text in warnings)])
 
 
-def _fit(folder: Path) -> str:
-    report = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
-    parts = [_paragraph(str(report.get("sentence", "")))]
-    for name, model in report.get("models", {}).items():
+def _fit(fit: FitSummary) -> str:
+    parts = [_paragraph(str(fit.report.get("sentence", "")))]
+    for name, model in fit.report.get("models", {}).items():
         rows = [
             [key, f"{entry['mean']:.5g}", f"{entry['sd']:.2g}"] for key, entry in model["parameters"].items()
         ]
         parts += [f"<h3>{escape(name)}</h3>", _table(["constant", "mean", "standard deviation"], rows)]
-    for path in sorted(folder.glob("*-corner.png")):
-        data = base64.b64encode(path.read_bytes()).decode()
-        parts.append(_picture(data, f"Posterior of {path.stem.removesuffix('-corner')}, pair by pair."))
+    for name, picture in fit.corners.items():
+        parts.append(_picture(picture, f"Posterior of {name}, pair by pair."))
     return "\n".join(parts)
 
 

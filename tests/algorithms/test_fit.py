@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -193,3 +194,28 @@ def test_a_cancel_ends_the_fit_and_leaves_nothing(
     assert_cancel_ends(algorithm, stuck)
     assert state(api.mtd["ws"]) == before
     assert list(api.mtd.getObjectNames()) == ["ws"]
+
+
+def test_the_fit_is_on_the_page_of_each_workspace(api: Any, measured: Any, tmp_path: Path) -> None:
+    measured("low")
+    measured("high", seed=2)
+    api.FitSpinWavesMD(
+        InputWorkspace="low,high", OutputWorkspace="fit", Samples=0, Fix="J2=0", Posterior="none",
+        ReportFile=str(tmp_path / "page.html"), **QUICK,
+    )  # fmt: skip
+    value = dict(zip(api.mtd["fit"].column("Name"), api.mtd["fit"].column("Value"), strict=True))["J1"]
+    for name in ("low", "high"):
+        text = (tmp_path / f"page-{name}.html").read_text(encoding="utf-8")
+        assert f"<td>J1</td><td>{value:.5g}</td>" in text
+        assert "Posterior of" in text
+
+
+def test_a_posterior_is_auto_none_or_a_folder(api: Any, measured: Any) -> None:
+    measured()
+    algorithm = AlgorithmManager.create("FitSpinWavesMD")
+    values = {"InputWorkspace": "ws", "OutputWorkspace": "fit", "Posterior": "nowhere", **QUICK}
+    for key, value in values.items():
+        algorithm.setProperty(key, value)
+    assert algorithm.validateInputs() == {
+        "Posterior": "There is no folder nowhere. Give auto, none, or the folder of a trained posterior."
+    }
